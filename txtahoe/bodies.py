@@ -1,0 +1,260 @@
+"""Bytes in and out: the sources of uploads, and downloads that hand out no unverified byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, BinaryIO, TypeVar
+
+from attrs import field, frozen
+from zope.interface import implementer
+
+from txtahoe.caps import Cap
+from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
+from txtahoe.streams import Incoming, ISource
+from txtahoe.transport import Transport
+
+T = TypeVar("T")
+# Runs a blocking function elsewhere than in the reactor thread.
+InThread = Callable[[Callable[[], T]], Awaitable[T]]
+
+# Bytes read from a blocking source at a time: one change of threads for each.
+_BLOCK = 2**18
+
+# What the gateway writes into a body when a download fails midway, see Tahoe-LAFS's
+# `allmydata.web.filenode.FileDownloader`. It is cut where the announced length ends.
+_END_MARKER = b"problem during download\n"
+# After a whole marker the gateway says nothing more. Seconds until that is taken for granted.
+_MARKER_SILENCE = 2.0
+# How often in a row a download is resumed without a single new byte, and the seconds before.
+_RESUME_PAUSES = (0.5, 1.5, 3.0)
+
+
+@implementer(ISource)
+@frozen
+class BytesSource:
+    """An upload from memory."""
+
+    data: bytes = field(repr=False)
+    repeatable = True
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.data), _BLOCK):
+            yield self.data[start : start + _BLOCK]
+
+
+@implementer(ISource)
+@frozen
+class IteratorSource:
+    """An upload from an asynchronous iterable of bytes; it can be read once."""
+
+    iterable: AsyncIterable[bytes]
+    length: int | None = None
+    repeatable = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self.iterable:
+            if chunk:
+                yield chunk
+
+
+@implementer(ISource)
+@frozen
+class BlockingSource:
+    """
+    An upload from something that blocks.
+
+    `iterate`: begins an iteration over bytes, or over str, which is sent as UTF-8.
+    `in_thread`: runs a function where blocking does no harm. Everything of the source runs there.
+    `repeatable`: whether `iterate` can be called again to begin anew.
+    """
+
+    iterate: Callable[[], Iterable[bytes | str]]
+    in_thread: InThread[Any]
+    repeatable: bool = False
+    length: int | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        chunks = await self.in_thread(lambda: iter(self.iterate()))
+        while block := await self.in_thread(lambda: gather(chunks, _BLOCK)):
+            yield block
+
+
+def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
+    """The next chunks, joined, until they are `least` bytes or the end has come."""
+    gathered: list[bytes] = []
+    while least > 0:
+        chunk = next(chunks, None)
+        if chunk is None:
+            break
+        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        gathered.append(data)
+        least -= len(data)
+    return b"".join(gathered)
+
+
+def file_source(file: BinaryIO, in_thread: InThread[Any]) -> BlockingSource:
+    """
+    An upload from a binary file object, from where it stands now to its end. It is not closed.
+
+    Raises: OSError from the file.
+    """
+    start = file.tell() if file.seekable() else None
+
+    def iterate() -> Iterator[bytes]:
+        if start is not None:
+            file.seek(start)
+        return iter(lambda: file.read(_BLOCK), b"")
+
+    return BlockingSource(iterate, in_thread, repeatable=start is not None)
+
+
+class Download:
+    """
+    The bytes from `offset` up to `end` of a file of `size` bytes, as an asynchronous iterator.
+
+    A byte that the gateway did not vouch for is never handed out. What looks like the marker of
+    a failed download at the end of an answer is held back and asked for again, in a request of
+    its own: a failure before the first byte of an answer is an HTTP error, so a marker that an
+    answer begins with belongs to the file. Where an answer breaks off, another one goes on, but
+    for a mutable file, which may have changed.
+
+    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read.
+    """
+
+    def __init__(self, transport: Transport, cap: Cap, offset: int, end: int, size: int) -> None:
+        self._transport = transport
+        self._cap = cap
+        self._start = self._position = self._answer_start = offset
+        self._end = end
+        self._size = size
+        self._doing = f"downloading {cap!r}"
+        self._answer: Incoming | None = None
+        self._held = b""
+        self._doubted = b""
+
+    @property
+    def position(self) -> int:
+        """The offset in the file of the byte that `read` gives next."""
+        return self._position
+
+    def __aiter__(self) -> Download:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self.read()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def read(self) -> bytes:
+        """
+        The next verified bytes, at least one; b"" at the end.
+
+        Raises: Unrecoverable where the grid lacks the shares; GatewayUnreachable, AnswerLost or
+        RequestTimeout where the gateway is away; IncompleteDownload where a mutable file can't
+        be read on. A later call tries again from the same place.
+        """
+        pauses = iter(_RESUME_PAUSES)
+        while self._position < self._end:
+            try:
+                data = await self._verified()
+            except TahoeError as error:
+                self.close()
+                pause = next(pauses, None)
+                if pause is None or not error.transient:
+                    raise
+                self._assert_resumable()
+                await self._transport.sleep(pause)
+                continue
+            except BaseException:  # cancelled: the request must not go on by itself
+                self.close()
+                raise
+            if data:
+                self._position += len(data)
+                return data
+        self.close()
+        return b""
+
+    async def rest(self) -> bytes:
+        """All that is still to come, in memory. Raises: as `read`."""
+        return b"".join([chunk async for chunk in self])
+
+    def close(self) -> None:
+        """Want no more for now; ends the request that is under way."""
+        if self._answer is not None:
+            self._answer.abandon()
+        self._answer, self._held = None, b""
+
+    async def _verified(self) -> bytes:
+        """The next sure bytes; b"" where it takes another answer to be sure of them."""
+        if self._cap.literal is not None:
+            return self._cap.literal[self._position : self._end]
+        if self._answer is None:
+            self._answer = await self._open()
+            self._answer_start = self._position
+        try:
+            data = await self._answer.read(self._patience)
+        except TimeoutError:
+            if self._patience is None:
+                raise
+            self._assert_resumable()
+            data = b""
+        if not data:
+            return self._settle()
+        data = self._held + data
+        sure = len(data) - _marker_length(data)
+        self._held = data[sure:]
+        return data[:sure]
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds of silence after which a marker is taken to be one."""
+        return _MARKER_SILENCE if self._held == _END_MARKER and not self._is_genuine else None
+
+    @property
+    def _is_genuine(self) -> bool:
+        return self._answer_start == self._position
+
+    def _settle(self) -> bytes:
+        """The answer is over, and all that is left of it was held back."""
+        held, genuine = self._held, self._is_genuine
+        self.close()
+        if not genuine:
+            self._doubted = held
+            return b""
+        if not self._cap.is_mutable or held == self._doubted or not self._doubted:
+            return held
+        raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+
+    def _assert_resumable(self) -> None:
+        if self._cap.is_mutable and self._position > self._start:
+            raise IncompleteDownload(f"{self._doing}: a mutable file can't be read on after a break")
+
+    async def _open(self) -> Incoming:
+        whole = self._position == 0 and self._end == self._size
+        asked = f"{self._position}-{self._end - 1}"
+        answer = await self._transport.open(
+            "GET",
+            ["uri", self._cap],
+            doing=self._doing,
+            headers={} if whole else {"Range": f"bytes={asked}"},
+        )
+        got = answer.headers.getRawHeaders("content-range", [None])[0]
+        expected = (200, None) if whole else (206, f"bytes {asked}/{self._size}")
+        if (answer.status, got) == expected and answer.length == self._end - self._position:
+            return answer
+        answer.abandon()
+        if self._cap.is_mutable:
+            raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+        raise NotAGateway(f"{self._doing}: the answer is not the range of bytes that was asked for")
+
+
+def _marker_length(data: bytes) -> int:
+    """How many bytes at the end of `data` may be the beginning of the marker of a failure."""
+    # "p" stands in the marker once, at its start: no other place can begin one.
+    start = data.rfind(b"p", -len(_END_MARKER))
+    return len(data) - start if start >= 0 and _END_MARKER.startswith(data[start:]) else 0

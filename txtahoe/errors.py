@@ -1,0 +1,220 @@
+"""What can go wrong on a grid. Every error is an OSError, of the built-in kind that fits where one does."""
+
+from __future__ import annotations
+
+import errno
+import html
+import re
+from typing import Any, ClassVar
+
+from txtahoe.caps import redact
+
+
+class TahoeError(OSError):
+    """
+    The base of all errors of txtahoe. Its text never holds a cap, only fingerprints.
+
+    `transient` is true where the same request may succeed later without anybody mending anything.
+    """
+
+    code: ClassVar[int] = errno.EIO
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.code, redact(message))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError would rebuild itself from (errno, text), which is not what __init__ takes.
+        return type(self), (self.strerror,), self.__dict__
+
+
+class GatewayUnreachable(TahoeError, ConnectionRefusedError):
+    """No connection to the gateway could be made; nothing was sent."""
+
+    code = errno.ECONNREFUSED
+    transient = True
+
+
+class AnswerLost(TahoeError, ConnectionResetError):
+    """The connection broke after the request was sent: whether the work was done is unknown."""
+
+    code = errno.ECONNRESET
+    transient = True
+
+
+class RequestTimeout(TahoeError, TimeoutError):
+    """A request made no progress for as long as its deadline allows."""
+
+    code = errno.ETIMEDOUT
+
+
+class NotAGateway(TahoeError):
+    """What listens at the gateway's address does not answer as a Tahoe-LAFS gateway does."""
+
+    code = errno.EPROTO
+
+
+class GatewayError(TahoeError):
+    """The gateway answered that it failed, for a reason that has no class of its own here."""
+
+
+class GatewayBusy(GatewayError):
+    """A proxy before the gateway answered 502, 503 or 504."""
+
+    transient = True
+
+
+class BadRequest(TahoeError):
+    """The gateway refused the request's arguments."""
+
+    code = errno.EINVAL
+
+
+class Prohibited(TahoeError, PermissionError):
+    """The gateway's operator has blacklisted the file."""
+
+    code = errno.EACCES
+
+
+class NotWriteable(TahoeError, PermissionError):
+    """A write through a cap that gives no right to write."""
+
+    code = errno.EACCES
+
+
+class NoSuchChild(TahoeError, FileNotFoundError):
+    """A directory that could be read has no child of this name."""
+
+    code = errno.ENOENT
+
+
+class ExistingChild(TahoeError, FileExistsError):
+    """The name is taken, and the request was not to replace it."""
+
+    code = errno.EEXIST
+
+
+# FileExistsError too: it is what Django's FileSystemStorage and InMemoryStorage raise where a
+# file stands in the place of a directory.
+class NotADirectory(TahoeError, NotADirectoryError, FileExistsError):
+    """A directory was needed where a file stands."""
+
+    code = errno.ENOTDIR
+
+
+class IsADirectory(TahoeError, IsADirectoryError):
+    """A file was needed where a directory stands."""
+
+    code = errno.EISDIR
+
+
+class DirectoryNotEmpty(TahoeError):
+    """A directory that still has children was to be removed."""
+
+    code = errno.ENOTEMPTY
+
+
+class FileTooLarge(TahoeError):
+    """The file is larger than its format allows."""
+
+    code = errno.EFBIG
+
+
+class Unrecoverable(TahoeError):
+    """Too few shares are within reach now. Unavailable is not missing: they may come back."""
+
+    transient = True
+
+
+class NotEnoughServers(TahoeError):
+    """Too few storage servers are within reach to place the shares."""
+
+    transient = True
+
+
+class UncoordinatedWrite(TahoeError):
+    """Another gateway wrote the same mutable object at the same time."""
+
+    code = errno.EBUSY
+
+
+class UnknownOutcome(TahoeError):
+    """A change may or may not have been made, and reading back could not tell."""
+
+
+class IncompleteDownload(TahoeError):
+    """A download broke off and could not be resumed; the bytes handed out so far are right."""
+
+
+class ShortSource(TahoeError):
+    """The source of an upload gave more or fewer bytes than it had announced."""
+
+
+_BY_EXCEPTION: dict[str, type[TahoeError]] = {
+    "EmptyPathnameComponentError": BadRequest,
+    "ExistingChildError": ExistingChild,
+    "FileProhibited": Prohibited,
+    "FileTooLargeError": FileTooLarge,
+    "MustBeDeepImmutableError": BadRequest,
+    "MustBeReadonlyError": BadRequest,
+    "MustNotBeUnknownRWError": BadRequest,
+    "NoServersError": NotEnoughServers,
+    "NoSharesError": Unrecoverable,
+    "NoSuchChildError": NoSuchChild,
+    "NotEnoughServersError": NotEnoughServers,
+    "NotEnoughSharesError": Unrecoverable,
+    "NotWriteableError": NotWriteable,
+    "UncoordinatedWriteError": UncoordinatedWrite,
+    "UnrecoverableFileError": Unrecoverable,
+    "UploadUnhappinessError": NotEnoughServers,
+}
+
+_BY_STATUS: dict[int, type[TahoeError]] = {
+    400: BadRequest,
+    403: Prohibited,
+    409: ExistingChild,
+    410: Unrecoverable,
+    413: FileTooLarge,
+    500: GatewayError,
+    502: GatewayBusy,
+    503: GatewayBusy,
+    504: GatewayBusy,
+}
+
+_RAISED = re.compile(r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: (.*))?$", re.M)
+_MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
+
+
+def error_for(status: int, body: str, doing: str) -> TahoeError:
+    """
+    The error that an answer stands for. `doing` says what was tried, for the message.
+
+    The classes follow `humanize_exception` in Tahoe-LAFS's `allmydata.web.common`: a known status
+    for some exceptions, and 500 with a traceback, whose last line names the class, for the others.
+    """
+    text = _plain(body)
+    if status == 404 and not text.startswith("No such child"):
+        # Tahoe names the child. Some other server's 404 must not pass for a missing file.
+        return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {_brief(text)}")
+    if status == 404:
+        return NoSuchChild(f"{doing}: {_brief(text)}")
+    raised = list(_RAISED.finditer(text))
+    name, reason = (raised[-1][1], raised[-1][2] or "") if raised else ("", "")
+    error = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
+    return error(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason or text)}")
+
+
+def _plain(body: str) -> str:
+    if "</" not in body:
+        return body.strip()
+    return " ".join(html.unescape(_MARKUP.sub(" ", body)).split())
+
+
+def _brief(text: str, most: int = 300) -> str:
+    first = text.strip().partition("\n\n")[0]
+    # Redacted before it is cut: half a cap is no longer recognised as one.
+    first = redact(" ".join(first.split()))
+    return first if len(first) <= most else first[:most] + " …"

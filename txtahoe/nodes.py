@@ -1,0 +1,143 @@
+"""What the gateway tells of files, directories and itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from txtahoe.caps import Cap
+from txtahoe.errors import NotAGateway
+
+NodeType = Literal["filenode", "dirnode", "unknown"]
+_TYPES: dict[Any, NodeType] = {"filenode": "filenode", "dirnode": "dirnode"}
+
+
+# Stands for a cap that cannot be parsed; itself unknown, it is never linked anywhere.
+_STRANGE = Cap.parse("strange")
+
+
+@frozen
+class Node:
+    """
+    A file or a directory, or something that this gateway's release does not know ("unknown").
+
+    `cap`: the strongest cap that the gateway gave for it.
+    `size`: bytes of a file; None for directories and where the gateway does not know it.
+    `metadata`: of the link that led here; empty where there was none.
+    """
+
+    type: NodeType
+    cap: Cap
+    size: int | None = None
+    metadata: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def is_directory(self) -> bool:
+        return self.type == "dirnode"
+
+    @property
+    def created(self) -> float | None:
+        """When the link was first made, in seconds since 1970 UTC (`linkcrtime`)."""
+        return self._time("linkcrtime")
+
+    @property
+    def modified(self) -> float | None:
+        """When the link last changed, in seconds since 1970 UTC (`linkmotime`)."""
+        return self._time("linkmotime")
+
+    def _time(self, key: str) -> float | None:
+        # Metadata is anybody's: whoever writes the directory may put anything there.
+        tahoe = self.metadata.get("tahoe")
+        time = tahoe.get(key) if isinstance(tahoe, Mapping) else None
+        return float(time) if isinstance(time, int | float) else None
+
+
+@frozen
+class Server:
+    """A storage server, as a gateway sees it."""
+
+    nickname: str
+    connected: bool
+    status: str
+    available_space: int | None
+
+
+@frozen
+class GatewayStatus:
+    """What a gateway says of itself and of the storage servers that it knows."""
+
+    servers: tuple[Server, ...]
+
+    @property
+    def connected(self) -> int:
+        """How many storage servers are connected now."""
+        return sum(server.connected for server in self.servers)
+
+
+def parse_node(answer: Any) -> Node:
+    """
+    A node from `[type, {…}]`, as `t=json` gives it.
+
+    Raises: NotAGateway, also for a node without any cap, which is what Tahoe answers for garbage.
+    """
+    try:
+        type_, told = answer
+        text = told.get("rw_uri") or told.get("ro_uri")
+        size, metadata = told.get("size"), told.get("metadata")
+        return Node(
+            type=_TYPES.get(type_, "unknown"),
+            cap=Cap.parse(text),
+            size=size if isinstance(size, int) else None,
+            metadata=metadata if isinstance(metadata, Mapping) else {},
+        )
+    except (TypeError, ValueError, AttributeError):
+        raise NotAGateway("the gateway told of a node in a form that is not known") from None
+
+
+def parse_children(answer: Any) -> dict[str, Node]:
+    """The children of a directory, by name. Raises: NotAGateway."""
+    try:
+        children = answer[1]["children"].items()
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise NotAGateway("the gateway listed a directory in a form that is not known") from None
+    return {name: _parse_child(child) for name, child in children}
+
+
+def _parse_child(answer: Any) -> Node:
+    # Other clients may link anything; one strange child must not hide the others.
+    try:
+        return parse_node(answer)
+    except NotAGateway:
+        return Node("unknown", _STRANGE)
+
+
+def parse_status(answer: Any) -> GatewayStatus:
+    """The answer to `GET /?t=json`. Raises: NotAGateway."""
+    try:
+        return GatewayStatus(servers=tuple(_parse_server(told) for told in answer["servers"]))
+    except (TypeError, KeyError, AttributeError):
+        raise NotAGateway("the gateway's status is of a form that is not known") from None
+
+
+def _parse_server(told: Mapping[str, Any]) -> Server:
+    status = str(told["connection_status"])
+    return Server(
+        nickname=str(told.get("nickname", "")),
+        # "Connected to …" in some releases, "connected" in others.
+        connected=status.lower().startswith("connected"),
+        status=status,
+        available_space=told.get("available_space"),
+    )
+
+
+def parse_json(body: bytes, doing: str) -> Any:
+    """Raises: NotAGateway."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise NotAGateway(
+            f"{doing}: the answer is not JSON, so it is not from a Tahoe-LAFS gateway"
+        ) from None

@@ -1,0 +1,177 @@
+"""Bodies of requests and answers as streams, with back-pressure both ways."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import PotentialDataLoss, ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
+from zope.interface import Attribute, Interface, implementer
+
+from txtahoe.deadline import Deadline
+from txtahoe.errors import AnswerLost
+
+# Received bytes that may wait for their reader before the gateway is asked to pause.
+_HIGH_WATER = 2**20
+
+
+class ISource(Interface):
+    """Where the bytes of an upload come from."""
+
+    length = Attribute("How many bytes; None where that is not known beforehand.")
+    repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
+
+    def chunks() -> AsyncIterator[bytes]:  # type: ignore[misc,empty-body]
+        """The bytes, from the start."""
+
+
+@implementer(IBodyProducer)
+class Outgoing:
+    """
+    The body of a request, sent as fast as the gateway takes it.
+
+    `sent` is called with the number of bytes after each chunk that was handed over. An error of
+    the source is kept in `failure`, because Twisted wraps what a producer raises.
+    """
+
+    def __init__(self, source: ISource, sent: Callable[[int], None]) -> None:
+        self.length = UNKNOWN_LENGTH if source.length is None else source.length
+        self.failure: Exception | None = None
+        self._chunks = source.chunks()
+        self._sent = sent
+        self._paused: Deferred[None] | None = None
+        self._pump: Deferred[None] | None = None
+        self._stopped = False
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        done: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        self._pump = Deferred.fromCoroutine(self._send(consumer))
+        self._pump.addCallbacks(
+            done.callback, lambda failure: None if self._stopped else done.errback(failure)
+        )
+        return done
+
+    async def _send(self, consumer: IConsumer) -> None:
+        while chunk := await self._next():
+            consumer.write(chunk)
+            self._sent(len(chunk))
+            if self._paused is not None:
+                await self._paused
+
+    async def _next(self) -> bytes:
+        try:
+            return await anext(self._chunks, b"")
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def pauseProducing(self) -> None:
+        if self._paused is None:
+            self._paused = Deferred()
+
+    def resumeProducing(self) -> None:
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.callback(None)
+
+    def stopProducing(self) -> None:
+        # IBodyProducer: the Deferred of startProducing does not fire after this.
+        self._stopped = True
+        if self._pump is not None:
+            self._pump.cancel()
+
+
+class Incoming(Protocol):
+    """The answer to a request: its head at once, its body as it comes in."""
+
+    def __init__(self, reactor: IReactorTime, seconds: float, doing: str, answer: IResponse) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+        self._doing = doing
+        self._chunks: list[bytes] = []
+        self._waiting_bytes = 0
+        self._paused = False
+        self._reader: Deferred[None] | None = None
+        self._end: Failure | None = None
+        self.status: int = answer.code
+        self.headers: Headers = answer.headers
+        self.length: int | None = None if answer.length is UNKNOWN_LENGTH else answer.length
+        answer.deliverBody(self)
+
+    async def read(self, seconds: float | None = None) -> bytes:
+        """
+        What has come in since the last call, at least one byte; b"" at the end.
+
+        Raises: AnswerLost where the body broke off; RequestTimeout when nothing came for
+        `seconds` (else the transport's own time).
+        """
+        if not self._chunks and self._end is None:
+            await Deadline(self._reactor, seconds or self._seconds, self._doing).guard(self._data())
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._waiting_bytes = 0
+        self._resume()
+        if not data and not self._is_whole:
+            raise AnswerLost(f"{self._doing}: the answer broke off")
+        return data
+
+    async def rest(self, most: int) -> bytes:
+        """All that is still to come, cut at about `most` bytes. Raises: as `read`."""
+        chunks: list[bytes] = []
+        while most > 0 and (chunk := await self.read()):
+            chunks.append(chunk)
+            most -= len(chunk)
+        self.abandon()
+        return b"".join(chunks)
+
+    def abandon(self) -> None:
+        """Want no more of it; an unfinished body costs the connection."""
+        self._chunks.clear()
+        if self._end is None:
+            self._producer.stopProducing()
+
+    @property
+    def _is_whole(self) -> bool:
+        # An answer without a length ends when the connection does: PotentialDataLoss.
+        return self._end is not None and bool(self._end.check(ResponseDone, PotentialDataLoss))
+
+    @property
+    def _producer(self) -> IPushProducer:
+        producer: Any = self.transport
+        return producer
+
+    async def _data(self) -> None:
+        self._reader = Deferred()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _HIGH_WATER and not self._paused:
+            self._paused = True
+            self._producer.pauseProducing()
+        self._wake()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._end = reason
+        self._wake()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.called:
+            self._reader.callback(None)

@@ -1,0 +1,211 @@
+"""One request to one gateway: pool, deadline, repeats, and from answer to exception."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from hyperlink import DecodedURL
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.task import deferLater
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+
+from txtahoe.caps import Cap
+from txtahoe.deadline import Deadline
+from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, TahoeError, error_for
+from txtahoe.streams import Incoming, ISource, Outgoing
+
+T = TypeVar("T")
+
+# The gateway closes idle connections after 60 s; ours must be out of the pool by then.
+_IDLE_SECONDS = 45
+_CONNECT_SECONDS = 10.0
+# After the last byte of an upload the gateway encodes and pushes it before it answers. This is
+# the slowest rate, in bytes a second, at which it may do so without running into the deadline.
+_PUSH_RATE = 2**20
+# A listing of a million children is about this long, in bytes.
+_ANSWER_LIMIT = 2**29
+_ERROR_LIMIT = 2**20
+
+
+class Transport:
+    """
+    Requests to one gateway.
+
+    `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`.
+    `timeout`: seconds that a request may go on without progress.
+    `pauses`: seconds to wait before each repeat of what is safe to repeat.
+
+    Raises: ValueError for a URL that is not http or https.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        gateway: str,
+        *,
+        timeout: float = 60.0,
+        pauses: Sequence[float] = (0.25, 1.0),
+    ) -> None:
+        self.reactor = reactor
+        self.gateway = gateway_url(gateway)
+        self.timeout = timeout
+        self.pauses = tuple(pauses)
+        self._pool = HTTPConnectionPool(reactor, persistent=True)
+        self._pool.maxPersistentPerHost = 16
+        self._pool.cachedConnectionTimeout = _IDLE_SECONDS
+        self._pool.retryAutomatically = False
+        self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
+
+    async def ask(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None = None,
+        *,
+        doing: str,
+        body: ISource | None = None,
+        sent: Callable[[int], None] | None = None,
+        repeat: bool = False,
+    ) -> bytes:
+        """
+        One request and the whole body of its answer.
+
+        `repeat`: the request may safely be made again after a transient error.
+        `sent`: called with the number of bytes after each chunk of `body` that went out.
+
+        Raises: as `open`.
+        """
+
+        async def once() -> bytes:
+            incoming = await self.open(method, path, query, doing=doing, body=body, sent=sent)
+            return await incoming.rest(_ANSWER_LIMIT)
+
+        return await (self.repeat(once) if repeat else once())
+
+    async def open(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None = None,
+        *,
+        doing: str,
+        body: ISource | None = None,
+        sent: Callable[[int], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Incoming:
+        """
+        Send a request; return its answer as soon as the head of it is here.
+
+        `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
+
+        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
+        that an answer other than 200, 201 and 206 stands for.
+        """
+        deadline = Deadline(self.reactor, self.timeout, doing)
+        total = 0
+
+        def progress(count: int) -> None:
+            nonlocal total
+            total += count
+            deadline.renew(extra=total / _PUSH_RATE)
+            if sent is not None:
+                sent(count)
+
+        outgoing = None if body is None else Outgoing(body, progress)
+        answer = await deadline.guard(
+            self._exchange(method, path, query, headers, outgoing, doing)
+        )
+        incoming = Incoming(self.reactor, self.timeout, doing, answer)
+        if incoming.status in (200, 201, 206):
+            return incoming
+        text = (await incoming.rest(_ERROR_LIMIT)).decode("utf-8", "replace")
+        raise error_for(incoming.status, text, doing)
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The result of `attempt`, made again after each transient error, a bounded number of times."""
+        for pause in self.pauses:
+            try:
+                return await attempt()
+            except TahoeError as error:
+                if not error.transient:
+                    raise
+            await self.sleep(pause)
+        return await attempt()
+
+    async def sleep(self, seconds: float) -> None:
+        await deferLater(self.reactor, seconds)
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        await self._pool.closeCachedConnections()
+
+    async def _exchange(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Outgoing | None,
+        doing: str,
+    ) -> IResponse:
+        try:
+            return await self._http.request(
+                method,
+                # Not kept in a variable: it holds caps, and error pages show variables.
+                self.gateway.child(*map(str, path)).replace(query=tuple((query or {}).items())),
+                # Plain text: an HTML traceback is harder to read the exception's name from.
+                headers=Headers(
+                    {"Accept": ["text/plain"], **{k: [v] for k, v in (headers or {}).items()}}
+                ),
+                data=body,
+                allow_redirects=False,
+                unbuffered=True,
+                reactor=self.reactor,
+            )
+        except Exception as error:
+            if body is not None and body.failure is not None:
+                raise body.failure from None
+            raise self._network_error(error, doing) from None
+
+    def _network_error(self, error: Exception, doing: str) -> Exception:
+        where = self.gateway.to_text()
+        causes = _causes(error)
+        if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+            return CancelledError()
+        if any(isinstance(cause, ConnectError | DNSLookupError) for cause in causes):
+            return GatewayUnreachable(
+                f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
+                f"({causes[-1]}). Is the node running, and is this its web address?"
+            )
+        names = {type(cause).__name__ for cause in causes}
+        if names & {"ParseError", "BadResponseVersion", "Error", "BadHeaders"}:
+            return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
+        return AnswerLost(f"{doing}: the connection to {where} was lost ({causes[-1]})")
+
+
+def gateway_url(text: str) -> DecodedURL:
+    """
+    The URL of a gateway, without a slash at its end.
+
+    Raises: ValueError, with what is expected.
+    """
+    try:
+        url = DecodedURL.from_text(text)
+    except (TypeError, ValueError):
+        url = DecodedURL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(
+            "a gateway's URL begins with http:// or https:// and a host, "
+            "such as http://127.0.0.1:3456/"
+        )
+    return url.replace(path=[segment for segment in url.path if segment], query=(), fragment="")
+
+
+def _causes(error: Exception) -> list[Exception]:
+    reasons = getattr(error, "reasons", None) or ()
+    return [error, *(cause for reason in reasons for cause in _causes(reason.value))]

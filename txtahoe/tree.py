@@ -1,0 +1,220 @@
+"""A root cap and the names under it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from unicodedata import normalize
+
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.errors import (
+    BadRequest,
+    DirectoryNotEmpty,
+    ExistingChild,
+    IsADirectory,
+    NoSuchChild,
+    NotADirectory,
+    TahoeError,
+    Unrecoverable,
+)
+from txtahoe.nodes import Node
+
+T = TypeVar("T")
+Path = tuple[str, ...]
+
+
+def split(path: str | Sequence[str]) -> Path:
+    """
+    The names of a path, normalised to NFC as the gateway does it, from a str with slashes or from
+    a sequence of names, which may hold any character.
+
+    Raises: ValueError for `..`, and for a name that is empty or cannot be encoded as UTF-8.
+    """
+    if isinstance(path, str):
+        path = [name for name in path.split("/") if name not in ("", ".")]
+        if ".." in path:
+            raise ValueError("a path must not climb with '..'")
+    names = tuple(normalize("NFC", name) for name in path)
+    if "" in names:
+        raise ValueError("a name must not be empty")
+    "".join(names).encode()
+    return names
+
+
+class Tree:
+    """
+    The files and directories under a root cap. Paths are as `split` takes them.
+
+    Caps of directories are kept for `age` seconds, the `known` last used ones. One that turns out
+    to be wrong is forgotten, and the path walked once more.
+
+    Every method raises the errors of `Client`; with a missing name on the path that is
+    NoSuchChild, with a file where a directory is needed NotADirectory.
+    """
+
+    def __init__(self, client: Client, root: Cap, *, known: int = 4096, age: float = 30.0) -> None:
+        if not root.is_directory or not root.is_readable:
+            raise NotADirectory(f"{root!r} is not a directory that can be read")
+        self.client = client
+        self.root = root
+        self._directories = _Directories(client.seconds, known, age)
+
+    async def resolve(self, path: str | Sequence[str]) -> Node:
+        """What a path leads to."""
+        names = split(path)
+        if not names:
+            return Node("dirnode", self.root)
+        return await self._inside(names[:-1], lambda cap: self.client.child(cap, names[-1]))
+
+    async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
+        """The children of a directory, by name."""
+        return await self._inside(split(path), self.client.list)
+
+    async def make_directories(self, path: str | Sequence[str]) -> Cap:
+        """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
+        cap, names = self.root, split(path)
+        for depth, name in enumerate(names, 1):
+            known = self._directories.get(names[:depth])
+            cap = known or await self._child_or_new(cap, name)
+            self._directories.put(names[:depth], cap)
+        return cap
+
+    async def link(self, path: str | Sequence[str], cap: Cap, *, replace: bool = False) -> None:
+        """
+        Give `cap` a name; missing directories are made. With `replace` a file is replaced.
+
+        Raises: ExistingChild; NotWriteable; UnknownOutcome.
+        """
+        names = _require_name(split(path))
+        directory = await self.make_directories(names[:-1])
+        try:
+            await self.client.link(directory, names[-1], cap, replace=replace)
+        except (Unrecoverable, NotADirectory):
+            self._directories.forget(names[:-1])
+            raise
+
+    async def unlink(self, path: str | Sequence[str]) -> None:
+        """Take the name of a file away. Raises: IsADirectory; NotWriteable; UnknownOutcome."""
+        names = _require_name(split(path))
+        node = await self.resolve(names)
+        if node.is_directory:
+            raise IsADirectory(f"{node.cap!r} is a directory")
+        await self._unlink(names, node.cap)
+
+    async def remove_directory(self, path: str | Sequence[str]) -> None:
+        """
+        Take the name of an empty directory away.
+
+        What others link into it at the same moment is kept, and the directory with it.
+
+        Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
+        """
+        names = _require_name(split(path))
+        node = await self.resolve(names)
+        if await self.client.list(node.cap):
+            raise DirectoryNotEmpty(f"{node.cap!r} is not empty")
+        await self._unlink(names, node.cap)
+        self._directories.forget(names)
+        if latecomers := await self.client.list(node.cap):
+            await self._put_back(names, node.cap, latecomers)
+            raise DirectoryNotEmpty(f"{node.cap!r} is no longer empty")
+
+    async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
+        """
+        Give what `old` names the name `new`, and take `old` away: first the one, then the other,
+        so that whatever fails, one of the names is there.
+
+        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for a directory that would
+        come to lie below itself; BadRequest for what is of an unknown kind.
+        """
+        source, target = _require_name(split(old)), _require_name(split(new))
+        if target[: len(source)] == source:
+            if target == source:
+                return
+            raise ValueError("a directory cannot be moved below itself")
+        node = await self.resolve(source)
+        if not node.cap.is_known:
+            raise BadRequest(f"{node.cap!r} cannot be renamed: its rights are not known")
+        await self.link(target, node.cap)
+        await self._unlink(source, node.cap)
+        self._directories.forget(source)
+
+    async def _unlink(self, names: Path, expected: Cap) -> None:
+        directory = await self._directory(names[:-1])
+        await self.client.unlink(directory, names[-1], expected)
+
+    async def _put_back(self, names: Path, cap: Cap, children: dict[str, Node]) -> None:
+        try:
+            await self.link(names, cap)
+        except ExistingChild:
+            for name, node in children.items():
+                await self.link((*names, name), node.cap)
+
+    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
+        """The result of an operation on a directory; twice where a kept cap disappoints."""
+        if self._directories.get(path) is not None:
+            try:
+                return await operation(await self._directory(path))
+            except (NoSuchChild, NotADirectory, Unrecoverable):
+                self._directories.forget(path[:1])
+        return await operation(await self._directory(path))
+
+    async def _directory(self, path: Path) -> Cap:
+        known = self._directories.get(path) if path else self.root
+        if known is not None:
+            return known
+        parent = await self._directory(path[:-1])
+        cap = await self.client.child_cap(parent, path[-1])
+        if not cap.is_directory:
+            raise NotADirectory(f"{cap!r} is not a directory")
+        self._directories.put(path, cap)
+        return cap
+
+    async def _child_or_new(self, directory: Cap, name: str) -> Cap:
+        try:
+            cap = await self.client.child_cap(directory, name)
+        except NoSuchChild:
+            cap = await self.client.mkdir()
+            try:
+                await self.client.link(directory, name, cap)
+            except ExistingChild:  # somebody else was faster: theirs is the directory
+                cap = await self.client.child_cap(directory, name)
+        if not cap.is_directory:
+            raise NotADirectory(f"{cap!r} is not a directory")
+        return cap
+
+
+class _Directories:
+    """The caps of the directories that were used last."""
+
+    def __init__(self, seconds: Callable[[], float], most: int, age: float) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._age = age
+        self._known: OrderedDict[Path, tuple[float, Cap]] = OrderedDict()
+
+    def get(self, path: Path) -> Cap | None:
+        since, cap = self._known.get(path, (0.0, None))
+        if cap is None or self._seconds() - since > self._age:
+            return None
+        self._known.move_to_end(path)
+        return cap
+
+    def put(self, path: Path, cap: Cap) -> None:
+        if self.get(path) != cap:
+            self._known[path] = (self._seconds(), cap)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def forget(self, path: Path) -> None:
+        """Forget a directory and all that is below it."""
+        for known in [known for known in self._known if known[: len(path)] == path]:
+            del self._known[known]
+
+
+def _require_name(names: Path) -> Path:
+    if not names:
+        raise IsADirectory("the root itself cannot be linked, unlinked or renamed")
+    return names
