@@ -52,7 +52,7 @@ class IteratorSource:
     """An upload from an asynchronous iterable of bytes; it can be read once."""
 
     iterable: AsyncIterable[bytes]
-    length: int | None = None
+    length = None
     repeatable = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -75,7 +75,7 @@ class BlockingSource:
     iterate: Callable[[], Iterable[bytes | str]]
     in_thread: InThread[Any]
     repeatable: bool = False
-    length: int | None = None
+    length = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         chunks = await self.in_thread(lambda: iter(self.iterate()))
@@ -232,7 +232,7 @@ class Download:
 
     def _assert_resumable(self) -> None:
         if self._cap.is_mutable and self._position > self._start:
-            raise IncompleteDownload(f"{self._doing}: a mutable file can't be read on after a break")
+            raise IncompleteDownload(f"{self._doing}: a mutable file can't be resumed")
 
     async def _open(self) -> Incoming:
         whole = self._position == 0 and self._end == self._size

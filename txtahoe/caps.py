@@ -67,7 +67,7 @@ _KINDS = {
 _UNKNOWN = _Kind(re.compile(".*"), None, None)
 
 
-class BadCap(ValueError):  # noqa: N818
+class BadCap(ValueError):
     """A string that is no cap, or a cap without the right that was asked of it.
 
     The message names a kind and a reason, never the cap or a piece of it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Mapping
+import json
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from functools import partial
+from secrets import token_hex
 from typing import Any, BinaryIO
 
 from twisted.internet.threads import deferToThreadPool
@@ -34,6 +36,9 @@ from txtahoe.transport import Transport
 Progress = Callable[[int], None]
 Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource
 
+# The key under which a link's metadata holds what tells this link from any other.
+_MARK = "txtahoe-link"
+
 # What may be answered, or left unanswered, though the directory was changed all the same.
 _AMBIGUOUS = (
     AnswerLost,
@@ -59,7 +64,7 @@ class Client:
 
     def seconds(self) -> float:
         """The reactor's clock."""
-        return self._transport.reactor.seconds()
+        return float(self._transport.reactor.seconds())
 
     async def upload(self, source: Uploadable, *, progress: Progress | None = None) -> Cap:
         """
@@ -146,31 +151,48 @@ class Client:
         )
         return _cap(answer, doing)
 
-    async def link(self, directory: Cap, name: str, cap: Cap, *, replace: bool = False) -> None:
+    async def link(
+        self,
+        directory: Cap,
+        name: str,
+        cap: Cap,
+        *,
+        replace: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         """
         Give `cap` a name in a directory.
 
         With `replace`, a file of that name is replaced, a directory never. An answer that leaves
-        it open whether the link was made is settled by reading the directory back.
+        it open whether the link was made is settled by reading the directory back. Caps alone
+        would not settle it, since equal files have equal caps: every link carries a mark of its
+        own in its metadata.
 
-        Raises: ExistingChild where the name is taken by something else; NotWriteable;
+        Raises: ExistingChild where the name is taken, be it by the same cap; NotWriteable;
         NotADirectory; UnknownOutcome where reading back failed too.
         """
         doing = f"linking a name in {directory!r}"
-        query = {"t": "uri", "replace": "only-files" if replace else "false"}
+        mark = token_hex(6)
 
         def is_done(there: Node | None, failure: TahoeError) -> bool:
-            if there is None or there.cap.names_same(cap):
+            if there is None or there.metadata.get(_MARK) == mark:
                 return there is not None
             if not replace or there.is_directory:
-                raise ExistingChild(f"{doing}: the name is taken") from failure
+                raise ExistingChild(f"{doing}: the name {name!r} is taken") from failure
             return False
 
-        await self._change(
-            "PUT", directory, name, query, BytesSource(str(cap).encode()), doing, is_done
-        )
+        def request() -> Awaitable[bytes]:
+            return self._transport.ask(
+                "POST",
+                ["uri", directory],
+                {"t": "set_children", "replace": "only-files" if replace else "false"},
+                doing=doing,
+                body=_children({name: (cap, {**(metadata or {}), _MARK: mark})}),
+            )
 
-    async def unlink(self, directory: Cap, name: str, expected: Cap) -> None:
+        await self._change(request, directory, name, is_done)
+
+    async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
         """
         Take a name out of a directory, where it names `expected`.
 
@@ -182,9 +204,12 @@ class Client:
         doing = f"unlinking a name in {directory!r}"
 
         def is_done(there: Node | None, failure: TahoeError) -> bool:
-            return there is None or not there.cap.names_same(expected)
+            return there != expected
 
-        await self._change("DELETE", directory, name, {}, None, doing, is_done)
+        def request() -> Awaitable[bytes]:
+            return self._transport.ask("DELETE", ["uri", directory, name], doing=doing)
+
+        await self._change(request, directory, name, is_done)
 
     async def status(self) -> GatewayStatus:
         """What the gateway says of itself and of its servers."""
@@ -229,12 +254,9 @@ class Client:
 
     async def _change(
         self,
-        method: str,
+        request: Callable[[], Awaitable[bytes]],
         directory: Cap,
         name: str,
-        query: Mapping[str, str],
-        body: BytesSource | None,
-        doing: str,
         is_done: Callable[[Node | None, TahoeError], bool],
     ) -> None:
         """Change one link; after an ambiguous answer ask `is_done` with what is there now."""
@@ -243,8 +265,7 @@ class Client:
             raise NotWriteable(f"{directory!r} does not give the right to write")
         for pause in (*self._transport.pauses, None):
             try:
-                path = ["uri", directory, name]
-                await self._transport.ask(method, path, query, doing=doing, body=body)
+                await request()
                 return
             except GatewayUnreachable as error:
                 failure: TahoeError = error
@@ -272,7 +293,7 @@ class Client:
 
     def _source(self, source: Uploadable) -> ISource:
         if ISource.providedBy(source):
-            return source  # type: ignore[return-value]
+            return source
         if isinstance(source, bytes | bytearray | memoryview):
             return BytesSource(bytes(source))
         if isinstance(source, AsyncIterable):
@@ -284,6 +305,18 @@ class Client:
             f"cannot upload {type(source).__name__}: give bytes, a binary file object, "
             "an asynchronous iterable of bytes, or an ISource"
         )
+
+
+def _children(children: Mapping[str, tuple[Cap, Mapping[str, Any]]]) -> BytesSource:
+    """The body of a `set_children`, from caps and metadata by name."""
+    entries = {
+        name: [
+            "dirnode" if cap.is_directory else "filenode",
+            {"rw_uri" if cap.is_writable else "ro_uri": str(cap), "metadata": metadata},
+        ]
+        for name, (cap, metadata) in children.items()
+    }
+    return BytesSource(json.dumps(entries).encode())
 
 
 def _cap(answer: bytes, doing: str) -> Cap:

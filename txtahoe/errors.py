@@ -1,4 +1,4 @@
-"""What can go wrong on a grid. Every error is an OSError, of the built-in kind that fits where one does."""
+"""What can go wrong on a grid: each an OSError, and of the built-in kind that fits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class TahoeError(OSError):
         super().__init__(self.code, redact(message))
 
     def __str__(self) -> str:
-        return str(self.strerror)
+        # `filename` is there where a caller has set it, as the storage does.
+        return f"{self.filename!r}: {self.strerror}" if self.filename else str(self.strerror)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # OSError would rebuild itself from (errno, text), which is not what __init__ takes.
@@ -149,10 +150,6 @@ class IncompleteDownload(TahoeError):
     """A download broke off and could not be resumed; the bytes handed out so far are right."""
 
 
-class ShortSource(TahoeError):
-    """The source of an upload gave more or fewer bytes than it had announced."""
-
-
 _BY_EXCEPTION: dict[str, type[TahoeError]] = {
     "EmptyPathnameComponentError": BadRequest,
     "ExistingChildError": ExistingChild,
@@ -184,7 +181,9 @@ _BY_STATUS: dict[int, type[TahoeError]] = {
     504: GatewayBusy,
 }
 
-_RAISED = re.compile(r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: (.*))?$", re.M)
+_RAISED = re.compile(
+    r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: (.*))?$", re.M
+)
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 

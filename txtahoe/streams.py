@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import PotentialDataLoss, ResponseDone
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import Attribute, Interface, implementer
@@ -27,7 +28,7 @@ class ISource(Interface):
     length = Attribute("How many bytes; None where that is not known beforehand.")
     repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
 
-    def chunks() -> AsyncIterator[bytes]:  # type: ignore[misc,empty-body]
+    def chunks() -> AsyncIterator[bytes]:
         """The bytes, from the start."""
 
 
@@ -92,7 +93,9 @@ class Outgoing:
 class Incoming(Protocol):
     """The answer to a request: its head at once, its body as it comes in."""
 
-    def __init__(self, reactor: IReactorTime, seconds: float, doing: str, answer: IResponse) -> None:
+    def __init__(
+        self, reactor: IReactorTime, seconds: float, doing: str, answer: IResponse
+    ) -> None:
         self._reactor = reactor
         self._seconds = seconds
         self._doing = doing
@@ -145,8 +148,7 @@ class Incoming(Protocol):
 
     @property
     def _producer(self) -> IPushProducer:
-        producer: Any = self.transport
-        return producer
+        return cast(IPushProducer, self.transport)
 
     async def _data(self) -> None:
         self._reader = Deferred()

@@ -117,9 +117,7 @@ class Transport:
                 sent(count)
 
         outgoing = None if body is None else Outgoing(body, progress)
-        answer = await deadline.guard(
-            self._exchange(method, path, query, headers, outgoing, doing)
-        )
+        answer = await deadline.guard(self._exchange(method, path, query, headers, outgoing, doing))
         incoming = Incoming(self.reactor, self.timeout, doing, answer)
         if incoming.status in (200, 201, 206):
             return incoming
@@ -127,7 +125,7 @@ class Transport:
         raise error_for(incoming.status, text, doing)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The result of `attempt`, made again after each transient error, a bounded number of times."""
+        """The result of `attempt`, made again, up to a bound, after transient errors."""
         for pause in self.pauses:
             try:
                 return await attempt()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from unicodedata import normalize
 
 from txtahoe.caps import Cap
@@ -16,7 +16,6 @@ from txtahoe.errors import (
     IsADirectory,
     NoSuchChild,
     NotADirectory,
-    TahoeError,
     Unrecoverable,
 )
 from txtahoe.nodes import Node
@@ -81,7 +80,14 @@ class Tree:
             self._directories.put(names[:depth], cap)
         return cap
 
-    async def link(self, path: str | Sequence[str], cap: Cap, *, replace: bool = False) -> None:
+    async def link(
+        self,
+        path: str | Sequence[str],
+        cap: Cap,
+        *,
+        replace: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         """
         Give `cap` a name; missing directories are made. With `replace` a file is replaced.
 
@@ -90,7 +96,7 @@ class Tree:
         names = _require_name(split(path))
         directory = await self.make_directories(names[:-1])
         try:
-            await self.client.link(directory, names[-1], cap, replace=replace)
+            await self.client.link(directory, names[-1], cap, replace=replace, metadata=metadata)
         except (Unrecoverable, NotADirectory):
             self._directories.forget(names[:-1])
             raise
@@ -101,7 +107,7 @@ class Tree:
         node = await self.resolve(names)
         if node.is_directory:
             raise IsADirectory(f"{node.cap!r} is a directory")
-        await self._unlink(names, node.cap)
+        await self._unlink(names, node)
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
@@ -115,7 +121,7 @@ class Tree:
         node = await self.resolve(names)
         if await self.client.list(node.cap):
             raise DirectoryNotEmpty(f"{node.cap!r} is not empty")
-        await self._unlink(names, node.cap)
+        await self._unlink(names, node)
         self._directories.forget(names)
         if latecomers := await self.client.list(node.cap):
             await self._put_back(names, node.cap, latecomers)
@@ -137,11 +143,11 @@ class Tree:
         node = await self.resolve(source)
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} cannot be renamed: its rights are not known")
-        await self.link(target, node.cap)
-        await self._unlink(source, node.cap)
+        await self.link(target, node.cap, metadata=node.metadata)
+        await self._unlink(source, node)
         self._directories.forget(source)
 
-    async def _unlink(self, names: Path, expected: Cap) -> None:
+    async def _unlink(self, names: Path, expected: Node) -> None:
         directory = await self._directory(names[:-1])
         await self.client.unlink(directory, names[-1], expected)
 
@@ -150,7 +156,7 @@ class Tree:
             await self.link(names, cap)
         except ExistingChild:
             for name, node in children.items():
-                await self.link((*names, name), node.cap)
+                await self.link((*names, name), node.cap, metadata=node.metadata)
 
     async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
         """The result of an operation on a directory; twice where a kept cap disappoints."""

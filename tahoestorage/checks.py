@@ -1,0 +1,105 @@
+"""System checks of what can be wrong in the settings; none of them asks the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from inspect import isclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import FileField
+from django.utils.module_loading import import_string
+
+from tahoestorage import conf
+from tahoestorage.storage import TahoeStorage
+
+_MAKE_A_CAP = (
+    "`tahoe mkdir` makes a directory and prints its cap, URI:DIR2:…; or, with a gateway at "
+    "http://127.0.0.1:3456/: curl -X POST 'http://127.0.0.1:3456/uri?t=mkdir'. "
+    "Keep a copy: whoever loses it loses the files."
+)
+_PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
+    ("E002", conf.gateway, "Give the web address of a gateway, as in its tahoe.cfg (web.port)."),
+    ("E003", conf.base_cap, _MAKE_A_CAP),
+    ("E004", conf.timeout, "60 is the default."),
+]
+
+
+@register(Tags.files)
+def check_storages(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check every TahoeStorage of STORAGES and of the models' file fields."""
+    found: dict[tuple[str, str], CheckMessage] = {}
+    for options in _every_options():
+        for message in _check(options):
+            # Two storages with the same settings have the same problem once.
+            found.setdefault((str(message.id), message.msg), message)
+    return list(found.values())
+
+
+def _every_options() -> Iterator[conf.Options]:
+    for backend in settings.STORAGES.values():
+        if _is_ours(backend.get("BACKEND", "")):
+            yield conf.hidden(backend.get("OPTIONS", {}))
+    for model in apps.get_models():
+        for field in model._meta.get_fields():
+            if isinstance(field, FileField) and isinstance(field.storage, TahoeStorage):
+                yield field.storage.options
+
+
+def _is_ours(backend: str) -> bool:
+    try:
+        cls = import_string(backend)
+    except ImportError:
+        return False  # Django itself says so, in better words
+    return isclass(cls) and issubclass(cls, TahoeStorage)
+
+
+def _check(options: conf.Options) -> Iterator[CheckMessage]:
+    unknown = conf.unknown_options(dict(options))
+    if unknown is not None:
+        yield Error(unknown, hint="Correct or remove it.", id="tahoestorage.E001")
+    for number, read, hint in _PROBLEMS:
+        try:
+            read(options)
+        except ImproperlyConfigured as error:
+            yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
+    yield from _check_rights(options)
+    yield from _check_base_url(options)
+
+
+def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
+    try:
+        cap = conf.base_cap(options)
+    except ImproperlyConfigured:
+        return
+    if not cap.is_writable:
+        yield Error(
+            f"TAHOE_STORAGE_BASE_CAP (or the option 'tahoe_base_cap') is {cap!r}, which can only "
+            "be read: nothing can be saved with it",
+            hint="Give the write cap, URI:DIR2:…. Where a read-only storage is meant, silence "
+            "this with SILENCED_SYSTEM_CHECKS.",
+            id="tahoestorage.E005",
+        )
+
+
+def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
+    url = conf.value(options, "base_url")
+    if not url:
+        yield Warning(
+            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') is missing: files have no URL",
+            hint="Give the address of a gateway that the public can read from. A gateway that "
+            "the public can write to is not one.",
+            id="tahoestorage.W001",
+        )
+    elif "URI:" in str(url) or urlsplit(str(url)).query:
+        yield Error(
+            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') holds a cap or a query",
+            hint="Give the address alone, such as 'https://files.example.com/'.",
+            id="tahoestorage.E006",
+        )

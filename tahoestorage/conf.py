@@ -1,0 +1,143 @@
+"""Settings and OPTIONS, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import Any, TypedDict
+
+from attrs import frozen
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from txtahoe.caps import BadCap, Cap
+from txtahoe.transport import gateway_url
+
+
+class Options(TypedDict, total=False):
+    """The arguments of TahoeStorage, which are also the OPTIONS in Django's STORAGES."""
+
+    tahoe_base_url: str | Sequence[str]
+    """The web address of the gateway; of several, the first one is used."""
+    tahoe_base_cap: str | Cap | None
+    """The read-write cap of the directory under which everything is kept."""
+    base_url: str | None
+    """The base of download URLs."""
+    location: str
+    """A directory below that of the cap, where the names begin."""
+    allow_overwrite: bool
+    """Whether `save` replaces a file of the same name."""
+    timeout: float
+    """Seconds that a request may go on without progress."""
+
+
+SETTINGS = {
+    "tahoe_base_url": "TAHOE_STORAGE_BASE_URL",
+    "tahoe_base_cap": "TAHOE_STORAGE_BASE_CAP",
+    "base_url": "TAHOE_PUBLIC_BASE_URL",
+}
+DEFAULTS = Options(base_url=None, location="", allow_overwrite=False, timeout=60.0)
+
+
+@frozen
+class Connection:
+    """What it takes to reach a tree of files. Storages with equal ones share their connections."""
+
+    gateway: str
+    base_cap: Cap
+    timeout: float
+
+
+def unknown_options(options: dict[str, Any]) -> str | None:
+    """What is wrong with the names of `options`; None where nothing is."""
+    for name in options:
+        if name not in Options.__annotations__:
+            known = sorted(Options.__annotations__)
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(known)}."
+            return f"unknown option {name!r}: {hint}"
+    return None
+
+
+def hidden(options: Options) -> Options:
+    """The same options, with the cap in a form that shows itself nowhere."""
+    given: Any = options.get("tahoe_base_cap")
+    if not isinstance(given, str | bytes) or not given:
+        return options
+    try:
+        cap: Any = Cap.parse(given)
+    except BadCap as error:
+        cap = error  # raised when the cap is needed
+    return {**options, "tahoe_base_cap": cap}
+
+
+def caps_in_settings() -> Iterator[Cap]:
+    """The directory caps that the settings name."""
+    every: list[Options] = [{}]
+    every += [backend.get("OPTIONS", {}) for backend in settings.STORAGES.values()]
+    for options in every:
+        with suppress(ImproperlyConfigured):
+            yield base_cap(options)
+
+
+def value(options: Options, name: str) -> Any:
+    """An option, else its setting, else its default."""
+    chosen: Any = options.get(name)
+    if chosen is None and name in SETTINGS:
+        chosen = getattr(settings, SETTINGS[name], None)
+    return DEFAULTS.get(name) if chosen is None else chosen
+
+
+def connection(options: Options) -> Connection:
+    """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
+    return Connection(gateway(options), base_cap(options), timeout(options))
+
+
+def gateway(options: Options) -> str:
+    """Raises: ImproperlyConfigured."""
+    given = value(options, "tahoe_base_url")
+    if not given:
+        raise ImproperlyConfigured(
+            f"{_where('tahoe_base_url')} is missing: the web address of a Tahoe-LAFS gateway, "
+            "such as 'http://127.0.0.1:3456/'"
+        )
+    url: Any = given if isinstance(given, str) else next(iter(given), None)
+    try:
+        gateway_url(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{_where('tahoe_base_url')}: {error}") from None
+    return str(url)
+
+
+def base_cap(options: Options) -> Cap:
+    """Raises: ImproperlyConfigured."""
+    given = value(options, "tahoe_base_cap")
+    where = _where("tahoe_base_cap")
+    if not given:
+        raise ImproperlyConfigured(
+            f"{where} is missing: the cap of a directory; `tahoe mkdir` makes one and prints it"
+        )
+    try:
+        if isinstance(given, BadCap):
+            raise given
+        cap = given if isinstance(given, Cap) else Cap.parse(given)
+    except (BadCap, TypeError) as error:
+        raise ImproperlyConfigured(f"{where}: {error}") from None
+    if not cap.is_directory or not cap.is_readable:
+        raise ImproperlyConfigured(
+            f"{where} is {cap!r}, not the cap of a directory, such as 'URI:DIR2:…'"
+        )
+    return cap
+
+
+def timeout(options: Options) -> float:
+    """Raises: ImproperlyConfigured."""
+    given = value(options, "timeout")
+    if isinstance(given, bool) or not isinstance(given, int | float) or given <= 0:
+        raise ImproperlyConfigured("the option 'timeout' is a positive number of seconds")
+    return float(given)
+
+
+def _where(option: str) -> str:
+    return f"{SETTINGS[option]} (or the option {option!r})"

@@ -1,0 +1,286 @@
+"""The file that the storage opens: read by ranges, written by spooling."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import warnings
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.files import File
+
+from tahoestorage.blocking import BlockingTree
+from txtahoe.bodies import Download
+from txtahoe.caps import Cap
+from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, TahoeError
+from txtahoe.nodes import Node
+from txtahoe.tree import Path, Tree
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# What is asked for after a seek: one segment of Tahoe-LAFS, which the gateway fetches whole
+# anyway. While reading goes on in sequence, each range is four times the last one, and after the
+# last window it is the rest of the file.
+_FIRST_WINDOW = 2**17
+_LAST_WINDOW = 2**23
+# Reading over a gap of so many bytes is faster than asking for another range.
+_GAP = 2**16
+
+
+class TahoeFile(File):  # type: ignore[type-arg]
+    """
+    A file on the grid, in any mode of `open()`.
+
+    Reading fetches what is read, with some read-ahead; `seek` costs nothing. Writing goes to a
+    temporary file, which is saved when the file is closed, and is not where its `with` block
+    raised. If saving fails the file stays open, and `close` may be called again. Text is UTF-8.
+
+    Without `allow_overwrite`, a file is replaced only if it is still the one that was there when
+    this one was opened.
+
+    Raises: NoSuchChild, IsADirectory, and, with mode "x", ExistingChild.
+    """
+
+    def __init__(
+        self,
+        tree: BlockingTree,
+        path: Path,
+        name: str,
+        mode: str = "rb",
+        *,
+        allow_overwrite: bool = False,
+    ) -> None:
+        super().__init__(None, name)
+        self.file: Any
+        self._tree = tree
+        self._path = path
+        self._allow_overwrite = allow_overwrite
+        self._begin(mode)
+
+    def _begin(self, mode: str) -> None:
+        kind = _kind(mode)
+        self._was = self._look_up(must_exist=kind == "r")
+        if kind == "x" and self._was is not None:
+            raise ExistingChild(f"the name {self.name!r} is taken")
+        if self._was is not None and kind in "ra":
+            reader = Reader(self._tree, self._was.cap)
+        if kind == "r" and "+" not in mode:
+            self._raw: Reader | Spool = reader
+            self.file = io.BufferedReader(reader, _FIRST_WINDOW)
+        else:
+            self.file = self._raw = Spool(appends=kind == "a")
+            if self._was is not None and kind in "ra":
+                self._raw.fill(reader)
+                self._raw.seek(0, os.SEEK_END if kind == "a" else os.SEEK_SET)
+        if "b" not in mode:
+            self.file = io.TextIOWrapper(self.file, encoding="utf-8")
+        self.mode = mode
+
+    def _look_up(self, must_exist: bool) -> Node | None:
+        try:
+            node = self._tree.run(lambda tree: tree.resolve(self._path), self.name)
+        except NoSuchChild:
+            if must_exist:
+                raise
+            return None
+        if node.is_directory:
+            raise IsADirectory(f"{self.name!r} is a directory, not a file")
+        if not node.cap.is_readable:
+            raise TahoeError(f"{self.name!r} is of a kind that this release does not know")
+        return node
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
+        """Go back to the start; with another mode, or after `close`, open anew."""
+        if not self.closed and mode in (None, self.mode):
+            self.seek(0)
+        else:
+            self.close()
+            self._begin(mode or self.mode)
+        return self
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; while it is being written, those written so far."""
+        if not self.closed:
+            self.file.flush()
+            self._size = self._raw.size
+        return self._size
+
+    def close(self) -> None:
+        """Save what was written, and close. Raises: ExistingChild, and as `Storage.save`."""
+        if self.closed:
+            return
+        self._size = self.size
+        if isinstance(self._raw, Spool) and self._raw.is_changed:
+            self._save(self._raw)
+        self.file.close()
+
+    def _save(self, spool: Spool) -> None:
+        cap = self._tree.upload(File(spool, self.name))
+        self._tree.run(lambda tree: self._link(tree, cap), self.name)
+        spool.is_changed = False
+
+    async def _link(self, tree: Tree, cap: Cap) -> None:
+        if self._was is not None and not self._allow_overwrite:
+            try:
+                now: Node | None = await tree.resolve(self._path)
+            except NoSuchChild:
+                now = None
+            if now != self._was:
+                raise ExistingChild(f"{self.name!r} has changed since it was opened")
+        replace = self._was is not None or self._allow_overwrite
+        await tree.link(self._path, cap, replace=replace)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if exc_type is not None and isinstance(self._raw, Spool):
+            self._raw.is_changed = False
+        self.close()
+
+    def __del__(self) -> None:
+        raw = getattr(self, "_raw", None)
+        if isinstance(raw, Spool) and raw.is_changed:
+            warnings.warn(
+                f"{self.name!r} was not closed: what was written to it is not saved",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+class Reader(io.RawIOBase):
+    """The bytes of a file on the grid. Reading raises the errors of `txtahoe.Download.read`."""
+
+    def __init__(self, tree: BlockingTree, cap: Cap) -> None:
+        self._blocking = tree
+        self._cap = cap
+        self.size = cap.size if cap.size is not None else tree.run(lambda t: t.client.size(cap))
+        self._position = 0
+        self._fetched, self._fetched_start = b"", 0
+        self._tree: Tree | None = None
+        self._window: Download | None = None
+        self._window_end = -1
+        self._window_length = _FIRST_WINDOW
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        position = offset + (0, self._position, self.size)[whence]
+        if position < 0:
+            raise ValueError(f"negative seek position {position}")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer).cast("B")
+        if self._position >= self.size or not target:
+            return 0
+        start = self._position - self._fetched_start
+        if not 0 <= start < len(self._fetched):
+            self._blocking.run(lambda tree: self._fetch(tree, len(target)))
+            start = self._position - self._fetched_start
+        data = memoryview(self._fetched)[start : start + len(target)]
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        rest = memoryview(bytearray(max(0, self.size - self._position)))
+        done = 0
+        while count := self.readinto(rest[done:]):
+            done += count
+        return bytes(rest)
+
+    def close(self) -> None:
+        window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
+        if not self.closed and window is not None and tree is not None:
+            self._blocking.close(window, tree)
+        super().close()
+
+    async def _fetch(self, tree: Tree, wanted: int) -> None:
+        """Fetch the byte at the position, and what comes along with it."""
+        window = self._window
+        if window is None or tree is not self._tree or not self._is_ahead(window):
+            window = await self._next_window(tree, wanted)
+        data = b""
+        while window.position <= self._position:
+            data = await window.read()
+        self._fetched, self._fetched_start = data, window.position - len(data)
+
+    def _is_ahead(self, window: Download) -> bool:
+        return window.position <= self._position < min(self._window_end, window.position + _GAP)
+
+    async def _next_window(self, tree: Tree, wanted: int) -> Download:
+        grown = self._window_length * 4 if self._position == self._window_end else _FIRST_WINDOW
+        if self._window is not None and tree is self._tree:
+            self._window.close()
+        self._window_length = max(wanted, grown if grown <= _LAST_WINDOW else self.size)
+        self._window_end = min(self.size, self._position + self._window_length)
+        self._window = await tree.client.download(self._cap, self._position, self._window_length)
+        self._tree = tree
+        return self._window
+
+
+class Spool(SpooledTemporaryFile[bytes]):
+    """What is written until it is saved: in memory at first, then in a temporary file."""
+
+    def __init__(self, *, appends: bool) -> None:
+        super().__init__(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR)
+        self._appends = appends
+        # A new file is saved though nothing is written to it.
+        self.is_changed = True
+
+    def fill(self, reader: Reader) -> None:
+        """Begin with what is there already, which is no change."""
+        with reader:
+            shutil.copyfileobj(reader, self, _LAST_WINDOW)
+        self.is_changed = False
+
+    @property
+    def size(self) -> int:
+        position = self.tell()
+        size = self.seek(0, os.SEEK_END)
+        self.seek(position)
+        return size
+
+    def write(self, data: Any) -> int:
+        if self._appends:
+            self.seek(0, os.SEEK_END)
+        self.is_changed = True
+        return super().write(data)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def truncate(self, size: int | None = None) -> int:
+        self.is_changed = True
+        size = self.tell() if size is None else size
+        super().truncate(size)
+        return size
+
+
+def _kind(mode: str) -> str:
+    """Raises: ValueError for what is no mode of `open()`."""
+    letters = set(mode)
+    kind = letters & set("rwxa")
+    is_double = len(letters) != len(mode) or len(kind) != 1 or {"b", "t"} <= letters
+    if is_double or letters - set("rwxabt+"):
+        raise ValueError(f"invalid mode: {mode!r}")
+    return kind.pop()
