@@ -100,6 +100,7 @@ class Incoming(Protocol):
         self._seconds = seconds
         self._doing = doing
         self._chunks: list[bytes] = []
+        self._received = 0
         self._waiting_bytes = 0
         self._paused = False
         self._reader: Deferred[None] | None = None
@@ -159,11 +160,15 @@ class Incoming(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._chunks.append(data)
+        self._received += len(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= _HIGH_WATER and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
-        self._wake()
+        # With the last byte the end comes too, in this same turn of the reactor. Its reader is
+        # woken by the end: the connection is back in the pool by then, and not cut off.
+        if self._received != self.length:
+            self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end = reason

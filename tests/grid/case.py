@@ -1,0 +1,47 @@
+"""What tests on the shared grid have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.request import Request, urlopen
+
+from twisted.internet import reactor
+from twisted.internet.defer import ensureDeferred
+from twisted.trial.unittest import TestCase
+
+from tests.grid.proxy import Proxy
+from tests.grid.shared import shared_grid
+from txtahoe import Client, Transport, Tree
+
+
+def make_directory(gateway: str) -> str:
+    """The write cap of a new directory, without the code that is tested."""
+    with urlopen(Request(f"{gateway}uri?t=mkdir", method="POST"), timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+class GridTestCase(TestCase):
+    """A test with a client of the shared grid's first gateway."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.grid = shared_grid()
+        self.gateway = self.grid.gateway_urls[0]
+        self.client = self.connect(self.gateway)
+
+    def connect(self, gateway: str, **options: Any) -> Client:
+        """A client that is closed when the test ends."""
+        client = Client(Transport(reactor, gateway, **options))
+        self.addCleanup(lambda: ensureDeferred(client.close()))
+        return client
+
+    def connect_through_proxy(self, **options: Any) -> tuple[Client, Proxy]:
+        """A client that reaches the gateway through a proxy of its own."""
+        proxy = Proxy(self.gateway).__enter__()
+        self.addCleanup(proxy.__exit__)
+        return self.connect(proxy.url, **options), proxy
+
+    async def new_tree(self, client: Client | None = None) -> Tree:
+        client = client or self.client
+        return Tree(client, await client.mkdir())

@@ -1,0 +1,112 @@
+"""A TCP proxy before a gateway that counts what passes, and can lose an answer."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from typing import Self
+from urllib.parse import urlsplit
+
+_REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (/\w*)\S*? HTTP/1\.1\r\n")
+
+
+class Proxy:
+    """
+    A gateway's other address, for as long as the `with` block lasts.
+
+    `requests`: method and first segment of each request, such as "PUT /uri".
+    `received`: bytes that the gateway has sent through it.
+    """
+
+    def __init__(self, gateway: str) -> None:
+        parts = urlsplit(gateway)
+        self._gateway = (parts.hostname, parts.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._lost: str | None = None
+        self._cut: int | None = None
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.requests: list[str] = []
+        self._refusing = False
+        self.received = 0
+
+    def lose_answer(self, request: str) -> None:
+        """Close the connection instead of passing on the answer to the next such request."""
+        self._lost = request
+
+    def cut_after(self, received: int) -> None:
+        """Close the connection, once, when the gateway has sent so many more bytes."""
+        self._cut = self.received + received
+
+    def refuse(self) -> None:
+        """Take no more connections; those that are open stay."""
+        self._refusing = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._listener.close()
+        for connection in list(self._open):
+            connection.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._refusing:
+                client.close()
+                continue
+            gateway = socket.create_connection(self._gateway)
+            for connection in (client, gateway):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open |= {client, gateway}
+            losing = threading.Event()
+            for target in (self._ask, self._answer):
+                threading.Thread(target=target, args=(client, gateway, losing), daemon=True).start()
+
+    def _ask(self, client: socket.socket, gateway: socket.socket, losing: threading.Event) -> None:
+        try:
+            while data := client.recv(2**16):
+                if match := _REQUEST.match(data):
+                    request = f"{match[1].decode()} {match[2].decode()}"
+                    self.requests.append(request)
+                    if request == self._lost:
+                        self._lost = None
+                        losing.set()
+                gateway.sendall(data)
+        except OSError:
+            pass
+        finally:
+            self._close(client, gateway)
+
+    def _answer(
+        self, client: socket.socket, gateway: socket.socket, losing: threading.Event
+    ) -> None:
+        try:
+            while data := gateway.recv(2**16):
+                if losing.is_set():
+                    return
+                if self._cut is not None and self.received + len(data) >= self._cut:
+                    client.sendall(data[: self._cut - self.received])
+                    self._cut = None
+                    return
+                self.received += len(data)
+                client.sendall(data)
+        except OSError:
+            pass
+        finally:
+            self._close(client, gateway)
+
+    def _close(self, *connections: socket.socket) -> None:
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            connection.close()
+            self._open.discard(connection)

@@ -1,0 +1,325 @@
+"""The client's operations, on a real gateway."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from tests.grid.case import GridTestCase
+from txtahoe import BlockingSource, Cap, Client, IteratorSource
+from txtahoe.errors import (
+    ExistingChild,
+    IsADirectory,
+    NoSuchChild,
+    NotADirectory,
+    NotEnoughServers,
+    NotWriteable,
+    TahoeError,
+    UnknownOutcome,
+)
+
+DATA = bytes(range(256)) * 40
+NAMES = [
+    "a b",
+    "?",
+    "#",
+    "100%",
+    "%2F",
+    "quo\"te's",
+    "back\\slash",
+    "emoji 😀",
+    "é",
+    "semi;colon=&+",
+    "new\nline",
+    "with/slash",
+    ".",
+    "..",
+    "x" * 255,
+]
+
+
+class Uploads(GridTestCase):
+    async def test_bytes_of_every_size_come_back(self) -> None:
+        for size in (0, 1, 55, 56, 10_000, 2**17, 2**17 + 1):
+            data = (DATA * 14)[:size]
+            cap = await self.client.upload(data)
+            self.assertEqual(cap.size, size)
+            self.assertEqual(await self.client.read(cap), data)
+
+    async def test_the_same_bytes_have_the_same_cap(self) -> None:
+        self.assertEqual(await self.client.upload(DATA), await self.client.upload(DATA))
+
+    async def test_a_file_is_read_from_where_it_stands_in_a_thread_and_not_closed(self) -> None:
+        threads = set()
+
+        class File(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                threads.add(threading.get_ident())
+                return super().read(size)
+
+        file = File(DATA)
+        file.seek(100)
+        cap = await self.client.upload(file)
+        self.assertEqual(await self.client.read(cap), DATA[100:])
+        self.assertFalse(file.closed)
+        self.assertNotIn(threading.get_ident(), threads)
+
+    async def test_an_asynchronous_iterable_is_uploaded(self) -> None:
+        async def chunks():
+            yield b"one "
+            yield b""
+            yield b"two"
+
+        cap = await self.client.upload(chunks())
+        self.assertEqual(await self.client.read(cap), b"one two")
+        cap = await self.client.upload(IteratorSource(chunks()))
+        self.assertEqual(await self.client.read(cap), b"one two")
+
+    async def test_str_of_a_blocking_source_is_sent_as_utf_8(self) -> None:
+        async def at_once(function):
+            return function()
+
+        cap = await self.client.upload(BlockingSource(lambda: ["é" * 50, b" bytes"], at_once))
+        self.assertEqual(await self.client.read(cap), ("é" * 50).encode() + b" bytes")
+
+    async def test_an_error_of_the_source_is_the_error_of_the_upload(self) -> None:
+        async def chunks():
+            yield b"some"
+            raise LookupError("the source is broken")
+
+        error = await self.assertFailure(
+            Deferred.fromCoroutine(self.client.upload(chunks())), LookupError
+        )
+        self.assertEqual(str(error), "the source is broken")
+
+    async def test_progress_is_told_of_every_byte(self) -> None:
+        told: list[int] = []
+        await self.client.upload(io.BytesIO(DATA * 100), progress=told.append)
+        self.assertEqual(sum(told), len(DATA) * 100)
+        self.assertGreater(len(told), 1)
+
+    async def test_what_cannot_be_uploaded_is_refused(self) -> None:
+        for wrong in ("text", 5, None, ["list"]):
+            await self.assertFailure(Deferred.fromCoroutine(self.client.upload(wrong)), TypeError)
+
+    async def test_an_upload_is_repeated_when_its_answer_is_lost(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        proxy.lose_answer("PUT /uri")
+        cap = await client.upload(io.BytesIO(DATA * 30))
+        self.assertEqual(await self.client.read(cap), DATA * 30)
+        self.assertEqual(proxy.requests, ["PUT /uri"] * 2)
+
+    async def test_what_can_be_read_once_is_not_uploaded_again(self) -> None:
+        async def chunks():
+            yield DATA
+
+        client, proxy = self.connect_through_proxy()
+        proxy.lose_answer("PUT /uri")
+        await self.assertFailure(
+            Deferred.fromCoroutine(client.upload(chunks())), ConnectionResetError
+        )
+        self.assertEqual(proxy.requests, ["PUT /uri"])
+
+
+class Downloads(GridTestCase):
+    async def test_a_range_is_the_slice(self) -> None:
+        cap = await self.client.upload(DATA)
+        for offset, length in ((0, 1), (5, 0), (100, 300), (10_000, 500), (10_240, 5), (20_000, 5)):
+            self.assertEqual(
+                await self.client.read(cap, offset, length), DATA[offset : offset + length]
+            )
+
+    async def test_negative_numbers_are_refused(self) -> None:
+        cap = await self.client.upload(DATA)
+        for wrong in ((-1, None), (0, -1)):
+            await self.assertFailure(
+                Deferred.fromCoroutine(self.client.download(cap, *wrong)), ValueError
+            )
+
+    async def test_no_byte_is_fetched_before_the_first_is_read(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        cap = await self.client.upload(DATA)
+        download = await client.download(cap)
+        self.assertEqual(proxy.requests, [])
+        self.assertEqual(await download.rest(), DATA)
+        self.assertEqual(proxy.requests, ["GET /uri"])
+
+    async def test_a_directory_is_not_downloaded(self) -> None:
+        directory = await self.client.mkdir()
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.download(directory)), IsADirectory
+        )
+
+
+class Directories(GridTestCase):
+    async def test_any_name_is_linked_listed_and_unlinked(self) -> None:
+        directory = await self.client.mkdir()
+        cap = await self.client.upload(DATA)
+        for name in NAMES:
+            await self.client.link(directory, name, cap)
+        children = await self.client.list(directory)
+        self.assertEqual(set(children), set(NAMES))
+        for name in NAMES:
+            node = await self.client.child(directory, name)
+            self.assertEqual((node.type, node.cap, node.size), ("filenode", cap, len(DATA)))
+            self.assertEqual(node, children[name])
+            await self.client.unlink(directory, name, node)
+        self.assertEqual(await self.client.list(directory), {})
+
+    async def test_a_link_has_times(self) -> None:
+        directory = await self.client.mkdir()
+        await self.client.link(directory, "f", await self.client.upload(b"x"))
+        node = await self.client.child(directory, "f")
+        assert node.created is not None and node.modified is not None
+        self.assertLess(abs(node.created - self.client.seconds()), 60)
+        self.assertLessEqual(node.created, node.modified)
+
+    async def test_metadata_comes_back(self) -> None:
+        directory = await self.client.mkdir()
+        cap = await self.client.upload(b"x")
+        await self.client.link(directory, "f", cap, metadata={"author": "É"})
+        node = await self.client.child(directory, "f")
+        self.assertEqual(node.metadata["author"], "É")
+
+    async def test_a_taken_name_is_not_taken_again(self) -> None:
+        directory = await self.client.mkdir()
+        first, second = await self.client.upload(b"first"), await self.client.upload(b"second")
+        await self.client.link(directory, "f", first)
+        for cap in (first, second):
+            await self.assertFailure(
+                Deferred.fromCoroutine(self.client.link(directory, "f", cap)), ExistingChild
+            )
+        self.assertEqual((await self.client.child(directory, "f")).cap, first)
+
+    async def test_one_of_many_gets_the_name(self) -> None:
+        directory = await self.client.mkdir()
+        caps = [await self.client.upload(b"%d" % number) for number in range(8)]
+
+        async def link(cap: Cap) -> bool:
+            try:
+                await self.client.link(directory, "f", cap)
+            except ExistingChild:
+                return False
+            return True
+
+        won = await gatherResults([Deferred.fromCoroutine(link(cap)) for cap in caps])
+        self.assertEqual(sum(won), 1)
+        self.assertEqual((await self.client.child(directory, "f")).cap, caps[won.index(True)])
+
+    async def test_replace_replaces_a_file_and_never_a_directory(self) -> None:
+        directory = await self.client.mkdir()
+        cap = await self.client.upload(b"new")
+        await self.client.link(directory, "f", await self.client.upload(b"old"))
+        await self.client.link(directory, "d", await self.client.mkdir())
+        await self.client.link(directory, "f", cap, replace=True)
+        self.assertEqual((await self.client.child(directory, "f")).cap, cap)
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.link(directory, "d", cap, replace=True)),
+            ExistingChild,
+        )
+
+    async def test_what_is_missing_is_missing(self) -> None:
+        directory = await self.client.mkdir()
+        cap = await self.client.upload(b"x")
+        await self.client.link(directory, "f", cap)
+        node = await self.client.child(directory, "f")
+        for attempt in (
+            self.client.child(directory, "g"),
+            self.client.child_cap(directory, "g"),
+            self.client.unlink(directory, "g", node),
+        ):
+            error = await self.assertFailure(Deferred.fromCoroutine(attempt), NoSuchChild)
+            self.assertIsInstance(error, FileNotFoundError)
+
+    async def test_a_file_is_not_a_directory(self) -> None:
+        cap = await self.client.upload(DATA)
+        for attempt in (
+            self.client.list(cap),
+            self.client.child(cap, "x"),
+            self.client.link(cap, "x", cap),
+        ):
+            await self.assertFailure(Deferred.fromCoroutine(attempt), NotADirectory)
+
+    async def test_a_read_cap_does_not_write(self) -> None:
+        directory = await self.client.mkdir()
+        error = await self.assertFailure(
+            Deferred.fromCoroutine(self.client.link(directory.reader, "x", directory)),
+            NotWriteable,
+        )
+        self.assertIsInstance(error, PermissionError)
+
+    async def test_info_tells_what_a_cap_names(self) -> None:
+        file, directory = await self.client.upload(DATA), await self.client.mkdir()
+        self.assertEqual((await self.client.info(file)).size, len(DATA))
+        self.assertTrue((await self.client.info(directory)).is_directory)
+
+    async def test_a_strange_child_does_not_hide_the_others(self) -> None:
+        directory = await self.client.mkdir()
+        await self.client.link(directory, "strange", Cap.parse("lafs://from-the-future"))
+        await self.client.link(directory, "f", await self.client.upload(DATA))
+        children = await self.client.list(directory)
+        self.assertEqual(children["strange"].type, "unknown")
+        self.assertEqual(children["f"].size, len(DATA))
+
+
+class LostAnswers(GridTestCase):
+    """The connection breaks after the gateway has done the work."""
+
+    async def test_a_link_that_was_made_is_known_to_be(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        directory, cap = await client.mkdir(), await client.upload(DATA)
+        proxy.requests.clear()
+        proxy.lose_answer("POST /uri")
+        await client.link(directory, "f", cap)
+        self.assertEqual(proxy.requests, ["POST /uri", "GET /uri"])
+        self.assertEqual((await client.child(directory, "f")).cap, cap)
+
+    async def test_a_name_that_another_equal_file_has_is_taken(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        directory, cap = await client.mkdir(), await client.upload(DATA)
+        await client.link(directory, "f", cap)
+        proxy.lose_answer("POST /uri")
+        await self.assertFailure(
+            Deferred.fromCoroutine(client.link(directory, "f", cap)), ExistingChild
+        )
+
+    async def test_an_unlink_that_was_made_is_known_to_be(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        directory = await client.mkdir()
+        await client.link(directory, "f", await client.upload(DATA))
+        node = await client.child(directory, "f")
+        proxy.lose_answer("DELETE /uri")
+        await client.unlink(directory, "f", node)
+        self.assertEqual(await client.list(directory), {})
+
+    async def test_what_cannot_be_read_back_is_unknown(self) -> None:
+        client, proxy = self.connect_through_proxy(pauses=())
+        directory, cap = await client.mkdir(), await client.upload(DATA)
+        proxy.lose_answer("POST /uri")
+        linking = Deferred.fromCoroutine(client.link(directory, "f", cap))
+        proxy.refuse()
+        error = await self.assertFailure(linking, UnknownOutcome)
+        self.assertIn("not known", str(error))
+
+
+class Readiness(GridTestCase):
+    async def test_a_gateway_tells_its_servers(self) -> None:
+        status = await self.client.wait_ready(3, timeout=10)
+        self.assertEqual(status.connected, 3)
+        self.assertEqual(
+            {server.nickname for server in status.servers}, {"server-1", "server-2", "server-3"}
+        )
+
+    async def test_waiting_for_too_many_servers_ends(self) -> None:
+        error = await self.assertFailure(
+            Deferred.fromCoroutine(self.client.wait_ready(4, timeout=0.5)), NotEnoughServers
+        )
+        self.assertIn("connected to 3", str(error))
+
+    async def test_waiting_for_no_gateway_ends(self) -> None:
+        nowhere: Client = self.connect("http://127.0.0.1:1/", pauses=())
+        await self.assertFailure(
+            Deferred.fromCoroutine(nowhere.wait_ready(1, timeout=0.5)), TahoeError
+        )
