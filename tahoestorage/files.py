@@ -23,9 +23,8 @@ from txtahoe.tree import Path, Tree
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-# What is asked for after a seek: one segment of Tahoe-LAFS, which the gateway fetches whole
-# anyway. While reading goes on in sequence, each range is four times the last one, and after the
-# last window it is the rest of the file.
+# What is asked for after a seek, in bytes: enough for a header. While reading goes on in sequence,
+# each range is four times the last one, and after the last window it is the rest of the file.
 _FIRST_WINDOW = 2**17
 _LAST_WINDOW = 2**23
 # Reading over a gap of so many bytes is faster than asking for another range.

@@ -111,9 +111,11 @@ class Client:
             lambda: self._transport.open("HEAD", ["uri", reader], doing=doing)
         )
         answer.abandon()
-        if answer.length is None:
+        # Not `length`: the answer to a HEAD has no body.
+        length = answer.headers.getRawHeaders("content-length", [""])[0]
+        if not length.isdecimal():
             raise NotAGateway(f"{doing}: the answer has no length")
-        return answer.length
+        return int(length)
 
     async def info(self, cap: Cap) -> Node:
         """What a cap names."""

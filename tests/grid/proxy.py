@@ -31,6 +31,11 @@ class Proxy:
         self._refusing = False
         self.received = 0
 
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return len(self._open) // 2
+
     def lose_answer(self, request: str) -> None:
         """Close the connection instead of passing on the answer to the next such request."""
         self._lost = request

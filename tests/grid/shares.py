@@ -7,7 +7,6 @@ import struct
 from txtahoe.caps import Cap
 from txtahoe.testing.grid import Grid
 
-_SEGMENT = 2**17
 # A share file begins with the storage server's header; offsets in the share count from its end.
 _SERVER_HEADER = 12
 
