@@ -182,7 +182,7 @@ _BY_STATUS: dict[int, type[TahoeError]] = {
 }
 
 _RAISED = re.compile(
-    r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: (.*))?$", re.M
+    r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: ?(.*))?$", re.M
 )
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 

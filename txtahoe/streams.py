@@ -130,10 +130,12 @@ class Incoming(Protocol):
     async def rest(self, most: int) -> bytes:
         """All that is still to come, cut at about `most` bytes. Raises: as `read`."""
         chunks: list[bytes] = []
-        while most > 0 and (chunk := await self.read()):
-            chunks.append(chunk)
-            most -= len(chunk)
-        self.abandon()
+        try:
+            while most > 0 and (chunk := await self.read()):
+                chunks.append(chunk)
+                most -= len(chunk)
+        finally:
+            self.abandon()
         return b"".join(chunks)
 
     def abandon(self) -> None:

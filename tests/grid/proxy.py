@@ -44,6 +44,10 @@ class Proxy:
         """Close the connection, once, when the gateway has sent so many more bytes."""
         self._cut = self.received + received
 
+    def close_connections(self) -> None:
+        """Close those that are open."""
+        self._close(*self._open)
+
     def refuse(self) -> None:
         """Take no more connections; those that are open stay."""
         self._refusing = True
@@ -54,8 +58,7 @@ class Proxy:
 
     def __exit__(self, *raised: object) -> None:
         self._listener.close()
-        for connection in list(self._open):
-            connection.close()
+        self.close_connections()
 
     def _accept(self) -> None:
         while True:
@@ -108,7 +111,7 @@ class Proxy:
             self._close(client, gateway)
 
     def _close(self, *connections: socket.socket) -> None:
-        for connection in connections:
+        for connection in list(connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:

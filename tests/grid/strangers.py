@@ -1,0 +1,81 @@
+"""Servers that are no gateway, or behave as one in trouble; each answers in its own way."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Behaviour = Callable[[socket.socket], None]
+
+
+@contextmanager
+def stranger(behave: Behaviour) -> Iterator[str]:
+    """A server on loopback that lets `behave` do each connection; gives its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections: list[socket.socket] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connections.append(connection)
+            threading.Thread(target=_quietly, args=(behave, connection), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        listener.close()
+        for connection in connections:
+            connection.close()
+
+
+def _quietly(behave: Behaviour, connection: socket.socket) -> None:
+    try:
+        behave(connection)
+    except OSError:
+        pass
+
+
+def silent(connection: socket.socket) -> None:
+    """Take everything and say nothing."""
+    while connection.recv(2**16):
+        pass
+
+
+def banner(connection: socket.socket) -> None:
+    """Speak another protocol."""
+    connection.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+    silent(connection)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Take a request and close."""
+    connection.recv(2**16)
+    connection.close()
+
+
+def answers(status: str, body: str, kind: str = "text/html") -> Behaviour:
+    """Answer every request in the same way."""
+
+    def behave(connection: socket.socket) -> None:
+        while connection.recv(2**16):
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body.encode())
+
+    return behave
+
+
+def stalls(head: bytes) -> Behaviour:
+    """Begin an answer, and say no more."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(2**16)
+        connection.sendall(head)
+        silent(connection)
+
+    return behave
