@@ -1,0 +1,178 @@
+"""Names under a root cap, on a real gateway."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.grid.case import GridTestCase
+from txtahoe import Cap, Tree
+from txtahoe.errors import (
+    BadRequest,
+    DirectoryNotEmpty,
+    ExistingChild,
+    IsADirectory,
+    NoSuchChild,
+    NotADirectory,
+    NotWriteable,
+)
+from txtahoe.tree import split
+
+
+class Paths(SynchronousTestCase):
+    def test_a_path_is_split_at_slashes_and_normalised(self) -> None:
+        self.assertEqual(split("a//b/./c/"), ("a", "b", "c"))
+        self.assertEqual(split(""), ())
+        self.assertEqual(split("e\u0301"), ("\u00e9",))
+        self.assertEqual(split(["with/slash", ".."]), ("with/slash", ".."))
+
+    def test_what_climbs_or_cannot_be_a_name_is_refused(self) -> None:
+        for wrong in ("../a", "a/..", "a/../b", "\udc80", ["a", ""]):
+            self.assertRaises(ValueError, split, wrong)
+
+
+class Trees(GridTestCase):
+    async def failure(self, attempt, expected: type[Exception]) -> Exception:
+        return await self.assertFailure(Deferred.fromCoroutine(attempt), expected)
+
+    async def test_a_file_is_linked_with_the_directories_it_needs(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x" * 100)
+        await tree.link("a/b/c", cap)
+        self.assertEqual((await tree.resolve("a/b/c")).cap, cap)
+        self.assertEqual(set(await tree.list("a")), {"b"})
+        self.assertTrue((await tree.resolve("a/b")).is_directory)
+        self.assertTrue((await tree.resolve("")).is_directory)
+
+    async def test_composed_and_decomposed_names_are_one(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x")
+        await tree.link("cafe\u0301/e\u0301", cap)
+        self.assertEqual((await tree.resolve("caf\u00e9/\u00e9")).cap, cap)
+        await self.failure(tree.link("caf\u00e9/\u00e9", cap), ExistingChild)
+
+    async def test_many_at_once_make_a_directory_once(self) -> None:
+        trees = [await self.new_tree()]
+        trees += [Tree(self.client, trees[0].root) for _ in range(3)]
+        cap = await self.client.upload(b"x")
+        await gatherResults(
+            Deferred.fromCoroutine(tree.link(f"new/{number}/f", cap))
+            for number, tree in enumerate(trees * 2)
+        )
+        self.assertEqual(set(await trees[0].list("new")), set("01234567"))
+
+    async def test_known_directories_are_not_asked_for_again(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        cap = await client.upload(b"x")
+        await tree.link("a/b/c", cap)
+        proxy.requests.clear()
+        await tree.link("a/b/d", cap)
+        self.assertEqual(proxy.requests, ["POST /uri"])
+        self.assertEqual((await tree.resolve("a/b/d")).cap, cap)
+        self.assertEqual(proxy.requests, ["POST /uri", "GET /uri"])
+
+    async def test_a_directory_that_moved_is_found_again(self) -> None:
+        tree = await self.new_tree()
+        other = Tree(self.client, tree.root)
+        cap = await self.client.upload(b"x")
+        await tree.link("a/b/f", cap)
+        await other.rename("a/b", "old")
+        await other.link("a/b/g", cap)
+        self.assertEqual((await tree.resolve("a/b/g")).cap, cap)
+        await other.rename("a", "z")
+        await self.failure(tree.resolve("a/b/h"), NoSuchChild)
+        self.assertEqual(set(await tree.list("old")), {"f"})
+
+    async def test_known_directories_are_bounded_in_number_and_age(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        root = await client.mkdir()
+        cap = await client.upload(b"x")
+        for options in ({"known": 1}, {"age": 0.0}):
+            tree = Tree(client, root, **options)
+            await tree.make_directories("a")
+            await tree.make_directories("b")
+            proxy.requests.clear()
+            await tree.link(f"a/{options}", cap)
+            self.assertEqual(proxy.requests, ["GET /uri", "POST /uri"])
+
+    async def test_a_file_in_the_way_is_said_to_be(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x")
+        await tree.link("f", cap)
+        for attempt in (
+            tree.link("f/g", cap),
+            tree.link("f/g/h", cap),
+            tree.list("f"),
+            tree.resolve("f/g"),
+        ):
+            await self.failure(attempt, NotADirectory)
+
+    async def test_unlink_takes_files_and_remove_directory_empty_directories(self) -> None:
+        tree = await self.new_tree()
+        await tree.link("a/f", await self.client.upload(b"x"))
+        await self.failure(tree.unlink("a"), IsADirectory)
+        await self.failure(tree.remove_directory("a"), DirectoryNotEmpty)
+        await self.failure(tree.remove_directory("a/f"), NotADirectory)
+        await tree.unlink("a/f")
+        await tree.remove_directory("a")
+        self.assertEqual(await tree.list(""), {})
+        await self.failure(tree.unlink("a"), NoSuchChild)
+        await self.failure(tree.remove_directory(""), IsADirectory)
+
+    async def test_what_comes_into_a_directory_while_it_is_removed_is_kept(self) -> None:
+        tree = await self.new_tree()
+        other = Tree(self.client, tree.root)
+        cap = await self.client.upload(b"x")
+        directory = await tree.make_directories("d")
+        await other.make_directories("d")
+        unlink = self.client.unlink
+
+        async def slowly(*args) -> None:
+            await other.link("d/late", cap)
+            await unlink(*args)
+
+        self.patch(self.client, "unlink", slowly)
+        await self.failure(tree.remove_directory("d"), DirectoryNotEmpty)
+        self.assertEqual((await tree.resolve("d")).cap, directory)
+        self.assertEqual((await tree.resolve("d/late")).cap, cap)
+
+    async def test_rename_moves_files_and_directories(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x")
+        await tree.link("a/f", cap)
+        await tree.link("a/taken", cap)
+        await tree.rename("a/f", "b/c/g")
+        self.assertEqual((await tree.resolve("b/c/g")).cap, cap)
+        await self.failure(tree.resolve("a/f"), NoSuchChild)
+        await self.failure(tree.rename("b/c/g", "a/taken"), ExistingChild)
+        await tree.rename("b", "d")
+        self.assertEqual((await tree.resolve("d/c/g")).cap, cap)
+        await tree.rename("d", "d")
+        await self.failure(tree.rename("d", "d/e"), ValueError)
+        await self.failure(tree.rename("nothing", "x"), NoSuchChild)
+
+    async def test_what_is_unknown_is_not_renamed(self) -> None:
+        tree = await self.new_tree()
+        await tree.link("f", Cap.parse("lafs://from-the-future"))
+        await self.failure(tree.rename("f", "g"), BadRequest)
+
+    async def test_with_a_read_cap_everything_is_read_and_nothing_changed(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x")
+        await tree.link("a/f", cap)
+        reader = Tree(self.client, tree.root.reader)
+        self.assertEqual((await reader.resolve("a/f")).cap, cap)
+        for attempt in (
+            reader.link("a/g", cap),
+            reader.unlink("a/f"),
+            reader.rename("a/f", "g"),
+            reader.make_directories("new"),
+        ):
+            await self.failure(attempt, NotWriteable)
+
+    async def test_a_root_must_be_a_directory(self) -> None:
+        cap = await self.client.upload(b"x")
+        self.assertRaises(NotADirectory, Tree, self.client, cap)
+        verifier = (await self.client.mkdir()).verifier
+        self.assertRaises(NotADirectory, Tree, self.client, verifier)
