@@ -59,7 +59,8 @@ class BlockingTree:
         """
         caller = CallingThread()
         source = _source(content, caller)
-        return self.run(lambda tree: tree.client.upload(source), content.name, caller)
+        name = getattr(content, "name", None)
+        return self.run(lambda tree: tree.client.upload(source), name, caller)
 
     def close(self, download: Download, tree: Tree) -> None:
         """Let go of a download that this process may have begun with `tree`; does not wait."""
@@ -82,4 +83,5 @@ def _source(content: File[Any], caller: CallingThread) -> ISource:
         return BytesSource(head)
     # The first pass goes on with what was begun; `chunks` goes back to the start by itself.
     passes = chain([chain([head], chunks)], iter(content.chunks, None))
-    return BlockingSource(lambda: next(passes), caller.run, repeatable=content.seekable())
+    repeatable = hasattr(content, "seekable") and content.seekable()
+    return BlockingSource(lambda: next(passes), caller.run, repeatable)

@@ -48,9 +48,9 @@ class Proxy:
         """Close those that are open."""
         self._close(*self._open)
 
-    def refuse(self) -> None:
+    def refuse(self, refusing: bool = True) -> None:
         """Take no more connections; those that are open stay."""
-        self._refusing = True
+        self._refusing = refusing
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,0 +1,283 @@
+"""The file that the storage opens, beside one of the local disk."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import os
+import random
+import shutil
+import tempfile
+import warnings
+import zipfile
+
+from django.core.files.base import ContentFile
+from django.core.files.images import get_image_dimensions
+from django.http import FileResponse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.tahoestorage.case import StorageTestCase
+
+DATA = random.Random(0).randbytes(3_000_000)
+TEXT = "first line\nsecond lïne\r\nthird\n\nlast"
+
+
+class Reading(StorageTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.storage.save("f", ContentFile(DATA))
+
+    def test_opening_fetches_nothing_and_a_missing_file_is_missing_at_once(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        file = storage.open("f")
+        self.assertEqual(file.size, len(DATA))
+        file.seek(0, os.SEEK_END)
+        self.assertEqual(file.tell(), len(DATA))
+        self.assertEqual(proxy.requests, ["GET /uri"])
+        with self.assertRaisesRegex(FileNotFoundError, "missing"):
+            storage.open("missing")
+        self.storage.save("d/f", ContentFile(b"x"))
+        with self.assertRaisesRegex(IsADirectoryError, "'d'"):
+            storage.open("d")
+
+    def test_a_small_read_in_the_middle_fetches_little(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        with storage.open("f") as file:
+            file.seek(1_500_000)
+            self.assertEqual(file.read(65_536), DATA[1_500_000:1_565_536])
+        self.assertLess(proxy.received, 200_000)
+        self.assertEqual(len(proxy.requests), 2)
+
+    def test_reading_to_the_end_takes_few_requests(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        with storage.open("f") as file:
+            self.assertEqual(b"".join(file.chunks()), DATA)
+        self.assertLessEqual(len(proxy.requests), 5)
+        proxy.requests.clear()
+        with storage.open("f") as file:
+            self.assertEqual(file.read(), DATA)
+        self.assertLessEqual(len(proxy.requests), 4)
+
+    def test_the_header_of_an_image_is_enough_for_its_dimensions(self) -> None:
+        picture = io.BytesIO()
+        Image.frombytes("RGB", (1500, 1200), random.Random(1).randbytes(5_400_000)).save(
+            picture, "PNG"
+        )
+        self.storage.save("i.png", ContentFile(picture.getvalue()))
+        storage, proxy = self.new_storage_through_proxy()
+        self.assertEqual(get_image_dimensions(storage.open("i.png")), (1500, 1200))
+        self.assertLess(proxy.received, 200_000)
+
+    def test_every_way_of_reading_is_that_of_a_local_file(self) -> None:
+        self.storage.save("t", ContentFile(TEXT))
+        with tempfile.NamedTemporaryFile() as local_file:
+            local_file.write(TEXT.encode())
+            local_file.flush()
+            for mode in ("rb", "r", "rt"):
+                for use in (
+                    lambda file: file.read(),
+                    lambda file: file.read(7) + file.read(3),
+                    lambda file: file.readline(),
+                    lambda file: file.readlines(),
+                    lambda file: list(file),
+                    lambda file: (file.seek(5), file.tell(), file.read(2)),
+                    lambda file: (file.seek(0, os.SEEK_END), file.read()),
+                    lambda file: (file.readable(), file.writable(), file.seekable()),
+                    lambda file: (file.closed, file.mode, bool(file)),
+                ):
+                    encoding = None if "b" in mode else "utf-8"
+                    with open(local_file.name, mode, encoding=encoding) as local:
+                        with self.storage.open("t", mode) as remote:
+                            self.assertEqual(use(remote), use(local), mode)
+
+    @given(st.lists(st.tuples(st.integers(0, 3_100_000), st.integers(0, 300_000)), max_size=6))
+    @settings(max_examples=15)
+    def test_any_seeks_and_reads_give_the_slices(self, moves: list[tuple[int, int]]) -> None:
+        with self.storage.open("f") as file:
+            for offset, length in moves:
+                file.seek(offset)
+                data = file.read(length)
+                self.assertEqual(data, DATA[offset : offset + length])
+                self.assertEqual(file.tell(), offset + len(data))
+
+    def test_libraries_that_read_files_read_it(self) -> None:
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as made:
+            made.writestr("a.csv", "1,2\n3,4\n")
+            made.writestr("b", DATA)
+        self.storage.save("a.zip", ContentFile(archive.getvalue()))
+        with zipfile.ZipFile(self.storage.open("a.zip")) as read:
+            self.assertEqual(read.read("b"), DATA)
+            self.assertEqual(read.read("a.csv"), b"1,2\n3,4\n")
+        self.storage.save("a.csv", ContentFile("1,2\n3,4\n"))
+        with self.storage.open("a.csv", "r") as file:
+            self.assertEqual(list(csv.reader(file)), [["1", "2"], ["3", "4"]])
+        with self.storage.open("a.csv") as file:
+            text = io.TextIOWrapper(file)
+            self.assertEqual(next(csv.reader(text)), ["1", "2"])
+        target = io.BytesIO()
+        with self.storage.open("f") as file:
+            shutil.copyfileobj(file, target)
+        self.assertEqual(target.getvalue(), DATA)
+
+    def test_a_file_response_streams_it(self) -> None:
+        response = FileResponse(self.storage.open("f"), as_attachment=True, filename="é.bin")
+        self.assertEqual(response["Content-Length"], str(len(DATA)))
+        self.assertEqual(b"".join(response.streaming_content), DATA)
+        response.close()
+
+    def test_a_file_of_the_storage_can_be_saved_in_it(self) -> None:
+        with self.storage.open("f") as file:
+            name = self.storage.save("copy", file)
+        self.assertEqual(self.read(name), DATA)
+
+    def test_a_closed_file_does_not_read(self) -> None:
+        file = self.storage.open("f")
+        file.read(10)
+        file.close()
+        file.close()
+        self.assertTrue(file.closed)
+        self.assertEqual(file.size, len(DATA))
+        with self.assertRaises(ValueError):
+            file.read(1)
+
+
+class Writing(StorageTestCase):
+    def test_every_way_of_writing_is_that_of_a_local_file(self) -> None:
+        uses = {
+            "w": lambda file: file.write("né\n"),
+            "wb": lambda file: file.write(b"bytes"),
+            "wt": lambda file: file.writelines(["a", "b"]),
+            "xb": lambda file: file.write(b"exclusive"),
+            "a": lambda file: file.write("appended"),
+            "ab": lambda file: (file.seek(2), file.write(b"appended")),
+            "a+b": lambda file: (file.write(b"more"), file.seek(0), file.read()),
+            "r+b": lambda file: (file.read(3), file.seek(1), file.write(b"XY"), file.read()),
+            "r+": lambda file: (file.seek(4), file.write("over")),
+            "w+b": lambda file: (file.write(b"abc"), file.seek(1), file.read()),
+            "w+": lambda file: (file.write("é"), file.seek(0), file.read()),
+        }
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for mode, use in uses.items():
+            for exists in (False, True):
+                if ("x" in mode and exists) or ("r" in mode and not exists):
+                    continue
+                name = f"{mode}-{exists}"
+                path = os.path.join(folder, name)
+                if exists:
+                    self.storage.save(name, ContentFile(b"0123456789"))
+                    with open(path, "wb") as local:
+                        local.write(b"0123456789")
+                encoding = None if "b" in mode else "utf-8"
+                with open(path, mode, encoding=encoding) as local:
+                    with self.storage.open(name, mode) as remote:
+                        self.assertEqual(use(remote), use(local), name)
+                        remote.flush()
+                        local.flush()
+                        self.assertEqual(remote.size, os.path.getsize(path), name)
+                with open(path, "rb") as local:
+                    self.assertEqual(self.read(name), local.read(), name)
+
+    def test_an_empty_file_is_saved(self) -> None:
+        self.storage.open("a/f", "w").close()
+        self.assertEqual(self.storage.size("a/f"), 0)
+
+    def test_nothing_is_saved_where_the_block_raised(self) -> None:
+        self.storage.save("f", ContentFile(b"before"))
+        for name in ("f", "g"):
+            with self.assertRaises(LookupError), self.storage.open(name, "wb") as file:
+                file.write(b"half")
+                raise LookupError
+            self.assertTrue(file.closed)
+        self.assertEqual(self.read("f"), b"before")
+        self.assertFalse(self.storage.exists("g"))
+
+    def test_an_unchanged_file_is_not_saved_again(self) -> None:
+        self.storage.save("f", ContentFile(b"x" * 100))
+        storage, proxy = self.new_storage_through_proxy()
+        for mode in ("r+b", "ab"):
+            with storage.open("f", mode) as file:
+                file.seek(0)
+        self.assertNotIn("PUT /uri", proxy.requests)
+
+    def test_modes_that_need_or_refuse_a_file_say_so_at_once(self) -> None:
+        self.storage.save("d/f", ContentFile(b"x"))
+        for name, mode, expected in (
+            ("g", "r+b", FileNotFoundError),
+            ("d/f", "xb", FileExistsError),
+            ("d", "wb", IsADirectoryError),
+            ("d/f/g", "wb", NotADirectoryError),
+            ("d/f", "rw", ValueError),
+            ("d/f", "b", ValueError),
+            ("d/f", "rbt", ValueError),
+            ("d/f", "z", ValueError),
+        ):
+            with self.assertRaises(expected, msg=mode):
+                self.storage.open(name, mode)
+
+    def test_a_file_that_another_has_changed_meanwhile_is_not_overwritten(self) -> None:
+        self.storage.save("f", ContentFile(b"first"))
+        for mode, name in (("wb", "f"), ("r+b", "f"), ("wb", "new")):
+            file = self.storage.open(name, mode)
+            file.write(b"mine")
+            with self.storage.open(name, "wb") as other:
+                other.write(b"theirs")
+            with self.assertRaises(FileExistsError):
+                file.close()
+            self.assertEqual(self.read(name), b"theirs")
+            file.file.close()
+            file._raw.is_changed = False
+
+    def test_with_allow_overwrite_the_last_one_wins(self) -> None:
+        storage = self.new_storage(allow_overwrite=True)
+        storage.save("f", ContentFile(b"first"))
+        with storage.open("f", "wb") as file:
+            file.write(b"mine")
+            storage.save("f", ContentFile(b"theirs"))
+        self.assertEqual(self.read("f"), b"mine")
+
+    def test_what_could_not_be_saved_can_be_saved_later(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        file = storage.open("f", "wb")
+        file.write(b"kept" * 100)
+        proxy.refuse()
+        proxy.close_connections()
+        with self.assertRaises(ConnectionError):
+            file.close()
+        self.assertFalse(file.closed)
+        proxy.refuse(False)
+        file.close()
+        self.assertEqual(self.read("f"), b"kept" * 100)
+
+    def test_a_file_is_opened_anew_in_another_mode(self) -> None:
+        self.storage.save("f", ContentFile(b"before"))
+        file = self.storage.open("f")
+        self.assertEqual(file.read(), b"before")
+        file.open("wb")
+        file.write(b"after")
+        file.open("r")
+        self.assertEqual(file.read(), "after")
+        file.open()
+        self.assertEqual(file.read(), "after")
+        file.close()
+        self.assertEqual(file.open().read(), "after")
+
+    def test_a_large_file_is_spooled_to_the_disk_and_saved(self) -> None:
+        with self.storage.open("f", "wb") as file:
+            for start in range(0, len(DATA), 100_000):
+                file.write(DATA[start : start + 100_000])
+        self.assertEqual(self.read("f"), DATA)
+
+    def test_a_file_that_is_forgotten_open_warns(self) -> None:
+        file = self.storage.open("f", "wb")
+        file.write(b"x")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            del file
+            gc.collect()
+        self.assertIn("'f' was not closed", str(caught[0].message))
+        self.assertFalse(self.storage.exists("f"))
