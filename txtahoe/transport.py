@@ -7,12 +7,21 @@ from typing import Any, TypeVar
 
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    wrapClientTLS,
+)
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.deadline import Deadline
@@ -59,7 +68,8 @@ class Transport:
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
-        self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
+        agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
+        self._http = HTTPClient(agent)
 
     async def ask(
         self,
@@ -184,6 +194,30 @@ class Transport:
         if names & {"ParseError", "BadResponseVersion", "Error", "BadHeaders"}:
             return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
         return AnswerLost(f"{doing}: the connection to {where} was lost ({causes[-1]})")
+
+
+@implementer(IAgentEndpointFactory)
+class _Endpoints:
+    """
+    Where to connect to for a URL. As Agent's own, but that an IP address is not looked up: this
+    takes a thread, and HostnameEndpoint imports the global reactor, which then is installed.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._tls = BrowserLikePolicyForHTTPS()
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        host = uri.host.decode("ascii")
+        make: Callable[..., IStreamClientEndpoint] = HostnameEndpoint
+        if isIPAddress(host):
+            make = TCP4ClientEndpoint
+        elif isIPv6Address(host):
+            make = TCP6ClientEndpoint
+        endpoint = make(self._reactor, host, uri.port, timeout=_CONNECT_SECONDS)
+        if uri.scheme == b"https":
+            return wrapClientTLS(self._tls.creatorForNetloc(uri.host, uri.port), endpoint)
+        return endpoint
 
 
 def gateway_url(text: str) -> DecodedURL:

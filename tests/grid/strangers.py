@@ -64,7 +64,9 @@ def answers(status: str, body: str, kind: str = "text/html") -> Behaviour:
 
     def behave(connection: socket.socket) -> None:
         while connection.recv(2**16):
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = (
+                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
             connection.sendall(head.encode() + body.encode())
 
     return behave

@@ -236,7 +236,11 @@ class Messages(SynchronousTestCase):
             (500, traceback.format("interfaces.UploadUnhappinessError", "2"), NotEnoughServers),
             (500, traceback.format("interfaces.NoServersError", ""), NotEnoughServers),
             (500, traceback.format("mutable.common.NotEnoughServersError", ""), NotEnoughServers),
-            (500, traceback.format("mutable.common.UncoordinatedWriteError", ""), UncoordinatedWrite),
+            (
+                500,
+                traceback.format("mutable.common.UncoordinatedWriteError", ""),
+                UncoordinatedWrite,
+            ),
             (500, traceback.format("interfaces.NotWriteableError", ""), NotWriteable),
             (500, "Failure: builtins.ValueError: offset", GatewayError),
             (502, "", GatewayBusy),

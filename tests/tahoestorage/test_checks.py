@@ -1,0 +1,80 @@
+"""System checks: every mistake in the settings has an id and a hint, and asks no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import run_checks
+from django.db import models
+from django.test import override_settings
+from twisted.trial.unittest import SynchronousTestCase
+
+from tahoestorage.storage import TahoeStorage
+from txtahoe import Cap
+
+CAP = "URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52
+GOOD = {
+    "TAHOE_STORAGE_BASE_URL": "http://127.0.0.1:1/",
+    "TAHOE_STORAGE_BASE_CAP": CAP,
+    "TAHOE_PUBLIC_BASE_URL": "https://files.example.com/",
+}
+
+# As in the design: at import, whatever the settings are.
+ts = TahoeStorage()
+
+
+class Document(models.Model):
+    file = models.FileField(upload_to="a/b/c/", storage=ts)
+
+    class Meta:
+        app_label = "tahoestorage"
+
+
+class Checks(SynchronousTestCase):
+    def ids(self, **settings: Any) -> list[str]:
+        with override_settings(**{**GOOD, **settings}):
+            messages = run_checks(tags=["files"])
+        for message in messages:
+            self.assertTrue(message.hint)
+            self.assertNotIn("aaaqeay", str(message))
+        return [str(message.id).removeprefix("tahoestorage.") for message in messages]
+
+    def test_good_settings_pass(self) -> None:
+        self.assertEqual(self.ids(), [])
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=["http://a:1", "http://b:1"]), [])
+
+    def test_the_gateway(self) -> None:
+        for wrong in (None, "", [], "127.0.0.1:3456", "ftp://h/", 5):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=wrong), ["E002"], wrong)
+
+    def test_the_cap(self) -> None:
+        verifier = Cap.parse(CAP).verifier
+        file = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
+        for wrong in (None, "", "URI:DIR2:oops", file, str(verifier), "unknown", 5, CAP[:-1]):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=wrong), ["E003"], wrong)
+
+    def test_a_cap_that_only_reads(self) -> None:
+        reader = str(Cap.parse(CAP).reader)
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=reader), ["E005"])
+
+    def test_the_public_address(self) -> None:
+        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None), ["W001"])
+        for wrong in (f"http://h/uri/{CAP}/", "http://h/?t=json"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E006"])
+
+    def test_the_options_of_storages(self) -> None:
+        def storage(**options: Any) -> dict[str, Any]:
+            backend = "tahoestorage.storage.TahoeStorage"
+            return {"STORAGES": {"default": {"BACKEND": backend, "OPTIONS": options}}}
+
+        self.assertEqual(self.ids(**storage()), [])
+        self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
+        self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
+        self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
+        self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
+
+    def test_every_mistake_is_said_once(self) -> None:
+        self.assertEqual(
+            self.ids(**dict.fromkeys(GOOD)),
+            ["E002", "E003", "W001"],
+        )

@@ -1,0 +1,284 @@
+"""The reactor thread in processes of every kind, each a real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+from tests.tahoestorage.case import StorageTestCase
+
+BEGIN = """
+import os, sys, threading, time
+import tests
+from django.core.files.base import ContentFile
+from tahoestorage.storage import TahoeStorage
+
+url, cap = os.environ["GATEWAY"], os.environ["CAP"]
+ts = TahoeStorage(tahoe_base_url=url, tahoe_base_cap=cap)
+
+def sockets():
+    here = "/proc/self/fd/"
+    return {os.readlink(here + fd) for fd in os.listdir(here) if os.path.exists(here + fd)
+            and os.readlink(here + fd).startswith("socket:")}
+"""
+
+
+class Processes(StorageTestCase):
+    def script(self, body: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error::ResourceWarning", "-c", BEGIN + textwrap.dedent(body)],
+            env={**os.environ, "GATEWAY": self.gateway, "CAP": self.cap},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run_script(self, body: str) -> str:
+        process = self.script(body)
+        output, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, output)
+        return output
+
+    def test_nothing_starts_before_the_first_call(self) -> None:
+        self.run_script("""
+            assert threading.active_count() == 1, threading.enumerate()
+            assert "twisted.internet.reactor" not in sys.modules
+            repr(ts), ts.deconstruct()
+            assert threading.active_count() == 1
+            ts.exists("f")
+            assert threading.active_count() > 1
+            assert "twisted.internet.reactor" not in sys.modules
+        """)
+
+    def test_many_threads_share_one_reactor(self) -> None:
+        self.run_script("""
+            saved = []
+            def save(number):
+                for turn in range(3):
+                    saved.append(ts.save(f"{number % 3}/f", ContentFile(b"%d" % number * 100)))
+            threads = [threading.Thread(target=save, args=(n,)) for n in range(12)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            assert len(set(saved)) == 36, saved
+            names = [thread.name for thread in threading.enumerate()]
+            assert names.count("CrochetReactor") == 1, names
+        """)
+
+    def test_parent_and_child_go_on_after_a_fork(self) -> None:
+        self.run_script("""
+            ts.save("f", ContentFile(b"0123456789" * 100_000))
+            file = ts.open("f")
+            file.read(10)
+            before = sockets()
+            children = []
+            for number in range(3):
+                pid = os.fork()
+                if pid == 0:
+                    status = 1
+                    try:
+                        assert ts.save(f"child {number}", ContentFile(b"c" * 100))
+                        assert file.read(10) == b"0123456789"
+                        file.close()
+                        assert ts.open("f").read() == b"0123456789" * 100_000
+                        grandchild = os.fork()
+                        if grandchild == 0:
+                            ts.save(f"grandchild {number}", ContentFile(b"g"))
+                            os._exit(0)
+                        assert os.waitpid(grandchild, 0)[1] == 0
+                        status = 0
+                    finally:
+                        os._exit(status)
+                children.append(pid)
+                ts.save(f"parent {number}", ContentFile(b"p" * 100))
+                assert file.read(10) == b"0123456789"
+            assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+            file.seek(500_000)
+            assert file.read(10) == b"0123456789"
+            names = set(ts.listdir("")[1])
+            for kind in ("parent", "child", "grandchild"):
+                assert {f"{kind} {n}" for n in range(3)} <= names, names
+        """)
+
+    def test_a_fork_while_other_threads_work_disturbs_nobody(self) -> None:
+        self.run_script("""
+            def save(name):
+                for turn in range(5):
+                    ts.save(name, ContentFile(name.encode() * 2000))
+            workers = [threading.Thread(target=save, args=(f"w{n}",)) for n in range(4)]
+            for worker in workers: worker.start()
+            for number in range(3):
+                time.sleep(0.1)
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        ts.save(f"c{number}", ContentFile(b"x" * 2000))
+                        os._exit(0)
+                    finally:
+                        os._exit(1)
+                assert os.waitpid(pid, 0)[1] == 0
+            for worker in workers: worker.join()
+            assert len(ts.listdir("")[1]) == 23
+        """)
+
+    def test_multiprocessing_works_by_fork_and_by_spawn(self) -> None:
+        script = os.path.join(self.mktemp())
+        os.makedirs(os.path.dirname(script) or ".", exist_ok=True)
+        with open(script, "w") as file:
+            file.write(BEGIN)
+            file.write(
+                textwrap.dedent("""
+                import multiprocessing
+                def work(name):
+                    return ts.save(name, ContentFile(b"x" * 100))
+                if __name__ == "__main__":
+                    ts.exists("before")
+                    for method in ("fork", "spawn"):
+                        with multiprocessing.get_context(method).Pool(2) as pool:
+                            names = [f"{method} {n}" for n in range(4)]
+                            assert pool.map(work, names) == names
+                    assert len(ts.listdir("")[1]) == 8
+                """)
+            )
+        environment = {
+            **os.environ,
+            "GATEWAY": self.gateway,
+            "CAP": self.cap,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        done = subprocess.run(
+            [sys.executable, script], env=environment, capture_output=True, text=True, timeout=60
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_running_asyncio_loop_is_not_blocked(self) -> None:
+        self.run_script("""
+            import asyncio
+            from django.core.exceptions import SynchronousOnlyOperation
+            async def main():
+                try:
+                    ts.exists("f")
+                except SynchronousOnlyOperation as error:
+                    assert "sync_to_async" in str(error)
+                else:
+                    raise AssertionError("it blocked the loop")
+                assert not await asyncio.to_thread(ts.exists, "f")
+                os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+                assert not ts.exists("f")
+            asyncio.run(main())
+        """)
+
+    def test_the_reactor_thread_is_not_blocked(self) -> None:
+        self.run_script("""
+            from django.core.exceptions import SynchronousOnlyOperation
+            from tahoestorage.reactor import current_loop
+            async def wrong():
+                return ts.exists("f")
+            try:
+                current_loop().run(wrong)
+            except SynchronousOnlyOperation as error:
+                assert "deferToThread" in str(error)
+            else:
+                raise AssertionError("it waited for itself")
+            assert not ts.exists("f")
+        """)
+
+    def test_an_application_keeps_its_running_reactor(self) -> None:
+        self.run_script("""
+            from twisted.internet import reactor
+            from twisted.internet.threads import deferToThread
+            def work():
+                ts.save("f", ContentFile(b"x" * 3_000_000))
+                assert ts.open("f").read() == b"x" * 3_000_000
+                return [thread.name for thread in threading.enumerate()]
+            results = []
+            def start():
+                deferToThread(work).addBoth(results.append).addBoth(lambda _: reactor.stop())
+            reactor.callWhenRunning(start)
+            reactor.run()
+            assert "CrochetReactor" not in results[0], results
+            assert ts.exists("f"), "and has another when that one has stopped"
+        """)
+
+    def test_the_interpreter_exits_at_once(self) -> None:
+        output = self.run_script("""
+            import atexit
+            ts.save("f", ContentFile(b"x" * 100))
+            hanging = TahoeStorage(tahoe_base_url=url, tahoe_base_cap=cap)
+            threading.Thread(target=ts.save, args=("g", ContentFile(b"x" * 20_000_000)),
+                             daemon=True).start()
+            print(time.time(), flush=True)
+        """)
+        self.assertLess(time.time() - float(output.splitlines()[0]), 2)
+
+    def test_ctrl_c_cancels_the_request_and_the_storage_goes_on(self) -> None:
+        process = self.script("""
+            from tests.grid.strangers import silent, stranger
+            with stranger(silent) as nowhere:
+                waiting = TahoeStorage(tahoe_base_url=nowhere, tahoe_base_cap=cap)
+                for use in (lambda: waiting.exists("f"),
+                            lambda: waiting.save("f", ContentFile(b"x" * 5_000_000))):
+                    print("waiting", flush=True)
+                    try:
+                        use()
+                    except KeyboardInterrupt:
+                        print("interrupted", flush=True)
+                time.sleep(0.2)
+                from tahoestorage.reactor import current_loop
+                reactor = current_loop().reactor
+                assert not [r for r in reactor.getReaders() if "Client" in type(r).__name__]
+            assert not ts.exists("f")
+            print("done", flush=True)
+        """)
+        assert process.stdout is not None
+        for _ in range(2):
+            self.assertEqual(process.stdout.readline(), "waiting\n")
+            time.sleep(0.7)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.stdout.readline(), "interrupted\n")
+        output, _ = process.communicate(timeout=30)
+        self.assertEqual(output, "done\n")
+
+    def test_an_idle_process_does_not_wake_up(self) -> None:
+        output = self.run_script("""
+            def switches():
+                total = 0
+                for task in os.listdir("/proc/self/task"):
+                    with open(f"/proc/self/task/{task}/status") as status:
+                        total += sum(int(line.split()[1]) for line in status
+                                     if "ctxt_switches" in line)
+                return total
+            ts.exists("f")
+            time.sleep(0.5)
+            before = switches()
+            time.sleep(2)
+            print(switches() - before)
+        """)
+        self.assertLess(int(output), 10)
+
+    def test_a_large_file_needs_little_memory(self) -> None:
+        output = self.run_script("""
+            import resource, tempfile
+            from django.core.files import File
+            def peak():
+                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            ts.save("warm", ContentFile(b"x" * 5_000_000))
+            ts.open("warm").read()
+            with tempfile.TemporaryFile() as source:
+                for number in range(300):
+                    source.write(os.urandom(2**20))
+                before = peak()
+                name = ts.save("large", File(source))
+                saved = peak() - before
+                source.seek(0)
+                with ts.open(name) as file:
+                    for chunk in file.chunks():
+                        assert chunk == source.read(len(chunk))
+                assert source.read() == b""
+                print(saved, peak() - before)
+        """)
+        for megabytes in output.split():
+            self.assertLess(float(megabytes), 32)
