@@ -102,10 +102,10 @@ def gateway(options: Options) -> str:
             f"{_where('tahoe_base_url')} is missing: the web address of a Tahoe-LAFS gateway, "
             "such as 'http://127.0.0.1:3456/'"
         )
-    url: Any = given if isinstance(given, str) else next(iter(given), None)
     try:
+        url: Any = given if isinstance(given, str) else next(iter(given))
         gateway_url(url)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ImproperlyConfigured(f"{_where('tahoe_base_url')}: {error}") from None
     return str(url)
 
