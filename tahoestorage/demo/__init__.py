@@ -1,0 +1,1 @@
+"""A grid, a site on it, one command: `python -m tahoestorage.demo`."""

@@ -1,0 +1,53 @@
+"""The Django site of a demo, in this process."""
+
+from __future__ import annotations
+
+import os
+
+import django
+from django.core.management import call_command
+
+from tahoestorage.demo.folder import DemoFolder
+from tahoestorage.reactor import current_loop
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.transport import Transport
+
+USER = PASSWORD = "demo"  # noqa: S105 - no secret: the site is on loopback only
+
+
+def prepare_site(folder: DemoFolder, gateway: str) -> None:
+    """
+    Set Django up for the site in `folder`. The first time, make its root directory, its database
+    and its user. From then on processes that this one starts find the site too.
+
+    Raises: TahoeError.
+    """
+    if "base_cap" not in folder.values():
+        folder.keep(base_cap=str(_new_directory(gateway)))
+    folder.keep(gateway=gateway)
+    folder.to_environment()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tahoestorage.demo.settings"
+    django.setup()
+    call_command("migrate", verbosity=0)
+    _make_user()
+
+
+def _new_directory(gateway: str) -> Cap:
+    loop = current_loop()
+
+    async def mkdir() -> Cap:
+        client = Client(Transport(loop.reactor, gateway))
+        try:
+            return await client.mkdir()
+        finally:
+            await client.close()
+
+    return loop.run(mkdir)
+
+
+def _make_user() -> None:
+    from django.contrib.auth.models import User  # needs Django to be set up
+
+    if not User.objects.filter(username=USER).exists():
+        User.objects.create_superuser(USER, password=PASSWORD)
