@@ -184,6 +184,8 @@ _BY_STATUS: dict[int, type[TahoeError]] = {
 _RAISED = re.compile(
     r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: ?(.*))?$", re.M
 )
+# What UploadUnhappinessError begins with, before it comes to the point.
+_SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
@@ -212,8 +214,8 @@ def _plain(body: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub(" ", body)).split())
 
 
-def _brief(text: str, most: int = 300) -> str:
-    first = text.strip().partition("\n\n")[0]
+def _brief(text: str, most: int = 500) -> str:
+    first = _SELECTOR.sub("", text.strip().partition("\n\n")[0])
     # Redacted before it is cut: half a cap is no longer recognised as one.
     first = redact(" ".join(first.split()))
     return first if len(first) <= most else first[:most] + " …"

@@ -188,12 +188,12 @@ class Transport:
         if any(isinstance(cause, ConnectError | DNSLookupError) for cause in causes):
             return GatewayUnreachable(
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
-                f"({causes[-1]}). Is the node running, and is this its web address?"
+                f"({str(causes[-1]).rstrip('.')}). Is the node running, and is this its address?"
             )
         names = {type(cause).__name__ for cause in causes}
         if names & {"ParseError", "BadResponseVersion", "Error", "BadHeaders"}:
             return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
-        return AnswerLost(f"{doing}: the connection to {where} was lost ({causes[-1]})")
+        return AnswerLost(f"{doing}: the connection to {where} was lost")
 
 
 @implementer(IAgentEndpointFactory)
