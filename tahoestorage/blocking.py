@@ -10,10 +10,11 @@ from attrs import frozen
 from django.core.files import File
 
 from tahoestorage.conf import Connection
-from tahoestorage.reactor import CallingThread, Loop, current_loop
+from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
 from txtahoe.bodies import BlockingSource, BytesSource, Download, gather
 from txtahoe.caps import Cap
 from txtahoe.client import Client
+from txtahoe.errors import NotWriteable
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
@@ -51,7 +52,13 @@ class BlockingTree:
             error.filename = error.filename or name
             raise
 
-    def upload(self, content: File[Any]) -> Cap:
+    def require_writable(self, name: str | None) -> None:
+        """Raises: NotWriteable where nothing can be saved."""
+        cap = self.connection.base_cap
+        if not cap.is_writable:
+            raise NotWriteable(f"{name!r} cannot be written: {cap!r} can only be read")
+
+    def upload(self, content: File[Any], name: str | None) -> Cap:
         """
         Upload a Django file, which is read in this thread, from its start, and not closed.
 
@@ -59,13 +66,13 @@ class BlockingTree:
         """
         caller = CallingThread()
         source = _source(content, caller)
-        name = getattr(content, "name", None)
         return self.run(lambda tree: tree.client.upload(source), name, caller)
 
     def close(self, download: Download, tree: Tree) -> None:
-        """Let go of a download that this process may have begun with `tree`; does not wait."""
-        loop = current_loop()
-        loop.call_soon(lambda: download.close() if loop.kept.get(self.connection) is tree else None)
+        """End a download of `tree`, if that is of this process; does not wait."""
+        loop = running_loop()
+        if loop is not None and loop.kept.get(self.connection) is tree:
+            loop.call_soon(download.close)
 
     def _tree(self, loop: Loop) -> Tree:
         tree: Tree | None = loop.kept.get(self.connection)

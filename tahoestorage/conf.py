@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, TypedDict
@@ -37,6 +37,7 @@ SETTINGS = {
     "tahoe_base_cap": "TAHOE_STORAGE_BASE_CAP",
     "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
+_remembered: dict[str, Cap] = {}
 DEFAULTS = Options(base_url=None, location="", allow_overwrite=False, timeout=60.0)
 
 
@@ -72,13 +73,20 @@ def hidden(options: Options) -> Options:
     return {**options, "tahoe_base_cap": cap}
 
 
-def caps_in_settings() -> Iterator[Cap]:
-    """The directory caps that the settings name."""
+def remember(cap: Cap) -> str:
+    """The fingerprint by which this process, and those that it forks, can `recall` a cap."""
+    _remembered[cap.fingerprint] = cap
+    return cap.fingerprint
+
+
+def recall(fingerprint: str) -> Cap | None:
+    """The directory cap of a fingerprint, if it was remembered or stands in the settings."""
     every: list[Options] = [{}]
     every += [backend.get("OPTIONS", {}) for backend in settings.STORAGES.values()]
     for options in every:
         with suppress(ImproperlyConfigured):
-            yield base_cap(options)
+            remember(base_cap(options))
+    return _remembered.get(fingerprint)
 
 
 def value(options: Options, name: str) -> Any:
@@ -103,9 +111,9 @@ def gateway(options: Options) -> str:
             "such as 'http://127.0.0.1:3456/'"
         )
     try:
-        url: Any = given if isinstance(given, str) else next(iter(given))
+        url: Any = next(iter(given)) if isinstance(given, list | tuple) else given
         gateway_url(url)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ImproperlyConfigured(f"{_where('tahoe_base_url')}: {error}") from None
     return str(url)
 
@@ -129,6 +137,14 @@ def base_cap(options: Options) -> Cap:
             f"{where} is {cap!r}, not the cap of a directory, such as 'URI:DIR2:…'"
         )
     return cap
+
+
+def location(options: Options) -> str:
+    """Raises: ImproperlyConfigured."""
+    given = str(value(options, "location"))
+    if ".." in given.replace("\\", "/").split("/"):
+        raise ImproperlyConfigured("the option 'location' must not climb with '..'")
+    return given
 
 
 def timeout(options: Options) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import warnings
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core.files import File
@@ -21,7 +23,7 @@ from txtahoe.nodes import Node
 from txtahoe.tree import Path, Tree
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 # What is asked for after a seek, in bytes: enough for a header. While reading goes on in sequence,
 # each range is four times the last one, and after the last window it is the rest of the file.
@@ -40,7 +42,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
     raised. If saving fails the file stays open, and `close` may be called again. Text is UTF-8.
 
     Without `allow_overwrite`, a file is replaced only if it is still the one that was there when
-    this one was opened.
+    this one was opened; see `Tree.replace`.
 
     Raises: NoSuchChild, IsADirectory, and, with mode "x", ExistingChild.
     """
@@ -63,30 +65,33 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def _begin(self, mode: str) -> None:
         kind = _kind(mode)
-        self._was = self._look_up(must_exist=kind == "r")
-        if kind == "x" and self._was is not None:
-            raise ExistingChild(f"the name {self.name!r} is taken")
-        if self._was is not None and kind in "ra":
-            reader = Reader(self._tree, self._was.cap)
+        self._raw: Reader | Spool
+        self._was: Node | None
         if kind == "r" and "+" not in mode:
-            self._raw: Reader | Spool = reader
-            self.file = io.BufferedReader(reader, _FIRST_WINDOW)
+            self._was = was = self._look_up()
+            self._raw = Reader(self._tree, was.cap)
+            self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
-            self.file = self._raw = Spool(appends=kind == "a")
+            self._tree.require_writable(self.name)
+            self._was = self._look_up() if kind == "r" else self._look_up_or_none()
+            if kind == "x" and self._was is not None:
+                raise ExistingChild(f"the name {self.name!r} is taken")
+            self._raw = Spool(appends=kind == "a")
             if self._was is not None and kind in "ra":
-                self._raw.fill(reader)
-                self._raw.seek(0, os.SEEK_END if kind == "a" else os.SEEK_SET)
+                self._raw.fill(Reader(self._tree, self._was.cap))
+            self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(self._raw)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
         self.mode = mode
 
-    def _look_up(self, must_exist: bool) -> Node | None:
+    def _look_up_or_none(self) -> Node | None:
         try:
-            node = self._tree.run(lambda tree: tree.resolve(self._path), self.name)
+            return self._look_up()
         except NoSuchChild:
-            if must_exist:
-                raise
             return None
+
+    def _look_up(self) -> Node:
+        node = self._tree.run(lambda tree: tree.resolve(self._path), self.name)
         if node.is_directory:
             raise IsADirectory(f"{self.name!r} is a directory, not a file")
         if not node.cap.is_readable:
@@ -120,20 +125,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self.file.close()
 
     def _save(self, spool: Spool) -> None:
-        cap = self._tree.upload(File(spool, self.name))
-        self._tree.run(lambda tree: self._link(tree, cap), self.name)
+        # For Django's types a file is an IO; an io.RawIOBase does as well.
+        cap = self._tree.upload(File(cast("IO[bytes]", spool), self.name), self.name)
+        if self._allow_overwrite:
+            link = partial(Tree.link, path=self._path, cap=cap, replace="only-files")
+        else:
+            link = partial(Tree.replace, path=self._path, cap=cap, expected=self._was)
+        self._tree.run(link, self.name)
         spool.is_changed = False
-
-    async def _link(self, tree: Tree, cap: Cap) -> None:
-        if self._was is not None and not self._allow_overwrite:
-            try:
-                now: Node | None = await tree.resolve(self._path)
-            except NoSuchChild:
-                now = None
-            if now != self._was:
-                raise ExistingChild(f"{self.name!r} has changed since it was opened")
-        replace = self._was is not None or self._allow_overwrite
-        await tree.link(self._path, cap, replace=replace)
 
     def __exit__(
         self,
@@ -141,7 +140,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc_type is not None and isinstance(self._raw, Spool):
+        if exc_type is not None and isinstance(self._raw, Spool) and not self.closed:
+            self.file.flush()
             self._raw.is_changed = False
         self.close()
 
@@ -177,12 +177,14 @@ class Reader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = offset + (0, self._position, self.size)[whence]
         if position < 0:
-            raise ValueError(f"negative seek position {position}")
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._position = position
         return position
 
@@ -236,11 +238,13 @@ class Reader(io.RawIOBase):
         return self._window
 
 
-class Spool(SpooledTemporaryFile[bytes]):
+class Spool(io.RawIOBase):
     """What is written until it is saved: in memory at first, then in a temporary file."""
 
     def __init__(self, *, appends: bool) -> None:
-        super().__init__(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR)
+        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by `close`
+            settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+        )
         self._appends = appends
         # A new file is saved though nothing is written to it.
         self.is_changed = True
@@ -248,7 +252,8 @@ class Spool(SpooledTemporaryFile[bytes]):
     def fill(self, reader: Reader) -> None:
         """Begin with what is there already, which is no change."""
         with reader:
-            shutil.copyfileobj(reader, self, _LAST_WINDOW)
+            shutil.copyfileobj(reader, self._file, _LAST_WINDOW)
+        self.seek(0, os.SEEK_END if self._appends else os.SEEK_SET)
         self.is_changed = False
 
     @property
@@ -258,21 +263,43 @@ class Spool(SpooledTemporaryFile[bytes]):
         self.seek(position)
         return size
 
-    def write(self, data: Any) -> int:
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer).cast("B")
+        data = self._file.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def write(self, data: ReadableBuffer) -> int:
         if self._appends:
             self.seek(0, os.SEEK_END)
         self.is_changed = True
-        return super().write(data)
-
-    def writelines(self, lines: Any) -> None:
-        for line in lines:
-            self.write(line)
+        return self._file.write(bytes(data))
 
     def truncate(self, size: int | None = None) -> int:
         self.is_changed = True
         size = self.tell() if size is None else size
-        super().truncate(size)
+        self._file.rollover()  # a file of the disk can be made longer too
+        self._file.truncate(size)
         return size
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
 
 
 def _kind(mode: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from crochet import EventLoop, ReactorStopped  # type: ignore[attr-defined]
+from crochet import EventLoop  # type: ignore[attr-defined]
 from django.core.exceptions import SynchronousOnlyOperation
 from django.utils.asyncio import async_unsafe
 from twisted.internet.defer import Deferred
@@ -29,7 +29,7 @@ class Loop:
     A reactor that runs in another thread than those that wait for it, and what belongs to it.
 
     `kept`: what the users of the loop keep for its lifetime, such as clients with their
-    connections. It is touched in the reactor thread only.
+    connections. It is changed in the reactor thread only.
     """
 
     def __init__(self, events: EventLoop, reactor: Any) -> None:
@@ -74,45 +74,45 @@ class Loop:
                 "wait for itself. Use twisted.internet.threads.deferToThread()."
             )
         caller = caller or CallingThread()
+        caller.reactor = self.reactor
         self._waiting.add(caller.jobs)
         try:
             return self._wait(operation, caller)
-        except ReactorStopped:
-            raise ConnectionAbortedError(
-                errno.ECONNABORTED, "the reactor was stopped, because the process ends"
-            ) from None
         finally:
             self._waiting.discard(caller.jobs)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function in the reactor thread, and do not wait for it."""
-        if self.is_running:
-            self.reactor.callFromThread(function)
+        self.reactor.callFromThread(function)
 
     def _wait(self, operation: Callable[[], Awaitable[T]], caller: CallingThread) -> T:
-        waiting = True
+        work: list[Deferred[None]] = []
+        outcome: list[T | Failure] = []
 
-        async def work() -> T | None:
-            caller.reactor = self.reactor
+        def finish(result: T | Failure) -> None:
+            outcome.append(result)
+            caller.jobs.put(None)
+
+        async def awaited() -> T:
+            return await operation()
+
+        def begin() -> None:
+            work.append(Deferred.fromCoroutine(awaited()).addBoth(finish))
+
+        if self.is_running:
+            self.reactor.callFromThread(begin)
             try:
-                return await operation()
+                while (job := caller.jobs.get()) is not None:
+                    job()
             except BaseException:
-                if waiting:
-                    raise
-                return None  # nobody is there any more to be told
-            finally:
-                caller.jobs.put(None)
-
-        result = self._events.run_in_reactor(lambda: Deferred.fromCoroutine(work()))()
-        try:
-            while (job := caller.jobs.get()) is not None:
-                job()
-        except BaseException:
-            waiting = False
-            result.cancel()
-            raise
-        outcome: T = result.wait(None)
-        return outcome
+                self.reactor.callFromThread(lambda: work[0].cancel())
+                raise
+        if not outcome:
+            raise _stopped()
+        result = outcome[0]
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result
 
     def _wake_all(self) -> None:
         for jobs in list(self._waiting):
@@ -164,9 +164,22 @@ def current_loop() -> Loop:
     global _loop
     with _lock:
         if _loop is None or not _loop.is_running:
+            if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
+                raise _stopped()
             foreign = _running_reactor()
             _loop = _start(lambda: foreign, _Events.no_setup) if foreign else _start_private()
         return _loop
+
+
+def running_loop() -> Loop | None:
+    """The loop of this process, if it is running."""
+    return _loop if _loop is not None and _loop.is_running else None
+
+
+def _stopped() -> ConnectionAbortedError:
+    return ConnectionAbortedError(
+        errno.ECONNABORTED, "the reactor was stopped, because the process ends"
+    )
 
 
 def _start_private() -> Loop:

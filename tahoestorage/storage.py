@@ -26,6 +26,7 @@ from tahoestorage import conf
 from tahoestorage.blocking import BlockingTree
 from tahoestorage.files import TahoeFile
 from txtahoe.caps import Cap
+from txtahoe.client import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree import Path, Tree, split
@@ -55,26 +56,27 @@ class TahoeStorage(Storage):
     _constructor_args: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(self, **options: Unpack[conf.Options]) -> None:
-        problem = conf.unknown_options(dict(options))
-        if problem is not None:
-            raise ImproperlyConfigured(f"TahoeStorage: {problem}")
-        self.options = conf.hidden(options)
+        options = conf.hidden(options)
+        self.options = options
         """The arguments; the cap among them in a form that shows itself nowhere."""
         # @deconstructible keeps all arguments. Migrations and pickles must not have the cap.
         args, kwargs = self._constructor_args
         kwargs = {name: kwargs[name] for name in kwargs if name != "tahoe_base_cap"}
         self._constructor_args = args, kwargs
+        problem = conf.unknown_options(dict(options))
+        if problem is not None:
+            raise ImproperlyConfigured(f"TahoeStorage: {problem}")
         setting_changed.connect(self._setting_changed)
 
     # The values of the settings, kept until one of them changes.
 
     @cached_property
     def base_location(self) -> str:
-        return str(conf.value(self.options, "location"))
+        return conf.location(self.options)
 
     @cached_property
     def location(self) -> str:
-        return posixpath.normpath(posixpath.join("/", self.base_location))
+        return posixpath.normpath(posixpath.join("/", _slashed(self.base_location)))
 
     @cached_property
     def base_url(self) -> str | None:
@@ -122,7 +124,8 @@ class TahoeStorage(Storage):
         names = _FreeNames(self, _max_length.get())
         candidate = names.get_available_name(name, names.max_length)
         path = self._path(candidate)
-        cap = self._tree.upload(content)
+        self._tree.require_writable(candidate)
+        cap = self._tree.upload(content, candidate)
         while candidate not in names.taken:
             try:
                 self._link(path, cap, candidate)
@@ -138,7 +141,7 @@ class TahoeStorage(Storage):
         )
 
     def _link(self, path: Path, cap: Cap, name: str) -> None:
-        replace = self._allow_overwrite
+        replace: Replace = "only-files" if self._allow_overwrite else False
         try:
             self._run(lambda tree: tree.link(path, cap, replace=replace), name)
         except ExistingChild:
@@ -203,7 +206,12 @@ class TahoeStorage(Storage):
         if self.base_url is None:
             raise ValueError("This file is not accessible via a URL.")
         name = name or ""
-        node = self._node(name)
+        try:
+            node = self._node(name)
+        except NoSuchChild as error:
+            # Django's way to say: in a template this is an empty string and not a broken page.
+            error.silent_variable_failure = True  # type: ignore[attr-defined]
+            raise
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory; only files have a URL")
         # Percent signs for what JavaScript's encodeURIComponent() escapes, as Django does it.
@@ -245,7 +253,7 @@ class TahoeStorage(Storage):
 
     def _path(self, name: Name) -> Path:
         """The path below the root cap. As `safe_join` does it, a name may be absolute."""
-        text = normalize("NFC", fspath(name)).replace("\\", "/")
+        text = _slashed(name)
         below = posixpath.normpath(text)
         if posixpath.isabs(below) and self.location != "/":
             below = posixpath.relpath(below, self.location)
@@ -281,8 +289,12 @@ class TahoeStorage(Storage):
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self.options.get("tahoe_base_cap")
-        fingerprint = given.fingerprint if isinstance(given, Cap) else None
+        fingerprint = conf.remember(given) if isinstance(given, Cap) else None
         return _unpickled, (type(self), *self._constructor_args, fingerprint)
+
+
+def _slashed(name: Name) -> str:
+    return normalize("NFC", fspath(name)).replace("\\", "/")
 
 
 class _FreeNames(Storage):
@@ -300,12 +312,12 @@ class _FreeNames(Storage):
 def _unpickled(
     cls: type[TahoeStorage], args: Any, options: dict[str, Any], fingerprint: str | None
 ) -> TahoeStorage:
-    """A pickle names its cap by fingerprint; the cap itself is among the settings, or nowhere."""
+    """A pickle names its cap by fingerprint; the cap itself is known here already, or nowhere."""
     if fingerprint is None:
         return cls(*args, **options)
-    for cap in conf.caps_in_settings():
-        if cap.fingerprint == fingerprint:
-            return cls(*args, **options, tahoe_base_cap=cap)
+    cap = conf.recall(fingerprint)
+    if cap is not None:
+        return cls(*args, **options, tahoe_base_cap=cap)
     raise pickle.UnpicklingError(
         f"the directory cap {fingerprint} of this storage is not among the settings here"
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from functools import partial
 from secrets import token_hex
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from twisted.internet.threads import deferToThreadPool
 
@@ -34,6 +34,7 @@ from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 
 Progress = Callable[[int], None]
+Replace = Literal[False, True, "only-files"]
 Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource
 
 # The key under which a link's metadata holds what tells this link from any other.
@@ -159,16 +160,17 @@ class Client:
         name: str,
         cap: Cap,
         *,
-        replace: bool = False,
+        replace: Replace = False,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Give `cap` a name in a directory.
 
-        With `replace`, a file of that name is replaced, a directory never. An answer that leaves
-        it open whether the link was made is settled by reading the directory back. Caps alone
-        would not settle it, since equal files have equal caps: every link carries a mark of its
-        own in its metadata.
+        `replace`: whether what has the name may lose it: False, "only-files", or True.
+
+        An answer that leaves it open whether the link was made is settled by reading the directory
+        back. Caps alone would not settle it, since equal files have equal caps: every link
+        carries a mark of its own in its metadata.
 
         Raises: ExistingChild where the name is taken, be it by the same cap; NotWriteable;
         NotADirectory; UnknownOutcome where reading back failed too.
@@ -179,7 +181,7 @@ class Client:
         def is_done(there: Node | None, failure: TahoeError) -> bool:
             if there is None or there.metadata.get(_MARK) == mark:
                 return there is not None
-            if not replace or there.is_directory:
+            if not replace or (replace == "only-files" and there.is_directory):
                 raise ExistingChild(f"{doing}: the name {name!r} is taken") from failure
             return False
 
@@ -187,7 +189,7 @@ class Client:
             return self._transport.ask(
                 "POST",
                 ["uri", directory],
-                {"t": "set_children", "replace": "only-files" if replace else "false"},
+                {"t": "set_children", "replace": str(replace).lower()},
                 doing=doing,
                 body=_children({name: (cap, {**(metadata or {}), _MARK: mark})}),
             )

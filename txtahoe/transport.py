@@ -235,6 +235,8 @@ def gateway_url(text: str) -> DecodedURL:
             "a gateway's URL begins with http:// or https:// and a host, "
             "such as http://127.0.0.1:3456/"
         )
+    if any(url.userinfo):
+        raise ValueError("a gateway's URL with a user or a password is not supported")
     return url.replace(path=[segment for segment in url.path if segment], query=(), fragment="")
 
 

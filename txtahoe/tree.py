@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from unicodedata import normalize
 
+from twisted.internet.defer import DeferredLock
+
 from txtahoe.caps import Cap
-from txtahoe.client import Client
+from txtahoe.client import Client, Replace
 from txtahoe.errors import (
     BadRequest,
     DirectoryNotEmpty,
@@ -22,6 +24,9 @@ from txtahoe.nodes import Node
 
 T = TypeVar("T")
 Path = tuple[str, ...]
+
+# The key in a link's metadata that says: this directory is removed while it is empty.
+_REMOVED = "txtahoe-removed"
 
 
 def split(path: str | Sequence[str]) -> Path:
@@ -47,37 +52,53 @@ class Tree:
     The files and directories under a root cap. Paths are as `split` takes them.
 
     Caps of directories are kept for `age` seconds, the `known` last used ones. One that turns out
-    to be wrong is forgotten, and the path walked once more.
+    to be wrong is forgotten, and the path walked once more. A directory that another client moves
+    or unlinks meanwhile goes on to be used for that time.
 
     Every method raises the errors of `Client`; with a missing name on the path that is
     NoSuchChild, with a file where a directory is needed NotADirectory.
     """
 
-    def __init__(self, client: Client, root: Cap, *, known: int = 4096, age: float = 30.0) -> None:
+    def __init__(self, client: Client, root: Cap, *, known: int = 4096, age: float = 10.0) -> None:
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = root
         self._directories = _Directories(client.seconds, known, age)
+        self._replacing = DeferredLock()
 
     async def resolve(self, path: str | Sequence[str]) -> Node:
         """What a path leads to."""
         names = split(path)
         if not names:
             return Node("dirnode", self.root)
-        return await self._inside(names[:-1], lambda cap: self.client.child(cap, names[-1]))
+        node = await self._inside(names[:-1], lambda cap: self.client.child(cap, names[-1]))
+        if not node.is_directory:
+            return node
+        # Of a sub-directory the gateway tells the link's metadata in the parent's listing only.
+        siblings = await self._inside(names[:-1], self._children)
+        if names[-1] not in siblings:
+            raise NoSuchChild(f"the directory {names[-1]!r} was removed")
+        return siblings[names[-1]]
 
     async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
         """The children of a directory, by name."""
-        return await self._inside(split(path), self.client.list)
+        names = split(path)
+        children = await self._inside(names, self._children)
+        if not children:
+            await self.resolve(names)  # it may be a removed one
+        return children
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
         """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
-        cap, names = self.root, split(path)
-        for depth, name in enumerate(names, 1):
-            known = self._directories.get(names[:depth])
-            cap = known or await self._child_or_new(cap, name)
-            self._directories.put(names[:depth], cap)
+        names = split(path)
+        cap = await self._directories_for(names)
+        if names:
+            parent = await self._directory(names[:-1])
+            node = (await self.client.list(parent))[names[-1]]
+            if _REMOVED in node.metadata:
+                kept = {key: value for key, value in node.metadata.items() if key != _REMOVED}
+                await self.client.link(parent, names[-1], cap, replace=True, metadata=kept)
         return cap
 
     async def link(
@@ -85,21 +106,41 @@ class Tree:
         path: str | Sequence[str],
         cap: Cap,
         *,
-        replace: bool = False,
+        replace: Replace = False,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """
-        Give `cap` a name; missing directories are made. With `replace` a file is replaced.
+        Give `cap` a name; missing directories are made. `replace` is as for `Client.link`.
 
         Raises: ExistingChild; NotWriteable; UnknownOutcome.
         """
         names = _require_name(split(path))
-        directory = await self.make_directories(names[:-1])
+        directory = await self._directories_for(names[:-1])
         try:
             await self.client.link(directory, names[-1], cap, replace=replace, metadata=metadata)
         except (Unrecoverable, NotADirectory):
             self._directories.forget(names[:-1])
             raise
+
+    async def replace(self, path: str | Sequence[str], cap: Cap, expected: Node | None) -> None:
+        """
+        Give `cap` a name, if that still names `expected`, or still nothing where that is None.
+
+        Among users of this tree only one can win. Another gateway's change right between the look
+        at the name and its replacement goes unnoticed: Tahoe-LAFS has no such operation.
+
+        Raises: ExistingChild where the name has changed; NotWriteable; UnknownOutcome.
+        """
+        async with self._replacing:
+            try:
+                there: Node | None = await self.resolve(path)
+            except NoSuchChild:
+                there = None
+            if there is not None and there.cap == cap:
+                return
+            if there is not None and there != expected:
+                raise ExistingChild("the file has changed since it was opened")
+            await self.link(path, cap, replace="only-files" if there else False)
 
     async def unlink(self, path: str | Sequence[str]) -> None:
         """Take the name of a file away. Raises: IsADirectory; NotWriteable; UnknownOutcome."""
@@ -111,21 +152,21 @@ class Tree:
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
-        Take the name of an empty directory away.
+        Remove an empty directory.
 
-        What others link into it at the same moment is kept, and the directory with it.
+        Its link stays, with a mark, and the directory is there again as soon as something is in
+        it. To take the link away would be to lose what others, who know the directory's cap, put
+        into it at this moment.
 
         Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
         """
         names = _require_name(split(path))
         node = await self.resolve(names)
-        if await self.client.list(node.cap):
+        if await self._children(node.cap):
             raise DirectoryNotEmpty(f"{node.cap!r} is not empty")
-        await self._unlink(names, node)
-        self._directories.forget(names)
-        if latecomers := await self.client.list(node.cap):
-            await self._put_back(names, node.cap, latecomers)
-            raise DirectoryNotEmpty(f"{node.cap!r} is no longer empty")
+        parent = await self._directory(names[:-1])
+        metadata = {**node.metadata, _REMOVED: True}
+        await self.client.link(parent, names[-1], node.cap, replace=True, metadata=metadata)
 
     async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
         """
@@ -151,12 +192,22 @@ class Tree:
         directory = await self._directory(names[:-1])
         await self.client.unlink(directory, names[-1], expected)
 
-    async def _put_back(self, names: Path, cap: Cap, children: dict[str, Node]) -> None:
-        try:
-            await self.link(names, cap)
-        except ExistingChild:
-            for name, node in children.items():
-                await self.link((*names, name), node.cap, metadata=node.metadata)
+    async def _children(self, directory: Cap) -> dict[str, Node]:
+        children = await self.client.list(directory)
+        removed = {name for name, node in children.items() if await self._is_removed(node)}
+        return {name: node for name, node in children.items() if name not in removed}
+
+    async def _is_removed(self, node: Node) -> bool:
+        is_marked = node.is_directory and _REMOVED in node.metadata
+        return is_marked and not await self._children(node.cap)
+
+    async def _directories_for(self, names: Path) -> Cap:
+        cap = self.root
+        for depth, name in enumerate(names, 1):
+            known = self._directories.get(names[:depth])
+            cap = known or await self._child_or_new(cap, name)
+            self._directories.put(names[:depth], cap)
+        return cap
 
     async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
         """The result of an operation on a directory; twice where a kept cap disappoints."""

@@ -71,6 +71,7 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
         self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
+        self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_every_mistake_is_said_once(self) -> None:

@@ -182,6 +182,28 @@ class Writing(StorageTestCase):
                 with open(path, "rb") as local:
                     self.assertEqual(self.read(name), local.read(), name)
 
+    def test_a_file_is_cut_and_made_longer(self) -> None:
+        for length in (3, 50):
+            name = self.storage.save("f", ContentFile(b"0123456789"))
+            with self.storage.open(name, "r+b") as file:
+                self.assertEqual(file.truncate(length), length)
+            self.assertEqual(self.read(name), (b"0123456789" + bytes(40))[:length])
+
+    def test_what_the_mode_does_not_allow_is_refused(self) -> None:
+        self.storage.save("f", ContentFile(b"x"))
+        for mode, use in (
+            ("wb", lambda file: file.read()),
+            ("w", lambda file: file.readline()),
+            ("ab", lambda file: file.readlines()),
+            ("rb", lambda file: file.write(b"x")),
+            ("r", lambda file: file.write("x")),
+            ("rb", lambda file: file.truncate(0)),
+            ("rb", lambda file: file.fileno()),
+        ):
+            with self.assertRaises(io.UnsupportedOperation, msg=mode):
+                with self.storage.open("f", mode) as file:
+                    use(file)
+
     def test_an_empty_file_is_saved(self) -> None:
         self.storage.open("a/f", "w").close()
         self.assertEqual(self.storage.size("a/f"), 0)
@@ -222,15 +244,15 @@ class Writing(StorageTestCase):
     def test_a_file_that_another_has_changed_meanwhile_is_not_overwritten(self) -> None:
         self.storage.save("f", ContentFile(b"first"))
         for mode, name in (("wb", "f"), ("r+b", "f"), ("wb", "new")):
+            theirs = f"theirs, {mode}".encode()
             file = self.storage.open(name, mode)
             file.write(b"mine")
             with self.storage.open(name, "wb") as other:
-                other.write(b"theirs")
+                other.write(theirs)
             with self.assertRaises(FileExistsError):
                 file.close()
-            self.assertEqual(self.read(name), b"theirs")
-            file.file.close()
-            file._raw.is_changed = False
+            self.assertEqual(self.read(name), theirs)
+            file.__exit__(LookupError, None, None)  # give it up
 
     def test_with_allow_overwrite_the_last_one_wins(self) -> None:
         storage = self.new_storage(allow_overwrite=True)

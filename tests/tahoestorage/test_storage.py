@@ -16,8 +16,11 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 from django.db.migrations.writer import MigrationWriter
+from django.db.models.fields.files import FieldFile, FileField
+from django.template import Context, Template
 from django.utils import timezone
 
+from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.case import StorageTestCase
 
@@ -298,6 +301,10 @@ class Asking(StorageTestCase):
                 self.assertEqual(answer.headers["Content-Type"], "text/plain")
         with self.assertRaises(FileNotFoundError):
             self.storage.url("missing")
+        shown = Template("<{{ file.url }}>").render(
+            Context({"file": FieldFile(None, FileField(storage=self.storage), "missing")})
+        )
+        self.assertEqual(shown, "<>")
         with self.assertRaises(IsADirectoryError):
             self.storage.url("a")
         with self.assertRaises(HTTPError):
@@ -335,6 +342,16 @@ class Deleting(StorageTestCase):
         self.storage.save("a/f", ContentFile(b"again"))
         self.assertEqual(self.read("a/f"), b"again")
 
+    def test_a_save_into_a_directory_that_another_process_deletes_is_kept(self) -> None:
+        other = self.new_storage(timeout=59)  # with connections and directories of its own
+        self.storage.save("d/x", ContentFile(b"1"))
+        other.delete("d/x")
+        other.delete("d")
+        self.assertFalse(self.storage.exists("d"))
+        name = self.storage.save("d/y", ContentFile(b"2"))
+        self.assertTrue(other.exists(name))
+        self.assertEqual(other.listdir(""), (["d"], []))
+
 
 class Traversal(StorageTestCase):
     def test_names_that_climb_out_are_refused_everywhere(self) -> None:
@@ -365,7 +382,7 @@ class Traversal(StorageTestCase):
         self.assertEqual(self.storage.listdir(""), ([], []))
 
     def test_location_is_where_names_begin(self) -> None:
-        for location in ("a/b", "/a/b/", "a//b/."):
+        for location in ("a/b", "/a/b/", "a//b/.", "a\\b"):
             inner = self.new_storage(location=location)
             name = inner.save("c/f", ContentFile(b"x"))
             self.assertTrue(name.startswith("c/f"))
@@ -417,7 +434,9 @@ class Configuration(StorageTestCase):
             ({"tahoe_base_cap": "URI:DIR2:oops"}, "TAHOE_STORAGE_BASE_CAP.*malformed"),
             ({"tahoe_base_cap": file_cap}, "TAHOE_STORAGE_BASE_CAP.*directory"),
             ({"tahoe_base_cap": 5}, "TAHOE_STORAGE_BASE_CAP"),
+            ({"tahoe_base_url": "http://user:secret@host/"}, "password is not supported"),
             ({"timeout": 0}, "timeout"),
+            ({"location": "../a"}, "location"),
         ):
             storage = self.new_storage(**wrong)
             with self.assertRaisesRegex(ImproperlyConfigured, expected):
@@ -470,6 +489,8 @@ class Secrets(StorageTestCase):
         self.storage.save("f", ContentFile(b"x"))
         pickled = pickle.dumps(self.storage)
         self.assertNotIn(self.cap.split(":")[2].encode(), pickled)
+        self.assertTrue(pickle.loads(pickled).exists("f"))
+        conf._remembered.clear()  # as in another process
         with self.assertRaisesRegex(pickle.UnpicklingError, "not among the settings"):
             pickle.loads(pickled)
         self.override(TAHOE_STORAGE_BASE_CAP=self.cap)

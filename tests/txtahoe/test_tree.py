@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GridTestCase
@@ -120,22 +120,51 @@ class Trees(GridTestCase):
         await self.failure(tree.unlink("a"), NoSuchChild)
         await self.failure(tree.remove_directory(""), IsADirectory)
 
-    async def test_what_comes_into_a_directory_while_it_is_removed_is_kept(self) -> None:
+    async def test_a_removed_directory_is_gone_until_something_is_in_it(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(b"x")
+        await tree.link("a/d/f", cap)
+        await tree.unlink("a/d/f")
+        await tree.remove_directory("a/d")
+        self.assertEqual(await tree.list("a"), {})
+        for attempt in (tree.resolve("a/d"), tree.list("a/d"), tree.remove_directory("a/d")):
+            await self.failure(attempt, NoSuchChild)
+        await tree.remove_directory("a")
+        self.assertEqual(await tree.list(""), {})
+        await tree.link("a/d/g", cap)
+        self.assertEqual(set(await tree.list("")), {"a"})
+        self.assertEqual(set(await tree.list("a/d")), {"g"})
+        await tree.unlink("a/d/g")
+        await tree.make_directories("a/d")
+        self.assertEqual(await tree.list("a/d"), {})
+        self.assertTrue((await tree.resolve("a/d")).is_directory)
+
+    async def test_what_others_save_into_a_directory_that_is_removed_is_not_lost(self) -> None:
         tree = await self.new_tree()
         other = Tree(self.client, tree.root)
         cap = await self.client.upload(b"x")
-        directory = await tree.make_directories("d")
-        await other.make_directories("d")
-        unlink = self.client.unlink
+        await other.link("d/f", cap)
+        await tree.unlink("d/f")
+        await tree.remove_directory("d")
+        await other.link("d/late", cap)
+        for someone in (tree, other, Tree(self.client, tree.root)):
+            self.assertEqual((await someone.resolve("d/late")).cap, cap)
+            self.assertEqual(set(await someone.list("")), {"d"})
 
-        async def slowly(*args) -> None:
-            await other.link("d/late", cap)
-            await unlink(*args)
-
-        self.patch(self.client, "unlink", slowly)
-        await self.failure(tree.remove_directory("d"), DirectoryNotEmpty)
-        self.assertEqual((await tree.resolve("d")).cap, directory)
-        self.assertEqual((await tree.resolve("d/late")).cap, cap)
+    async def test_replace_gives_a_name_only_where_it_is_as_expected(self) -> None:
+        tree = await self.new_tree()
+        first, second, third = [await self.client.upload(b"%d" % n) for n in range(3)]
+        await tree.replace("d/f", first, None)
+        node = await tree.resolve("d/f")
+        await self.failure(tree.replace("d/f", second, None), ExistingChild)
+        attempts = [
+            Deferred.fromCoroutine(tree.replace("d/f", cap, node)) for cap in (second, third)
+        ]
+        results = await DeferredList(attempts, consumeErrors=True)
+        self.assertEqual(sorted(success for success, _ in results), [False, True])
+        winner = (second, third)[results[1][0]]
+        self.assertEqual((await tree.resolve("d/f")).cap, winner)
+        await tree.replace("d/f", winner, node)  # nothing is to be done
 
     async def test_rename_moves_files_and_directories(self) -> None:
         tree = await self.new_tree()
