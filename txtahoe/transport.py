@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from txtahoe.caps import Cap
@@ -48,6 +48,7 @@ class Transport:
     `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`.
     `timeout`: seconds that a request may go on without progress.
     `pauses`: seconds to wait before each repeat of what is safe to repeat.
+    `agent`: makes the requests in place of one with a pool of connections of its own.
 
     Raises: ValueError for a URL that is not http or https.
     """
@@ -59,6 +60,7 @@ class Transport:
         *,
         timeout: float = 60.0,
         pauses: Sequence[float] = (0.25, 1.0),
+        agent: IAgent | None = None,
     ) -> None:
         self.reactor = reactor
         self.gateway = gateway_url(gateway)
@@ -68,7 +70,7 @@ class Transport:
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
-        agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
+        agent = agent or Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
         self._http = HTTPClient(agent)
 
     async def ask(
