@@ -26,7 +26,7 @@ from tahoestorage import conf
 from tahoestorage.blocking import BlockingTree
 from tahoestorage.files import TahoeFile
 from txtahoe.caps import Cap
-from txtahoe.client import Replace
+from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree import Path, Tree, split

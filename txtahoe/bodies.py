@@ -125,8 +125,17 @@ class Download:
     Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read.
     """
 
-    def __init__(self, transport: Transport, cap: Cap, offset: int, end: int, size: int) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        cap: Cap,
+        offset: int,
+        end: int,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         self._transport = transport
+        self._progress = progress or (lambda count: None)
         self._cap = cap
         self._start = self._position = self._answer_start = offset
         self._end = end
@@ -175,6 +184,7 @@ class Download:
                 raise
             if data:
                 self._position += len(data)
+                self._progress(len(data))
                 return data
         self.close()
         return b""
@@ -243,8 +253,8 @@ class Download:
             doing=self._doing,
             headers={} if whole else {"Range": f"bytes={asked}"},
         )
-        got = answer.headers.getRawHeaders("content-range", [None])[0]
-        expected = (200, None) if whole else (206, f"bytes {asked}/{self._size}")
+        got = answer.header("content-range")
+        expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")
         if (answer.status, got) == expected and answer.length == self._end - self._position:
             return answer
         answer.abandon()

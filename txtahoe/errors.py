@@ -184,6 +184,7 @@ _BY_STATUS: dict[int, type[TahoeError]] = {
 _RAISED = re.compile(
     r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: ?(.*))?$", re.M
 )
+_MISSING = ("No such child", "unknown/expired handle")
 # What UploadUnhappinessError begins with, before it comes to the point.
 _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
@@ -197,15 +198,17 @@ def error_for(status: int, body: str, doing: str) -> TahoeError:
     for some exceptions, and 500 with a traceback, whose last line names the class, for the others.
     """
     text = _plain(body)
-    if status == 404 and not text.startswith("No such child"):
-        # Tahoe names the child. Some other server's 404 must not pass for a missing file.
+    if status == 404 and not text.startswith(_MISSING):
+        # Tahoe says what is missing. Another server's 404 must not pass for a missing file.
         return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {_brief(text)}")
     if status == 404:
         return NoSuchChild(f"{doing}: {_brief(text)}")
     raised = list(_RAISED.finditer(text))
     name, reason = (raised[-1][1], raised[-1][2] or "") if raised else ("", "")
     error = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
-    return error(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason or text)}")
+    return error(
+        f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason if name else text)}"
+    )
 
 
 def _plain(body: str) -> str:

@@ -110,6 +110,10 @@ class Incoming(Protocol):
         self.length: int | None = None if answer.length is UNKNOWN_LENGTH else answer.length
         answer.deliverBody(self)
 
+    def header(self, name: str) -> str:
+        """A header of the answer; the empty string where it has none."""
+        return str(self.headers.getRawHeaders(name, [""])[0])
+
     async def read(self, seconds: float | None = None) -> bytes:
         """
         What has come in since the last call, at least one byte; b"" at the end.

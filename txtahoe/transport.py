@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hyperlink import DecodedURL
@@ -109,6 +109,7 @@ class Transport:
         body: ISource | None = None,
         sent: Callable[[int], None] | None = None,
         headers: Mapping[str, str] | None = None,
+        expected: Collection[int] = (200, 201, 206),
     ) -> Incoming:
         """
         Send a request; return its answer as soon as the head of it is here.
@@ -116,7 +117,7 @@ class Transport:
         `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
 
         Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
-        that an answer other than 200, 201 and 206 stands for.
+        that a status other than the `expected` ones stands for.
         """
         deadline = Deadline(self.reactor, self.timeout, doing)
         total = 0
@@ -131,7 +132,7 @@ class Transport:
         outgoing = None if body is None else Outgoing(body, progress)
         answer = await deadline.guard(self._exchange(method, path, query, headers, outgoing, doing))
         incoming = Incoming(self.reactor, self.timeout, doing, answer)
-        if incoming.status in (200, 201, 206):
+        if incoming.status in expected:
             return incoming
         text = (await incoming.rest(_ERROR_LIMIT)).decode("utf-8", "replace")
         raise error_for(incoming.status, text, doing)

@@ -10,7 +10,8 @@ from unicodedata import normalize
 from twisted.internet.defer import DeferredLock
 
 from txtahoe.caps import Cap
-from txtahoe.client import Client, Replace
+from txtahoe.client import Client
+from txtahoe.directories import Replace
 from txtahoe.errors import (
     BadRequest,
     DirectoryNotEmpty,
@@ -73,13 +74,9 @@ class Tree:
         if not names:
             return Node("dirnode", self.root)
         node = await self._inside(names[:-1], lambda cap: self.client.child(cap, names[-1]))
-        if not node.is_directory:
-            return node
-        # Of a sub-directory the gateway tells the link's metadata in the parent's listing only.
-        siblings = await self._inside(names[:-1], self._children)
-        if names[-1] not in siblings:
+        if await self._is_removed(node):
             raise NoSuchChild(f"the directory {names[-1]!r} was removed")
-        return siblings[names[-1]]
+        return node
 
     async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
         """The children of a directory, by name."""
@@ -95,7 +92,7 @@ class Tree:
         cap = await self._directories_for(names)
         if names:
             parent = await self._directory(names[:-1])
-            node = (await self.client.list(parent))[names[-1]]
+            node = await self.client.child(parent, names[-1])
             if _REMOVED in node.metadata:
                 kept = {key: value for key, value in node.metadata.items() if key != _REMOVED}
                 await self.client.link(parent, names[-1], cap, replace=True, metadata=kept)

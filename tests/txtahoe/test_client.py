@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import threading
+from urllib.request import urlopen
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
 
 from tests.grid.case import GridTestCase
 from txtahoe import BlockingSource, Cap, Client, IteratorSource
 from txtahoe.errors import (
+    BadRequest,
     ExistingChild,
     IsADirectory,
     NoSuchChild,
@@ -17,6 +22,7 @@ from txtahoe.errors import (
     NotEnoughServers,
     NotWriteable,
     TahoeError,
+    UncoordinatedWrite,
     UnknownOutcome,
 )
 
@@ -208,17 +214,112 @@ class Directories(GridTestCase):
         self.assertEqual(sum(won), 1)
         self.assertEqual((await self.client.child(directory, "f")).cap, caps[won.index(True)])
 
-    async def test_replace_replaces_a_file_and_never_a_directory(self) -> None:
+    async def test_what_may_be_replaced_can_be_said(self) -> None:
         directory = await self.client.mkdir()
         cap = await self.client.upload(b"new")
         await self.client.link(directory, "f", await self.client.upload(b"old"))
         await self.client.link(directory, "d", await self.client.mkdir())
-        await self.client.link(directory, "f", cap, replace=True)
+        await self.client.link(directory, "f", cap, replace="only-files")
         self.assertEqual((await self.client.child(directory, "f")).cap, cap)
         await self.assertFailure(
-            Deferred.fromCoroutine(self.client.link(directory, "d", cap, replace=True)),
+            Deferred.fromCoroutine(self.client.link(directory, "d", cap, replace="only-files")),
             ExistingChild,
         )
+        await self.client.link(directory, "d", cap, replace=True)
+        self.assertEqual((await self.client.child(directory, "d")).cap, cap)
+
+    async def test_children_are_set_all_or_none_in_one_request(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        directory = await client.mkdir()
+        caps = {f"{number} é": await client.upload(b"%d" % number) for number in range(20)}
+        proxy.requests.clear()
+        await client.set_children(directory, caps, metadata={"kind": "test"})
+        self.assertEqual(proxy.requests, ["POST /uri"])
+        children = await client.list(directory)
+        self.assertEqual({name: node.cap for name, node in children.items()}, caps)
+        self.assertEqual({node.metadata["kind"] for node in children.values()}, {"test"})
+        more = {"new": caps["1 é"], "2 é": caps["3 é"]}
+        await self.assertFailure(
+            Deferred.fromCoroutine(client.set_children(directory, more)), ExistingChild
+        )
+        self.assertEqual(await client.list(directory), children)
+        await client.set_children(directory, {})
+
+    async def test_directories_are_made_with_children_formats_and_keys(self) -> None:
+        cap = await self.client.upload(b"x" * 100)
+        full = await self.client.mkdir({"f": cap, "d": await self.client.mkdir()})
+        self.assertEqual(set(await self.client.list(full)), {"f", "d"})
+        for format, kind in (("SDMF", "DIR2"), ("MDMF", "DIR2-MDMF")):
+            self.assertEqual((await self.client.mkdir(format=format)).kind, kind)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+            Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+        )
+        self.assertEqual(await self.client.list(await self.client.mkdir(private_key=key)), {})
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.mkdir(private_key=key)), UncoordinatedWrite
+        )
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.mkdir({"f": cap}, format="MDMF")), ValueError
+        )
+
+    async def test_immutable_directories_hold_what_never_changes(self) -> None:
+        cap = await self.client.upload(b"x" * 100)
+        inner = await self.client.mkdir_immutable({"f": cap})
+        outer = await self.client.mkdir_immutable({"d": inner, "e": cap})
+        self.assertFalse(outer.is_mutable)
+        self.assertEqual((await self.client.child(outer, "d")).cap, inner)
+        self.assertEqual((await self.client.child(inner, "f")).cap, cap)
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.mkdir_immutable({"d": await self.client.mkdir()})),
+            BadRequest,
+        )
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.link(outer, "f", cap)), NotWriteable
+        )
+
+    async def test_put_and_mkdir_in_make_and_name_at_once(self) -> None:
+        directory = await self.client.mkdir()
+        cap = await self.client.put(directory, "f", b"x" * 100)
+        inner = await self.client.mkdir_in(directory, "d", {"g": cap})
+        await self.client.put(directory, "m", b"mutable", format="SDMF")
+        await self.client.mkdir_in(directory, "i", {"g": cap}, immutable=True)
+        children = await self.client.list(directory)
+        self.assertEqual((children["f"].cap, children["d"].cap), (cap, inner))
+        self.assertTrue(children["m"].cap.is_mutable)
+        self.assertFalse(children["i"].cap.is_mutable)
+        for again in (
+            self.client.put(directory, "d", b"y"),
+            self.client.mkdir_in(directory, "d"),
+        ):
+            await self.assertFailure(Deferred.fromCoroutine(again), ExistingChild)
+        self.assertEqual(set(await self.client.list(inner)), {"g"})
+
+    async def test_links_move_with_their_metadata(self) -> None:
+        here, there = await self.client.mkdir(), await self.client.mkdir()
+        cap = await self.client.upload(b"x")
+        await self.client.link(here, " a/b ", cap, metadata={"kind": "test"})
+        await self.client.rename(here, " a/b ", "c")
+        await self.client.relink(here, "c", there, "d")
+        self.assertEqual(await self.client.list(here), {})
+        node = await self.client.child(there, "d")
+        self.assertEqual((node.cap, node.metadata["kind"]), (cap, "test"))
+        await self.client.rename(there, "d", "d")
+        await self.client.link(here, "taken", cap)
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.relink(there, "d", here, "taken")), ExistingChild
+        )
+        await self.client.relink(there, "d", here, "taken", replace=True)
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.client.rename(there, "d", "e")), NoSuchChild
+        )
+
+    async def test_a_child_directory_has_its_links_metadata(self) -> None:
+        directory = await self.client.mkdir()
+        await self.client.link(directory, "d", await self.client.mkdir(), metadata={"kind": "t"})
+        node = await self.client.child(directory, "d")
+        self.assertEqual(node, (await self.client.list(directory))["d"])
+        self.assertEqual(node.metadata["kind"], "t")
+        self.assertIsNotNone(node.created)
 
     async def test_what_is_missing_is_missing(self) -> None:
         directory = await self.client.mkdir()
@@ -262,6 +363,71 @@ class Directories(GridTestCase):
         children = await self.client.list(directory)
         self.assertEqual(children["strange"].type, "unknown")
         self.assertEqual(children["f"].size, len(DATA))
+
+
+class MutableFiles(GridTestCase):
+    async def test_both_formats_are_created_read_overwritten_and_written_into(self) -> None:
+        for format, kind in (("SDMF", "SSK"), ("MDMF", "MDMF")):
+            data = DATA * 30
+            cap = await self.client.create_mutable(data, format=format)
+            self.assertEqual(cap.kind, kind)
+            self.assertEqual(await self.client.read(cap), data)
+            self.assertEqual(await self.client.read(cap, 100, 50), data[100:150])
+            await self.client.write_at(cap, b"inserted", 1000)
+            data = data[:1000] + b"inserted" + data[1008:]
+            self.assertEqual(await self.client.read(cap.reader), data)
+            await self.client.write_at(cap, b"appended", len(data))
+            self.assertEqual(await self.client.read(cap), data + b"appended")
+            await self.client.overwrite(cap, b"short")
+            self.assertEqual(await self.client.read(cap), b"short")
+            self.assertEqual(await self.client.size(cap), 5)
+
+    async def test_what_cannot_be_written_is_refused(self) -> None:
+        cap = await self.client.create_mutable(b"x")
+        for attempt, expected in (
+            (self.client.overwrite(cap.reader, b"y"), NotWriteable),
+            (self.client.overwrite(await self.client.upload(b"x"), b"y"), NotWriteable),
+            (self.client.overwrite(await self.client.mkdir(), b"y"), IsADirectory),
+            (self.client.write_at(cap, b"y", -1), ValueError),
+            (self.client.write_at(cap, b"y", 2), BadRequest),
+        ):
+            await self.assertFailure(Deferred.fromCoroutine(attempt), expected)
+        self.assertEqual(await self.client.read(cap), b"x")
+
+    async def test_a_lost_answer_to_a_write_is_followed_by_the_same_write(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        cap = await client.create_mutable(b"before")
+        proxy.lose_answer("PUT /uri")
+        await client.overwrite(cap, b"after")
+        self.assertEqual(await client.read(cap), b"after")
+
+
+class Heads(GridTestCase):
+    async def test_a_head_tells_of_a_file_without_its_bytes(self) -> None:
+        cap = await self.client.upload(DATA)
+        head = await self.client.head(cap, filename="page.html")
+        self.assertEqual((head.size, head.content_type), (len(DATA), "text/html"))
+        self.assertFalse(head.is_unchanged)
+        again = await self.client.head(cap, etag=head.etag)
+        self.assertTrue(again.is_unchanged)
+        self.assertEqual((again.size, again.etag), (head.size, head.etag))
+        mutable = await self.client.head(await self.client.create_mutable(b"x"))
+        self.assertEqual((mutable.size, mutable.etag), (1, None))
+
+    async def test_a_url_reads_the_file(self) -> None:
+        cap = await self.client.upload(DATA)
+        for url, kind in (
+            (self.client.url(cap), None),
+            (self.client.url(cap, "ä b?.html"), "text/html"),
+            (self.client.url(cap, "a.html", save=True), "text/html"),
+        ):
+            answer = await deferToThread(urlopen, url)
+            self.assertEqual(answer.read(), DATA)
+            if kind:
+                self.assertEqual(answer.headers["Content-Type"], kind)
+            self.assertEqual("attachment" in str(answer.headers), url.endswith("save=true"))
+        writable = await self.client.create_mutable(b"x")
+        self.assertNotIn(str(writable), self.client.url(writable))
 
 
 class LostAnswers(GridTestCase):
@@ -311,6 +477,13 @@ class Readiness(GridTestCase):
         self.assertEqual(
             {server.nickname for server in status.servers}, {"server-1", "server-2", "server-3"}
         )
+
+    async def test_a_gateway_tells_its_counters_and_transfers(self) -> None:
+        await self.client.upload(DATA)
+        self.assertGreater(
+            (await self.client.statistics())["counters"]["uploader.files_uploaded"], 0
+        )
+        self.assertLessEqual({"active", "recent"}, set(await self.client.transfers()))
 
     async def test_waiting_for_too_many_servers_ends(self) -> None:
         error = await self.assertFailure(

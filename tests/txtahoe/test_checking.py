@@ -1,0 +1,182 @@
+"""Checks, repairs, leases and walks, on a real grid."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from tests.grid.case import GridTestCase
+from tests.grid.shares import damage
+from tests.grid.strangers import answers, stalls, stranger
+from txtahoe import Cap, Client, Transport, Tree
+from txtahoe.checking import Walk
+from txtahoe.errors import AnswerLost, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
+
+DATA = bytes(range(256)) * 40
+DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
+
+
+class Checks(GridTestCase):
+    async def test_a_healthy_file_is_healthy(self) -> None:
+        for cap in (
+            await self.client.upload(DATA),
+            await self.client.upload(b"literal"),
+            await self.client.mkdir(),
+            await self.client.create_mutable(DATA),
+        ):
+            for options in ({}, {"verify": True}, {"repair": True}, {"add_lease": True}):
+                report = await self.client.check(cap, **options)
+                self.assertTrue(report.is_healthy and report.is_recoverable, (cap, options))
+                self.assertIsNone(report.is_repaired)
+
+    async def test_a_lost_share_is_found_and_repaired(self) -> None:
+        cap = await self.client.upload(DATA + b"lost")
+        shares = self.grid.share_files(cap.storage_index)
+        shares[0].unlink()
+        report = await self.client.check(cap)
+        self.assertEqual((report.is_healthy, report.is_recoverable), (False, True))
+        self.assertEqual(report.counts["count-shares-good"], 2)
+        report = await self.client.check(cap, repair=True)
+        self.assertTrue(report.is_healthy and report.is_repaired)
+        assert report.before is not None
+        self.assertFalse(report.before.is_healthy)
+        self.assertGreaterEqual(len(self.grid.share_files(cap.storage_index)), 3)
+
+    async def test_a_damaged_share_is_found_by_verifying(self) -> None:
+        cap = await self.client.upload(DATA + b"damaged")
+        damage(self.grid, cap, -1)
+        self.assertTrue((await self.client.check(cap)).is_healthy)
+        report = await self.client.check(cap, verify=True)
+        self.assertFalse(report.is_healthy or report.is_recoverable)
+
+    async def test_a_check_changes_nothing_of_what_is_read(self) -> None:
+        cap = await self.client.upload(DATA)
+        await self.client.check(cap, verify=True, repair=True, add_lease=True)
+        self.assertEqual(await self.client.read(cap), DATA)
+
+
+class Walks(GridTestCase):
+    async def tree(self) -> Tree:
+        tree = await self.new_tree()
+        for name in ("a/é", "a/b/f", "g"):
+            await tree.link(name, await self.client.upload(name.encode() * 100))
+        return tree
+
+    async def test_a_walk_meets_everything_and_ends_with_sums(self) -> None:
+        tree = await self.tree()
+        for walk in (
+            await self.client.manifest(tree.root),
+            await self.client.deep_check(tree.root),
+            await self.client.deep_check(tree.root, verify=True, repair=True, add_lease=True),
+        ):
+            self.assertIsNone(walk.stats)
+            entries = {entry.path: entry async for entry in walk}
+            self.assertEqual(
+                set(entries), {(), ("a",), ("a", "é"), ("a", "b"), ("a", "b", "f"), ("g",)}
+            )
+            self.assertEqual(entries["a", "b"].type, "directory")
+            self.assertEqual(entries["g",].cap, (await tree.resolve("g")).cap)
+            assert walk.stats is not None
+            self.assertEqual(walk.stats["count-files"], 3)
+
+    async def test_a_deep_check_reports_on_each_object(self) -> None:
+        tree = await self.tree()
+        cap = (await tree.resolve("g")).cap
+        self.grid.share_files(cap.storage_index)[0].unlink()
+        walk = await self.client.deep_check(tree.root)
+        healthy = {entry.path: entry.report.is_healthy async for entry in walk if entry.report}
+        self.assertEqual([path for path in healthy if not healthy[path]], [("g",)])
+        walk = await self.client.deep_check(tree.root, repair=True)
+        repaired = [entry.path async for entry in walk if entry.report and entry.report.is_repaired]
+        self.assertEqual(repaired, [("g",)])
+
+    async def test_a_walk_into_a_lost_directory_raises(self) -> None:
+        tree = await self.tree()
+        cap = await tree.make_directories("lost")
+        for share in self.grid.share_files(cap.storage_index):
+            share.unlink()
+        walk = await self.client.manifest(tree.root)
+        with self.assertRaises(Unrecoverable):
+            async for _ in walk:
+                pass
+        self.assertIsNone(walk.stats)
+
+    async def test_only_directories_are_walked(self) -> None:
+        cap = await self.client.upload(DATA)
+        await self.assertFailure(Deferred.fromCoroutine(self.client.manifest(cap)), NotADirectory)
+
+    async def test_a_walk_can_be_left(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        walk = await client.manifest((await self.tree()).root)
+        async for _ in walk:
+            break
+        walk.close()
+
+
+class CutWalks(TestCase):
+    """Streams that end as they should not."""
+
+    timeout = 30
+
+    async def walk(self, behave) -> Walk:
+        server = stranger(behave)
+        url = server.__enter__()
+        self.addCleanup(server.__exit__, None, None, None)
+        from twisted.internet import reactor
+
+        client = Client(Transport(reactor, url, pauses=(), timeout=0.5))
+        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
+        return await client.manifest(DIRECTORY)
+
+    async def failure(self, behave, expected: type[Exception]) -> Exception:
+        walk = await self.walk(behave)
+        with self.assertRaises(expected) as raised:
+            async for _ in walk:
+                pass
+        return raised.exception
+
+    async def test_a_stream_without_its_last_line_is_cut_off(self) -> None:
+        line = '{"type": "file", "path": ["f"], "cap": "URI:LIT:nbswy3dp"}\n'
+        error = await self.failure(answers("200 OK", line), AnswerLost)
+        self.assertIn("before the end", str(error))
+        await self.failure(answers("200 OK", ""), AnswerLost)
+
+    async def test_an_error_line_is_an_exception_without_caps(self) -> None:
+        text = (
+            "ERROR: NotEnoughSharesError(ran out of shares of URI:DIR2:aaaqeay:bbb)\n"
+            "[Failure instance: Traceback: <class 'allmydata.interfaces.NotEnoughSharesError'>\n"
+        )
+        error = await self.failure(answers("200 OK", text), Unrecoverable)
+        self.assertNotIn("aaaqeay", str(error))
+
+    async def test_a_stream_that_stalls_runs_into_the_deadline(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
+        await self.failure(stalls(head), TimeoutError)
+
+    async def test_lines_that_are_no_json_are_no_gateways(self) -> None:
+        await self.failure(answers("200 OK", "{oops\n"), TahoeError)
+        await self.failure(answers("200 OK", '{"type": "file"}\n'), TahoeError)
+
+
+class Operations(GridTestCase):
+    async def test_a_slow_operation_is_polled_to_its_end(self) -> None:
+        tree = await self.new_tree()
+        await tree.link("a/f", await self.client.upload(DATA))
+        for operation, key in (
+            (await self.client.start_deep_check(tree.root, verify=True), "count-objects-checked"),
+            (await self.client.start_manifest(tree.root), "manifest"),
+            (await self.client.start_deep_size(tree.root), "size"),
+            (await self.client.start_deep_stats(tree.root, retain_for=60), "count-files"),
+        ):
+            told = []
+            results = await operation.wait(told.append, pause=0.1)
+            self.assertIn(key, results)
+            self.assertEqual(told[-1], results)
+            await self.assertFailure(Deferred.fromCoroutine(operation.poll()), NoSuchChild)
+
+    async def test_a_slow_operation_is_cancelled(self) -> None:
+        tree = await self.new_tree()
+        operation = await self.client.start_deep_check(tree.root, repair=True, add_lease=True)
+        await operation.poll(retain_for=60)
+        await operation.cancel()
+        await self.assertFailure(Deferred.fromCoroutine(operation.cancel()), NoSuchChild)

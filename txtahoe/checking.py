@@ -1,0 +1,224 @@
+"""Operations that check, repair and renew, on one object or on all below a directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from secrets import token_hex
+from typing import Any, Self
+
+from txtahoe.caps import Cap
+from txtahoe.errors import AnswerLost, NotAGateway, error_for
+from txtahoe.operations import Operations, given, require_directory
+from txtahoe.reports import CheckReport, Entry, parse_entry, parse_report
+from txtahoe.streams import Incoming
+from txtahoe.transport import Transport
+
+
+class Walk:
+    """
+    The objects of a tree, as the gateway meets them: an asynchronous iterator.
+
+    The gateway is slowed down while 1 MiB of lines waits to be read. A walk that has ended has
+    met everything: one that fails or is cut off raises.
+
+    `stats`: the gateway's sums over the tree, after the end; None before.
+    """
+
+    def __init__(self, incoming: Incoming, doing: str) -> None:
+        self._incoming = incoming
+        self._doing = doing
+        self._rest = b""
+        self._lines: list[bytes] = []
+        self.stats: Mapping[str, Any] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Entry:
+        """
+        The next object.
+
+        Raises: the error with which the walk failed; AnswerLost where it was cut off;
+        RequestTimeout.
+        """
+        line = await self._next_line()
+        if line is None:
+            if self.stats is None:
+                raise AnswerLost(f"{self._doing}: the gateway stopped before the end")
+            raise StopAsyncIteration
+        if not line.startswith(b"{"):
+            raise await self._failure(line)
+        told = self._parsed(line)
+        if told.get("type") == "stats":
+            self.stats = told.get("stats", {})
+            return await self.__anext__()
+        return parse_entry(told)
+
+    def close(self) -> None:
+        """Want no more; the gateway then stops its walk."""
+        self._incoming.abandon()
+
+    async def _next_line(self) -> bytes | None:
+        try:
+            while not self._lines:
+                data = await self._incoming.read()
+                if not data:
+                    last, self._rest = self._rest, b""
+                    return last or None
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                self._lines = lines[::-1]
+        except BaseException:
+            self.close()
+            raise
+        return self._lines.pop()
+
+    async def _failure(self, line: bytes) -> Exception:
+        """The error that the rest of the stream, a traceback, tells of."""
+        lines = [line]
+        while (more := await self._next_line()) is not None:
+            lines.append(more)
+        text = b"\n".join(lines).decode("utf-8", "replace")
+        # "ERROR: NotEnoughSharesError(…)", then a traceback.
+        name = line.decode("utf-8", "replace").removeprefix("ERROR: ").partition("(")[0]
+        return error_for(500, f"{name}: {text}", self._doing)
+
+    def _parsed(self, line: bytes) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(line)
+            return told
+        except ValueError:
+            raise NotAGateway(f"{self._doing}: a line of the stream is not JSON") from None
+
+
+class Operation:
+    """
+    A slow operation that the gateway goes on with by itself.
+
+    `handle`: the name under which the gateway keeps it, also after this client has gone.
+    """
+
+    def __init__(self, transport: Transport, handle: str) -> None:
+        self._operations = Operations(transport)
+        self._transport = transport
+        self.handle = handle
+
+    async def poll(
+        self, *, retain_for: int | None = None, release_after_complete: bool = False
+    ) -> dict[str, Any]:
+        """
+        What the gateway says of it now; "finished" tells whether it is.
+
+        `retain_for`: seconds that the gateway is to keep it from now on.
+
+        Raises: NoSuchChild for a handle that is not known any more; the error it ended with.
+        """
+        query = given(
+            output="JSON", retain_for=retain_for, release_after_complete=release_after_complete
+        )
+        told: dict[str, Any] = await self._operations._json(
+            "GET", ["operations", self.handle], query, "asking about an operation"
+        )
+        return told
+
+    async def wait(
+        self, progress: Callable[[dict[str, Any]], None] | None = None, pause: float = 0.5
+    ) -> dict[str, Any]:
+        """
+        The results, once it is finished; the gateway forgets it then.
+
+        `progress`: called with what `poll` gives, every `pause` seconds. Raises: as `poll`.
+        """
+        while True:
+            told = await self.poll(release_after_complete=True)
+            if progress is not None:
+                progress(told)
+            if told.get("finished", True):
+                return told
+            await self._transport.sleep(pause)
+
+    async def cancel(self) -> None:
+        """Stop it, and have the gateway forget it. Raises: NoSuchChild."""
+        path = ["operations", self.handle]
+        await self._transport.ask("POST", path, {"t": "cancel"}, doing="cancelling an operation")
+
+
+class CheckOperations(Operations):
+    """Checks, repairs, leases; one object at once, or a tree by stream or by handle."""
+
+    async def check(
+        self, cap: Cap, *, verify: bool = False, repair: bool = False, add_lease: bool = False
+    ) -> CheckReport:
+        """
+        The health of one object.
+
+        `verify`: read every share and compare its hashes, instead of asking who has them.
+        `repair`: make new shares where some are missing. `add_lease`: keep it for another 31 days.
+        """
+        query = given(t="check", output="JSON", verify=verify, repair=repair, add_lease=add_lease)
+        return parse_report(await self._json("POST", ["uri", cap], query, f"checking {cap!r}"))
+
+    async def deep_check(
+        self,
+        directory: Cap,
+        *,
+        verify: bool = False,
+        repair: bool = False,
+        add_lease: bool = False,
+    ) -> Walk:
+        """Check everything below a directory, itself included. Arguments: as `check`."""
+        return await self._walk(
+            "stream-deep-check", directory, verify=verify, repair=repair, add_lease=add_lease
+        )
+
+    async def manifest(self, directory: Cap) -> Walk:
+        """Everything below a directory, itself included, without checks."""
+        return await self._walk("stream-manifest", directory)
+
+    async def start_deep_check(
+        self,
+        directory: Cap,
+        *,
+        verify: bool = False,
+        repair: bool = False,
+        add_lease: bool = False,
+        retain_for: int | None = None,
+    ) -> Operation:
+        """As `deep_check`, by handle. `retain_for`: seconds to keep it after its end."""
+        arguments = {"verify": verify, "repair": repair, "add_lease": add_lease}
+        return await self._start("start-deep-check", directory, retain_for, **arguments)
+
+    async def start_manifest(self, directory: Cap, *, retain_for: int | None = None) -> Operation:
+        """As `manifest`, by handle."""
+        return await self._start("start-manifest", directory, retain_for)
+
+    async def start_deep_size(self, directory: Cap, *, retain_for: int | None = None) -> Operation:
+        """The sum of the sizes of everything below a directory, in bytes."""
+        return await self._start("start-deep-size", directory, retain_for)
+
+    async def start_deep_stats(self, directory: Cap, *, retain_for: int | None = None) -> Operation:
+        """Numbers and sizes of everything below a directory."""
+        return await self._start("start-deep-stats", directory, retain_for)
+
+    async def _walk(self, operation: str, directory: Cap, **arguments: bool) -> Walk:
+        require_directory(directory)
+        doing = f"{operation} of {directory!r}"
+        query = given(t=operation, **arguments)
+        incoming = await self._transport.repeat(
+            lambda: self._transport.open("POST", ["uri", directory], query, doing=doing)
+        )
+        return Walk(incoming, doing)
+
+    async def _start(
+        self, operation: str, directory: Cap, retain_for: int | None, **arguments: bool
+    ) -> Operation:
+        require_directory(directory)
+        handle = token_hex(16)
+        query = given(t=operation, ophandle=handle, retain_for=retain_for, **arguments)
+        doing = f"{operation} of {directory!r}"
+        # The answer leads to the handle, which is known.
+        answer = await self._transport.open(
+            "POST", ["uri", directory], query, doing=doing, expected=(302,)
+        )
+        answer.abandon()
+        return Operation(self._transport, handle)

@@ -1,0 +1,347 @@
+"""Operations on directories: make, list, link, unlink, and move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from secrets import token_hex
+from typing import Any, Literal
+from unicodedata import normalize
+
+from txtahoe.bodies import BytesSource
+from txtahoe.caps import Cap
+from txtahoe.errors import (
+    AnswerLost,
+    BadRequest,
+    ExistingChild,
+    GatewayError,
+    GatewayUnreachable,
+    NoSuchChild,
+    NotEnoughServers,
+    NotWriteable,
+    RequestTimeout,
+    TahoeError,
+    UncoordinatedWrite,
+    UnknownOutcome,
+    Unrecoverable,
+)
+from txtahoe.files import FileOperations, Progress, Uploadable
+from txtahoe.nodes import Node, parse_children, parse_node
+from txtahoe.operations import base64_of, given, require_directory
+
+Replace = Literal[False, True, "only-files"]
+DirectoryFormat = Literal["SDMF", "MDMF"]
+
+# The key under which a link's metadata holds what tells this link from any other.
+_MARK = "txtahoe-link"
+
+# What may be answered, or left unanswered, though the directory was changed all the same.
+_AMBIGUOUS = (
+    AnswerLost,
+    RequestTimeout,
+    GatewayError,
+    UncoordinatedWrite,
+    Unrecoverable,
+    NotEnoughServers,
+    ExistingChild,
+)
+
+
+class DirectoryOperations(FileOperations):
+    """Directories, and the links in them."""
+
+    async def mkdir(
+        self,
+        children: Mapping[str, Cap] | None = None,
+        *,
+        format: DirectoryFormat | None = None,
+        private_key: bytes | None = None,
+    ) -> Cap:
+        """
+        A new directory that no other directory names, empty or with `children`; its write cap.
+
+        `private_key`: as for `create_mutable`.
+
+        Raises: ValueError for a format or a key together with children: the gateway ignores them.
+        """
+        if not children:
+            query = given(t="mkdir", format=format, private_key=base64_of(private_key))
+            repeat = private_key is None
+            return await self._cap("POST", ["uri"], query, "making a directory", repeat=repeat)
+        if format or private_key:
+            raise ValueError("a directory with children can't have a format or a private key")
+        query = {"t": "mkdir-with-children"}
+        return await self._cap("POST", ["uri"], query, "making a directory", _unmarked(children))
+
+    async def mkdir_immutable(self, children: Mapping[str, Cap]) -> Cap:
+        """
+        A directory that never changes, of files and directories that never change; its read cap.
+
+        Raises: BadRequest where a child can change.
+        """
+        doing = "making an immutable directory"
+        return await self._cap(
+            "POST", ["uri"], {"t": "mkdir-immutable"}, doing, _unmarked(children)
+        )
+
+    async def info(self, cap: Cap) -> Node:
+        """What a cap names."""
+        return parse_node(
+            await self._json("GET", ["uri", cap], {"t": "json"}, f"asking about {cap!r}")
+        )
+
+    async def list(self, directory: Cap) -> dict[str, Node]:
+        """The children of a directory, by name. Raises: NotADirectory."""
+        require_directory(directory)
+        doing = f"listing {directory!r}"
+        return parse_children(await self._json("GET", ["uri", directory], {"t": "json"}, doing))
+
+    async def child(self, directory: Cap, name: str) -> Node:
+        """One child of a directory. Raises: NoSuchChild, NotADirectory."""
+        require_directory(directory)
+        doing = f"looking up a name in {directory!r}"
+        path: list[Cap | str] = ["uri", directory, name]
+        node = parse_node(await self._json("GET", path, {"t": "json"}, doing))
+        if not node.is_directory:
+            return node
+        # Of a sub-directory the gateway tells the link's metadata in the parent's listing only.
+        try:
+            return (await self.list(directory))[_normal(name)]
+        except KeyError:
+            raise NoSuchChild(f"{doing}: no such child: {name}") from None
+
+    async def child_cap(self, directory: Cap, name: str) -> Cap:
+        """
+        The cap of one child; for a sub-directory cheaper than `child`, which has it listed.
+
+        Raises: NoSuchChild, NotADirectory.
+        """
+        require_directory(directory)
+        doing = f"looking up a name in {directory!r}"
+        return await self._cap("GET", ["uri", directory, name], {"t": "uri"}, doing)
+
+    async def link(
+        self,
+        directory: Cap,
+        name: str,
+        cap: Cap,
+        *,
+        replace: Replace = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Give `cap` a name in a directory.
+
+        `replace`: whether what has the name may lose it: False, "only-files", or True.
+
+        Raises: as `set_children`.
+        """
+        await self.set_children(directory, {name: cap}, replace=replace, metadata=metadata)
+
+    async def set_children(
+        self,
+        directory: Cap,
+        children: Mapping[str, Cap],
+        *,
+        replace: Replace = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Give caps names in a directory, all of them or none, for the price of one.
+
+        `metadata`: of every link. `replace`: as for `link`.
+
+        An answer that leaves it open whether the links were made is settled by reading back. Caps
+        alone would not settle it, since equal files have equal caps: links carry a mark of the
+        write that made them in their metadata.
+
+        Raises: ExistingChild where a name is taken, be it by the same cap; NotWriteable;
+        NotADirectory; UnknownOutcome where reading back failed too.
+        """
+        if not children:
+            return
+        what = repr(next(iter(children))) if len(children) == 1 else f"{len(children)} names"
+        doing = f"linking {what} in {directory!r}"
+        mark = token_hex(6)
+
+        async def is_done(failure: TahoeError) -> bool:
+            there = await self._some_of(directory, list(children))
+            if any(node.metadata.get(_MARK) == mark for node in there):
+                return True
+            if isinstance(failure, ExistingChild):
+                raise failure
+            return False
+
+        def request() -> Awaitable[bytes]:
+            return self._transport.ask(
+                "POST",
+                ["uri", directory],
+                {"t": "set_children", "replace": str(replace).lower()},
+                doing=doing,
+                body=_children(children, {**(metadata or {}), _MARK: mark}),
+            )
+
+        await self._change(request, directory, is_done)
+
+    async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
+        """
+        Take a name out of a directory, where it names `expected`.
+
+        A lost answer is followed by reading back, and the request made again only while the name
+        still leads to `expected`: another file may have got it meanwhile.
+
+        Raises: NoSuchChild; NotWriteable; NotADirectory; UnknownOutcome.
+        """
+        doing = f"unlinking {name!r} in {directory!r}"
+
+        async def is_done(failure: TahoeError) -> bool:
+            return expected not in await self._some_of(directory, [name])
+
+        def request() -> Awaitable[bytes]:
+            return self._transport.ask("DELETE", ["uri", directory, name], doing=doing)
+
+        await self._change(request, directory, is_done)
+
+    async def rename(self, directory: Cap, old: str, new: str, *, replace: Replace = False) -> None:
+        """Give a child of a directory another name there. Raises: as `relink`."""
+        await self.relink(directory, old, directory, new, replace=replace)
+
+    async def relink(
+        self,
+        directory: Cap,
+        old: str,
+        to_directory: Cap,
+        new: str,
+        *,
+        replace: Replace = False,
+    ) -> None:
+        """
+        Move a link, with its metadata, to another name or directory: first the new link is made,
+        then the old one taken away, as the gateway's own `t=relink` does it too. Whatever fails,
+        one of them is there.
+
+        Raises: NoSuchChild; BadRequest for a child of an unknown kind; and as `link`.
+        """
+        if (directory, _normal(old)) == (to_directory, _normal(new)):
+            return
+        node = await self.child(directory, old)
+        if not node.cap.is_known:
+            raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
+        await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
+        await self.unlink(directory, old, node)
+
+    async def put(
+        self,
+        directory: Cap,
+        name: str,
+        source: Uploadable,
+        *,
+        replace: Replace = False,
+        format: Literal["CHK", "SDMF", "MDMF"] = "CHK",
+        progress: Progress | None = None,
+    ) -> Cap:
+        """
+        Upload a file and give it a name: `upload` or `create_mutable`, then `link`.
+
+        The gateway's own `PUT DC/N` would write a *mutable* file of that name in place, and
+        could not be repeated without a doubt.
+        """
+        if format == "CHK":
+            cap = await self.upload(source, progress=progress)
+        else:
+            cap = await self.create_mutable(source, format=format, progress=progress)
+        await self.link(directory, name, cap, replace=replace)
+        return cap
+
+    async def mkdir_in(
+        self,
+        directory: Cap,
+        name: str,
+        children: Mapping[str, Cap] | None = None,
+        *,
+        immutable: bool = False,
+        format: DirectoryFormat | None = None,
+        replace: Replace = False,
+    ) -> Cap:
+        """
+        Make a directory and give it a name: `mkdir` or `mkdir_immutable`, then `link`.
+
+        The gateway's own `t=mkdir&name=` replaces a directory of that name by an empty one unless
+        it is told not to.
+        """
+        if immutable:
+            cap = await self.mkdir_immutable(children or {})
+        else:
+            cap = await self.mkdir(children, format=format)
+        await self.link(directory, name, cap, replace=replace)
+        return cap
+
+    async def _change(
+        self,
+        request: Callable[[], Awaitable[bytes]],
+        directory: Cap,
+        is_done: Callable[[TahoeError], Awaitable[bool]],
+    ) -> None:
+        """Change links; after an ambiguous answer `is_done` reads back and tells."""
+        require_directory(directory)
+        if not directory.is_writable:
+            raise NotWriteable(f"{directory!r} does not give the right to write")
+        for pause in (*self._transport.pauses, None):
+            try:
+                await request()
+                return
+            except GatewayUnreachable as error:
+                failure: TahoeError = error
+            except _AMBIGUOUS as error:
+                failure = error
+                if await self._settled(is_done, error):
+                    return
+                if isinstance(error, RequestTimeout):
+                    # It is not repeated: the gateway may still be at it.
+                    raise UnknownOutcome(f"{error}. It may still be done later") from error
+            if pause is None:
+                raise failure
+            await self._transport.sleep(pause)
+
+    async def _settled(
+        self, is_done: Callable[[TahoeError], Awaitable[bool]], failure: TahoeError
+    ) -> bool:
+        try:
+            return await is_done(failure)
+        except TahoeError as error:
+            if error is failure:
+                raise
+            raise UnknownOutcome(
+                f"{failure}. Whether it was done is not known, because reading the directory "
+                f"back failed too: {error}"
+            ) from error
+
+    async def _some_of(self, directory: Cap, names: Sequence[str]) -> Sequence[Node]:
+        """The children of these names, of those that are there."""
+        if len(names) > 1:
+            children = await self.list(directory)
+            return [children[name] for name in map(_normal, names) if name in children]
+        try:
+            return [await self.child(directory, names[0])]
+        except NoSuchChild:
+            return []
+
+
+def _normal(name: str) -> str:
+    return normalize("NFC", name)
+
+
+def _unmarked(children: Mapping[str, Cap]) -> BytesSource:
+    return _children(children, {})
+
+
+def _children(children: Mapping[str, Cap], metadata: Mapping[str, Any]) -> BytesSource:
+    """The body of a `set_children`."""
+    entries = {
+        name: [
+            "dirnode" if cap.is_directory else "filenode",
+            {"rw_uri" if cap.is_writable else "ro_uri": str(cap), "metadata": metadata},
+        ]
+        for name, cap in children.items()
+    }
+    return BytesSource(json.dumps(entries).encode())
