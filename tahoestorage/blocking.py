@@ -15,6 +15,7 @@ from txtahoe.bodies import BlockingSource, BytesSource, Download, gather
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import NotWriteable
+from txtahoe.gateways import Gateways
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
@@ -78,8 +79,12 @@ class BlockingTree:
         tree: Tree | None = loop.kept.get(self.connection)
         if tree is None:
             connection = self.connection
-            transport = Transport(loop.reactor, connection.gateway, timeout=connection.timeout)
-            tree = loop.kept[connection] = Tree(Client(transport), connection.base_cap)
+            transports = [
+                Transport(loop.reactor, gateway, timeout=connection.timeout)
+                for gateway in connection.gateways
+            ]
+            client = Client(Gateways(transports))
+            tree = loop.kept[connection] = Tree(client, connection.base_cap)
         return tree
 
 

@@ -23,7 +23,7 @@ _MAKE_A_CAP = (
     "Keep a copy: whoever loses it loses the files."
 )
 _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
-    ("E002", conf.gateway, "Give the web address of a gateway, as in its tahoe.cfg (web.port)."),
+    ("E002", conf.gateways, "Give the web address of a gateway, as in its tahoe.cfg (web.port)."),
     ("E003", conf.base_cap, _MAKE_A_CAP),
     ("E004", conf.timeout, "60 is the default."),
     ("E007", conf.location, "Give the path of a directory below that of the cap."),

@@ -19,7 +19,7 @@ class Options(TypedDict, total=False):
     """The arguments of TahoeStorage, which are also the OPTIONS in Django's STORAGES."""
 
     tahoe_base_url: str | Sequence[str]
-    """The web address of the gateway; of several, the first one is used."""
+    """The web address of the gateway. Of several, the first one makes all changes."""
     tahoe_base_cap: str | Cap | None
     """The read-write cap of the directory under which everything is kept."""
     base_url: str | None
@@ -45,7 +45,7 @@ DEFAULTS = Options(base_url=None, location="", allow_overwrite=False, timeout=60
 class Connection:
     """What it takes to reach a tree of files. Storages with equal ones share their connections."""
 
-    gateway: str
+    gateways: tuple[str, ...]
     base_cap: Cap
     timeout: float
 
@@ -99,10 +99,10 @@ def value(options: Options, name: str) -> Any:
 
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
-    return Connection(gateway(options), base_cap(options), timeout(options))
+    return Connection(gateways(options), base_cap(options), timeout(options))
 
 
-def gateway(options: Options) -> str:
+def gateways(options: Options) -> tuple[str, ...]:
     """Raises: ImproperlyConfigured."""
     given = value(options, "tahoe_base_url")
     if not given:
@@ -110,12 +110,13 @@ def gateway(options: Options) -> str:
             f"{_where('tahoe_base_url')} is missing: the web address of a Tahoe-LAFS gateway, "
             "such as 'http://127.0.0.1:3456/'"
         )
+    urls = tuple(given) if isinstance(given, list | tuple) else (given,)
     try:
-        url: Any = next(iter(given)) if isinstance(given, list | tuple) else given
-        gateway_url(url)
+        for url in urls:
+            gateway_url(url)
     except ValueError as error:
         raise ImproperlyConfigured(f"{_where('tahoe_base_url')}: {error}") from None
-    return str(url)
+    return urls
 
 
 def base_cap(options: Options) -> Cap:

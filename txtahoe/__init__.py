@@ -4,6 +4,7 @@ from txtahoe.bodies import BlockingSource, BytesSource, Download, IteratorSource
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError
+from txtahoe.gateways import Gateways
 from txtahoe.nodes import GatewayStatus, Node, Server
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
@@ -17,6 +18,7 @@ __all__ = [
     "Client",
     "Download",
     "GatewayStatus",
+    "Gateways",
     "ISource",
     "IteratorSource",
     "Node",

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
 from txtahoe.streams import Incoming, ISource
-from txtahoe.transport import Transport
+from txtahoe.transport import Requests
 
 T = TypeVar("T")
 # Runs a blocking function elsewhere than in the reactor thread.
@@ -127,7 +127,7 @@ class Download:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Requests,
         cap: Cap,
         offset: int,
         end: int,

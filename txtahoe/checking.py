@@ -12,7 +12,7 @@ from txtahoe.errors import AnswerLost, NotAGateway, error_for
 from txtahoe.operations import Operations, given, require_directory
 from txtahoe.reports import CheckReport, Entry, parse_entry, parse_report
 from txtahoe.streams import Incoming
-from txtahoe.transport import Transport
+from txtahoe.transport import Requests
 
 
 class Walk:
@@ -93,12 +93,13 @@ class Walk:
 
 class Operation:
     """
-    A slow operation that the gateway goes on with by itself.
+    A slow operation that the gateway goes on with by itself. Of several gateways it is the first:
+    the others do not know the handle.
 
     `handle`: the name under which the gateway keeps it, also after this client has gone.
     """
 
-    def __init__(self, transport: Transport, handle: str) -> None:
+    def __init__(self, transport: Requests, handle: str) -> None:
         self._operations = Operations(transport)
         self._transport = transport
         self.handle = handle
@@ -117,7 +118,7 @@ class Operation:
             output="JSON", retain_for=retain_for, release_after_complete=release_after_complete
         )
         told: dict[str, Any] = await self._operations._json(
-            "GET", ["operations", self.handle], query, "asking about an operation"
+            "GET", ["operations", self.handle], query, "asking about an operation", changes=True
         )
         return told
 
@@ -140,7 +141,8 @@ class Operation:
     async def cancel(self) -> None:
         """Stop it, and have the gateway forget it. Raises: NoSuchChild."""
         path = ["operations", self.handle]
-        await self._transport.ask("POST", path, {"t": "cancel"}, doing="cancelling an operation")
+        doing = "cancelling an operation"
+        await self._transport.ask("POST", path, {"t": "cancel"}, doing=doing, changes=True)
 
 
 class CheckOperations(Operations):
@@ -156,7 +158,8 @@ class CheckOperations(Operations):
         `repair`: make new shares where some are missing. `add_lease`: keep it for another 31 days.
         """
         query = given(t="check", output="JSON", verify=verify, repair=repair, add_lease=add_lease)
-        return parse_report(await self._json("POST", ["uri", cap], query, f"checking {cap!r}"))
+        doing = f"checking {cap!r}"
+        return parse_report(await self._json("POST", ["uri", cap], query, doing, changes=repair))
 
     async def deep_check(
         self,
@@ -204,8 +207,11 @@ class CheckOperations(Operations):
         require_directory(directory)
         doing = f"{operation} of {directory!r}"
         query = given(t=operation, **arguments)
+        changes = arguments.get("repair", False)
         incoming = await self._transport.repeat(
-            lambda: self._transport.open("POST", ["uri", directory], query, doing=doing)
+            lambda: self._transport.open(
+                "POST", ["uri", directory], query, doing=doing, changes=changes
+            )
         )
         return Walk(incoming, doing)
 
@@ -218,7 +224,7 @@ class CheckOperations(Operations):
         doing = f"{operation} of {directory!r}"
         # The answer leads to the handle, which is known.
         answer = await self._transport.open(
-            "POST", ["uri", directory], query, doing=doing, expected=(302,)
+            "POST", ["uri", directory], query, doing=doing, expected=(302,), changes=True
         )
         answer.abandon()
         return Operation(self._transport, handle)

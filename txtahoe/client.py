@@ -7,7 +7,7 @@ from typing import Any
 from txtahoe.checking import CheckOperations
 from txtahoe.directories import DirectoryOperations
 from txtahoe.errors import NotEnoughServers, TahoeError
-from txtahoe.nodes import GatewayStatus, parse_status
+from txtahoe.nodes import GatewayStatus
 
 
 class Client(DirectoryOperations, CheckOperations):
@@ -19,10 +19,6 @@ class Client(DirectoryOperations, CheckOperations):
     def seconds(self) -> float:
         """The reactor's clock."""
         return float(self._transport.reactor.seconds())
-
-    async def status(self) -> GatewayStatus:
-        """What the gateway says of itself and of its servers."""
-        return parse_status(await self._json("GET", [""], {"t": "json"}, "asking for the status"))
 
     async def wait_ready(self, servers: int, timeout: float) -> GatewayStatus:
         """
@@ -36,7 +32,7 @@ class Client(DirectoryOperations, CheckOperations):
         deadline = self._transport.reactor.seconds() + timeout
         while True:
             try:
-                status = await self.status()
+                status = await self.status(changes=True)
                 if status.connected >= servers:
                     return status
                 failure: TahoeError = NotEnoughServers(

@@ -67,11 +67,10 @@ class DirectoryOperations(FileOperations):
         if not children:
             query = given(t="mkdir", format=format, private_key=base64_of(private_key))
             repeat = private_key is None
-            return await self._cap("POST", ["uri"], query, "making a directory", repeat=repeat)
+            return await self._make(query, repeat=repeat)
         if format or private_key:
             raise ValueError("a directory with children can't have a format or a private key")
-        query = {"t": "mkdir-with-children"}
-        return await self._cap("POST", ["uri"], query, "making a directory", _unmarked(children))
+        return await self._make({"t": "mkdir-with-children"}, _unmarked(children))
 
     async def mkdir_immutable(self, children: Mapping[str, Cap]) -> Cap:
         """
@@ -79,9 +78,14 @@ class DirectoryOperations(FileOperations):
 
         Raises: BadRequest where a child can change.
         """
-        doing = "making an immutable directory"
+        return await self._make({"t": "mkdir-immutable"}, _unmarked(children))
+
+    async def _make(
+        self, query: Mapping[str, str], body: BytesSource | None = None, repeat: bool = True
+    ) -> Cap:
+        await self._require_servers()
         return await self._cap(
-            "POST", ["uri"], {"t": "mkdir-immutable"}, doing, _unmarked(children)
+            "POST", ["uri"], query, "making a directory", body, repeat=repeat, changes=True
         )
 
     async def info(self, cap: Cap) -> Node:
@@ -178,6 +182,7 @@ class DirectoryOperations(FileOperations):
                 ["uri", directory],
                 {"t": "set_children", "replace": str(replace).lower()},
                 doing=doing,
+                changes=True,
                 body=_children(children, {**(metadata or {}), _MARK: mark}),
             )
 
@@ -198,7 +203,8 @@ class DirectoryOperations(FileOperations):
             return expected not in await self._some_of(directory, [name])
 
         def request() -> Awaitable[bytes]:
-            return self._transport.ask("DELETE", ["uri", directory, name], doing=doing)
+            path: list[Cap | str] = ["uri", directory, name]
+            return self._transport.ask("DELETE", path, doing=doing, changes=True)
 
         await self._change(request, directory, is_done)
 
@@ -286,6 +292,7 @@ class DirectoryOperations(FileOperations):
         require_directory(directory)
         if not directory.is_writable:
             raise NotWriteable(f"{directory!r} does not give the right to write")
+        await self._require_servers()
         for pause in (*self._transport.pauses, None):
             try:
                 await request()

@@ -204,6 +204,7 @@ class FileOperations(Operations):
             sent=progress,
             # The same bytes at the same place: once more does no harm.
             repeat=body.repeatable,
+            changes=True,
         )
 
     def _source(self, source: Uploadable) -> ISource:

@@ -7,28 +7,69 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.errors import NotADirectory, NotAGateway
-from txtahoe.nodes import parse_json
+from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
+from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.streams import ISource
-from txtahoe.transport import Transport
+from txtahoe.transport import Requests
+
+# How long a gateway that saw enough servers is taken to go on seeing them.
+_READY_SECONDS = 5.0
 
 
 class Operations:
     """
-    Operations on one gateway.
+    Operations of a gateway's web API.
+
+    `min_servers`: how many storage servers a gateway must be connected to before a directory is
+    written through it; see `wait_ready`.
 
     Every method raises the errors of `Transport.open`; further ones are named where they occur.
     No URL has more than one segment after a cap: a failure on a longer path may go unanswered.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Requests, *, min_servers: int = 0) -> None:
         self._transport = transport
+        self._min_servers = min_servers
+        self._ready_until = 0.0
+
+    async def status(self, *, changes: bool = False) -> GatewayStatus:
+        """
+        What the gateway says of itself and of its servers.
+
+        `changes`: ask the one of several gateways that makes the changes.
+        """
+        doing = "asking for the status"
+        return parse_status(await self._json("GET", [""], {"t": "json"}, doing, changes))
+
+    async def _require_servers(self) -> None:
+        """
+        A gateway that knows few servers writes a directory to those, without an error.
+
+        Raises: NotEnoughServers.
+        """
+        now = self._transport.reactor.seconds()
+        if not self._min_servers or now < self._ready_until:
+            return
+        connected = (await self.status(changes=True)).connected
+        if connected < self._min_servers:
+            raise NotEnoughServers(
+                f"the gateway is connected to {connected} storage servers; no directory is "
+                f"written before there are {self._min_servers}"
+            )
+        self._ready_until = now + _READY_SECONDS
 
     async def _json(
-        self, method: str, path: Sequence[Cap | str], query: Mapping[str, str], doing: str
+        self,
+        method: str,
+        path: Sequence[Cap | str],
+        query: Mapping[str, str],
+        doing: str,
+        changes: bool = False,
     ) -> Any:
         """The answer to a request that may be repeated, as JSON. Raises: NotAGateway."""
-        answer = await self._transport.ask(method, path, query, doing=doing, repeat=True)
+        answer = await self._transport.ask(
+            method, path, query, doing=doing, repeat=True, changes=changes
+        )
         return parse_json(answer, doing)
 
     async def _cap(
@@ -39,10 +80,11 @@ class Operations:
         doing: str,
         body: ISource | None = None,
         repeat: bool = True,
+        changes: bool = False,
     ) -> Cap:
         """The answer to a request, as a cap. Raises: NotAGateway."""
         answer = await self._transport.ask(
-            method, path, query, doing=doing, body=body, repeat=repeat
+            method, path, query, doing=doing, body=body, repeat=repeat, changes=changes
         )
         return parse_cap(answer, doing)
 

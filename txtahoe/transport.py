@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -41,7 +42,93 @@ _ANSWER_LIMIT = 2**29
 _ERROR_LIMIT = 2**20
 
 
-class Transport:
+class Requests(ABC):
+    """
+    Makes requests to a gateway, or to one of several.
+
+    `gateway`: the URL of it, or of the first of them.
+    `pauses`: seconds to wait before each repeat of what is safe to repeat.
+    """
+
+    gateway: DecodedURL
+    pauses: tuple[float, ...]
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+
+    @abstractmethod
+    async def open(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None = None,
+        *,
+        doing: str,
+        body: ISource | None = None,
+        sent: Callable[[int], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: Collection[int] = (200, 201, 206),
+        changes: bool = False,
+    ) -> Incoming:
+        """
+        Send a request; return its answer as soon as the head of it is here.
+
+        `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
+        `changes`: whether something mutable is changed, which one gateway at a time may do.
+
+        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
+        that a status other than the `expected` ones stands for.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the idle connections."""
+
+    async def ask(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None = None,
+        *,
+        doing: str,
+        body: ISource | None = None,
+        sent: Callable[[int], None] | None = None,
+        repeat: bool = False,
+        changes: bool = False,
+    ) -> bytes:
+        """
+        One request and the whole body of its answer.
+
+        `repeat`: the request may safely be made again after a transient error.
+        `sent`: called with the number of bytes after each chunk of `body` that went out.
+
+        Raises: as `open`.
+        """
+
+        async def once() -> bytes:
+            incoming = await self.open(
+                method, path, query, doing=doing, body=body, sent=sent, changes=changes
+            )
+            return await incoming.rest(_ANSWER_LIMIT)
+
+        return await (self.repeat(once) if repeat else once())
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The result of `attempt`, made again, up to a bound, after transient errors."""
+        for pause in self.pauses:
+            try:
+                return await attempt()
+            except TahoeError as error:
+                if not error.transient:
+                    raise
+            await self.sleep(pause)
+        return await attempt()
+
+    async def sleep(self, seconds: float) -> None:
+        await deferLater(self.reactor, seconds)
+
+
+class Transport(Requests):
     """
     Requests to one gateway.
 
@@ -62,7 +149,7 @@ class Transport:
         pauses: Sequence[float] = (0.25, 1.0),
         agent: IAgent | None = None,
     ) -> None:
-        self.reactor = reactor
+        super().__init__(reactor)
         self.gateway = gateway_url(gateway)
         self.timeout = timeout
         self.pauses = tuple(pauses)
@@ -72,32 +159,6 @@ class Transport:
         self._pool.retryAutomatically = False
         agent = agent or Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
         self._http = HTTPClient(agent)
-
-    async def ask(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None = None,
-        *,
-        doing: str,
-        body: ISource | None = None,
-        sent: Callable[[int], None] | None = None,
-        repeat: bool = False,
-    ) -> bytes:
-        """
-        One request and the whole body of its answer.
-
-        `repeat`: the request may safely be made again after a transient error.
-        `sent`: called with the number of bytes after each chunk of `body` that went out.
-
-        Raises: as `open`.
-        """
-
-        async def once() -> bytes:
-            incoming = await self.open(method, path, query, doing=doing, body=body, sent=sent)
-            return await incoming.rest(_ANSWER_LIMIT)
-
-        return await (self.repeat(once) if repeat else once())
 
     async def open(
         self,
@@ -110,15 +171,8 @@ class Transport:
         sent: Callable[[int], None] | None = None,
         headers: Mapping[str, str] | None = None,
         expected: Collection[int] = (200, 201, 206),
+        changes: bool = False,
     ) -> Incoming:
-        """
-        Send a request; return its answer as soon as the head of it is here.
-
-        `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
-
-        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
-        that a status other than the `expected` ones stands for.
-        """
         deadline = Deadline(self.reactor, self.timeout, doing)
         total = 0
 
@@ -137,22 +191,7 @@ class Transport:
         text = (await incoming.rest(_ERROR_LIMIT)).decode("utf-8", "replace")
         raise error_for(incoming.status, text, doing)
 
-    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The result of `attempt`, made again, up to a bound, after transient errors."""
-        for pause in self.pauses:
-            try:
-                return await attempt()
-            except TahoeError as error:
-                if not error.transient:
-                    raise
-            await self.sleep(pause)
-        return await attempt()
-
-    async def sleep(self, seconds: float) -> None:
-        await deferLater(self.reactor, seconds)
-
     async def close(self) -> None:
-        """Close the idle connections."""
         await self._pool.closeCachedConnections()
 
     async def _exchange(

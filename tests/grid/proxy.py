@@ -26,9 +26,9 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._lost: str | None = None
         self._cut: int | None = None
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._address = self._listener.getsockname()
+        self.url = f"http://127.0.0.1:{self._address[1]}/"
         self.requests: list[str] = []
-        self._refusing = False
         self.received = 0
 
     @property
@@ -49,27 +49,35 @@ class Proxy:
         self._close(*self._open)
 
     def refuse(self, refusing: bool = True) -> None:
-        """Take no more connections; those that are open stay."""
-        self._refusing = refusing
+        """Be a port where nobody listens; connections that are open stay."""
+        if refusing:
+            self._close(self._listener)
+        else:
+            self._listener = socket.create_server(self._address)
+            self._listen()
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listen()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._listener.close()
+        self._close(self._listener)
         self.close_connections()
 
-    def _accept(self) -> None:
+    def _listen(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
-            if self._refusing:
+            try:
+                gateway = socket.create_connection(self._gateway)
+            except OSError:
                 client.close()
                 continue
-            gateway = socket.create_connection(self._gateway)
             for connection in (client, gateway):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open |= {client, gateway}

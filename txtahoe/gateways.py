@@ -1,0 +1,108 @@
+"""Several gateways to one grid: reads and uploads go on when one of them is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from txtahoe.caps import Cap
+from txtahoe.errors import (
+    AnswerLost,
+    GatewayError,
+    GatewayUnreachable,
+    NotAGateway,
+    NotEnoughServers,
+    RequestTimeout,
+    TahoeError,
+    Unrecoverable,
+)
+from txtahoe.streams import Incoming, ISource
+from txtahoe.transport import Requests, Transport
+
+# The gateway is in trouble: it is passed over for a while.
+_AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)
+# The gateway may see fewer servers than another one does.
+_ELSEWHERE = (*_AWAY, NotEnoughServers, Unrecoverable)
+
+
+class Gateways(Requests):
+    """
+    Requests to the first of several gateways that answers.
+
+    A gateway that refuses, times out or fails is passed over for `rest` seconds, then asked again;
+    when all are, all are asked. An upload goes on at the next gateway from the start of its source,
+    where that can be read again.
+
+    What changes directories and mutable files is done by the first of the list alone: two
+    gateways that write the same directory lose links. When it is away, changes fail. With
+    `next_may_change` the next gateway does them then; whoever sets it sees to it that no other
+    program's first gateway is another one.
+    """
+
+    def __init__(
+        self, transports: Sequence[Transport], *, rest: float = 30.0, next_may_change: bool = False
+    ) -> None:
+        if not transports:
+            raise ValueError("at least one gateway is needed")
+        super().__init__(transports[0].reactor)
+        self.gateway = transports[0].gateway
+        self.pauses = transports[0].pauses
+        self._transports = list(transports)
+        self._rest = rest
+        self._next_may_change = next_may_change
+        self._away_until: dict[Transport, float] = {}
+
+    async def open(
+        self,
+        method: str,
+        path: Sequence[str | Cap],
+        query: Mapping[str, str] | None = None,
+        *,
+        doing: str,
+        body: ISource | None = None,
+        sent: Callable[[int], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: Collection[int] = (200, 201, 206),
+        changes: bool = False,
+    ) -> Incoming:
+        # A change of which it is not known whether it was made is not for the next one to make.
+        moves_on = (GatewayUnreachable,) if changes else _ELSEWHERE
+        candidates = self._candidates(changes)
+        for transport in candidates:
+            try:
+                return await transport.open(
+                    method,
+                    path,
+                    query,
+                    doing=doing,
+                    body=body,
+                    sent=sent,
+                    headers=headers,
+                    expected=expected,
+                )
+            except moves_on as error:
+                self._note(transport, error)
+                is_over = transport is candidates[-1]
+                if is_over and changes and not self._next_may_change:
+                    raise GatewayUnreachable(
+                        f"{error} Only the first gateway of the list makes changes."
+                    ) from error
+                # Of what can be read once, something may be gone.
+                is_spent = body is not None and not body.repeatable
+                if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
+                    raise
+        raise AssertionError("there is at least one candidate")
+
+    async def close(self) -> None:
+        for transport in self._transports:
+            await transport.close()
+
+    def _candidates(self, changes: bool) -> list[Transport]:
+        if changes and not self._next_may_change:
+            return self._transports[:1]
+        now = self.reactor.seconds()
+        # Sorting is stable: those that are not away come first, in the order of the list.
+        return sorted(self._transports, key=lambda each: self._away_until.get(each, 0.0) > now)
+
+    def _note(self, transport: Transport, error: TahoeError) -> None:
+        if isinstance(error, _AWAY):
+            self._away_until[transport] = self.reactor.seconds() + self._rest
