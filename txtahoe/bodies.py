@@ -6,11 +6,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import Any, BinaryIO, TypeVar
 
 from attrs import field, frozen
+from twisted.internet.interfaces import IConsumer
+from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
-from txtahoe.streams import Incoming, ISource
+from txtahoe.streams import Flow, Incoming, ISource
 from txtahoe.transport import Requests
 
 T = TypeVar("T")
@@ -192,6 +194,33 @@ class Download:
     async def rest(self) -> bytes:
         """All that is still to come, in memory. Raises: as `read`."""
         return b"".join([chunk async for chunk in self])
+
+    async def write_to(self, consumer: IConsumer) -> None:
+        """
+        Write all that is still to come to a consumer, such as a request of twisted.web, no faster
+        than it takes it.
+
+        Raises: as `read`; CancelledError where the consumer goes away.
+        """
+        flow = Flow()
+        consumer.registerProducer(flow, True)
+        try:
+            async for chunk in self:
+                await flow.ready()
+                consumer.write(chunk)
+        finally:
+            self.close()
+            consumer.unregisterProducer()
+
+    async def save(self, file: BinaryIO) -> None:
+        """
+        Write all that is still to come to a file object, in threads; it is not closed.
+
+        Raises: as `read`; OSError from the file.
+        """
+        reactor = self._transport.reactor
+        async for chunk in self:
+            await deferToThreadPool(reactor, reactor.getThreadPool(), file.write, chunk)
 
     def close(self) -> None:
         """Want no more for now; ends the request that is under way."""

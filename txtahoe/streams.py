@@ -32,8 +32,37 @@ class ISource(Interface):
         """The bytes, from the start."""
 
 
+@implementer(IPushProducer)
+class Flow:
+    """A producer's side of back-pressure: `ready` waits while its consumer wants no more."""
+
+    def __init__(self) -> None:
+        self._paused: Deferred[None] | None = None
+        self._stopped = False
+
+    async def ready(self) -> None:
+        """Raises: CancelledError once the consumer has gone."""
+        if self._paused is not None:
+            await self._paused
+        if self._stopped:
+            raise CancelledError
+
+    def pauseProducing(self) -> None:
+        if self._paused is None:
+            self._paused = Deferred()
+
+    def resumeProducing(self) -> None:
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.callback(None)
+
+    def stopProducing(self) -> None:
+        self._stopped = True
+        self.resumeProducing()
+
+
 @implementer(IBodyProducer)
-class Outgoing:
+class Outgoing(Flow):
     """
     The body of a request, sent as fast as the gateway takes it.
 
@@ -44,11 +73,10 @@ class Outgoing:
     def __init__(self, source: ISource, sent: Callable[[int], None]) -> None:
         self.length = UNKNOWN_LENGTH if source.length is None else source.length
         self.failure: Exception | None = None
+        super().__init__()
         self._chunks = source.chunks()
         self._sent = sent
-        self._paused: Deferred[None] | None = None
         self._pump: Deferred[None] | None = None
-        self._stopped = False
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         done: Deferred[None] = Deferred(lambda _: self.stopProducing())
@@ -62,8 +90,7 @@ class Outgoing:
         while chunk := await self._next():
             consumer.write(chunk)
             self._sent(len(chunk))
-            if self._paused is not None:
-                await self._paused
+            await self.ready()
 
     async def _next(self) -> bytes:
         try:
@@ -73,15 +100,6 @@ class Outgoing:
         except Exception as error:
             self.failure = error
             raise
-
-    def pauseProducing(self) -> None:
-        if self._paused is None:
-            self._paused = Deferred()
-
-    def resumeProducing(self) -> None:
-        paused, self._paused = self._paused, None
-        if paused is not None:
-            paused.callback(None)
 
     def stopProducing(self) -> None:
         # IBodyProducer: the Deferred of startProducing does not fire after this.

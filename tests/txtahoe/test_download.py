@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
+import threading
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
@@ -94,6 +96,74 @@ class Files(GridTestCase):
         for _ in range(5):
             await self.client.read(cap)
         self.assertEqual([len(kept) for kept in before.values()], [1])
+
+
+class Targets(GridTestCase):
+    """Where the bytes of a download may go."""
+
+    async def test_a_file_object_gets_them_in_threads(self) -> None:
+        data = noise(3 * SEGMENT, seed=8)
+        cap = await self.client.upload(data)
+        threads = set()
+
+        class File(io.BytesIO):
+            def write(self, chunk) -> int:
+                threads.add(threading.get_ident())
+                return super().write(chunk)
+
+        file, told = File(), []
+        download = await self.client.download(cap, 10, progress=told.append)
+        await download.save(file)
+        self.assertEqual(file.getvalue(), data[10:])
+        self.assertFalse(file.closed)
+        self.assertEqual(sum(told), len(data) - 10)
+        self.assertNotIn(threading.get_ident(), threads)
+
+    async def test_a_consumer_gets_them_as_fast_as_it_takes_them(self) -> None:
+        data = noise(12 * SEGMENT, seed=9)
+        cap = await self.client.upload(data)
+        consumer = Consumer()
+        writing = Deferred.fromCoroutine((await self.client.download(cap)).write_to(consumer))
+        while not consumer.got:
+            await deferLater(reactor, 0.05)
+        consumer.producer.pauseProducing()
+        await deferLater(reactor, 0.1)
+        before = len(consumer.got)
+        await deferLater(reactor, 0.5)
+        self.assertEqual(len(consumer.got), before)
+        consumer.producer.resumeProducing()
+        await writing
+        self.assertEqual(b"".join(consumer.got), data)
+        self.assertIsNone(consumer.producer)
+
+    async def test_a_consumer_that_goes_away_ends_the_request(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        cap = await client.upload(noise(20 * SEGMENT, seed=9))
+        consumer = Consumer()
+        writing = Deferred.fromCoroutine((await client.download(cap)).write_to(consumer))
+        while not consumer.got:
+            await deferLater(reactor, 0.05)
+        consumer.producer.stopProducing()
+        await self.assertFailure(writing, CancelledError)
+        await deferLater(reactor, 0.3)
+        self.assertEqual(proxy.connections, 0)
+
+
+class Consumer:
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.producer = None
+
+    def registerProducer(self, producer, streaming: bool) -> None:
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def write(self, data: bytes) -> None:
+        self.got.append(data)
 
 
 class DamagedShares(GridTestCase):

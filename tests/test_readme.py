@@ -1,0 +1,92 @@
+"""What the README shows works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.grid.case import make_directory
+from tests.grid.shared import shared_grid
+from tests.readme import README, programs, write
+from txtahoe import Client
+from txtahoe.checking import Operation
+from txtahoe.testing.node import free_port
+
+
+class Programs(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        write(self.folder)
+        self.gateway = shared_grid().gateway_urls[0]
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TAHOE_CAP": make_directory(self.gateway),
+        }
+        # -P: a program called site.py must not stand in for the standard library's.
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(self.folder / name), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_all_that_have_a_name_are_found(self) -> None:
+        self.assertEqual(set(programs()), {"settings.py", "models.py", "tour.py", "site.py"})
+
+    def test_the_tour_goes_through_and_prints_no_cap(self) -> None:
+        process = self.start("tour.py", self.gateway)
+        output, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, output)
+        self.assertIn("'name.txt'", output)
+        self.assertIn("name.txt 4700 b'Bytes'", output)
+        self.assertIn("a/b directory", output)
+        self.assertIn("'count-files': 1", output)
+        self.assertNotIn("URI:", output)
+
+    def test_the_site_takes_uploads_and_serves_them(self) -> None:
+        port = free_port()
+        self.start("site.py", self.gateway, str(port))
+        url = f"http://127.0.0.1:{port}/a/b.bin"
+        data = os.urandom(3_000_000)
+        self.assertEqual(self.ask(Request(url, data, method="PUT")), (201, b"It is on the grid.\n"))
+        self.assertEqual(self.ask(Request(url)), (200, data))
+        self.assertEqual(self.ask(Request(url, b"other", method="PUT"))[0], 409)
+        self.assertEqual(self.ask(Request(url + "x"))[0], 404)
+
+    def ask(self, request: Request) -> tuple[int, bytes]:
+        for _ in range(100):
+            try:
+                with urlopen(request, timeout=30) as answer:
+                    return answer.status, answer.read()
+            except HTTPError as error:
+                return error.code, error.read()
+            except URLError:
+                time.sleep(0.1)  # it is still starting
+        raise AssertionError("the site did not start")
+
+
+class Table(SynchronousTestCase):
+    def test_every_method_of_the_table_is_there_and_every_operation_is_in_it(self) -> None:
+        table = README.read_text().partition("| the web API |")[2].partition("\n\n")[0]
+        cells = [row.split("|")[2] for row in table.splitlines() if row.count("|") == 3]
+        named = set(re.findall(r"`(?:Operation\.)?(\w+)`", " ".join(cells)))
+        offered = {
+            name for kind in (Client, Operation) for name in dir(kind) if not name.startswith("_")
+        }
+        self.assertEqual(named - offered, set())
+        self.assertEqual(offered - named, {"seconds", "close"})
