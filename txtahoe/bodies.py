@@ -12,8 +12,8 @@ from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
+from txtahoe.requests import Request, Requests
 from txtahoe.streams import Flow, Incoming, ISource
-from txtahoe.transport import Requests
 
 T = TypeVar("T")
 # Runs a blocking function elsewhere than in the reactor thread.
@@ -276,12 +276,9 @@ class Download:
     async def _open(self) -> Incoming:
         whole = self._position == 0 and self._end == self._size
         asked = f"{self._position}-{self._end - 1}"
-        answer = await self._transport.open(
-            "GET",
-            ["uri", self._cap],
-            doing=self._doing,
-            headers={} if whole else {"Range": f"bytes={asked}"},
-        )
+        headers = {} if whole else {"Range": f"bytes={asked}"}
+        request = Request("GET", ["uri", self._cap], doing=self._doing, headers=headers)
+        answer = await self._transport.open(request)
         got = answer.header("content-range")
         expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")
         if (answer.status, got) == expected and answer.length == self._end - self._position:

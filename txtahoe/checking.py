@@ -11,8 +11,8 @@ from txtahoe.caps import Cap
 from txtahoe.errors import AnswerLost, NotAGateway, error_for
 from txtahoe.operations import Operations, given, require_directory
 from txtahoe.reports import CheckReport, Entry, parse_entry, parse_report
+from txtahoe.requests import Request, Requests
 from txtahoe.streams import Incoming
-from txtahoe.transport import Requests
 
 
 class Walk:
@@ -142,7 +142,8 @@ class Operation:
         """Stop it, and have the gateway forget it. Raises: NoSuchChild."""
         path = ["operations", self.handle]
         doing = "cancelling an operation"
-        await self._transport.ask("POST", path, {"t": "cancel"}, doing=doing, changes=True)
+        request = Request("POST", path, {"t": "cancel"}, doing=doing, changes=True)
+        await self._transport.ask(request)
 
 
 class CheckOperations(Operations):
@@ -208,11 +209,8 @@ class CheckOperations(Operations):
         doing = f"{operation} of {directory!r}"
         query = given(t=operation, **arguments)
         changes = arguments.get("repair", False)
-        incoming = await self._transport.repeat(
-            lambda: self._transport.open(
-                "POST", ["uri", directory], query, doing=doing, changes=changes
-            )
-        )
+        request = Request("POST", ["uri", directory], query, doing=doing, changes=changes)
+        incoming = await self._transport.repeat(lambda: self._transport.open(request))
         return Walk(incoming, doing)
 
     async def _start(
@@ -223,8 +221,9 @@ class CheckOperations(Operations):
         query = given(t=operation, ophandle=handle, retain_for=retain_for, **arguments)
         doing = f"{operation} of {directory!r}"
         # The answer leads to the handle, which is known.
-        answer = await self._transport.open(
+        request = Request(
             "POST", ["uri", directory], query, doing=doing, expected=(302,), changes=True
         )
+        answer = await self._transport.open(request)
         answer.abandon()
         return Operation(self._transport, handle)

@@ -28,6 +28,7 @@ from txtahoe.errors import (
 from txtahoe.files import FileOperations, Progress, Uploadable
 from txtahoe.nodes import Node, parse_children, parse_node
 from txtahoe.operations import base64_of, given, require_directory
+from txtahoe.requests import Request
 
 Replace = Literal[False, True, "only-files"]
 DirectoryFormat = Literal["SDMF", "MDMF"]
@@ -178,12 +179,14 @@ class DirectoryOperations(FileOperations):
 
         def request() -> Awaitable[bytes]:
             return self._transport.ask(
-                "POST",
-                ["uri", directory],
-                {"t": "set_children", "replace": str(replace).lower()},
-                doing=doing,
-                changes=True,
-                body=_children(children, {**(metadata or {}), _MARK: mark}),
+                Request(
+                    "POST",
+                    ["uri", directory],
+                    {"t": "set_children", "replace": str(replace).lower()},
+                    doing=doing,
+                    body=_children(children, {**(metadata or {}), _MARK: mark}),
+                    changes=True,
+                )
             )
 
         await self._change(request, directory, is_done)
@@ -204,7 +207,7 @@ class DirectoryOperations(FileOperations):
 
         def request() -> Awaitable[bytes]:
             path: list[Cap | str] = ["uri", directory, name]
-            return self._transport.ask("DELETE", path, doing=doing, changes=True)
+            return self._transport.ask(Request("DELETE", path, doing=doing, changes=True))
 
         await self._change(request, directory, is_done)
 

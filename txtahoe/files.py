@@ -13,6 +13,7 @@ from txtahoe.bodies import BytesSource, Download, IteratorSource, file_source
 from txtahoe.caps import Cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.operations import Operations, base64_of, given, parse_cap
+from txtahoe.requests import Request
 from txtahoe.streams import ISource
 
 Progress = Callable[[int], None]
@@ -142,17 +143,16 @@ class FileOperations(Operations):
         """
         reader = _file_reader(cap)
         doing = f"asking for the head of {cap!r}"
-        answer = await self._transport.repeat(
-            lambda: self._transport.open(
-                # The gateway knows of ETags in answers to GET only.
-                "HEAD" if etag is None else "GET",
-                ["uri", reader],
-                given(filename=filename),
-                doing=doing,
-                headers={} if etag is None else {"If-None-Match": etag},
-                expected=(200, 304),
-            )
+        request = Request(
+            # The gateway knows of ETags in answers to GET only.
+            "HEAD" if etag is None else "GET",
+            ["uri", reader],
+            given(filename=filename),
+            doing=doing,
+            headers={} if etag is None else {"If-None-Match": etag},
+            expected=(200, 304),
         )
+        answer = await self._transport.repeat(lambda: self._transport.open(request))
         answer.abandon()
         # Not the answer's length: a HEAD has no body.
         length = answer.header("content-length")
@@ -183,9 +183,8 @@ class FileOperations(Operations):
     ) -> Cap:
         body = self._source(source)
         repeat = body.repeatable and "private-key" not in query
-        answer = await self._transport.ask(
-            "PUT", ["uri"], query, doing=doing, body=body, sent=progress, repeat=repeat
-        )
+        request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
+        answer = await self._transport.ask(request, repeat=repeat)
         return parse_cap(answer, doing)
 
     async def _write(
@@ -195,17 +194,12 @@ class FileOperations(Operations):
         if not cap.is_writable:
             raise NotWriteable(f"{cap!r} does not give the right to write")
         body = self._source(source)
-        await self._transport.ask(
-            "PUT",
-            ["uri", cap],
-            query,
-            doing=f"writing to {cap!r}",
-            body=body,
-            sent=progress,
-            # The same bytes at the same place: once more does no harm.
-            repeat=body.repeatable,
-            changes=True,
+        doing = f"writing to {cap!r}"
+        request = Request(
+            "PUT", ["uri", cap], query, doing=doing, body=body, sent=progress, changes=True
         )
+        # The same bytes at the same place: once more does no harm.
+        await self._transport.ask(request, repeat=body.repeatable)
 
     def _source(self, source: Uploadable) -> ISource:
         if ISource.providedBy(source):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 
-from txtahoe.caps import Cap
 from txtahoe.errors import (
     AnswerLost,
     GatewayError,
@@ -15,8 +14,9 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.streams import Incoming, ISource
-from txtahoe.transport import Requests, Transport
+from txtahoe.requests import Request, Requests
+from txtahoe.streams import Incoming
+from txtahoe.transport import Transport
 
 # The gateway is in trouble: it is passed over for a while.
 _AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)
@@ -51,43 +51,22 @@ class Gateways(Requests):
         self._next_may_change = next_may_change
         self._away_until: dict[Transport, float] = {}
 
-    async def open(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None = None,
-        *,
-        doing: str,
-        body: ISource | None = None,
-        sent: Callable[[int], None] | None = None,
-        headers: Mapping[str, str] | None = None,
-        expected: Collection[int] = (200, 201, 206),
-        changes: bool = False,
-    ) -> Incoming:
+    async def open(self, request: Request) -> Incoming:
         # A change of which it is not known whether it was made is not for the next one to make.
-        moves_on = (GatewayUnreachable,) if changes else _ELSEWHERE
-        candidates = self._candidates(changes)
+        moves_on = (GatewayUnreachable,) if request.changes else _ELSEWHERE
+        candidates = self._candidates(request.changes)
         for transport in candidates:
             try:
-                return await transport.open(
-                    method,
-                    path,
-                    query,
-                    doing=doing,
-                    body=body,
-                    sent=sent,
-                    headers=headers,
-                    expected=expected,
-                )
+                return await transport.open(request)
             except moves_on as error:
                 self._note(transport, error)
                 is_over = transport is candidates[-1]
-                if is_over and changes and not self._next_may_change:
+                if is_over and request.changes and not self._next_may_change:
                     raise GatewayUnreachable(
                         f"{error} Only the first gateway of the list makes changes."
                     ) from error
                 # Of what can be read once, something may be gone.
-                is_spent = body is not None and not body.repeatable
+                is_spent = request.body is not None and not request.body.repeatable
                 if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
                     raise
         raise AssertionError("there is at least one candidate")

@@ -9,8 +9,8 @@ from typing import Any
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
+from txtahoe.requests import Request, Requests
 from txtahoe.streams import ISource
-from txtahoe.transport import Requests
 
 # How long a gateway that saw enough servers is taken to go on seeing them.
 _READY_SECONDS = 5.0
@@ -67,9 +67,8 @@ class Operations:
         changes: bool = False,
     ) -> Any:
         """The answer to a request that may be repeated, as JSON. Raises: NotAGateway."""
-        answer = await self._transport.ask(
-            method, path, query, doing=doing, repeat=True, changes=changes
-        )
+        request = Request(method, path, query, doing=doing, changes=changes)
+        answer = await self._transport.ask(request, repeat=True)
         return parse_json(answer, doing)
 
     async def _cap(
@@ -83,9 +82,8 @@ class Operations:
         changes: bool = False,
     ) -> Cap:
         """The answer to a request, as a cap. Raises: NotAGateway."""
-        answer = await self._transport.ask(
-            method, path, query, doing=doing, body=body, repeat=repeat, changes=changes
-        )
+        request = Request(method, path, query, doing=doing, body=body, changes=changes)
+        answer = await self._transport.ask(request, repeat=repeat)
         return parse_cap(answer, doing)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
@@ -18,18 +17,15 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.task import deferLater
 from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from txtahoe.caps import Cap
 from txtahoe.deadline import Deadline
-from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, TahoeError, error_for
-from txtahoe.streams import Incoming, ISource, Outgoing
-
-T = TypeVar("T")
+from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, error_for
+from txtahoe.requests import Request, Requests
+from txtahoe.streams import Incoming, Outgoing
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
 _IDLE_SECONDS = 45
@@ -37,95 +33,7 @@ _CONNECT_SECONDS = 10.0
 # After the last byte of an upload the gateway encodes and pushes it before it answers. This is
 # the slowest rate, in bytes a second, at which it may do so without running into the deadline.
 _PUSH_RATE = 2**20
-# A listing of a million children is about this long, in bytes.
-_ANSWER_LIMIT = 2**29
 _ERROR_LIMIT = 2**20
-
-
-class Requests(ABC):
-    """
-    Makes requests to a gateway, or to one of several.
-
-    `gateway`: the URL of it, or of the first of them.
-    `pauses`: seconds to wait before each repeat of what is safe to repeat.
-    """
-
-    gateway: DecodedURL
-    pauses: tuple[float, ...]
-
-    def __init__(self, reactor: Any) -> None:
-        self.reactor = reactor
-
-    @abstractmethod
-    async def open(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None = None,
-        *,
-        doing: str,
-        body: ISource | None = None,
-        sent: Callable[[int], None] | None = None,
-        headers: Mapping[str, str] | None = None,
-        expected: Collection[int] = (200, 201, 206),
-        changes: bool = False,
-    ) -> Incoming:
-        """
-        Send a request; return its answer as soon as the head of it is here.
-
-        `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
-        `changes`: whether something mutable is changed, which one gateway at a time may do.
-
-        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
-        that a status other than the `expected` ones stands for.
-        """
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close the idle connections."""
-
-    async def ask(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None = None,
-        *,
-        doing: str,
-        body: ISource | None = None,
-        sent: Callable[[int], None] | None = None,
-        repeat: bool = False,
-        changes: bool = False,
-    ) -> bytes:
-        """
-        One request and the whole body of its answer.
-
-        `repeat`: the request may safely be made again after a transient error.
-        `sent`: called with the number of bytes after each chunk of `body` that went out.
-
-        Raises: as `open`.
-        """
-
-        async def once() -> bytes:
-            incoming = await self.open(
-                method, path, query, doing=doing, body=body, sent=sent, changes=changes
-            )
-            return await incoming.rest(_ANSWER_LIMIT)
-
-        return await (self.repeat(once) if repeat else once())
-
-    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The result of `attempt`, made again, up to a bound, after transient errors."""
-        for pause in self.pauses:
-            try:
-                return await attempt()
-            except TahoeError as error:
-                if not error.transient:
-                    raise
-            await self.sleep(pause)
-        return await attempt()
-
-    async def sleep(self, seconds: float) -> None:
-        await deferLater(self.reactor, seconds)
 
 
 class Transport(Requests):
@@ -160,58 +68,37 @@ class Transport(Requests):
         agent = agent or Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
         self._http = HTTPClient(agent)
 
-    async def open(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None = None,
-        *,
-        doing: str,
-        body: ISource | None = None,
-        sent: Callable[[int], None] | None = None,
-        headers: Mapping[str, str] | None = None,
-        expected: Collection[int] = (200, 201, 206),
-        changes: bool = False,
-    ) -> Incoming:
-        deadline = Deadline(self.reactor, self.timeout, doing)
+    async def open(self, request: Request) -> Incoming:
+        deadline = Deadline(self.reactor, self.timeout, request.doing)
         total = 0
 
         def progress(count: int) -> None:
             nonlocal total
             total += count
             deadline.renew(extra=total / _PUSH_RATE)
-            if sent is not None:
-                sent(count)
+            if request.sent is not None:
+                request.sent(count)
 
-        outgoing = None if body is None else Outgoing(body, progress)
-        answer = await deadline.guard(self._exchange(method, path, query, headers, outgoing, doing))
-        incoming = Incoming(self.reactor, self.timeout, doing, answer)
-        if incoming.status in expected:
+        body = None if request.body is None else Outgoing(request.body, progress)
+        answer = await deadline.guard(self._exchange(request, body))
+        incoming = Incoming(self.reactor, self.timeout, request.doing, answer)
+        if incoming.status in request.expected:
             return incoming
         text = (await incoming.rest(_ERROR_LIMIT)).decode("utf-8", "replace")
-        raise error_for(incoming.status, text, doing)
+        raise error_for(incoming.status, text, request.doing)
 
     async def close(self) -> None:
         await self._pool.closeCachedConnections()
 
-    async def _exchange(
-        self,
-        method: str,
-        path: Sequence[str | Cap],
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        body: Outgoing | None,
-        doing: str,
-    ) -> IResponse:
+    async def _exchange(self, request: Request, body: Outgoing | None) -> IResponse:
+        # Plain text: an HTML traceback is harder to read the exception's name from.
+        headers = {"Accept": "text/plain", **request.headers}
         try:
             return await self._http.request(
-                method,
+                request.method,
                 # Not kept in a variable: it holds caps, and error pages show variables.
-                self.gateway.child(*map(str, path)).replace(query=tuple((query or {}).items())),
-                # Plain text: an HTML traceback is harder to read the exception's name from.
-                headers=Headers(
-                    {"Accept": ["text/plain"], **{k: [v] for k, v in (headers or {}).items()}}
-                ),
+                self.gateway.child(*map(str, request.path)).replace(query=request.query),
+                headers=Headers({name: [value] for name, value in headers.items()}),
                 data=body,
                 allow_redirects=False,
                 unbuffered=True,
@@ -220,7 +107,7 @@ class Transport(Requests):
         except Exception as error:
             if body is not None and body.failure is not None:
                 raise body.failure from None
-            raise self._network_error(error, doing) from None
+            raise self._network_error(error, request.doing) from None
 
     def _network_error(self, error: Exception, doing: str) -> Exception:
         where = self.gateway.to_text()

@@ -239,15 +239,9 @@ class Interruptions(GridTestCase):
 
     async def test_a_mutable_file_is_not_pieced_together(self) -> None:
         client, proxy = self.connect_through_proxy()
-        transport = client._transport
-        from txtahoe import BytesSource, Cap
-
-        body = BytesSource(noise(2**20))
-        answer = await transport.ask(
-            "PUT", ["uri"], {"format": "MDMF"}, doing="making a mutable file", body=body
-        )
-        cap = Cap.parse(answer)
-        self.assertEqual(await client.read(cap), body.data)
+        data = noise(2**20)
+        cap = await client.create_mutable(data, format="MDMF")
+        self.assertEqual(await client.read(cap), data)
         proxy.cut_after(2**19)
         await self.assertFailure(Deferred.fromCoroutine(client.read(cap)), IncompleteDownload)
 

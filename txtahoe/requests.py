@@ -1,0 +1,97 @@
+"""A request as a value, and what makes requests: to one gateway or to one of several."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+from hyperlink import DecodedURL
+from twisted.internet.task import deferLater
+
+from txtahoe.caps import Cap
+from txtahoe.errors import TahoeError
+from txtahoe.streams import Incoming, ISource
+
+T = TypeVar("T")
+
+# A listing of a million children is about this long, in bytes.
+_ANSWER_LIMIT = 2**29
+
+
+@frozen
+class Request:
+    """
+    `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
+    `sent`: called with the number of bytes after each chunk of `body` that went out.
+    `expected`: the statuses that are no error.
+    `changes`: whether something mutable is changed, which one gateway at a time may do.
+    """
+
+    method: str
+    path: Sequence[str | Cap]
+    query: Mapping[str, str] = field(factory=dict, repr=False)
+    doing: str = field(kw_only=True)
+    body: ISource | None = field(kw_only=True, default=None, repr=False)
+    sent: Callable[[int], None] | None = field(kw_only=True, default=None, repr=False)
+    headers: Mapping[str, str] = field(kw_only=True, factory=dict)
+    expected: Collection[int] = field(kw_only=True, default=(200, 201, 206))
+    changes: bool = field(kw_only=True, default=False)
+
+
+class Requests(ABC):
+    """
+    Makes requests to a gateway, or to one of several.
+
+    `gateway`: the URL of it, or of the first of them.
+    `pauses`: seconds to wait before each repeat of what is safe to repeat.
+    """
+
+    gateway: DecodedURL
+    pauses: tuple[float, ...]
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+
+    @abstractmethod
+    async def open(self, request: Request) -> Incoming:
+        """
+        Send a request; return its answer as soon as the head of it is here.
+
+        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
+        that a status other than the expected ones stands for.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the idle connections."""
+
+    async def ask(self, request: Request, *, repeat: bool = False) -> bytes:
+        """
+        Send a request; return the whole body of its answer.
+
+        `repeat`: it may safely be made again after a transient error.
+
+        Raises: as `open`.
+        """
+
+        async def once() -> bytes:
+            incoming = await self.open(request)
+            return await incoming.rest(_ANSWER_LIMIT)
+
+        return await (self.repeat(once) if repeat else once())
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The result of `attempt`, made again, up to a bound, after transient errors."""
+        for pause in self.pauses:
+            try:
+                return await attempt()
+            except TahoeError as error:
+                if not error.transient:
+                    raise
+            await self.sleep(pause)
+        return await attempt()
+
+    async def sleep(self, seconds: float) -> None:
+        await deferLater(self.reactor, seconds)
