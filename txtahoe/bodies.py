@@ -28,7 +28,7 @@ _END_MARKER = b"problem during download\n"
 # After a whole marker the gateway says nothing more. Seconds until that is taken for granted.
 _MARKER_SILENCE = 2.0
 # How often in a row a download is resumed without a single new byte, and the seconds before.
-_RESUME_PAUSES = (0.5, 1.5, 3.0)
+_RESUME_PAUSES = (0.5, 1.5)
 
 
 @implementer(ISource)
