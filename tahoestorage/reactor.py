@@ -68,11 +68,7 @@ class Loop:
         Raises: what the operation raises; SynchronousOnlyOperation in the thread of a reactor or
         of a running asyncio loop; ConnectionAbortedError where the reactor is stopped.
         """
-        if threadable.isInIOThread() or threading.get_ident() == self._thread:
-            raise SynchronousOnlyOperation(
-                "A blocking storage method was called in the reactor thread, which would then "
-                "wait for itself. Use twisted.internet.threads.deferToThread()."
-            )
+        _require_other_thread(self._thread)
         caller = caller or CallingThread()
         caller.reactor = self.reactor
         self._waiting.add(caller.jobs)
@@ -160,8 +156,13 @@ _inherited: list[Any] = []
 
 
 def current_loop() -> Loop:
-    """The loop of this process, which is started if it is not running."""
+    """
+    The loop of this process, which is started if it is not running.
+
+    Raises: SynchronousOnlyOperation in the thread of a reactor.
+    """
     global _loop
+    _require_other_thread(None)
     with _lock:
         if _loop is None or not _loop.is_running:
             if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
@@ -169,6 +170,16 @@ def current_loop() -> Loop:
             foreign = _running_reactor()
             _loop = _start(lambda: foreign, _Events.no_setup) if foreign else _start_private()
         return _loop
+
+
+def _require_other_thread(reactor_thread: int | None) -> None:
+    # Twisted's own answer outlives the reactor, and its thread's identifier may be another's then.
+    is_applications = threadable.isInIOThread() and _running_reactor() is not None
+    if is_applications or threading.get_ident() == reactor_thread:
+        raise SynchronousOnlyOperation(
+            "A blocking storage method was called in the reactor thread, which would then "
+            "wait for itself. Use twisted.internet.threads.deferToThread()."
+        )
 
 
 def running_loop() -> Loop | None:

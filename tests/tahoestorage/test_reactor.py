@@ -197,6 +197,41 @@ class Processes(StorageTestCase):
             assert not ts.exists("f")
         """)
 
+    def test_the_thread_of_an_applications_reactor_is_not_blocked(self) -> None:
+        self.run_script("""
+            from django.core.exceptions import SynchronousOnlyOperation
+            from twisted.internet import reactor
+            results = []
+            def wrong():
+                try:
+                    ts.exists("f")
+                except SynchronousOnlyOperation as error:
+                    results.append(error)
+                reactor.stop()
+            reactor.callWhenRunning(wrong)
+            reactor.run()
+            assert len(results) == 1
+        """)
+
+    def test_every_thread_of_a_forked_process_may_call(self) -> None:
+        self.run_script("""
+            ts.exists("f")
+            pid = os.fork()
+            if pid == 0:
+                failures = []
+                def use():
+                    try:
+                        ts.exists("f")
+                    except BaseException as error:
+                        failures.append(error)
+                # The first one tends to get the identifier of the parent's reactor thread.
+                threads = [threading.Thread(target=use) for _ in range(8)]
+                for thread in threads: thread.start()
+                for thread in threads: thread.join()
+                os._exit(len(failures))
+            assert os.waitpid(pid, 0)[1] == 0
+        """)
+
     def test_an_application_keeps_its_running_reactor(self) -> None:
         self.run_script("""
             from twisted.internet import reactor
