@@ -1,0 +1,279 @@
+"""The fake gateway as its users meet it: clients over it, faults, what it was asked, settings."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable
+from typing import Any
+from urllib.request import urlopen
+
+from django.test import override_settings
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import readBody
+
+from tahoestorage.storage import TahoeStorage
+from tests.contract.case import Body
+from txtahoe import Cap, Client, IteratorSource, Transport
+from txtahoe.errors import (
+    AnswerLost,
+    ExistingChild,
+    GatewayBusy,
+    IncompleteDownload,
+    NotEnoughServers,
+    RequestTimeout,
+    UncoordinatedWrite,
+    Unrecoverable,
+)
+from txtahoe.testing.fake import (
+    CutBody,
+    Delay,
+    EndMarker,
+    ExceptionPage,
+    FakeGateway,
+    LostAnswer,
+    Silence,
+    Status,
+    start_fake_gateway,
+)
+
+DATA = bytes(range(256)) * 40
+READ_BACK = "GET /uri/CAP/NAME?t=json"
+
+
+class FakeTestCase(SynchronousTestCase):
+    """A client over the fake, without a socket, with a clock that the test sets on."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.fake = FakeGateway(clock=self.clock)
+        transport = Transport(self.clock, "http://fake/", agent=self.fake.agent, pauses=())
+        self.client = Client(transport)
+
+    def start(self, work: Awaitable[Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(work)
+
+    def get(self, work: Awaitable[Any]) -> Any:
+        return self.successResultOf(self.start(work))
+
+    def fails(self, work: Awaitable[Any], error: type[Exception]) -> Any:
+        return self.failureResultOf(self.start(work), error).value
+
+
+class WithoutSocket(FakeTestCase):
+    def test_files_and_directories(self) -> None:
+        cap, directory = self.get(self.client.upload(DATA)), self.get(self.client.mkdir())
+        self.get(self.client.link(directory, "a", cap))
+        self.assertEqual(self.get(self.client.child_cap(directory, "a")), cap)
+        self.assertEqual(self.get(self.client.read(cap)), DATA)
+        self.assertEqual(self.get(self.client.read(cap, 100, 50)), DATA[100:150])
+        self.fails(self.client.link(directory, "a", cap), ExistingChild)
+
+    def test_a_body_is_sent_in_pieces(self) -> None:
+        pieces: list[Deferred[bytes]] = [Deferred(), Deferred(), Deferred()]
+
+        async def chunks():
+            for piece in pieces:
+                yield await piece
+
+        uploading = self.start(self.client.upload(IteratorSource(chunks())))
+        for piece in pieces:
+            self.assertNoResult(uploading)
+            self.assertEqual(self.fake.requests, [])
+            piece.callback(DATA)
+        cap = self.successResultOf(uploading)
+        self.assertEqual(self.get(self.client.read(cap)), DATA * 3)
+
+    def test_a_body_is_received_as_fast_as_it_is_read(self) -> None:
+        data = DATA * 1000
+        cap = self.get(self.client.upload(data))
+
+        async def read() -> tuple[int, bytes]:
+            download = await self.client.download(cap)
+            first = await download.read()
+            return len(first), first + await download.rest()
+
+        first, everything = self.get(read())
+        self.assertLess(first, 2**21)
+        self.assertEqual(everything, data)
+
+    def test_a_download_that_is_given_up(self) -> None:
+        cap = self.get(self.client.upload(DATA * 1000))
+
+        async def read() -> None:
+            download = await self.client.download(cap)
+            await download.read()
+            download.close()
+
+        self.get(read())
+        self.assertEqual(self.get(self.client.read(cap, 0, 10)), DATA[:10])
+
+    def test_a_request_that_is_cancelled(self) -> None:
+        self.fake.fail_next("PUT /uri", Silence())
+        uploading = self.start(self.client.upload(DATA))
+        self.assertNoResult(uploading)
+        uploading.cancel()
+        self.failureResultOf(uploading, CancelledError)
+        self.get(self.client.upload(DATA))
+
+    def test_what_was_asked(self) -> None:
+        cap, directory = self.get(self.client.upload(DATA)), self.fake.make_directory()
+        self.get(self.client.link(directory, "secret name", cap))
+        self.get(self.client.child(directory, "secret name"))
+        self.get(self.client.read(cap))
+        self.get(self.client.status())
+        self.assertEqual(
+            self.fake.requests,
+            [
+                "PUT /uri",
+                "POST /uri/CAP?t=set_children",
+                "GET /uri/CAP/NAME?t=json",
+                "GET /uri/CAP",
+                "GET /?t=json",
+            ],
+        )
+
+    def test_lost_files_and_servers(self) -> None:
+        cap = self.get(self.client.upload(DATA))
+        self.fake.lose(cap)
+        reading = self.start(self.client.read(cap))
+        self.clock.pump([5] * 5)
+        self.failureResultOf(reading, Unrecoverable)
+        self.fake.servers = 1
+        self.fails(self.client.upload(DATA), NotEnoughServers)
+        self.assertEqual(self.get(self.client.status()).connected, 1)
+        self.assertRaises(KeyError, self.fake.lose, "URI:LIT:me")
+
+
+class FaultsAtAChosenRequest(FakeTestCase):
+    def test_another_status(self) -> None:
+        self.fake.fail_next("PUT /uri", Status(503, "busy"))
+        self.assertIn("busy", str(self.fails(self.client.upload(DATA), GatewayBusy)))
+        self.get(self.client.upload(DATA))
+
+    def test_the_page_of_an_exception(self) -> None:
+        directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
+        name = "allmydata.mutable.common.UncoordinatedWriteError"
+        self.fake.fail_next("POST *t=set_children", ExceptionPage(name, "somebody else"))
+        error = self.fails(self.client.link(directory, "a", cap), UncoordinatedWrite)
+        self.assertIn("somebody else", str(error))
+        self.assertEqual(self.get(self.client.list(directory)), {})
+
+    def test_silence(self) -> None:
+        self.fake.fail_next("POST /uri?t=mkdir", Silence())
+        making = self.start(self.client.mkdir())
+        self.clock.advance(59)
+        self.assertNoResult(making)
+        self.clock.advance(2)
+        self.failureResultOf(making, RequestTimeout)
+
+    def test_an_answer_that_is_lost_after_the_work_was_done(self) -> None:
+        directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
+        self.fake.fail_next("*set_children", LostAnswer())
+        self.get(self.client.link(directory, "a", cap))
+        self.assertEqual(self.fake.requests[-2:], ["POST /uri/CAP?t=set_children", READ_BACK])
+        self.assertEqual(set(self.get(self.client.list(directory))), {"a"})
+
+    def test_silence_after_the_work_was_done(self) -> None:
+        directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
+        self.fake.fail_next("*set_children", Silence(done=True))
+        linking = self.start(self.client.link(directory, "a", cap))
+        self.clock.advance(61)
+        self.successResultOf(linking)
+
+    def test_a_body_that_is_cut(self) -> None:
+        cap = self.get(self.client.upload(DATA))
+        self.fake.fail_next("GET /uri/CAP", CutBody(1000))
+        reading = self.start(self.client.read(cap))
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.successResultOf(reading), DATA)
+        self.assertEqual(self.fake.requests.count("GET /uri/CAP"), 2)
+        self.fake.fail_next("GET /?t=json", CutBody(10))
+        self.fails(self.client.status(), AnswerLost)
+
+    def test_the_end_marker(self) -> None:
+        cap = self.get(self.client.upload(DATA))
+        # In place of the last bytes, and, followed by silence, in the middle.
+        for after in (len(DATA) - 10, 1000):
+            self.fake.fail_next("GET /uri/CAP", EndMarker(after))
+            reading = self.start(self.client.read(cap))
+            self.clock.pump([1] * 10)
+            self.assertEqual(self.successResultOf(reading), DATA)
+        self.assertEqual(self.fake.requests.count("GET /uri/CAP"), 4)
+        asked = self.fake.agent.request(b"PUT", b"http://fake/uri?format=SDMF", None, Body(DATA))
+        mutable = Cap.parse(self.successResultOf(readBody(self.successResultOf(asked))))
+        self.fake.fail_next("GET /uri/CAP", EndMarker(10))
+        reading = self.start(self.client.read(mutable))
+        self.clock.pump([1] * 10)
+        self.failureResultOf(reading, IncompleteDownload)
+
+    def test_a_late_answer(self) -> None:
+        self.fake.fail_next("PUT /uri", Delay(30))
+        uploading = self.start(self.client.upload(DATA))
+        self.clock.advance(29)
+        self.assertNoResult(uploading)
+        self.clock.advance(2)
+        self.successResultOf(uploading)
+        without_clock = FakeGateway()
+        without_clock.fail_next("*", Delay(1))
+        with without_clock.listening() as url:
+            began = time.monotonic()
+            urlopen(url, timeout=10).close()
+            self.assertGreaterEqual(time.monotonic() - began, 1)
+
+    def test_which_and_how_many(self) -> None:
+        self.fake.fail_next("PUT /uri", Status(503), skip=1, times=2)
+        self.get(self.client.mkdir())
+        for error in (None, GatewayBusy, GatewayBusy, None):
+            if error:
+                self.fails(self.client.upload(DATA), error)
+            else:
+                self.get(self.client.upload(DATA))
+        self.fake.fail_next("*", Status(503), times=1000)
+        self.fails(self.client.upload(DATA), GatewayBusy)
+        self.fake.forget_faults()
+        self.get(self.client.upload(DATA))
+
+
+class Listening(SynchronousTestCase):
+    def test_a_blocking_client(self) -> None:
+        fake = FakeGateway()
+        with fake.listening() as url:
+            options = {"tahoe_base_url": url, "tahoe_base_cap": str(fake.make_directory())}
+            storage = TahoeStorage(base_url=url, **options)
+            name = storage.save("a/b.txt", io.BytesIO(DATA))
+            with storage.open(name) as file:
+                self.assertEqual(file.read(), DATA)
+            self.assertEqual(storage.listdir("a"), ([], ["b.txt"]))
+            self.assertEqual(fake.requests.count("PUT /uri"), 1)
+            with urlopen(storage.url(name), timeout=10) as answer:
+                self.assertEqual(answer.read(), DATA)
+
+    def test_one_line_of_settings(self) -> None:
+        url, cap = start_fake_gateway()
+        self.assertEqual((url, cap), start_fake_gateway())
+        with override_settings(TAHOE_STORAGE_BASE_URL=url, TAHOE_STORAGE_BASE_CAP=cap):
+            storage = TahoeStorage()
+            name = storage.save("settings.txt", io.BytesIO(DATA))
+            self.assertTrue(storage.exists(name))
+
+    def test_the_interpreter_exits_at_once_and_has_no_global_reactor(self) -> None:
+        code = (
+            "import sys; from urllib.request import urlopen\n"
+            "from txtahoe.testing.fake import start_fake_gateway\n"
+            "url, cap = start_fake_gateway()\n"
+            "urlopen(url + '?t=json').read()\n"
+            "assert 'twisted.internet.reactor' not in sys.modules\n"
+            "assert not any(name.startswith(('django', 'tahoestorage')) for name in sys.modules)\n"
+            "print('done')\n"
+        )
+        began = time.monotonic()
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+        )
+        self.assertEqual((result.stdout, result.stderr), ("done\n", ""))
+        self.assertLess(time.monotonic() - began, 10)

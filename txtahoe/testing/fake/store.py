@@ -1,0 +1,171 @@
+"""The objects of a grid that is one dictionary: bytes under caps of Tahoe's real formats."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from attrs import define
+
+from txtahoe.caps import Cap
+from txtahoe.testing.fake.refusals import (
+    no_shares,
+    not_enough_shares,
+    unhappy_upload,
+    unrecoverable,
+)
+
+NEEDED, HAPPY, TOTAL = 2, 2, 3
+"""A file has TOTAL shares, NEEDED of them give it back; an upload wants HAPPY servers."""
+
+_LITERAL_MOST = 55  # bytes that fit into a LIT cap: allmydata.immutable.upload.Uploader
+_MUTABLE = {"SDMF": "SSK", "MDMF": "MDMF"}
+_FILES = {
+    "DIR2": "SSK",
+    "DIR2-RO": "SSK-RO",
+    "DIR2-MDMF": "MDMF",
+    "DIR2-MDMF-RO": "MDMF-RO",
+    "DIR2-CHK": "CHK",
+    "DIR2-LIT": "LIT",
+}
+_DIRECTORIES = {file: directory for directory, file in _FILES.items()}
+
+
+@define
+class Stored:
+    """The bytes of an object, and on which server each share lies; None where it is lost."""
+
+    data: bytes
+    places: list[int | None]
+    version: int = 1
+
+
+class Store:
+    """
+    What lies on the storage servers.
+
+    `servers`: how many are connected now. A share lies on one server and is away with it.
+    `now`: the time in seconds since 1970 for the metadata of links.
+    """
+
+    def __init__(self, servers: int = 3, now: Callable[[], float] = time.time) -> None:
+        self.servers = self.known_servers = servers
+        self.now = now
+        self.uploads = 0
+        self._secret = secrets.token_bytes(32)
+        self._objects: dict[str, Stored] = {}
+
+    def connect(self, servers: int) -> None:
+        """From now on so many servers are connected, of those that were ever known."""
+        self.servers = servers
+        self.known_servers = max(servers, self.known_servers)
+
+    def put_immutable(self, data: bytes) -> Cap:
+        """
+        The CHK or LIT cap of `data`; the same bytes have the same cap.
+
+        Raises: Failed as UploadUnhappinessError with too few servers.
+        """
+        self.uploads += 1
+        if len(data) <= _LITERAL_MOST:
+            return Cap.parse(f"URI:LIT:{base32(data)}")
+        if self.servers < HAPPY:
+            raise unhappy_upload(self.servers, HAPPY, NEEDED)
+        key = base32(sha256(self._secret + data).digest()[:16])
+        cap = Cap.parse(
+            f"URI:CHK:{key}:{base32(sha256(data).digest())}:{NEEDED}:{TOTAL}:{len(data)}"
+        )
+        self._objects[_place(cap)] = Stored(data, self._places())
+        return cap
+
+    def put_mutable(self, format_: str, data: bytes) -> Cap:
+        """The write cap of a new mutable object, of the format "SDMF" or "MDMF"."""
+        key, fingerprint = base32(secrets.token_bytes(16)), base32(secrets.token_bytes(32))
+        cap = Cap.parse(f"URI:{_MUTABLE[format_]}:{key}:{fingerprint}")
+        self._objects[_place(cap)] = Stored(data, self._places())
+        return cap
+
+    def read(self, cap: Cap) -> bytes:
+        """The bytes of a file, or of a directory in its packed form. Raises: Lost."""
+        literal = literal_of(cap)
+        return self._recoverable(cap).data if literal is None else literal
+
+    def write(self, cap: Cap, data: bytes) -> None:
+        """Replace the bytes of a mutable object; its shares are placed anew. Raises: Lost."""
+        stored = self._recoverable(cap)
+        stored.data, stored.places = data, self._places()
+        stored.version += 1
+
+    def lose(self, cap: Cap, shares: int) -> None:
+        """Destroy so many of the shares that an object still has. Raises: KeyError."""
+        if _place(cap) not in self._objects:
+            raise KeyError(f"{cap!r} has no shares on this grid")
+        stored = self._objects[_place(cap)]
+        left = [share for share, place in enumerate(stored.places) if place is not None]
+        for share in left[:shares]:
+            stored.places[share] = None
+
+    def repair(self, cap: Cap) -> None:
+        """Place all shares anew. Raises: Lost where too few are left."""
+        self._recoverable(cap).places = self._places()
+
+    def version(self, cap: Cap) -> int:
+        """How often a mutable object was written."""
+        return self._objects[_place(cap)].version
+
+    def good_shares(self, cap: Cap) -> dict[int, int]:
+        """The server of each share that can be reached now."""
+        stored = self._objects.get(_place(cap))
+        places = enumerate(stored.places) if stored else ()
+        return {
+            share: place for share, place in places if place is not None and place < self.servers
+        }
+
+    def _places(self) -> list[int | None]:
+        hosts = max(1, min(self.servers, TOTAL))
+        return [share % hosts for share in range(TOTAL)]
+
+    def _recoverable(self, cap: Cap) -> Stored:
+        good = self.good_shares(cap)
+        if len(good) >= NEEDED:
+            return self._objects[_place(cap)]
+        if cap.is_mutable:
+            raise unrecoverable()
+        raise not_enough_shares(NEEDED) if good else no_shares(NEEDED)
+
+
+def literal_of(cap: Cap) -> bytes | None:
+    """The bytes that are in the cap itself, of a file or a directory."""
+    return as_file(cap).literal
+
+
+def as_directory(cap: Cap) -> Cap:
+    """The directory that is packed in a file. See Tahoe's `allmydata.uri.wrap_dirnode_cap`."""
+    return _renamed(cap, _DIRECTORIES[cap.kind])
+
+
+def as_file(cap: Cap) -> Cap:
+    """The file in which a directory is packed; a file is its own."""
+    return _renamed(cap, _FILES[cap.kind]) if cap.is_directory else cap
+
+
+def _renamed(cap: Cap, kind: str) -> Cap:
+    return Cap.parse(f"URI:{kind}:{_fields(cap)}")
+
+
+def _fields(cap: Cap) -> str:
+    return str(cap).split(":", 2)[2]
+
+
+def base32(data: bytes) -> str:
+    """Base 32 as it stands in caps: lower case, without padding."""
+    return base64.b32encode(data).decode().rstrip("=").lower()
+
+
+def _place(cap: Cap) -> str:
+    # A directory has the fields of the file in which it is packed.
+    verifier = cap.verifier
+    return _fields(verifier) if verifier else ""

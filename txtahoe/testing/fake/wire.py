@@ -1,0 +1,226 @@
+"""An agent that reaches a resource without a socket, through Twisted's own HTTP on both sides."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IConsumer,
+    IProtocol,
+    IProtocolFactory,
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITransport,
+)
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+from zope.interface import implementer
+
+# No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
+_CHUNK = 2**16
+_ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
+
+
+@implementer(IAgent)
+class WireAgent:
+    """
+    Makes every request on a connection of its own, in memory.
+
+    Nothing waits for a reactor: what can be answered is answered before `request` returns, or
+    before the body that is sent has ended. Bodies stream both ways, with back-pressure on answers;
+    a request without an answer waits, and can be cancelled.
+    """
+
+    def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
+        clock = clock or Clock()
+        self._endpoint = _Endpoint(Site(resource, timeout=None, reactor=clock), clock)
+        pool = HTTPConnectionPool(clock, persistent=False)
+        self._agent = Agent.usingEndpointFactory(clock, self._endpoint, pool)
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,  # noqa: N803
+    ) -> Deferred[IResponse]:
+        body = _Body(bodyProducer) if bodyProducer else None
+        answer: Deferred[IResponse] = self._agent.request(method, uri, headers, body)
+        wire = self._endpoint.newest
+        # Only now may an answer come: Twisted's client takes none before its request is out.
+        if body is None:
+            wire.flow()
+        else:
+            body.release(wire)
+
+        def flow(result: Any) -> Any:
+            # A cancelled request has hung up; that is for the server to hear.
+            wire.flow()
+            return result
+
+        return answer.addBoth(flow)
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _Endpoint:
+    """Connects to a site; for any URL."""
+
+    newest: _Wire
+
+    def __init__(self, site: Site, clock: IReactorTime) -> None:
+        self._site = site
+        self._clock = clock
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803
+        client: Any = protocolFactory.buildProtocol(_ADDRESS)
+        server: Any = self._site.buildProtocol(_ADDRESS)
+        self.newest = _Wire(client, server, self._clock)
+        return succeed(client)
+
+
+class _Wire:
+    """A connection: what one end writes, the other end reads, when it flows."""
+
+    def __init__(self, client: Any, server: Any, clock: IReactorTime) -> None:
+        self._ends = [_End(self, client), _End(self, server)]
+        self._clock = clock
+        self._is_flowing = False
+        self._is_open = True
+        server.makeConnection(self._ends[1])
+        client.makeConnection(self._ends[0])
+
+    def flow(self) -> None:
+        """Deliver what was written, and the end of the connection, until nothing moves."""
+        if self._is_flowing:
+            return
+        self._is_flowing = True
+        try:
+            while self._is_open and self._move():
+                pass
+        finally:
+            self._is_flowing = False
+
+    def flow_later(self, end: _End) -> None:
+        """Flow soon, after a server has written or closed; a client's request sees to its own."""
+        if end is self._ends[1] and not self._is_flowing:
+            self._clock.callLater(0, self.flow)
+
+    def _move(self) -> bool:
+        for writer, reader in zip(self._ends, reversed(self._ends), strict=True):
+            if writer.written and not reader.is_paused and not reader.disconnecting:
+                reader.protocol.dataReceived(writer.written.popleft())
+                return True
+        if any(end.disconnecting and (not end.written or end.is_gone) for end in self._ends):
+            self._end()
+            return True
+        return False
+
+    def _end(self) -> None:
+        self._is_open = False
+        for end in self._ends:
+            end.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+@implementer(ITransport, IPushProducer, IConsumer)
+class _End:
+    """The transport of one side."""
+
+    def __init__(self, wire: _Wire, protocol: Any) -> None:
+        self._wire = wire
+        self.protocol = protocol
+        self.written: deque[bytes] = deque()
+        self.is_paused = False
+        self.disconnecting = False
+        self.is_gone = False
+
+    def write(self, data: bytes) -> None:
+        if not self.disconnecting:
+            self.written.extend(
+                data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)
+            )
+        self._wire.flow_later(self)
+
+    def writeSequence(self, data: Any) -> None:
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+        self._wire.flow_later(self)
+
+    def abortConnection(self) -> None:
+        self.disconnecting = self.is_gone = True
+        self._wire.flow_later(self)
+
+    def pauseProducing(self) -> None:
+        self.is_paused = True
+
+    def resumeProducing(self) -> None:
+        self.is_paused = False
+        self._wire.flow()
+
+    def stopProducing(self) -> None:
+        self.disconnecting = self.is_gone = True
+        self._wire.flow()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Nothing is asked to pause: what is written waits in memory."""
+
+    def unregisterProducer(self) -> None:
+        """See `registerProducer`."""
+
+    def getPeer(self) -> IPv4Address:
+        return _ADDRESS
+
+    def getHost(self) -> IPv4Address:
+        return _ADDRESS
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """The body of a request, after whose end the wire flows."""
+
+    def __init__(self, producer: IBodyProducer) -> None:
+        self._producer = producer
+        self._wire: _Wire | None = None
+        self._is_sent = False
+        self.length = producer.length
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+
+        def ended(result: Any) -> None:
+            done.callback(result)
+            self._is_sent = True
+            if self._wire:
+                self._wire.flow()
+
+        self._producer.startProducing(consumer).addBoth(ended)
+        return done
+
+    def release(self, wire: _Wire) -> None:
+        """Let it flow, now or when the body has ended."""
+        self._wire = wire
+        if self._is_sent:
+            wire.flow()
+
+    def pauseProducing(self) -> None:
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._producer.stopProducing()
