@@ -1,0 +1,288 @@
+"""
+Random operations on one directory while random faults happen: what was acknowledged is there.
+
+TXTAHOE_FAULT_SEED repeats the choices of a run, though not the moments at which things happened.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from base64 import b32encode
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred, gatherResults
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.faults.case import FaultTestCase, Outcome, in_thread, pause
+from tests.faults.model import ABSENT, Directory, Value
+from tests.grid.proxy import Proxy
+from txtahoe import Cap, Client
+from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
+
+SEED = int(os.environ.get("TXTAHOE_FAULT_SEED", random.randrange(10**6)))
+OPERATIONS = 500
+WORKERS = 8
+# Long enough for a gateway that is started again at once.
+PAUSES = (0.25, 0.5, 1.0)
+
+
+class Models(SynchronousTestCase):
+    """The model itself can tell right from wrong."""
+
+    def setUp(self) -> None:
+        self.one, self.two = Cap.parse("URI:LIT:me"), Cap.parse("URI:LIT:mi")
+        self.model = Directory()
+
+    def test_an_acknowledged_link_must_be_there(self) -> None:
+        self.model.acknowledge({"a": self.one})
+        self.assertEqual(self.model.mistakes({"a": self.one}), [])
+        self.assertEqual(len(self.model.mistakes({})), 1)
+        self.assertEqual(len(self.model.mistakes({"a": self.two})), 1)
+
+    def test_an_acknowledged_unlink_must_be_gone(self) -> None:
+        self.model.acknowledge({"a": self.one})
+        self.model.acknowledge({"a": ABSENT})
+        self.assertEqual(self.model.mistakes({}), [])
+        self.assertEqual(len(self.model.mistakes({"a": self.one})), 1)
+
+    def test_what_is_unknown_may_be_there_or_not(self) -> None:
+        self.model.doubt({"a": self.one})
+        for there in ({}, {"a": self.one}):
+            self.assertEqual(self.model.mistakes(there), [])
+        self.assertEqual(len(self.model.mistakes({"a": self.two})), 1)
+
+    def test_what_nobody_linked_must_not_be_there(self) -> None:
+        self.assertEqual(len(self.model.mistakes({"a": self.one})), 1)
+
+
+class Worker:
+    """
+    Does one operation after the other, on names that are its own, in a directory that is not: so
+    it knows what its names may lead to whenever it looks.
+    """
+
+    def __init__(
+        self, test: RandomOperations, number: int, client: Client, directory: Cap, count: int
+    ) -> None:
+        self.test = test
+        self.client = client
+        self.directory = directory
+        self.count = count
+        self.choose = random.Random(f"{SEED} {number}")
+        self.names = [f"{number}-{name}" for name in range(8)]
+        self.model = test.model
+        self.made = 0
+
+    async def work(self) -> None:
+        operations = [self.put] * 6 + [self.several] * 3 + [self.unlink] * 4
+        operations += [self.rename] * 3 + [self.list] * 4 + [self.read] * 4
+        for _ in range(self.count):
+            operation = self.choose.choice(operations)
+            outcome = await operation()
+            self.test.tally[operation.__name__, _kind(outcome)] += 1
+
+    async def put(self) -> Outcome:
+        name, replace = self.choose.choice(self.names), self.choose.random() < 0.4
+        data = self.new_bytes()
+        uploaded = await self.test.outcome(self.client.upload(data))
+        if not uploaded.succeeded:
+            return uploaded
+        self.test.contents[uploaded.result] = data
+        link = self.client.link(self.directory, name, uploaded.result, replace=replace)
+        return await self.change({name: uploaded.result}, link)
+
+    async def several(self) -> Outcome:
+        names = self.choose.sample(self.names, 3)
+        caps = [Cap.parse("URI:LIT:" + literal(self.new_word())) for _ in names]
+        children: dict[str, Cap] = dict(zip(names, caps, strict=True))
+        replace = self.choose.random() < 0.5
+        linking = self.client.set_children(self.directory, children, replace=replace)
+        return await self.change(children, linking)
+
+    async def unlink(self) -> Outcome:
+        name = self.choose.choice(self.names)
+        looked = await self.look(name)
+        if not looked.succeeded:
+            return looked
+        unlinking = self.client.unlink(self.directory, name, looked.result)
+        return await self.change({name: ABSENT}, unlinking)
+
+    async def rename(self) -> Outcome:
+        old, new = self.choose.sample(self.names, 2)
+        looked = await self.look(old)
+        if not looked.succeeded:
+            return looked
+        outcome = await self.test.outcome(self.client.rename(self.directory, old, new))
+        changes: dict[str, Value] = {new: looked.result.cap, old: ABSENT}
+        if outcome.succeeded:
+            self.model.acknowledge(changes)
+        elif not isinstance(outcome.error, ExistingChild | NoSuchChild):
+            # It is two changes, and its error may be that of the second one.
+            self.model.doubt(changes)
+        return outcome
+
+    async def list(self) -> Outcome:
+        outcome = await self.test.outcome(self.client.list(self.directory))
+        if outcome.succeeded:
+            there = {name: node.cap for name, node in outcome.result.items()}
+            self.test.note(self.model.mistakes(there, self.names), "a listing")
+        return outcome
+
+    async def read(self) -> Outcome:
+        looked = await self.look(self.choose.choice(self.names))
+        if not looked.succeeded:
+            return looked
+        outcome = await self.test.outcome(self.client.read(looked.result.cap))
+        expected = self.test.contents.get(looked.result.cap)
+        if outcome.succeeded and expected is not None and outcome.result != expected:
+            self.test.note(["wrong bytes"], "a read")
+        return outcome
+
+    async def look(self, name: str) -> Outcome:
+        """What a name leads to, which must be one of what it may lead to."""
+        outcome = await self.test.outcome(self.client.child(self.directory, name))
+        if outcome.succeeded:
+            there = {name: outcome.result.cap}
+            self.test.note(self.model.mistakes(there, [name]), "a look")
+        elif isinstance(outcome.error, NoSuchChild):
+            self.test.note(self.model.mistakes({}, [name]), "a look")
+        return outcome
+
+    async def change(self, changes: Mapping[str, Value], making: Awaitable[None]) -> Outcome:
+        outcome = await self.test.outcome(making)
+        error = outcome.error
+        if error is None:
+            self.model.acknowledge(changes)
+        elif isinstance(error, UnknownOutcome):
+            self.model.doubt(changes)
+        elif isinstance(error, ExistingChild):
+            taken = [name for name in changes if self.model.possible(name) != {ABSENT}]
+            self.test.note([] if taken else [f"{list(changes)} called taken"], "a link")
+        return outcome
+
+    def new_word(self) -> str:
+        self.made += 1
+        return f"{self.names[0]} {self.made}"
+
+    def new_bytes(self) -> bytes:
+        return random.Random(self.new_word()).randbytes(self.choose.choice((60, 2_000, 50_000)))
+
+
+class RandomOperations(FaultTestCase):
+    """500 operations of several tasks; half of them through a proxy with faults of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.choose = random.Random(SEED)
+        self.model = Directory()
+        self.contents: dict[Cap, bytes] = {}
+        self.tally: Counter[tuple[str, str]] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.working = True
+
+    def note(self, mistakes: list[str], where: str) -> None:
+        self.wrong += [f"{where}: {mistake}" for mistake in mistakes]
+
+    async def test_what_was_acknowledged_is_there_and_little_else(self) -> None:
+        patient = self.connect(pauses=PAUSES)
+        proxied, proxy = self.connect_through_proxy(pauses=PAUSES)
+        directory = await self.client.mkdir()
+        each = OPERATIONS // WORKERS + 1
+        workers = [
+            Worker(self, number, (patient, proxied)[number % 2], directory, each)
+            for number in range(WORKERS)
+        ]
+        disturbing = ensureDeferred(self.disturb(proxy))
+        try:
+            await gatherResults(ensureDeferred(worker.work()) for worker in workers)
+        finally:
+            self.working = False
+            await disturbing
+        await self.mend()
+        there = {name: node.cap for name, node in (await self.client.list(directory)).items()}
+        self.note(self.model.mistakes(there), "the directory at the end")
+        self.assertEqual(self.wrong, [], f"TXTAHOE_FAULT_SEED={SEED} {self.faults} {self.tally}")
+        self.assert_worth_it()
+
+    def assert_worth_it(self) -> None:
+        """A run of which most is unknown, or in which nothing went wrong, would prove nothing."""
+        told = Counter[str]()
+        for (_, kind), number in self.tally.items():
+            told[kind] += number
+        self.assertGreaterEqual(sum(told.values()), OPERATIONS)
+        self.assertGreater(told["ok"], OPERATIONS // 3, told)
+        self.assertGreater(sum(self.faults.values()), 10)
+
+    async def disturb(self, proxy: Proxy) -> None:
+        """One fault after the other, never two at once."""
+        faults: list[Callable[[], Awaitable[Any]]] = [
+            *[lambda: self.lose_answer(proxy)] * 8,
+            *[lambda: self.cut(proxy)] * 4,
+            *[lambda: self.close(proxy)] * 4,
+            lambda: self.refuse(proxy),
+            self.kill_server,
+            self.freeze_server,
+            self.restart_server,
+            self.kill_gateway,
+            self.kill_gateway,
+        ]
+        while self.working:
+            await pause(self.choose.uniform(0.1, 1.0))
+            await self.choose.choice(faults)()
+
+    async def lose_answer(self, proxy: Proxy) -> None:
+        self.faults["lost answer"] += 1
+        proxy.lose_answer(self.choose.choice(["POST /uri", "POST /uri", "DELETE /uri", "PUT /uri"]))
+
+    async def cut(self, proxy: Proxy) -> None:
+        self.faults["cut"] += 1
+        proxy.cut_after(self.choose.randrange(1, 20_000))
+
+    async def close(self, proxy: Proxy) -> None:
+        self.faults["closed"] += 1
+        proxy.close_connections()
+
+    async def refuse(self, proxy: Proxy) -> None:
+        self.faults["refused"] += 1
+        proxy.refuse()
+        await pause(self.choose.uniform(0.2, 1.0))
+        proxy.refuse(False)
+
+    async def kill_server(self) -> None:
+        self.faults["server killed"] += 1
+        server = self.choose.choice(self.grid.servers)
+        await in_thread(server.kill)
+        await pause(self.choose.uniform(0, 1))
+        await self.mend()
+
+    async def freeze_server(self) -> None:
+        self.faults["server frozen"] += 1
+        server = self.choose.choice(self.grid.servers)
+        await in_thread(server.freeze)
+        # At times longer than a request has.
+        await pause(self.choose.choice((0.5, 1.0, 1.5, 5.0)))
+        await self.mend()
+
+    async def restart_server(self) -> None:
+        self.faults["server restarted"] += 1
+        await in_thread(self.choose.choice(self.grid.servers).restart)
+        await self.mend()
+
+    async def kill_gateway(self) -> None:
+        self.faults["gateway killed"] += 1
+        await in_thread(self.gateway.kill)
+        await pause(self.choose.uniform(0, 0.5))
+        await self.mend()
+
+
+def _kind(outcome: Outcome) -> str:
+    return "ok" if outcome.succeeded else type(outcome.error).__name__
+
+
+def literal(text: str) -> str:
+    """The data of a LIT cap: a file that takes no upload."""
+    return b32encode(text.encode()).decode().rstrip("=").lower()

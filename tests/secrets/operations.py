@@ -1,0 +1,201 @@
+"""All that a client and a tree can do, by name: for tests that try each of it in trouble."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from itertools import count
+from random import randbytes
+from typing import Any
+
+from attrs import frozen
+
+from txtahoe import Cap, Client, Node, Tree
+
+Operation = Callable[[], Awaitable[Any]]
+
+
+@frozen
+class Things:
+    """What there is on the grid before."""
+
+    file: Cap
+    literal: Cap
+    mutable: Cap
+    frozen_directory: Cap
+    directory: Cap
+    root: Cap
+
+    @classmethod
+    async def made_by(cls, client: Client) -> Things:
+        # Bytes of its own: equal files are one file, which a test may damage.
+        file = await client.upload(randbytes(6000))
+        literal = await client.upload(b"a literal of some length")
+        mutable = await client.create_mutable(b"mutable" * 100)
+        directory = await client.mkdir({"file": file, "mutable": mutable, "literal": literal})
+        return cls(
+            file,
+            literal,
+            mutable,
+            await client.mkdir_immutable({"file": file, "literal": literal}),
+            directory,
+            await client.mkdir({"directory": directory, "file": file}),
+        )
+
+
+_numbers = count()
+
+
+def _new() -> str:
+    return f"new {next(_numbers)}"
+
+
+async def _walked(walking: Awaitable[Any]) -> Any:
+    walk = await walking
+    return walk, [entry async for entry in walk], walk.stats
+
+
+async def _waited(starting: Awaitable[Any]) -> Any:
+    operation = await starting
+    await operation.poll()
+    await operation.wait()
+    return operation  # the results are the gateway's own words, caps included
+
+
+async def _cancelled(starting: Awaitable[Any]) -> None:
+    await (await starting).cancel()
+
+
+async def _unlinked(client: Client, things: Things) -> None:
+    name = _new()
+    await client.link(things.directory, name, things.file)
+    await client.unlink(things.directory, name, await client.child(things.directory, name))
+
+
+async def _moved(client: Client, things: Things) -> None:
+    name = _new()
+    await client.link(things.directory, name, things.mutable)
+    await client.relink(things.directory, name, things.root, _new())
+
+
+def on_files(client: Client, things: Things) -> dict[str, Operation]:
+    return {
+        "upload": lambda: client.upload(b"new bytes" * 100),
+        "upload of a file": lambda: client.upload(io.BytesIO(b"more" * 100_000)),
+        "create_mutable": lambda: client.create_mutable(b"x" * 100),
+        "overwrite": lambda: client.overwrite(things.mutable, b"y" * 100),
+        "write_at": lambda: client.write_at(things.mutable, b"z", 5),
+        "read": lambda: client.read(things.file),
+        "read of a literal": lambda: client.read(things.literal),
+        "read of a mutable": lambda: client.read(things.mutable),
+        "read of a range": lambda: client.read(things.file, 5, 10),
+        "download": lambda: client.download(things.file),
+        "head": lambda: client.head(things.file, filename="a.txt"),
+        "head with an etag": lambda: client.head(things.file, etag="x"),
+        "size of a mutable": lambda: client.size(things.mutable),
+    }
+
+
+def on_directories(client: Client, things: Things) -> dict[str, Operation]:
+    directory = things.directory
+    return {
+        "mkdir": lambda: client.mkdir(),
+        "mkdir with children": lambda: client.mkdir({"f": things.file, "m": things.mutable}),
+        "mkdir_immutable": lambda: client.mkdir_immutable({"f": things.file}),
+        "info of a file": lambda: client.info(things.file),
+        "info of a directory": lambda: client.info(directory),
+        "list": lambda: client.list(directory),
+        "list of a root": lambda: client.list(things.root),
+        "child": lambda: client.child(directory, "mutable"),
+        "child directory": lambda: client.child(things.root, "directory"),
+        "child_cap": lambda: client.child_cap(things.root, "directory"),
+        "link": lambda: client.link(directory, _new(), things.mutable),
+        "set_children": lambda: client.set_children(
+            directory, {_new(): things.mutable, _new(): things.root}
+        ),
+        "unlink": lambda: _unlinked(client, things),
+        "unlink at once": lambda: client.unlink(
+            directory, "literal", Node("filenode", things.literal)
+        ),
+        "rename": lambda: client.rename(directory, "literal", "literal"),
+        "rename to another": lambda: client.rename(directory, "literal", _new()),
+        "relink": lambda: _moved(client, things),
+        "put": lambda: client.put(directory, _new(), b"put" * 100),
+        "put of a mutable": lambda: client.put(directory, _new(), b"put", format="MDMF"),
+        "mkdir_in": lambda: client.mkdir_in(directory, _new(), {"f": things.mutable}),
+    }
+
+
+def on_checks(client: Client, things: Things) -> dict[str, Operation]:
+    root = things.root
+    return {
+        "check": lambda: client.check(things.file),
+        "check and repair": lambda: client.check(things.mutable, verify=True, repair=True),
+        "check of a literal": lambda: client.check(things.literal),
+        "check of a directory": lambda: client.check(things.directory, add_lease=True),
+        "deep_check": lambda: _walked(client.deep_check(root, add_lease=True)),
+        "deep_check and repair": lambda: _walked(client.deep_check(root, repair=True)),
+        "manifest": lambda: _walked(client.manifest(root)),
+        "start_deep_check": lambda: _waited(client.start_deep_check(root)),
+        "start_manifest": lambda: _waited(client.start_manifest(root)),
+        "start_deep_size": lambda: _waited(client.start_deep_size(root)),
+        "cancel": lambda: _cancelled(client.start_deep_stats(root)),
+    }
+
+
+def on_a_gateway(client: Client) -> dict[str, Operation]:
+    return {
+        "status": lambda: client.status(),
+        "statistics": lambda: client.statistics(),
+        "transfers": lambda: client.transfers(),
+        "wait_ready": lambda: client.wait_ready(1, timeout=0.1),
+    }
+
+
+async def _replaced(tree: Tree, things: Things) -> None:
+    name = _new()
+    await tree.link(name, things.file)
+    await tree.replace(name, things.mutable, await tree.resolve(name))
+
+
+async def _removed(tree: Tree) -> None:
+    name = _new()
+    await tree.make_directories(name)
+    await tree.remove_directory(name)
+
+
+async def _renamed(tree: Tree, things: Things) -> None:
+    name = _new()
+    await tree.link(f"{name}/old", things.mutable)
+    await tree.rename(f"{name}/old", f"{name}/new")
+    await tree.unlink(f"{name}/new")
+
+
+def on_a_tree(client: Client, things: Things) -> dict[str, Operation]:
+    # Each time a tree that knows no directory yet.
+    def new() -> Tree:
+        return Tree(client, things.root)
+
+    return {
+        "Tree.resolve": lambda: new().resolve("directory/mutable"),
+        "Tree.list": lambda: new().list("directory"),
+        "Tree.make_directories": lambda: new().make_directories(f"directory/{_new()}/more"),
+        "Tree.link": lambda: new().link(f"{_new()}/{_new()}", things.mutable),
+        "Tree.replace": lambda: _replaced(new(), things),
+        "Tree.rename": lambda: _renamed(new(), things),
+        "Tree.remove_directory": lambda: _removed(new()),
+        "Tree.resolve of a missing name": lambda: new().resolve("directory/missing"),
+        "Tree.list of a file": lambda: new().list("file"),
+        "Tree.unlink of a directory": lambda: new().unlink("directory"),
+        "Tree.remove_directory of a full one": lambda: new().remove_directory("directory"),
+    }
+
+
+def every(client: Client, things: Things) -> dict[str, Operation]:
+    return (
+        on_files(client, things)
+        | on_directories(client, things)
+        | on_checks(client, things)
+        | on_a_gateway(client)
+        | on_a_tree(client, things)
+    )
