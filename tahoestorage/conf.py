@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from txtahoe.caps import BadCap, Cap
+from txtahoe.sealing import sealed
 from txtahoe.transport import gateway_url
 
 
@@ -64,12 +65,12 @@ def unknown_options(options: dict[str, Any]) -> str | None:
 def hidden(options: Options) -> Options:
     """The same options, with the cap in a form that shows itself nowhere."""
     given: Any = options.get("tahoe_base_cap")
-    if not isinstance(given, str | bytes) or not given:
+    if not given or isinstance(given, Cap | BadCap):
         return options
     try:
         cap: Any = Cap.parse(given)
-    except BadCap as error:
-        cap = error  # raised when the cap is needed
+    except (BadCap, TypeError) as error:
+        cap = BadCap(str(error))  # raised when the cap is needed; anew, without a traceback
     return {**options, "tahoe_base_cap": cap}
 
 
@@ -97,11 +98,13 @@ def value(options: Options, name: str) -> Any:
     return DEFAULTS.get(name) if chosen is None else chosen
 
 
+@sealed
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
     return Connection(gateways(options), base_cap(options), timeout(options))
 
 
+@sealed
 def gateways(options: Options) -> tuple[str, ...]:
     """Raises: ImproperlyConfigured."""
     given = value(options, "tahoe_base_url")
@@ -119,6 +122,7 @@ def gateways(options: Options) -> tuple[str, ...]:
     return urls
 
 
+@sealed
 def base_cap(options: Options) -> Cap:
     """Raises: ImproperlyConfigured."""
     given = value(options, "tahoe_base_cap")
@@ -140,6 +144,7 @@ def base_cap(options: Options) -> Cap:
     return cap
 
 
+@sealed
 def location(options: Options) -> str:
     """Raises: ImproperlyConfigured."""
     given = str(value(options, "location"))
@@ -148,6 +153,7 @@ def location(options: Options) -> str:
     return given
 
 
+@sealed
 def timeout(options: Options) -> float:
     """Raises: ImproperlyConfigured."""
     given = value(options, "timeout")

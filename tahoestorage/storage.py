@@ -64,6 +64,7 @@ class TahoeStorage(Storage):
         kwargs = {name: kwargs[name] for name in kwargs if name != "tahoe_base_cap"}
         self._constructor_args = args, kwargs
         problem = conf.unknown_options(dict(options))
+        del options, kwargs  # a misspelt name may have the cap
         if problem is not None:
             raise ImproperlyConfigured(f"TahoeStorage: {problem}")
         setting_changed.connect(self._setting_changed)
@@ -279,7 +280,7 @@ class TahoeStorage(Storage):
     # How it is written down: without the cap.
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.location}>"
+        return f"<{type(self).__name__}: {conf.value(self.options, 'location') or '/'}>"
 
     def __copy__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from txtahoe.errors import AnswerLost, NotAGateway, error_for
 from txtahoe.operations import Operations, given, require_directory
 from txtahoe.reports import CheckReport, Entry, parse_entry, parse_report
 from txtahoe.requests import Request, Requests
+from txtahoe.sealing import sealed_async
 from txtahoe.streams import Incoming
 
 
@@ -35,6 +36,7 @@ class Walk:
     def __aiter__(self) -> Self:
         return self
 
+    @sealed_async
     async def __anext__(self) -> Entry:
         """
         The next object.

@@ -29,6 +29,7 @@ from txtahoe.files import FileOperations, Progress, Uploadable
 from txtahoe.nodes import Node, parse_children, parse_node
 from txtahoe.operations import base64_of, given, require_directory
 from txtahoe.requests import Request
+from txtahoe.sealing import sealed
 
 Replace = Literal[False, True, "only-files"]
 DirectoryFormat = Literal["SDMF", "MDMF"]
@@ -237,7 +238,22 @@ class DirectoryOperations(FileOperations):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
-        await self.unlink(directory, old, node)
+        await self.unlink_moved(directory, old, node)
+
+    async def unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
+        """
+        The second half of a move: `unlink`, for what has another name already.
+
+        Raises: UnknownOutcome where it fails: the object may have both names.
+        """
+        try:
+            await self.unlink(directory, name, expected)
+        except NoSuchChild:
+            pass  # somebody else has taken it away
+        except TahoeError as error:
+            raise UnknownOutcome(
+                f"the new name is linked, and the old one, {name!r}, may be there too: {error}"
+            ) from error
 
     async def put(
         self,
@@ -345,8 +361,9 @@ def _unmarked(children: Mapping[str, Cap]) -> BytesSource:
     return _children(children, {})
 
 
+@sealed
 def _children(children: Mapping[str, Cap], metadata: Mapping[str, Any]) -> BytesSource:
-    """The body of a `set_children`."""
+    """The body of a `set_children`. Raises: TypeError for metadata that is not JSON."""
     entries = {
         name: [
             "dirnode" if cap.is_directory else "filenode",

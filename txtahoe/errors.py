@@ -190,14 +190,14 @@ _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
-def error_for(status: int, body: str, doing: str) -> TahoeError:
+def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
     """
     The error that an answer stands for. `doing` says what was tried, for the message.
 
     The classes follow `humanize_exception` in Tahoe-LAFS's `allmydata.web.common`: a known status
     for some exceptions, and 500 with a traceback, whose last line names the class, for the others.
     """
-    text = _plain(body)
+    text = _plain(body if isinstance(body, str) else body.decode("utf-8", "replace"))
     if status == 404 and not text.startswith(_MISSING):
         # Tahoe says what is missing. Another server's 404 must not pass for a missing file.
         return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {_brief(text)}")

@@ -184,8 +184,7 @@ class FileOperations(Operations):
         body = self._source(source)
         repeat = body.repeatable and "private-key" not in query
         request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
-        answer = await self._transport.ask(request, repeat=repeat)
-        return parse_cap(answer, doing)
+        return parse_cap(await self._transport.ask(request, repeat=repeat), doing)
 
     async def _write(
         self, cap: Cap, source: Uploadable, query: dict[str, str], progress: Progress | None

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway
+from txtahoe.sealing import sealed
 
 NodeType = Literal["filenode", "dirnode", "unknown"]
 _TYPES: dict[Any, NodeType] = {"filenode": "filenode", "dirnode": "dirnode"}
@@ -77,6 +78,7 @@ class GatewayStatus:
         return sum(server.connected for server in self.servers)
 
 
+@sealed
 def parse_node(answer: Any) -> Node:
     """
     A node from `[type, {…}]`, as `t=json` gives it.
@@ -97,6 +99,7 @@ def parse_node(answer: Any) -> Node:
         raise NotAGateway("the gateway told of a node in a form that is not known") from None
 
 
+@sealed
 def parse_children(answer: Any) -> dict[str, Node]:
     """The children of a directory, by name. Raises: NotAGateway."""
     try:
@@ -114,6 +117,7 @@ def _parse_child(answer: Any) -> Node:
         return Node("unknown", _STRANGE)
 
 
+@sealed
 def parse_status(answer: Any) -> GatewayStatus:
     """The answer to `GET /?t=json`. Raises: NotAGateway."""
     try:
@@ -133,6 +137,7 @@ def _parse_server(told: Mapping[str, Any]) -> Server:
     )
 
 
+@sealed
 def parse_json(body: bytes, doing: str) -> Any:
     """Raises: NotAGateway."""
     try:

@@ -10,6 +10,7 @@ from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.requests import Request, Requests
+from txtahoe.sealing import sealed
 from txtahoe.streams import ISource
 
 # How long a gateway that saw enough servers is taken to go on seeing them.
@@ -68,8 +69,7 @@ class Operations:
     ) -> Any:
         """The answer to a request that may be repeated, as JSON. Raises: NotAGateway."""
         request = Request(method, path, query, doing=doing, changes=changes)
-        answer = await self._transport.ask(request, repeat=True)
-        return parse_json(answer, doing)
+        return parse_json(await self._transport.ask(request, repeat=True), doing)
 
     async def _cap(
         self,
@@ -83,8 +83,7 @@ class Operations:
     ) -> Cap:
         """The answer to a request, as a cap. Raises: NotAGateway."""
         request = Request(method, path, query, doing=doing, body=body, changes=changes)
-        answer = await self._transport.ask(request, repeat=repeat)
-        return parse_cap(answer, doing)
+        return parse_cap(await self._transport.ask(request, repeat=repeat), doing)
 
 
 def given(**arguments: Any) -> dict[str, str]:
@@ -101,6 +100,7 @@ def base64_of(key: bytes | None) -> str | None:
     return None if key is None else urlsafe_b64encode(key).decode()
 
 
+@sealed
 def parse_cap(answer: bytes, doing: str) -> Cap:
     """The cap that an answer consists of. Raises: NotAGateway."""
     try:

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import NotAGateway
+from txtahoe.sealing import sealed
 
 
 @frozen
@@ -47,6 +48,7 @@ class Entry:
     report: CheckReport | None = None
 
 
+@sealed
 def parse_report(answer: Any) -> CheckReport:
     """The report of a check, or of a check with repair. Raises: NotAGateway."""
     try:
@@ -57,6 +59,7 @@ def parse_report(answer: Any) -> CheckReport:
         raise NotAGateway("the gateway reported a check in a form that is not known") from None
 
 
+@sealed
 def parse_entry(line: Any) -> Entry:
     """One line of a stream. Raises: NotAGateway."""
     try:

@@ -17,6 +17,7 @@ from zope.interface import Attribute, Interface, implementer
 
 from txtahoe.deadline import Deadline
 from txtahoe.errors import AnswerLost
+from txtahoe.sealing import sealed_async
 
 # Received bytes that may wait for their reader before the gateway is asked to pause.
 _HIGH_WATER = 2**20
@@ -149,6 +150,7 @@ class Incoming(Protocol):
             raise AnswerLost(f"{self._doing}: the answer broke off")
         return data
 
+    @sealed_async
     async def rest(self, most: int) -> bytes:
         """All that is still to come, cut at about `most` bytes. Raises: as `read`."""
         chunks: list[bytes] = []

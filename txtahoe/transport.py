@@ -25,6 +25,7 @@ from zope.interface import implementer
 from txtahoe.deadline import Deadline
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, error_for
 from txtahoe.requests import Request, Requests
+from txtahoe.sealing import sealed
 from txtahoe.streams import Incoming, Outgoing
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
@@ -84,8 +85,7 @@ class Transport(Requests):
         incoming = Incoming(self.reactor, self.timeout, request.doing, answer)
         if incoming.status in request.expected:
             return incoming
-        text = (await incoming.rest(_ERROR_LIMIT)).decode("utf-8", "replace")
-        raise error_for(incoming.status, text, request.doing)
+        raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), request.doing)
 
     async def close(self) -> None:
         await self._pool.closeCachedConnections()
@@ -149,6 +149,7 @@ class _Endpoints:
         return endpoint
 
 
+@sealed
 def gateway_url(text: str) -> DecodedURL:
     """
     The URL of a gateway, without a slash at its end.

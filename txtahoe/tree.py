@@ -145,7 +145,7 @@ class Tree:
         node = await self.resolve(names)
         if node.is_directory:
             raise IsADirectory(f"{node.cap!r} is a directory")
-        await self._unlink(names, node)
+        await self.client.unlink(await self._directory(names[:-1]), names[-1], node)
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
@@ -182,12 +182,8 @@ class Tree:
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} cannot be renamed: its rights are not known")
         await self.link(target, node.cap, metadata=node.metadata)
-        await self._unlink(source, node)
+        await self.client.unlink_moved(await self._directory(source[:-1]), source[-1], node)
         self._directories.forget(source)
-
-    async def _unlink(self, names: Path, expected: Node) -> None:
-        directory = await self._directory(names[:-1])
-        await self.client.unlink(directory, names[-1], expected)
 
     async def _children(self, directory: Cap) -> dict[str, Node]:
         children = await self.client.list(directory)
