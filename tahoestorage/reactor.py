@@ -32,8 +32,7 @@ class Loop:
     connections. It is changed in the reactor thread only.
     """
 
-    def __init__(self, events: EventLoop, reactor: Any) -> None:
-        self._events = events
+    def __init__(self, reactor: Any) -> None:
         self._waiting: set[SimpleQueue[Job | None]] = set()
         self._thread: int | None = None
         self._process = os.getpid()
@@ -208,7 +207,7 @@ def _start_private() -> Loop:
 def _start(factory: Callable[[], Any], setup: Callable[[EventLoop], None]) -> Loop:
     events = _Events(factory, _at_exit)
     setup(events)
-    return Loop(events, events._reactor)
+    return Loop(events._reactor)
 
 
 def _new_reactor() -> IReactorCore:

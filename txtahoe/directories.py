@@ -238,9 +238,9 @@ class DirectoryOperations(FileOperations):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
-        await self.unlink_moved(directory, old, node)
+        await self._unlink_moved(directory, old, node)
 
-    async def unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
+    async def _unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
         """
         The second half of a move: `unlink`, for what has another name already.
 

@@ -13,7 +13,6 @@ from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.directories import Replace
 from txtahoe.errors import (
-    BadRequest,
     DirectoryNotEmpty,
     ExistingChild,
     IsADirectory,
@@ -178,11 +177,10 @@ class Tree:
             if target == source:
                 return
             raise ValueError("a directory cannot be moved below itself")
-        node = await self.resolve(source)
-        if not node.cap.is_known:
-            raise BadRequest(f"{node.cap!r} cannot be renamed: its rights are not known")
-        await self.link(target, node.cap, metadata=node.metadata)
-        await self.client.unlink_moved(await self._directory(source[:-1]), source[-1], node)
+        await self.resolve(source)  # before a directory is made for what is missing
+        to_directory = await self._directories_for(target[:-1])
+        directory = await self._directory(source[:-1])
+        await self.client.relink(directory, source[-1], to_directory, target[-1])
         self._directories.forget(source)
 
     async def _children(self, directory: Cap) -> dict[str, Node]:

@@ -19,11 +19,6 @@ from tahoestorage.storage import TahoeStorage
 
 url, cap = os.environ["GATEWAY"], os.environ["CAP"]
 ts = TahoeStorage(tahoe_base_url=url, tahoe_base_cap=cap)
-
-def sockets():
-    here = "/proc/self/fd/"
-    return {os.readlink(here + fd) for fd in os.listdir(here) if os.path.exists(here + fd)
-            and os.readlink(here + fd).startswith("socket:")}
 """
 
 
@@ -86,7 +81,6 @@ class Processes(StorageTestCase):
             ts.save("f", ContentFile(b"0123456789" * 100_000))
             file = ts.open("f")
             file.read(10)
-            before = sockets()
             children = []
             for number in range(3):
                 pid = os.fork()
