@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -14,8 +22,12 @@ from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
 from txtahoe.bodies import BlockingSource, BytesSource, Download, gather
 from txtahoe.caps import Cap
 from txtahoe.client import Client
-from txtahoe.errors import NotWriteable
+from txtahoe.directories import Replace
+from txtahoe.errors import NotWriteable, SomeFailed
 from txtahoe.gateways import Gateways
+from txtahoe.many import Done
+from txtahoe.nodes import Node
+from txtahoe.paths import Path
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
@@ -59,6 +71,71 @@ class BlockingTree:
         if not cap.is_writable:
             raise NotWriteable(f"{name!r} cannot be written: {cap!r} can only be read")
 
+    def known(self, path: Path) -> Node | None:
+        """What a path leads to, if that is known in this process; no change of threads."""
+        loop = running_loop()
+        tree: Tree | None = None if loop is None else loop.kept.get(self.connection)
+        return None if tree is None else tree.known(path)
+
+    def resolve(self, path: Path, name: str | None = None) -> Node:
+        """As `Tree.resolve`."""
+        return self.known(path) or self.run(lambda tree: tree.resolve(path), name)
+
+    def save(
+        self,
+        path: Path,
+        content: File[Any],
+        name: str | None,
+        *,
+        replace: Replace = False,
+        metadata: Mapping[str, Any] | None = None,
+        otherwise: Callable[[], Path] | None = None,
+    ) -> None:
+        """
+        As `Tree.save`, of a Django file, which is read in this thread, from its start, and not
+        closed. `otherwise` is called in this thread too.
+
+        Raises: what reading it raises; the errors of `Tree.save`.
+        """
+        caller = CallingThread()
+        source = _source(content, caller)
+        again = None if otherwise is None else partial(caller.run, otherwise)
+        self.run(
+            lambda tree: tree.save(
+                path, source, replace=replace, metadata=metadata, otherwise=again
+            ),
+            name,
+            caller,
+        )
+
+    def save_many(
+        self,
+        files: Sequence[tuple[Path, File[Any]]],
+        *,
+        replace: Replace = False,
+        otherwise: Callable[[int], Path] | None = None,
+        progress: Done | None = None,
+    ) -> list[Exception | None]:
+        """
+        As `Tree.save_many`, of Django files, which are read in this thread. Returns of each the
+        exception, or None where it was saved.
+        """
+        caller = CallingThread()
+        sources = [
+            (path, partial(caller.run, partial(_source, file, caller))) for path, file in files
+        ]
+        again = None if otherwise is None else lambda n: caller.run(partial(otherwise, n))
+        done = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
+
+        async def save(tree: Tree) -> list[Exception | None]:
+            try:
+                await tree.save_many(sources, replace=replace, otherwise=again, progress=done)
+            except SomeFailed as error:
+                return [r if isinstance(r, Exception) else None for r in error.results]
+            return [None] * len(sources)
+
+        return self.run(save, caller=caller)
+
     def upload(self, content: File[Any], name: str | None) -> Cap:
         """
         Upload a Django file, which is read in this thread, from its start, and not closed.
@@ -67,7 +144,19 @@ class BlockingTree:
         """
         caller = CallingThread()
         source = _source(content, caller)
-        return self.run(lambda tree: tree.client.upload(source), name, caller)
+        return self.run(lambda tree: tree.upload(source), name, caller)
+
+    def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
+        """As `Tree.walk`."""
+        steps: list[AsyncIterator[tuple[Path, dict[str, Node]]]] = []
+
+        async def step(tree: Tree) -> tuple[Path, dict[str, Node]] | None:
+            if not steps:
+                steps.append(tree.walk(path))
+            return await anext(steps[0], None)
+
+        while (found := self.run(step, name)) is not None:
+            yield found
 
     def close(self, download: Download, tree: Tree) -> None:
         """End a download of `tree`, if that is of this process; does not wait."""
@@ -83,8 +172,13 @@ class BlockingTree:
                 Transport(loop.reactor, gateway, timeout=connection.timeout)
                 for gateway in connection.gateways
             ]
-            client = Client(Gateways(transports))
-            tree = loop.kept[connection] = Tree(client, connection.base_cap)
+            tree = loop.kept[connection] = Tree(
+                Client(Gateways(transports)),
+                connection.base_cap,
+                max_age=connection.max_age,
+                concurrency=connection.concurrency,
+                commit_delay=connection.commit_delay,
+            )
         return tree
 
 

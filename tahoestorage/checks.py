@@ -25,7 +25,7 @@ _MAKE_A_CAP = (
 _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E002", conf.gateways, "Give the web address of a gateway, as in its tahoe.cfg (web.port)."),
     ("E003", conf.base_cap, _MAKE_A_CAP),
-    ("E004", conf.timeout, "60 is the default."),
+    ("E004", conf.numbers, "Without it the default is used; see the README."),
     ("E007", conf.location, "Give the path of a directory below that of the cap."),
 ]
 

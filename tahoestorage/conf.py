@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from math import inf
 from typing import Any, TypedDict
 
 from attrs import frozen
@@ -31,6 +32,12 @@ class Options(TypedDict, total=False):
     """Whether `save` replaces a file of the same name."""
     timeout: float
     """Seconds that a request may go on without progress."""
+    max_age: float
+    """Seconds for which what a name leads to is used without asking again."""
+    concurrency: int
+    """How many uploads are under way at a time, of small files and of large ones each."""
+    commit_delay: float
+    """Seconds that a save waits, at most, for others in its directory, to be linked with them."""
 
 
 SETTINGS = {
@@ -39,16 +46,21 @@ SETTINGS = {
     "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
 _remembered: dict[str, Cap] = {}
-DEFAULTS = Options(base_url=None, location="", allow_overwrite=False, timeout=60.0)
+_NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 4, "commit_delay": 0.25}
+_MAY_BE_ZERO = ("max_age", "commit_delay")
+DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS}
 
 
-@frozen
+@frozen(cache_hash=True)
 class Connection:
     """What it takes to reach a tree of files. Storages with equal ones share their connections."""
 
     gateways: tuple[str, ...]
     base_cap: Cap
     timeout: float
+    max_age: float
+    concurrency: int
+    commit_delay: float
 
 
 def unknown_options(options: dict[str, Any]) -> str | None:
@@ -101,7 +113,7 @@ def value(options: Options, name: str) -> Any:
 @sealed
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
-    return Connection(gateways(options), base_cap(options), timeout(options))
+    return Connection(gateways(options), base_cap(options), **numbers(options))
 
 
 @sealed
@@ -154,12 +166,17 @@ def location(options: Options) -> str:
 
 
 @sealed
-def timeout(options: Options) -> float:
-    """Raises: ImproperlyConfigured."""
-    given = value(options, "timeout")
-    if isinstance(given, bool) or not isinstance(given, int | float) or given <= 0:
-        raise ImproperlyConfigured("the option 'timeout' is a positive number of seconds")
-    return float(given)
+def numbers(options: Options) -> dict[str, Any]:
+    """The options that are numbers. Raises: ImproperlyConfigured."""
+    given = {name: value(options, name) for name in _NUMBERS}
+    for name, number in given.items():
+        kinds = type(_NUMBERS[name]) | int
+        is_number = isinstance(number, kinds) and not isinstance(number, bool)
+        if not is_number or not 0 <= number < inf or (number == 0 and name not in _MAY_BE_ZERO):
+            what = "whole number" if kinds is int else "number of seconds"
+            least = "not below 0" if name in _MAY_BE_ZERO else "above 0"
+            raise ImproperlyConfigured(f"the option {name!r} is a {what}, {least}")
+    return given
 
 
 def _where(option: str) -> str:

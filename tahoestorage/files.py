@@ -20,7 +20,8 @@ from txtahoe.bodies import Download
 from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, TahoeError
 from txtahoe.nodes import Node
-from txtahoe.tree import Path, Tree
+from txtahoe.paths import Path
+from txtahoe.tree import Tree
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -68,7 +69,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self._raw: Reader | Spool
         self._was: Node | None
         if kind == "r" and "+" not in mode:
-            self._was = was = self._look_up()
+            self._was = was = _readable(self._tree.resolve(self._path, self.name), self.name)
             self._raw = Reader(self._tree, was.cap)
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
@@ -91,12 +92,9 @@ class TahoeFile(File):  # type: ignore[type-arg]
             return None
 
     def _look_up(self) -> Node:
-        node = self._tree.run(lambda tree: tree.resolve(self._path), self.name)
-        if node.is_directory:
-            raise IsADirectory(f"{self.name!r} is a directory, not a file")
-        if not node.cap.is_readable:
-            raise TahoeError(f"{self.name!r} is of a kind that this release does not know")
-        return node
+        """What is there now: what is known of it may be too old for it to be replaced."""
+        node = self._tree.run(lambda tree: tree.resolve(self._path, fresh=True), self.name)
+        return _readable(node, self.name)
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
         """Go back to the start; with another mode, or after `close`, open anew."""
@@ -300,6 +298,15 @@ class Spool(io.RawIOBase):
     def close(self) -> None:
         super().close()
         self._file.close()
+
+
+def _readable(node: Node, name: str | None) -> Node:
+    """Raises: IsADirectory; TahoeError for what cannot be read."""
+    if node.is_directory:
+        raise IsADirectory(f"{name!r} is a directory, not a file")
+    if not node.cap.is_readable:
+        raise TahoeError(f"{name!r} is of a kind that this release does not know")
+    return node
 
 
 def _kind(mode: str) -> str:

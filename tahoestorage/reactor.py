@@ -141,6 +141,10 @@ class CallingThread:
         self.jobs.put(job)
         return done
 
+    def call_soon(self, function: Job) -> None:
+        """Run a function, whose result nobody waits for. What it raises ends the operation."""
+        self.jobs.put(function)
+
 
 class _Events(EventLoop):  # type: ignore[misc]
     def _startReapingProcesses(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 import posixpath
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from os import PathLike, fspath
 from typing import Any, Self, TypeVar, Unpack
 from unicodedata import normalize
@@ -25,11 +26,14 @@ from django.utils.deconstruct import deconstructible
 from tahoestorage import conf
 from tahoestorage.blocking import BlockingTree
 from tahoestorage.files import TahoeFile
+from tahoestorage.naming import FreeName
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
+from txtahoe.many import Done, all_done
 from txtahoe.nodes import Node
-from txtahoe.tree import Path, Tree, split
+from txtahoe.paths import Path, split
+from txtahoe.tree import TOGETHER, Tree
 
 T = TypeVar("T")
 Name = str | PathLike[str]
@@ -94,7 +98,14 @@ class TahoeStorage(Storage):
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
-            for name in ("base_location", "location", "base_url", "_allow_overwrite", "_tree"):
+            for name in (
+                "base_location",
+                "location",
+                "base_url",
+                "_allow_overwrite",
+                "_root",
+                "_tree",
+            ):
                 self.__dict__.pop(name, None)
 
     # Django's contract.
@@ -122,33 +133,94 @@ class TahoeStorage(Storage):
         return saved
 
     def _save(self, name: str, content: File[Any]) -> str:
-        names = _FreeNames(self, _max_length.get())
-        candidate = names.get_available_name(name, names.max_length)
-        path = self._path(candidate)
-        self._tree.require_writable(candidate)
-        cap = self._tree.upload(content, candidate)
-        while candidate not in names.taken:
-            try:
-                self._link(path, cap, candidate)
-                return "/".join(path[len(self._root) :])
-            except ExistingChild:
-                names.taken.add(candidate)
-            chooser = self if self._is_asked_first else names
-            candidate = chooser.get_available_name(name, names.max_length)
-            path = self._path(candidate)
-        raise ExistingChild(
-            f"{candidate!r} is taken, and get_available_name() proposes it again; "
-            "to replace files use allow_overwrite=True"
-        )
-
-    def _link(self, path: Path, cap: Cap, name: str) -> None:
-        replace: Replace = "only-files" if self._allow_overwrite else False
+        free = FreeName(self, name, _max_length.get(), self._is_asked_first)
+        path = self._path(free.chosen)
+        self._tree.require_writable(free.chosen)
         try:
-            self._run(lambda tree: tree.link(path, cap, replace=replace), name)
+            self._tree.save(
+                path,
+                content,
+                free.chosen,
+                replace=self._replace,
+                otherwise=None if self._replace else lambda: self._path(free.choose()),
+            )
         except ExistingChild:
-            if not replace:
-                raise
-            raise IsADirectory(f"{name!r} is a directory") from None
+            if self._replace:
+                raise IsADirectory(f"{free.chosen!r} is a directory") from None
+            raise
+        return self._name(self._path(free.chosen))
+
+    def save_many(
+        self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
+    ) -> list[str]:
+        """
+        Save many files, given as names and contents; return the names that they have got.
+
+        They are uploaded side by side, and each directory is written once for 500 of them. Names
+        are chosen as by `save`. `files` is read, and `progress` called with the number of files
+        that were uploaded since the last call, in this thread.
+
+        Raises: SomeFailed, whose `results` have each file's name or exception; those with a name
+        are saved.
+        """
+        self._tree.require_writable(None)
+        left = iter(files)
+        results: list[str | Exception] = []
+        while some := list(islice(left, TOGETHER)):
+            results += self._save_together(some, progress)
+        return all_done(results, "saving many files")
+
+    def _save_together(
+        self, files: list[tuple[Name, Any]], progress: Done | None
+    ) -> list[str | Exception]:
+        names = [self._first_name(str(name)) for name, _ in files]
+        free: list[FreeName] = []
+        ready: list[tuple[Path, File[Any]]] = []
+        for name, (_, content) in zip(names, files, strict=True):
+            if isinstance(name, FreeName):
+                free.append(name)
+                content = content if hasattr(content, "chunks") else File(content, name.chosen)
+                ready.append((self._path(name.chosen), content))
+        errors = self._tree.save_many(
+            ready,
+            replace=self._replace,
+            otherwise=None if self._replace else lambda n: self._path(free[n].choose()),
+            progress=progress,
+        )
+        saved = [
+            error or self._name(self._path(name.chosen))
+            for error, name in zip(errors, free, strict=True)
+        ]
+        outcomes = iter(saved)
+        return [next(outcomes) if isinstance(name, FreeName) else name for name in names]
+
+    def _first_name(self, name: str) -> FreeName | Exception:
+        try:
+            validate_file_name(name, allow_relative_path=True)
+            free = FreeName(self, name, None, self._is_asked_first)
+            self._path(free.chosen)
+            return free
+        except SuspiciousFileOperation as error:
+            return error
+
+    def prefetch(self, names: Iterable[Name]) -> set[str]:
+        """
+        Look up many names at once; return those that are there.
+
+        Each directory is asked once, side by side. For `max_age` seconds the `url`, `size`, times
+        and opening of these names need no look then.
+        """
+        paths = {self._path(name): str(name) for name in names}
+        found = self._tree.run(lambda tree: tree.prefetch(paths))
+        return {paths[path] for path in found}
+
+    def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
+        """
+        The directories below one, and itself first, each as its path, the names of the
+        directories in it and those of the files, as `os.walk` gives them.
+        """
+        for directory, children in self._tree.walk(self._path(path), str(path)):
+            yield self._name(directory), *_sorted_by_kind(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         return TahoeFile(
@@ -184,19 +256,14 @@ class TahoeStorage(Storage):
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         """The names of the directories and of the files in a directory."""
-        children = self._run(lambda tree: tree.list(self._path(path)), path)
-        directories = [name for name, node in children.items() if node.is_directory]
-        files = [name for name, node in children.items() if not node.is_directory]
-        return directories, files
+        return _sorted_by_kind(self._run(lambda tree: tree.list(self._path(path)), path))
 
     def size(self, name: Name) -> int:
         """The size of a file in bytes."""
-        path = self._path(name)
-
-        async def size(tree: Tree) -> int:
-            return await tree.client.size((await tree.resolve(path)).cap)
-
-        return self._run(size, name)
+        cap = self._node(name).cap
+        if cap.is_file and cap.size is not None:
+            return cap.size
+        return self._run(lambda tree: tree.client.size(cap), name)
 
     def url(self, name: str | None) -> str:
         """
@@ -221,11 +288,11 @@ class TahoeStorage(Storage):
 
     def get_created_time(self, name: Name) -> datetime:
         """When the name was first linked; see Django on aware and naive times."""
-        return self._time(name, self._node(name).created)
+        return self._time(name, self._linked(name).created)
 
     def get_modified_time(self, name: Name) -> datetime:
         """When the name was last linked; see Django on aware and naive times."""
-        return self._time(name, self._node(name).modified)
+        return self._time(name, self._linked(name).modified)
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -248,9 +315,13 @@ class TahoeStorage(Storage):
         own = ("get_available_name", "is_name_available", "exists")
         return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in own)
 
-    @property
+    @cached_property
     def _root(self) -> Path:
         return split(self.location)
+
+    @property
+    def _replace(self) -> Replace:
+        return "only-files" if self._allow_overwrite else False
 
     def _path(self, name: Name) -> Path:
         """The path below the root cap. As `safe_join` does it, a name may be absolute."""
@@ -265,9 +336,18 @@ class TahoeStorage(Storage):
         except ValueError:
             raise SuspiciousFileOperation(f"{text!r} cannot be the name of a file") from None
 
+    def _name(self, path: Path) -> str:
+        return "/".join(path[len(self._root) :])
+
     def _node(self, name: Name) -> Node:
-        path = self._path(name)
-        return self._run(lambda tree: tree.resolve(path), name)
+        return self._tree.resolve(self._path(name), str(name))
+
+    def _linked(self, name: Name) -> Node:
+        """As `_node`, with the times, which the gateway gives to a link."""
+        node = self._node(name)
+        if node.modified is not None:
+            return node
+        return self._run(lambda tree: tree.resolve(self._path(name), fresh=True), name)
 
     def _run(self, operation: Callable[[Tree], Awaitable[T]], name: Name) -> T:
         return self._tree.run(operation, str(name))
@@ -298,16 +378,10 @@ def _slashed(name: Name) -> str:
     return normalize("NFC", fspath(name)).replace("\\", "/")
 
 
-class _FreeNames(Storage):
-    """Django's choice of names; what is taken comes from earlier answers, not from a question."""
-
-    def __init__(self, storage: TahoeStorage, max_length: int | None) -> None:
-        self.get_alternative_name = storage.get_alternative_name  # type: ignore[method-assign]
-        self.max_length = max_length
-        self.taken: set[str] = set()
-
-    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
-        return name not in self.taken and not (max_length and len(name) > max_length)
+def _sorted_by_kind(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
+    directories = [name for name, node in children.items() if node.is_directory]
+    files = [name for name, node in children.items() if not node.is_directory]
+    return directories, files
 
 
 def _unpickled(

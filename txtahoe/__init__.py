@@ -5,7 +5,7 @@ from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError
 from txtahoe.gateways import Gateways
-from txtahoe.nodes import GatewayStatus, Node, Server
+from txtahoe.nodes import GatewayStatus, Link, Node, Server
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
@@ -21,6 +21,7 @@ __all__ = [
     "Gateways",
     "ISource",
     "IteratorSource",
+    "Link",
     "Node",
     "Server",
     "TahoeError",

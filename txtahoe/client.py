@@ -16,9 +16,10 @@ class Client(DirectoryOperations, CheckOperations):
     checking, and on the gateway itself.
     """
 
-    def seconds(self) -> float:
-        """The reactor's clock."""
-        return float(self._transport.reactor.seconds())
+    @property
+    def reactor(self) -> Any:
+        """The reactor in which the requests are made."""
+        return self._transport.reactor
 
     async def wait_ready(self, servers: int, timeout: float) -> GatewayStatus:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from secrets import token_hex
+from time import time
 from typing import Any, Literal
 from unicodedata import normalize
 
@@ -26,16 +27,15 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.files import FileOperations, Progress, Uploadable
-from txtahoe.nodes import Node, parse_children, parse_node
+from txtahoe.nodes import MARK, Link, Node, parse_children, parse_node
 from txtahoe.operations import base64_of, given, require_directory
 from txtahoe.requests import Request
 from txtahoe.sealing import sealed
 
 Replace = Literal[False, True, "only-files"]
+# By name: where a child is to lead, and perhaps what its link's metadata is to hold.
+Children = Mapping[str, Cap | Link]
 DirectoryFormat = Literal["SDMF", "MDMF"]
-
-# The key under which a link's metadata holds what tells this link from any other.
-_MARK = "txtahoe-link"
 
 # What may be answered, or left unanswered, though the directory was changed all the same.
 _AMBIGUOUS = (
@@ -54,7 +54,7 @@ class DirectoryOperations(FileOperations):
 
     async def mkdir(
         self,
-        children: Mapping[str, Cap] | None = None,
+        children: Children | None = None,
         *,
         format: DirectoryFormat | None = None,
         private_key: bytes | None = None,
@@ -72,15 +72,15 @@ class DirectoryOperations(FileOperations):
             return await self._make(query, repeat=repeat)
         if format or private_key:
             raise ValueError("a directory with children can't have a format or a private key")
-        return await self._make({"t": "mkdir-with-children"}, _unmarked(children))
+        return await self._make({"t": "mkdir-with-children"}, _newborn(children))
 
-    async def mkdir_immutable(self, children: Mapping[str, Cap]) -> Cap:
+    async def mkdir_immutable(self, children: Children) -> Cap:
         """
         A directory that never changes, of files and directories that never change; its read cap.
 
         Raises: BadRequest where a child can change.
         """
-        return await self._make({"t": "mkdir-immutable"}, _unmarked(children))
+        return await self._make({"t": "mkdir-immutable"}, _children(_links(children, {})))
 
     async def _make(
         self, query: Mapping[str, str], body: BytesSource | None = None, repeat: bool = True
@@ -142,39 +142,42 @@ class DirectoryOperations(FileOperations):
 
         Raises: as `set_children`.
         """
-        await self.set_children(directory, {name: cap}, replace=replace, metadata=metadata)
+        await self.set_children(directory, {name: Link(cap, metadata or {})}, replace=replace)
 
     async def set_children(
         self,
         directory: Cap,
-        children: Mapping[str, Cap],
+        children: Children,
         *,
         replace: Replace = False,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> dict[str, Node]:
         """
         Give caps names in a directory, all of them or none, for the price of one.
 
-        `metadata`: of every link. `replace`: as for `link`.
+        `replace`: as for `link`. Returns what the names lead to then, but for the times.
 
         An answer that leaves it open whether the links were made is settled by reading back. Caps
         alone would not settle it, since equal files have equal caps: links carry a mark of the
         write that made them in their metadata.
 
-        Raises: ExistingChild where a name is taken, be it by the same cap; NotWriteable;
-        NotADirectory; UnknownOutcome where reading back failed too.
+        Raises: ExistingChild, which tells the names, where one is taken, be it by the same cap;
+        NotWriteable; NotADirectory; UnknownOutcome where reading back failed too.
         """
         if not children:
-            return
+            return {}
         what = repr(next(iter(children))) if len(children) == 1 else f"{len(children)} names"
         doing = f"linking {what} in {directory!r}"
         mark = token_hex(6)
+        links = _links(children, {MARK: mark})
 
         async def is_done(failure: TahoeError) -> bool:
             there = await self._some_of(directory, list(children))
-            if any(node.metadata.get(_MARK) == mark for node in there):
+            if any(node.mark == mark for node in there.values()):
                 return True
             if isinstance(failure, ExistingChild):
+                failure.names = frozenset(
+                    name for name in there if not replace or there[name].is_directory
+                )
                 raise failure
             return False
 
@@ -185,12 +188,13 @@ class DirectoryOperations(FileOperations):
                     ["uri", directory],
                     {"t": "set_children", "replace": str(replace).lower()},
                     doing=doing,
-                    body=_children(children, {**(metadata or {}), _MARK: mark}),
+                    body=_children(links),
                     changes=True,
                 )
             )
 
         await self._change(request, directory, is_done)
+        return {name: link.node for name, link in links.items()}
 
     async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
         """
@@ -204,7 +208,7 @@ class DirectoryOperations(FileOperations):
         doing = f"unlinking {name!r} in {directory!r}"
 
         async def is_done(failure: TahoeError) -> bool:
-            return expected not in await self._some_of(directory, [name])
+            return expected not in (await self._some_of(directory, [name])).values()
 
         def request() -> Awaitable[bytes]:
             path: list[Cap | str] = ["uri", directory, name]
@@ -238,9 +242,9 @@ class DirectoryOperations(FileOperations):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
-        await self._unlink_moved(directory, old, node)
+        await self.unlink_moved(directory, old, node)
 
-    async def _unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
+    async def unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
         """
         The second half of a move: `unlink`, for what has another name already.
 
@@ -282,7 +286,7 @@ class DirectoryOperations(FileOperations):
         self,
         directory: Cap,
         name: str,
-        children: Mapping[str, Cap] | None = None,
+        children: Children | None = None,
         *,
         immutable: bool = False,
         format: DirectoryFormat | None = None,
@@ -342,33 +346,41 @@ class DirectoryOperations(FileOperations):
                 f"back failed too: {error}"
             ) from error
 
-    async def _some_of(self, directory: Cap, names: Sequence[str]) -> Sequence[Node]:
+    async def _some_of(self, directory: Cap, names: Sequence[str]) -> Mapping[str, Node]:
         """The children of these names, of those that are there."""
-        if len(names) > 1:
-            children = await self.list(directory)
-            return [children[name] for name in map(_normal, names) if name in children]
-        try:
-            return [await self.child(directory, names[0])]
-        except NoSuchChild:
-            return []
+        children = await self.list(directory)
+        return {name: children[name] for name in map(_normal, names) if name in children}
 
 
 def _normal(name: str) -> str:
     return normalize("NFC", name)
 
 
-def _unmarked(children: Mapping[str, Cap]) -> BytesSource:
-    return _children(children, {})
+def _newborn(children: Children) -> BytesSource:
+    """The children of a directory that is made: here the gateway does not tell the time itself."""
+    now = time()
+    return _children(_links(children, {"tahoe": {"linkcrtime": now, "linkmotime": now}}))
+
+
+def _links(children: Children, metadata: Mapping[str, Any]) -> dict[str, Link]:
+    """The links to `children`, each with its own metadata and what is given here."""
+    links = {
+        name: child if isinstance(child, Link) else Link(child) for name, child in children.items()
+    }
+    return {name: Link(link.cap, {**link.metadata, **metadata}) for name, link in links.items()}
 
 
 @sealed
-def _children(children: Mapping[str, Cap], metadata: Mapping[str, Any]) -> BytesSource:
+def _children(links: Mapping[str, Link]) -> BytesSource:
     """The body of a `set_children`. Raises: TypeError for metadata that is not JSON."""
     entries = {
         name: [
-            "dirnode" if cap.is_directory else "filenode",
-            {"rw_uri" if cap.is_writable else "ro_uri": str(cap), "metadata": metadata},
+            "dirnode" if link.cap.is_directory else "filenode",
+            {
+                "rw_uri" if link.cap.is_writable else "ro_uri": str(link.cap),
+                "metadata": link.metadata,
+            },
         ]
-        for name, cap in children.items()
+        for name, link in links.items()
     }
     return BytesSource(json.dumps(entries).encode())

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import html
 import re
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, ClassVar, TypeVar
 
 from txtahoe.caps import redact
+
+E = TypeVar("E", bound=BaseException)
 
 
 class TahoeError(OSError):
@@ -93,9 +97,14 @@ class NoSuchChild(TahoeError, FileNotFoundError):
 
 
 class ExistingChild(TahoeError, FileExistsError):
-    """The name is taken, and the request was not to replace it."""
+    """
+    The name is taken, and the request was not to replace it.
+
+    `names`: of the names of one write, those that were found taken when it was read back.
+    """
 
     code = errno.EEXIST
+    names: frozenset[str] = frozenset()
 
 
 # FileExistsError too: it is what Django's FileSystemStorage and InMemoryStorage raise where a
@@ -148,6 +157,31 @@ class UnknownOutcome(TahoeError):
 
 class IncompleteDownload(TahoeError):
     """A download broke off and could not be resumed; the bytes handed out so far are right."""
+
+
+class SomeFailed(TahoeError):
+    """
+    Of many operations some failed; the others were done.
+
+    `results`: of each operation, in the order of the question, what it gave or its exception.
+    """
+
+    def __init__(self, message: str, results: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.results = list(results)
+
+    @property
+    def errors(self) -> list[Exception]:
+        """The exceptions among the results."""
+        return [result for result in self.results if isinstance(result, Exception)]
+
+
+def another(error: E) -> E:
+    """
+    The same error, to be raised for another caller too: each adds a traceback of its own, and
+    the storage the name of its file.
+    """
+    return copy(error) if isinstance(error, TahoeError) else error
 
 
 _BY_EXCEPTION: dict[str, type[TahoeError]] = {

@@ -15,6 +15,8 @@ from txtahoe.sealing import sealed
 NodeType = Literal["filenode", "dirnode", "unknown"]
 _TYPES: dict[Any, NodeType] = {"filenode": "filenode", "dirnode": "dirnode"}
 
+# The key under which a link's metadata holds what tells this link from any other.
+MARK = "txtahoe-link"
 
 # Stands for a cap that cannot be parsed; itself unknown, it is never linked anywhere.
 _STRANGE = Cap.parse("strange")
@@ -39,6 +41,20 @@ class Node:
     def is_directory(self) -> bool:
         return self.type == "dirnode"
 
+    def is_same_link(self, other: Node) -> bool:
+        """
+        Whether both tell of the same link, as far as they know: equal files have equal caps, and
+        a name may have been given to an equal one anew.
+        """
+        times = self.modified, other.modified
+        is_same_time = None in times or times[0] == times[1]
+        return (self.cap, self.mark) == (other.cap, other.mark) and is_same_time
+
+    @property
+    def mark(self) -> Any:
+        """What tells a link that txtahoe has made from all others."""
+        return self.metadata.get(MARK)
+
     @property
     def created(self) -> float | None:
         """When the link was first made, in seconds since 1970 UTC (`linkcrtime`)."""
@@ -54,6 +70,26 @@ class Node:
         tahoe = self.metadata.get("tahoe")
         time = tahoe.get(key) if isinstance(tahoe, Mapping) else None
         return float(time) if isinstance(time, int | float) else None
+
+
+@frozen
+class Link:
+    """
+    A link that is to be made: to `cap`, with what its metadata shall hold, as JSON.
+
+    The gateway adds when it was made, under the key "tahoe".
+    """
+
+    cap: Cap
+    metadata: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def node(self) -> Node:
+        """What it leads to, as far as that is known without the gateway."""
+        type_: NodeType = "dirnode" if self.cap.is_directory else "filenode"
+        if not self.cap.is_known:
+            type_ = "unknown"
+        return Node(type_, self.cap, self.cap.size, self.metadata)
 
 
 @frozen

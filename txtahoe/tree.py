@@ -2,100 +2,194 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
-from unicodedata import normalize
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from itertools import islice
+from typing import Any
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 
+from txtahoe.batches import Batch
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.directories import Replace
 from txtahoe.errors import (
+    BadRequest,
     DirectoryNotEmpty,
     ExistingChild,
     IsADirectory,
     NoSuchChild,
-    NotADirectory,
-    Unrecoverable,
+    NotWriteable,
 )
-from txtahoe.nodes import Node
+from txtahoe.files import Progress, Uploadable
+from txtahoe.links import Links
+from txtahoe.many import Done, all_done, each
+from txtahoe.names import REMOVED
+from txtahoe.nodes import Link, Node
+from txtahoe.paths import Path, split, split_name
+from txtahoe.reading import Reading
+from txtahoe.uploads import Opener, Uploads, is_small
 
-T = TypeVar("T")
-Path = tuple[str, ...]
+File = tuple[str | Sequence[str], Uploadable | Opener]
 
-# The key in a link's metadata that says: this directory is removed while it is empty.
-_REMOVED = "txtahoe-removed"
-
-
-def split(path: str | Sequence[str]) -> Path:
-    """
-    The names of a path, normalised to NFC as the gateway does it, from a str with slashes or from
-    a sequence of names, which may hold any character.
-
-    Raises: ValueError for `..`, and for a name that is empty or cannot be encoded as UTF-8.
-    """
-    if isinstance(path, str):
-        path = [name for name in path.split("/") if name not in ("", ".")]
-        if ".." in path:
-            raise ValueError("a path must not climb with '..'")
-    names = tuple(normalize("NFC", name) for name in path)
-    if "" in names:
-        raise ValueError("a name must not be empty")
-    "".join(names).encode()
-    return names
+# So many files are uploaded before they are linked: a directory is written as fast with as many
+# new names as with one.
+TOGETHER = 500
 
 
-class Tree:
+class Tree(Reading):
     """
     The files and directories under a root cap. Paths are as `split` takes them.
 
-    Caps of directories are kept for `age` seconds, the `known` last used ones. One that turns out
-    to be wrong is forgotten, and the path walked once more. A directory that another client moves
-    or unlinks meanwhile goes on to be used for that time.
+    `max_age`: seconds for which what a path leads to is used without asking again; a directory
+    that another client moves or unlinks goes on to be used for that time. What turns out to be
+    wrong is asked about once more. Changes made through this tree are seen at once.
+    `max_known`: how many paths are kept.
+    `concurrency`: how many uploads, or questions of one operation, are under way at a time. Four
+    are the fastest on a gateway with two cores.
+    `commit_delay`: seconds that a link waits, at most, for others that are about to be made in
+    the same directory, so that one write makes them all. A lone link never waits.
 
     Every method raises the errors of `Client`; with a missing name on the path that is
     NoSuchChild, with a file where a directory is needed NotADirectory.
     """
 
-    def __init__(self, client: Client, root: Cap, *, known: int = 4096, age: float = 10.0) -> None:
-        if not root.is_directory or not root.is_readable:
-            raise NotADirectory(f"{root!r} is not a directory that can be read")
-        self.client = client
-        self.root = root
-        self._directories = _Directories(client.seconds, known, age)
+    def __init__(
+        self,
+        client: Client,
+        root: Cap,
+        *,
+        max_age: float = 10.0,
+        max_known: int = 10_000,
+        concurrency: int = 4,
+        commit_delay: float = 0.25,
+    ) -> None:
+        super().__init__(client, root, max_age, max_known, concurrency)
+        self._links = Links(self._names, commit_delay=commit_delay)
+        self._uploads = Uploads(client, concurrency)
         self._replacing = DeferredLock()
 
-    async def resolve(self, path: str | Sequence[str]) -> Node:
-        """What a path leads to."""
-        names = split(path)
-        if not names:
-            return Node("dirnode", self.root)
-        node = await self._inside(names[:-1], lambda cap: self.client.child(cap, names[-1]))
-        if await self._is_removed(node):
-            raise NoSuchChild(f"the directory {names[-1]!r} was removed")
-        return node
+    async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
+        """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
+        return await self._uploads.upload(source, progress)
 
-    async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
-        """The children of a directory, by name."""
-        names = split(path)
-        children = await self._inside(names, self._children)
-        if not children:
-            await self.resolve(names)  # it may be a removed one
-        return children
+    async def save(
+        self,
+        path: str | Sequence[str],
+        source: Uploadable | Opener,
+        *,
+        replace: Replace = False,
+        metadata: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        otherwise: Callable[[], Awaitable[str | Sequence[str]]] | None = None,
+    ) -> Cap:
+        """
+        Upload a file and give it a name; missing directories are made.
 
-    async def make_directories(self, path: str | Sequence[str]) -> Cap:
-        """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
-        names = split(path)
-        cap = await self._directories_for(names)
-        if names:
-            parent = await self._directory(names[:-1])
-            node = await self.client.child(parent, names[-1])
-            if _REMOVED in node.metadata:
-                kept = {key: value for key, value in node.metadata.items() if key != _REMOVED}
-                await self.client.link(parent, names[-1], cap, replace=True, metadata=kept)
-        return cap
+        `source`: as for `Client.upload`, or what opens it when its turn has come.
+        `otherwise`: gives another path where one is taken; the bytes are uploaded once.
+        The other arguments are those of `Client.link` and `Client.upload`.
+
+        Raises: ExistingChild; NotWriteable; UnknownOutcome.
+        """
+        directory, name = split_name(split(path))
+        self._require_writable()
+        self._look_ahead(directory)
+        # Others in the directory do not wait for a file that takes long.
+        with self._links.expected(directory) if is_small(source) else nullcontext():
+            link = Link(await self.upload(source, progress=progress), metadata or {})
+            linked = self._links.link(directory, name, link, replace)
+        while True:
+            try:
+                await linked
+                return link.cap
+            except ExistingChild:
+                if otherwise is None:
+                    raise
+            directory, name = split_name(split(await otherwise()))
+            linked = self._links.link(directory, name, link, replace)
+
+    async def save_many(
+        self,
+        files: Iterable[File],
+        *,
+        replace: Replace = False,
+        progress: Done | None = None,
+        otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
+    ) -> list[Cap]:
+        """
+        Save many files: uploads side by side, then one write for each directory.
+
+        `files`: paths, each with what `save` takes; they are read as the work goes on.
+        `progress` is called with the number of files that were uploaded since the last call.
+        `otherwise`: as for `save`; it is given the number of the file, which begins with 0.
+
+        Raises: SomeFailed, whose results tell which; the others are saved.
+        """
+        self._require_writable()
+        left = iter(files)
+        saved: list[Cap | Exception] = []
+
+        async def upload(file: File) -> tuple[Path, Link]:
+            names = split(file[0])
+            split_name(names)
+            return names, Link(await self.upload(file[1]))
+
+        while some := await each(islice(left, TOGETHER), upload, 4 * self._concurrency, progress):
+            first = len(saved)
+            links = {
+                first + number: link
+                for number, link in enumerate(some)
+                if not isinstance(link, Exception)
+            }
+            errors = await self._link_all(links, replace, otherwise)
+            for number, link in enumerate(some, first):
+                if isinstance(link, Exception):
+                    saved.append(link)
+                else:
+                    saved.append(errors.get(number) or link[1].cap)
+        return all_done(saved, "saving many files")
+
+    async def link_many(
+        self, links: Iterable[tuple[str | Sequence[str], Cap | Link]], *, replace: Replace = False
+    ) -> None:
+        """
+        Give names to many caps: one write for each directory, also for one that is new.
+
+        Raises: SomeFailed; the other links are made.
+        """
+        self._require_writable()
+        wanted = {
+            number: (_named(path), cap if isinstance(cap, Link) else Link(cap))
+            for number, (path, cap) in enumerate(links)
+        }
+        errors = await self._link_all(wanted, replace)
+        all_done([errors.get(number) for number in wanted], "linking many names")
+
+    async def _link_all(
+        self,
+        links: Mapping[int, tuple[Path, Link]],
+        replace: Replace,
+        otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
+    ) -> dict[int, Exception]:
+        """The exceptions of those links that were not made, by number."""
+        failed: dict[int, Exception] = {}
+        while links:
+            batch = Batch(self._names, self._links, replace, self._concurrency)
+            errors = await batch.make(list(links.values()))
+            failed.update(
+                (number, error) for number, error in zip(links, errors, strict=True) if error
+            )
+            renamed = {}
+            for number, (_, link) in links.items():
+                if otherwise and isinstance(failed.get(number), ExistingChild):
+                    try:
+                        renamed[number] = _named(await otherwise(number)), link
+                        del failed[number]
+                    except ExistingChild as error:
+                        failed[number] = error
+            links = renamed
+        return failed
 
     async def link(
         self,
@@ -110,13 +204,30 @@ class Tree:
 
         Raises: ExistingChild; NotWriteable; UnknownOutcome.
         """
-        names = _require_name(split(path))
-        directory = await self._directories_for(names[:-1])
+        self._require_writable()
+        directory, name = split_name(split(path))
+        await self._links.link(directory, name, Link(cap, metadata or {}), replace)
+
+    async def make_directories(self, path: str | Sequence[str]) -> Cap:
+        """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
+        names = split(path)
+        self._require_writable()
         try:
-            await self.client.link(directory, names[-1], cap, replace=replace, metadata=metadata)
-        except (Unrecoverable, NotADirectory):
-            self._directories.forget(names[:-1])
-            raise
+            cap = await self._names.directory(names)
+        except NoSuchChild:
+            with suppress(ExistingChild):  # somebody else was faster: theirs is the directory
+                return await self._links.make(names, {})
+            cap = await self._names.directory(names, fresh=True)
+        if names:
+            await self._restore(names)
+        return cap
+
+    async def _restore(self, names: Path) -> None:
+        """Take the mark of a directory that was removed away."""
+        node = await self._names.link_of(names)
+        if REMOVED in node.metadata:
+            kept = {key: value for key, value in node.metadata.items() if key != REMOVED}
+            await self._links.link(names[:-1], names[-1], Link(node.cap, kept), True)
 
     async def replace(self, path: str | Sequence[str], cap: Cap, expected: Node | None) -> None:
         """
@@ -129,22 +240,24 @@ class Tree:
         """
         async with self._replacing:
             try:
-                there: Node | None = await self.resolve(path)
+                there: Node | None = await self.resolve(path, fresh=True)
             except NoSuchChild:
                 there = None
             if there is not None and there.cap == cap:
                 return
-            if there is not None and there != expected:
+            if there is not None and not (expected and there.is_same_link(expected)):
                 raise ExistingChild("the file has changed since it was opened")
             await self.link(path, cap, replace="only-files" if there else False)
 
     async def unlink(self, path: str | Sequence[str]) -> None:
         """Take the name of a file away. Raises: IsADirectory; NotWriteable; UnknownOutcome."""
-        names = _require_name(split(path))
-        node = await self.resolve(names)
+        directory, name = split_name(split(path))
+        node = await self.resolve((*directory, name), fresh=True)
         if node.is_directory:
             raise IsADirectory(f"{node.cap!r} is a directory")
-        await self.client.unlink(await self._directory(names[:-1]), names[-1], node)
+        await self._links.act(
+            directory, name, lambda parent: self.client.unlink(parent, name, node)
+        )
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
@@ -156,13 +269,12 @@ class Tree:
 
         Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
         """
-        names = _require_name(split(path))
-        node = await self.resolve(names)
-        if await self._children(node.cap):
+        directory, name = split_name(split(path))
+        node = await self.resolve((*directory, name), fresh=True)
+        if await self.list((*directory, name)):
             raise DirectoryNotEmpty(f"{node.cap!r} is not empty")
-        parent = await self._directory(names[:-1])
-        metadata = {**node.metadata, _REMOVED: True}
-        await self.client.link(parent, names[-1], node.cap, replace=True, metadata=metadata)
+        metadata = {**node.metadata, REMOVED: True}
+        await self._links.link(directory, name, Link(node.cap, metadata), True)
 
     async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
         """
@@ -172,97 +284,31 @@ class Tree:
         Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for a directory that would
         come to lie below itself; BadRequest for what is of an unknown kind.
         """
-        source, target = _require_name(split(old)), _require_name(split(new))
-        if target[: len(source)] == source:
-            if target == source:
+        directory, name = split_name(split(old))
+        to_directory, to_name = split_name(split(new))
+        target = (*to_directory, to_name)
+        if target[: len(directory) + 1] == (*directory, name):
+            if target == (*directory, name):
                 return
             raise ValueError("a directory cannot be moved below itself")
-        await self.resolve(source)  # before a directory is made for what is missing
-        to_directory = await self._directories_for(target[:-1])
-        directory = await self._directory(source[:-1])
-        await self.client.relink(directory, source[-1], to_directory, target[-1])
-        self._directories.forget(source)
+        node = await self.resolve((*directory, name), fresh=True)
+        if not node.cap.is_known:
+            raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
+        await self._links.link(to_directory, to_name, Link(node.cap, node.metadata))
+        await self._links.act(
+            directory, name, lambda parent: self.client.unlink_moved(parent, name, node)
+        )
 
-    async def _children(self, directory: Cap) -> dict[str, Node]:
-        children = await self.client.list(directory)
-        removed = {name for name, node in children.items() if await self._is_removed(node)}
-        return {name: node for name, node in children.items() if name not in removed}
+    def _look_ahead(self, directory: Path) -> None:
+        """Ask about a directory while a file that will be linked in it is still on its way."""
+        looking = Deferred.fromCoroutine(self._names.directory(directory))
+        looking.addErrback(lambda _: None)  # it is asked again when it is needed
 
-    async def _is_removed(self, node: Node) -> bool:
-        is_marked = node.is_directory and _REMOVED in node.metadata
-        return is_marked and not await self._children(node.cap)
-
-    async def _directories_for(self, names: Path) -> Cap:
-        cap = self.root
-        for depth, name in enumerate(names, 1):
-            known = self._directories.get(names[:depth])
-            cap = known or await self._child_or_new(cap, name)
-            self._directories.put(names[:depth], cap)
-        return cap
-
-    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory; twice where a kept cap disappoints."""
-        if self._directories.get(path) is not None:
-            try:
-                return await operation(await self._directory(path))
-            except (NoSuchChild, NotADirectory, Unrecoverable):
-                self._directories.forget(path[:1])
-        return await operation(await self._directory(path))
-
-    async def _directory(self, path: Path) -> Cap:
-        known = self._directories.get(path) if path else self.root
-        if known is not None:
-            return known
-        parent = await self._directory(path[:-1])
-        cap = await self.client.child_cap(parent, path[-1])
-        if not cap.is_directory:
-            raise NotADirectory(f"{cap!r} is not a directory")
-        self._directories.put(path, cap)
-        return cap
-
-    async def _child_or_new(self, directory: Cap, name: str) -> Cap:
-        try:
-            cap = await self.client.child_cap(directory, name)
-        except NoSuchChild:
-            cap = await self.client.mkdir()
-            try:
-                await self.client.link(directory, name, cap)
-            except ExistingChild:  # somebody else was faster: theirs is the directory
-                cap = await self.client.child_cap(directory, name)
-        if not cap.is_directory:
-            raise NotADirectory(f"{cap!r} is not a directory")
-        return cap
+    def _require_writable(self) -> None:
+        if not self.root.is_writable:
+            raise NotWriteable(f"{self.root!r} does not give the right to write")
 
 
-class _Directories:
-    """The caps of the directories that were used last."""
-
-    def __init__(self, seconds: Callable[[], float], most: int, age: float) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._age = age
-        self._known: OrderedDict[Path, tuple[float, Cap]] = OrderedDict()
-
-    def get(self, path: Path) -> Cap | None:
-        since, cap = self._known.get(path, (0.0, None))
-        if cap is None or self._seconds() - since > self._age:
-            return None
-        self._known.move_to_end(path)
-        return cap
-
-    def put(self, path: Path, cap: Cap) -> None:
-        if self.get(path) != cap:
-            self._known[path] = (self._seconds(), cap)
-        if len(self._known) > self._most:
-            self._known.popitem(last=False)
-
-    def forget(self, path: Path) -> None:
-        """Forget a directory and all that is below it."""
-        for known in [known for known in self._known if known[: len(path)] == path]:
-            del self._known[known]
-
-
-def _require_name(names: Path) -> Path:
-    if not names:
-        raise IsADirectory("the root itself cannot be linked, unlinked or renamed")
-    return names
+def _named(path: str | Sequence[str]) -> Path:
+    directory, name = split_name(split(path))
+    return (*directory, name)

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from tests.grid.case import GridTestCase
-from txtahoe import BlockingSource, Cap, Client, IteratorSource
+from txtahoe import BlockingSource, Cap, Client, IteratorSource, Link
 from txtahoe.errors import (
     BadRequest,
     ExistingChild,
@@ -233,7 +233,8 @@ class Directories(GridTestCase):
         directory = await client.mkdir()
         caps = {f"{number} é": await client.upload(b"%d" % number) for number in range(20)}
         proxy.requests.clear()
-        await client.set_children(directory, caps, metadata={"kind": "test"})
+        links = {name: Link(cap, {"kind": "test"}) for name, cap in caps.items()}
+        await client.set_children(directory, links)
         self.assertEqual(proxy.requests, ["POST /uri"])
         children = await client.list(directory)
         self.assertEqual({name: node.cap for name, node in children.items()}, caps)

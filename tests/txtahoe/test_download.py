@@ -195,9 +195,9 @@ class DamagedShares(GridTestCase):
         data = noise(4 * SEGMENT, seed=3)
         cap = await self.client.upload(data)
         damage(self.grid, cap, 2)
-        started = self.client.seconds()
+        started = self.client.reactor.seconds()
         self.assertIsInstance(await self.read_all(cap, data), Unrecoverable)
-        self.assertLess(self.client.seconds() - started, 30)
+        self.assertLess(self.client.reactor.seconds() - started, 30)
         self.assertEqual(await self.client.read(cap, 3 * SEGMENT), data[3 * SEGMENT :])
 
     async def test_a_damaged_beginning_is_an_error(self) -> None:

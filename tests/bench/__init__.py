@@ -1,0 +1,1 @@
+"""What the storage costs, beside the fewest requests that do the same; see `__main__`."""

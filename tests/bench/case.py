@@ -1,0 +1,98 @@
+"""A case: the same work done by the storage and by bare requests, and what is promised of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import asdict, frozen
+
+from tests.bench.counting import Counts
+from tests.bench.place import Place
+
+Action = Callable[[], object]
+Side = Callable[[Place], Action]
+"""Prepares one run at a place, and returns it. Only the run is timed and counted."""
+
+
+class Skipped(Exception):
+    """A case, or a side of it, that can't be run here; the text says why."""
+
+
+@frozen
+class Limits:
+    """The most requests of one run of ours; None: any number."""
+
+    requests: int | None = None
+    uploads: int | None = None
+    file_reads: int | None = None
+    directory_reads: int | None = None
+    directory_writes: int | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(f"<= {most} {what}" for what, most in self._given.items())
+
+    def broken_by(self, counts: Counts) -> list[str]:
+        """Each limit that is exceeded, in words."""
+        counted = asdict(counts)
+        return [
+            f"{counted[name]} {name.replace('_', ' ')}, not {most}"
+            for name, most in asdict(self).items()
+            if most is not None and counted[name] > most
+        ]
+
+    @property
+    def _given(self) -> dict[str, int]:
+        limits = asdict(self).items()
+        return {name.replace("_", " "): most for name, most in limits if most is not None}
+
+
+@frozen
+class Speed:
+    """
+    How fast ours has to be; None: no matter.
+
+    `time`: its time, at most, as a multiple of bare's.
+    `throughput`: its throughput, at least, as a fraction of bare's.
+    `seconds`: of one operation, at most, whatever bare takes.
+    """
+
+    time: float | None = None
+    throughput: float | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        if self.time is not None:
+            return f"time <= {self.time} x"
+        if self.throughput is not None:
+            return f"throughput >= {self.throughput} x"
+        return "" if self.seconds is None else f"<= {self.seconds * 1e6:.0f} µs"
+
+    def missed_by(self, ours: float, bare: float | None) -> list[str]:
+        """The target in words where it is missed, from seconds of an operation."""
+        is_missed = (
+            (self.seconds is not None and ours > self.seconds)
+            or (self.time is not None and bare is not None and ours > self.time * bare)
+            or (self.throughput is not None and bare is not None and bare < self.throughput * ours)
+        )
+        return [f"not {self}"] if is_missed else []
+
+
+@frozen
+class Case:
+    """
+    `operations`: how many one run consists of; times are those of one operation.
+    `bare`: None where there is nothing to compare with.
+    `most_rounds`: for what takes long.
+    """
+
+    name: str
+    operations: int
+    ours: Side
+    bare: Side | None
+    speed: Speed = Speed()
+    limits: Limits = Limits()
+    most_rounds: int = 1000
+
+    @property
+    def target(self) -> str:
+        return "; ".join(text for text in (str(self.speed), str(self.limits)) if text)

@@ -1,0 +1,43 @@
+"""All cases."""
+
+from __future__ import annotations
+
+from tests.bench.case import Case
+from tests.bench.large import download_of_large, upload_of_large
+from tests.bench.reading import (
+    prefetch,
+    questions_about_listed,
+    reads_in_new_process,
+    reads_of_listed,
+    reads_of_saved,
+    warm_url,
+)
+from tests.bench.saving import (
+    batch,
+    batch_into_new_directories,
+    concurrent_saves,
+    concurrent_saves_into_new_directories,
+    sequential_saves,
+)
+from tests.bench.statics import first_collectstatic, unchanged_collectstatic
+
+
+def every_case(large_megabytes: int = 300) -> list[Case]:
+    """The cases with the sizes of the targets, in the order of the table."""
+    return [
+        sequential_saves(),
+        concurrent_saves(),
+        batch(),
+        batch_into_new_directories(),
+        concurrent_saves_into_new_directories(),
+        reads_of_saved(),
+        reads_of_listed(),
+        reads_in_new_process(),
+        questions_about_listed(),
+        prefetch(),
+        warm_url(),
+        first_collectstatic(),
+        unchanged_collectstatic(),
+        upload_of_large(large_megabytes),
+        download_of_large(large_megabytes),
+    ]

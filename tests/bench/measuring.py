@@ -1,0 +1,155 @@
+"""Both sides of a case, timed in turn; its requests, counted in a run of their own."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from attrs import frozen
+
+from tests.bench.calibration import calibrated
+from tests.bench.case import Case, Side, Skipped
+from tests.bench.counting import CountingProxy, Counts
+from tests.bench.memory import MemoryGrowth
+from tests.bench.place import Place
+
+
+@frozen
+class Result:
+    """
+    `ours`, `bare`: seconds of an operation in each round.
+    `counts`: of one run of ours. `memory`: bytes by which the process grew at most in ours.
+    `problem`: why something is missing here. `is_failure`: whether that is an error.
+    """
+
+    case: Case
+    ours: list[float]
+    bare: list[float]
+    counts: Counts | None = None
+    memory: int | None = None
+    problem: str = ""
+    is_failure: bool = False
+
+    @property
+    def ours_median(self) -> float | None:
+        return median(self.ours) if self.ours else None
+
+    @property
+    def bare_median(self) -> float | None:
+        return median(self.bare) if self.bare else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Of the times, ours to bare; where the target is a throughput, of the throughputs."""
+        ours, bare = self.ours_median, self.bare_median
+        if ours is None or bare is None:
+            return None
+        return ours / bare if self.case.speed.throughput is None else bare / ours
+
+    @property
+    def missed(self) -> list[str]:
+        """The targets that were missed, in words."""
+        missed = self.case.limits.broken_by(self.counts) if self.counts else []
+        if self.ours_median is not None:
+            missed += self.case.speed.missed_by(self.ours_median, self.bare_median)
+        return missed
+
+
+class Bench:
+    """
+    Runs cases at one gateway, which nobody else may use meanwhile.
+
+    `folder`: for the files that are uploaded. `rounds`: how often each side is timed.
+    """
+
+    def __init__(self, gateway: str, folder: Path, rounds: int) -> None:
+        self._gateway = gateway
+        self._folder = folder
+        self._rounds = rounds
+        self.concurrency = calibrated(Place(gateway, folder))
+
+    def steps(self, case: Case) -> int:
+        """How often `step` is called while a case is measured, where all goes well."""
+        return (self._rounds_of(case) + 1) * (1 if case.bare is None else 2) + 1
+
+    def measure(self, case: Case, step: Callable[[], object] = lambda: None) -> Result:
+        """What comes of a case; errors are in the result."""
+        place = Place(self._gateway, self._folder, self.concurrency)
+        timing = _Timing(place, step)
+        counts, problem, is_failure = None, "", False
+        try:
+            timing.run(case, self._rounds_of(case))
+            counts = count(case.ours, place)
+            step()
+        except Skipped as reason:
+            problem = f"skipped: {reason}"
+        except Exception as error:
+            problem, is_failure = f"failed: {type(error).__name__}: {error}", True
+        finally:
+            place.close()
+        return Result(
+            case,
+            timing.ours,
+            timing.bare,
+            counts,
+            timing.memory,
+            problem or timing.problem,
+            is_failure,
+        )
+
+    def _rounds_of(self, case: Case) -> int:
+        return min(self._rounds, case.most_rounds)
+
+
+def count(side: Side, place: Place) -> Counts:
+    """The requests of one run at the gateway of `place`, without those that prepare it."""
+    with CountingProxy(place.gateway) as proxy:
+        counted = Place(proxy.url, place.folder, place.concurrency)
+        try:
+            action = side(counted)
+            proxy.reset()
+            action()
+            return proxy.counts
+        finally:
+            counted.close()
+
+
+class _Timing:
+    def __init__(self, place: Place, step: Callable[[], object]) -> None:
+        self._place = place
+        self._step = step
+        self.ours: list[float] = []
+        self.bare: list[float] = []
+        self.memory: int | None = None
+        self.problem = ""
+
+    def run(self, case: Case, rounds: int) -> None:
+        # The first round warms both sides up. Who begins alternates: the machine has moods.
+        for number in range(rounds + 1):
+            for is_ours in (True, False) if number % 2 else (False, True):
+                if is_ours:
+                    self._run(case.ours, case.operations, self.ours if number else [])
+                elif case.bare is not None and not self.problem:
+                    self._run_bare(case.bare, case.operations, self.bare if number else [])
+
+    def _run_bare(self, side: Side, operations: int, seconds: list[float]) -> None:
+        try:
+            self._run(side, operations, seconds, is_ours=False)
+        except Skipped as reason:
+            self.problem = f"nothing to compare with: {reason}"
+
+    def _run(
+        self, side: Side, operations: int, seconds: list[float], *, is_ours: bool = True
+    ) -> None:
+        action = side(self._place)
+        gc.collect()
+        with MemoryGrowth() as growth:
+            began = time.perf_counter()
+            action()
+            seconds.append((time.perf_counter() - began) / operations)
+        if is_ours and growth.size is not None:
+            self.memory = max(self.memory or 0, growth.size)
+        self._step()

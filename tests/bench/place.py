@@ -1,0 +1,81 @@
+"""Where a case runs: at a gateway, in new directories, with bytes that the grid does not know."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from tahoestorage.storage import TahoeStorage
+from tests.bench.bare import Bare
+
+FILE_SIZE = 10_000
+"""Bytes of a file, where the case is not about its size."""
+
+_places = count(1)
+
+
+@frozen
+class Concurrency:
+    """How many requests at the same time are fastest for bare requests; see `calibration`."""
+
+    uploads: int = 4
+    new_directories: int = 4
+    listings: int = 4
+
+
+class Place:
+    """
+    A gateway and what a case needs there.
+
+    `folder`: for files of this machine.
+    `bare`: goes to the same gateway; what it prepares is on the grid before a run begins.
+    """
+
+    def __init__(self, gateway: str, folder: Path, concurrency: Concurrency | None = None) -> None:
+        self.gateway = gateway
+        self.folder = folder
+        self.concurrency = concurrency or Concurrency()
+        self.bare = Bare(gateway)
+
+    def storage(self, cap: str) -> TahoeStorage:
+        """A storage that knows nothing yet, as in a new process."""
+        return TahoeStorage(**self.options(cap))
+
+    def options(self, cap: str) -> dict[str, Any]:
+        """The options of such a storage."""
+        return {
+            "tahoe_base_url": self.gateway,
+            "tahoe_base_cap": cap,
+            "base_url": self.gateway,
+            # Storages with equal options share what they know; these are equal to no others.
+            "timeout": 60 + next(_places) / 1000,
+        }
+
+    def upload_all(self, contents: dict[str, bytes]) -> dict[str, str]:
+        """The caps of new files, by the names given."""
+        caps = self.bare.together(self.bare.upload, contents.values(), self.concurrency.uploads)
+        return dict(zip(contents, caps, strict=True))
+
+    def make_directories(self, *children: dict[str, str]) -> list[str]:
+        """A new directory for each mapping of names to caps."""
+        make, at_once = self.bare.make_directory, self.concurrency.new_directories
+        return self.bare.together(make, children, at_once)
+
+    def close(self) -> None:
+        """End the threads of the bare requests."""
+        self.bare.close()
+
+
+def random_content() -> bytes:
+    """The bytes of a file. Uploads are convergent: the same bytes again would cost less."""
+    return os.urandom(FILE_SIZE)
+
+
+def random_files(number: int, folder: str = "") -> dict[str, bytes]:
+    """Names, below a folder, and the bytes for them."""
+    prefix = f"{folder}/" if folder else ""
+    return {f"{prefix}{index}.bin": random_content() for index in range(number)}

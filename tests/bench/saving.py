@@ -1,0 +1,158 @@
+"""Cases of saving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django.core.files.base import ContentFile
+
+from tahoestorage.storage import TahoeStorage
+from tests.bench.case import Action, Case, Limits, Speed
+from tests.bench.place import Place, random_content, random_files
+
+_THREADS = 16
+
+
+def sequential_saves(files: int = 20) -> Case:
+    """One save after the other into a directory that is there and known."""
+
+    def ours(place: Place) -> Action:
+        storage = place.storage(place.bare.make_directory())
+        storage.save("documents/first.bin", ContentFile(random_content()))
+        contents = random_files(files, "documents")
+        return lambda: _save_each(storage, contents)
+
+    def bare(place: Place) -> Action:
+        caps = place.upload_all({"first.bin": random_content()})
+        directory = place.bare.make_directory(caps)
+        contents = random_files(files)
+
+        def run() -> None:
+            for name, content in contents.items():
+                place.bare.link(directory, {name: place.bare.upload(content)})
+
+        return run
+
+    return Case(
+        "save, one after another",
+        files,
+        ours,
+        bare,
+        Speed(time=1.15),
+        Limits(requests=2 * files, uploads=files, directory_writes=files),
+    )
+
+
+def concurrent_saves(files: int = 64) -> Case:
+    """Saves from 16 threads into one directory."""
+    return Case(
+        f"save, {files} from {_THREADS} threads",
+        files,
+        _saving_into_one(files, _save_from_threads),
+        _bare_into_one(files),
+        Speed(throughput=0.85),
+        Limits(uploads=files, directory_writes=8),
+    )
+
+
+def batch(files: int = 64) -> Case:
+    """`save_many` into one directory."""
+    return Case(
+        f"save_many, {files} files",
+        files,
+        _saving_into_one(files, _save_many),
+        _bare_into_one(files),
+        Speed(throughput=0.95),
+        Limits(uploads=files, directory_writes=1),
+    )
+
+
+def batch_into_new_directories(files: int = 64) -> Case:
+    """`save_many` of files that have a new directory each, all of them in one new directory."""
+    return Case(
+        f"save_many, {files} new directories",
+        files,
+        _saving_into_new(files, _save_many),
+        _bare_into_new(files),
+        # A write for each directory, one for that above them, and one for the root.
+        limits=Limits(uploads=files, directory_writes=files + 2),
+    )
+
+
+def concurrent_saves_into_new_directories(files: int = 64) -> Case:
+    """The same by `save` from 16 threads."""
+    return Case(
+        f"save, {files} new directories, threads",
+        files,
+        _saving_into_new(files, _save_from_threads),
+        _bare_into_new(files),
+        limits=Limits(uploads=files),
+    )
+
+
+def _saving_into_one(
+    files: int, save: Callable[[TahoeStorage, dict[str, bytes]], None]
+) -> Callable[[Place], Action]:
+    def ours(place: Place) -> Action:
+        storage = place.storage(place.bare.make_directory())
+        storage.save("documents/first.bin", ContentFile(random_content()))
+        contents = random_files(files, "documents")
+        return lambda: save(storage, contents)
+
+    return ours
+
+
+def _bare_into_one(files: int) -> Callable[[Place], Action]:
+    def bare(place: Place) -> Action:
+        directory = place.bare.make_directory(place.upload_all({"first.bin": random_content()}))
+        contents = random_files(files)
+        return lambda: place.bare.link(directory, place.upload_all(contents))
+
+    return bare
+
+
+def _saving_into_new(
+    files: int, save: Callable[[TahoeStorage, dict[str, bytes]], None]
+) -> Callable[[Place], Action]:
+    def ours(place: Place) -> Action:
+        storage = place.storage(place.bare.make_directory())
+        storage.save("first.bin", ContentFile(random_content()))
+        contents = {f"albums/{n}/1.bin": random_content() for n in range(files)}
+        return lambda: save(storage, contents)
+
+    return ours
+
+
+def _bare_into_new(files: int) -> Callable[[Place], Action]:
+    def bare(place: Place) -> Action:
+        root = place.bare.make_directory(place.upload_all({"first.bin": random_content()}))
+        contents = random_files(files)
+
+        def run() -> None:
+            caps = place.upload_all(contents)
+            albums = place.make_directories(*({name: cap} for name, cap in caps.items()))
+            parent = dict(zip(contents, albums, strict=True))
+            place.bare.link(root, {"albums": place.bare.make_directory(parent)})
+
+        return run
+
+    return bare
+
+
+def _save_each(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+    for name, content in contents.items():
+        assert storage.save(name, ContentFile(content)) == name
+
+
+def _save_from_threads(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+    with ThreadPoolExecutor(_THREADS) as threads:
+        saved = threads.map(
+            lambda item: storage.save(item[0], ContentFile(item[1])), contents.items()
+        )
+        assert list(saved) == list(contents)
+
+
+def _save_many(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+    files = [(name, ContentFile(content)) for name, content in contents.items()]
+    assert storage.save_many(files) == list(contents)

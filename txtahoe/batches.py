@@ -1,0 +1,121 @@
+"""Many links in many directories: each directory is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+
+from attrs import define, field
+
+from txtahoe.caps import Cap
+from txtahoe.directories import Replace
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, TahoeError, another
+from txtahoe.links import Links
+from txtahoe.many import each
+from txtahoe.names import Names
+from txtahoe.nodes import Link
+from txtahoe.paths import Path
+
+
+@define(eq=False)
+class _Entry:
+    """
+    A link that is to be made in a directory.
+
+    `numbers`: the links of the question that depend on it. `below`: what it was born with.
+    """
+
+    link: Link
+    numbers: list[int]
+    below: dict[str, _Entry] = field(factory=dict)
+
+
+class Batch:
+    """
+    Links that are made at once.
+
+    What is missing of their directories is made from the deepest ones up, each with its first
+    children: a new directory costs one write, and so does one that is there.
+    """
+
+    def __init__(self, names: Names, links: Links, replace: Replace, concurrency: int) -> None:
+        self._names = names
+        self._links = links
+        self._replace: Replace = replace
+        self._concurrency = concurrency
+        self._directories: dict[Path, dict[str, _Entry]] = {}
+        self._errors: dict[int, Exception] = {}
+
+    async def make(self, wanted: Sequence[tuple[Path, Link]]) -> list[Exception | None]:
+        """The exception of each of the links, or None where it was made."""
+        for number, (path, link) in enumerate(wanted):
+            self._add(path, link, number)
+        while self._directories:
+            depth = max(map(len, self._directories))
+            level = [path for path in self._directories if len(path) == depth]
+            # Asked all at once, so that those in one directory share the answer.
+            found = await each(level, self._names.directory, len(level))
+            pairs = zip(level, found, strict=True)
+            await each(pairs, lambda pair: self._write(*pair), self._concurrency)
+        return [self._errors.get(number) for number in range(len(wanted))]
+
+    def _add(self, path: Path, link: Link, number: int) -> None:
+        here = self._directories.setdefault(path[:-1], {})
+        entry = here.get(path[-1])
+        if entry is None:
+            here[path[-1]] = _Entry(link, [number])
+        elif self._replace:  # as one after the other: the last one stays
+            entry.link = link
+            entry.numbers.append(number)
+        else:
+            self._errors[number] = ExistingChild(f"the name {path[-1]!r} is taken")
+
+    async def _write(self, path: Path, found: Cap | Exception) -> None:
+        entries = self._directories.pop(path)
+        if isinstance(found, NoSuchChild):
+            await self._make(path, entries)
+        elif isinstance(found, Exception):
+            self._fail(entries.values(), found)
+        else:
+            await self._link(path, entries)
+
+    async def _make(self, path: Path, entries: dict[str, _Entry]) -> None:
+        parent = self._directories.setdefault(path[:-1], {})
+        try:
+            if path[-1] in parent:
+                raise NotADirectory(f"{path[-1]!r} is to be a file and a directory")
+            cap = await self._names.client.mkdir({name: e.link for name, e in entries.items()})
+        except TahoeError as error:
+            self._fail(entries.values(), error)
+        else:
+            numbers = [number for entry in entries.values() for number in entry.numbers]
+            parent[path[-1]] = _Entry(Link(cap), numbers, entries)
+
+    async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
+        with self._links.expected(path):  # so that all are in the queue before one is written
+            waiting = [
+                self._links.link(path, name, e.link, False if e.below else self._replace)
+                for name, e in entries.items()
+            ]
+        results = await each(waiting, _result, len(waiting))
+        for (name, entry), error in zip(entries.items(), results, strict=True):
+            if isinstance(error, ExistingChild) and entry.below:
+                # Somebody else has made the directory meanwhile: theirs gets what is in ours.
+                self._names.forget((*path, name))
+                self._directories[*path, name] = entry.below
+            elif isinstance(error, Exception):
+                self._fail([entry], error)
+            else:
+                self._learn((*path, name), entry.below)
+
+    def _learn(self, path: Path, entries: dict[str, _Entry]) -> None:
+        for name, entry in entries.items():
+            self._names.learn((*path, name), entry.link.node)
+            self._learn((*path, name), entry.below)
+
+    def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
+        for number in (number for entry in entries for number in entry.numbers):
+            self._errors[number] = another(error)
+
+
+async def _result(waiting: Awaitable[None]) -> None:
+    await waiting

@@ -1,0 +1,154 @@
+"""What the names below a root lead to: asked once, by whoever asks first, and kept for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
+from txtahoe.known import Known
+from txtahoe.nodes import Node
+from txtahoe.paths import Path
+from txtahoe.questions import Question, Questions
+
+T = TypeVar("T")
+Children = dict[str, Node]
+
+# The key in a link's metadata that says: this directory is removed while it is empty.
+REMOVED = "txtahoe-removed"
+
+
+class Names:
+    """
+    The names below `root`.
+
+    A directory is asked for all of its children, which costs no more than to ask for one of them
+    (GATEWAY.md 1). Who asks about it meanwhile waits for the same answer, and it answers for all
+    names in it for `max_age` seconds; the last `max_known` names are kept. For a name that is not
+    in it the directory is asked again.
+    """
+
+    def __init__(self, client: Client, root: Cap, *, max_age: float, max_known: int) -> None:
+        self.client = client
+        self.root = Node("dirnode", root)
+        self._known = Known(client.reactor.seconds, max_age, max_known)
+        self._listings: Questions[Cap, Children] = Questions()
+
+    def known(self, path: Path) -> Node | None:
+        """What a path leads to, if that is known already. May be called in any thread."""
+        node = self._known.get(path) if path else self.root
+        return None if node is None or REMOVED in node.metadata else node
+
+    async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
+        """What a path leads to; with `fresh` it is asked about, though it be known."""
+        node = None if fresh else self.known(path)
+        if node is None:
+            node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
+        if await self._is_removed(path, node):
+            raise NoSuchChild(f"the directory {path[-1]!r} was removed")
+        return node
+
+    async def link_of(self, path: Path) -> Node:
+        """As `resolve`, fresh, be it a directory that is removed."""
+        parent = await self.directory(path[:-1])
+        return await self._child(path, parent, fresh=True)
+
+    async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
+        """What those paths in one directory lead to that lead anywhere; it is asked once."""
+        nodes = {path: self.known(path) for path in paths}
+        if None in nodes.values():
+            children: Children = {}
+            with suppress(NoSuchChild, NotADirectory):
+                children = await self.list(directory)
+            nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
+        return {path: node for path, node in nodes.items() if node is not None}
+
+    async def list(self, path: Path) -> Children:
+        """The children of a directory, as they are now, without those that are removed."""
+        children = await self._inside(path, self._present)
+        if not children:
+            await self.resolve(path)  # it may be removed itself
+        return children
+
+    async def _present(self, path: Path, directory: Cap) -> Children:
+        children = await self._listings.ask_anew(directory, self._how(path, directory))
+        return {
+            name: node
+            for name, node in children.items()
+            if not await self._is_removed((*path, name), node)
+        }
+
+    async def _is_removed(self, path: Path, node: Node) -> bool:
+        return REMOVED in node.metadata and not await self._present(path, node.cap)
+
+    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
+        """
+        The cap of a directory, be it one that is removed.
+
+        Raises: NoSuchChild, NotADirectory.
+        """
+        node = self._known.get(path) if path else self.root
+        is_doubtful = fresh or (node is not None and not node.is_directory)
+        if node is None or (path and is_doubtful):
+            parent = await self.directory(path[:-1], fresh=fresh)
+            node = await self._child(path, parent, is_doubtful)
+        if not node.is_directory:
+            raise NotADirectory(f"{node.cap!r} is not a directory")
+        return node.cap
+
+    def learn(self, path: Path, node: Node) -> None:
+        """What a path leads to is known."""
+        before = self._known.get(path)
+        if before is not None and before.cap != node.cap:
+            self._known.forget(path)
+        self._known.put(path, node)
+
+    def forget(self, path: Path) -> None:
+        """A path, and what is below it, may have changed."""
+        self._known.forget(path)
+
+    def outdate(self, directory: Cap) -> None:
+        """A directory has changed: answers to what was asked before do not count any more."""
+        self._listings.outdate(directory)
+
+    async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:
+        """The result of an operation on a directory; twice where another cap is found for it."""
+        was_known = self._known.get(path) is not None
+        directory = await self.directory(path)
+        try:
+            return await operation(path, directory)
+        except (NoSuchChild, NotADirectory, Unrecoverable):
+            if not was_known:
+                raise
+            found = await self.directory(path, fresh=True)
+            if found == directory:
+                raise
+        return await operation(path, found)
+
+    async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
+        how = self._how(path[:-1], directory)
+        children: Children = {}
+        is_new = False
+        if not fresh:
+            children, is_new = await self._listings.ask(directory, how)
+        if path[-1] not in children and not is_new:
+            children = await self._listings.ask_anew(directory, how)
+        try:
+            return children[path[-1]]
+        except KeyError:
+            raise NoSuchChild(f"no such child: {path[-1]!r}") from None
+
+    def _how(
+        self, path: Path, directory: Cap
+    ) -> Callable[[Question[Children]], Awaitable[Children]]:
+        async def ask(question: Question[Children]) -> Children:
+            children = await self.client.list(directory)
+            if not question.is_outdated:
+                for name, node in children.items():
+                    self.learn((*path, name), node)
+            return children
+
+        return ask

@@ -1,0 +1,104 @@
+"""Looking at the names under a root cap: one, a directory of them, many, all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from twisted.internet.defer import Deferred
+
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.errors import NoSuchChild, NotADirectory
+from txtahoe.many import Done, all_done, each
+from txtahoe.names import Names
+from txtahoe.nodes import Node
+from txtahoe.paths import Path, split
+
+
+class Reading:
+    """The looking half of a `Tree`."""
+
+    def __init__(
+        self, client: Client, root: Cap, max_age: float, max_known: int, concurrency: int
+    ) -> None:
+        if not root.is_directory or not root.is_readable:
+            raise NotADirectory(f"{root!r} is not a directory that can be read")
+        self.client = client
+        self.root = root
+        self._names = Names(client, root, max_age=max_age, max_known=max_known)
+        self._concurrency = concurrency
+
+    def known(self, path: str | Sequence[str]) -> Node | None:
+        """What a path leads to, if no question is needed. May be called in any thread."""
+        return self._names.known(split(path))
+
+    def learn(self, path: str | Sequence[str], node: Node) -> None:
+        """Keep what a path leads to, which somebody else has found out."""
+        self._names.learn(split(path), node)
+
+    async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
+        """
+        What a path leads to; with `fresh` it is asked about, though it be known.
+
+        A link that this tree has made itself has no times before it is asked about.
+        """
+        return await self._names.resolve(split(path), fresh=fresh)
+
+    async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
+        """The children of a directory, by name."""
+        return await self._names.list(split(path))
+
+    async def prefetch(
+        self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
+    ) -> dict[Path, Node]:
+        """
+        What many paths lead to, without those that lead nowhere. Each directory is asked once.
+
+        `progress` is called with the number of directories that have answered since the last call.
+
+        Raises: SomeFailed where a directory cannot be read.
+        """
+        wanted: dict[Path, list[Path]] = {}
+        for names in map(split, paths):
+            wanted.setdefault(names[:-1], []).append(names)
+
+        async def look(directory: Path) -> dict[Path, Node]:
+            return await self._names.some(directory, wanted[directory])
+
+        results = await each(wanted, look, self._concurrency, progress)
+        found: dict[Path, Node] = {}
+        for nodes in all_done(results, "looking up many names"):
+            found.update(nodes)
+        return found
+
+    async def walk(
+        self, path: str | Sequence[str] = ()
+    ) -> AsyncIterator[tuple[Path, dict[str, Node]]]:
+        """
+        The directory of a path and all those below it, each with its children; what is nearer
+        comes first. The next ones are fetched while one is looked at.
+
+        Raises: NoSuchChild only for the path itself, not for what vanishes meanwhile.
+        """
+        start = split(path)
+        waiting = deque([start])
+        coming: deque[tuple[Path, Deferred[dict[str, Node]]]] = deque()
+        try:
+            while waiting or coming:
+                while waiting and len(coming) < self._concurrency:
+                    names = waiting.popleft()
+                    coming.append((names, Deferred.fromCoroutine(self._names.list(names))))
+                names, answer = coming.popleft()
+                try:
+                    children = await answer
+                except (NoSuchChild, NotADirectory):
+                    if names == start:
+                        raise
+                    continue
+                waiting.extend((*names, name) for name in children if children[name].is_directory)
+                yield names, children
+        finally:
+            for _, answer in coming:
+                answer.addErrback(lambda _: None)
+                answer.cancel()
