@@ -47,12 +47,18 @@ class _Change:
 
 @define(eq=False)
 class _Queue:
-    """The changes of one directory that wait, in their order, and how many more are expected."""
+    """
+    The changes of one directory that wait, in their order, and how many more are expected.
+
+    `writing`: what is under way, and `waiting`, who waits for it.
+    """
 
     changes: list[_Change] = field(factory=list)
     expected: int = 0
     is_working: bool = False
     wake: Deferred[None] | None = None
+    writing: Deferred[None] | None = None
+    waiting: set[_Change] = field(factory=set)
 
 
 class Links:
@@ -113,9 +119,11 @@ class Links:
         queue = self._queues.setdefault(path, _Queue())
 
         def withdraw(done: Deferred[None]) -> None:
-            # What is being written already is not held back.
-            with suppress(ValueError):
+            if change in queue.changes:
                 queue.changes.remove(change)
+            queue.waiting.discard(change)
+            if not queue.waiting and queue.writing is not None:
+                queue.writing.cancel()
 
         change.done = Deferred(withdraw)
         queue.changes.append(change)
@@ -128,11 +136,14 @@ class Links:
         while queue.changes:
             await self._gather(queue)
             batch = _next_batch(queue)
+            queue.waiting = set(batch)
+            queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             try:
-                await self._commit(path, queue, batch)
+                await queue.writing
             except BaseException as error:
                 for change in batch:
                     change.fail(error)
+            queue.writing = None
         queue.is_working = False
         self._drop_if_idle(path, queue)
 

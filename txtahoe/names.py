@@ -136,10 +136,10 @@ class Names:
             children, is_new = await self._listings.ask(directory, how)
         if path[-1] not in children and not is_new:
             children = await self._listings.ask_anew(directory, how)
-        try:
-            return children[path[-1]]
-        except KeyError:
-            raise NoSuchChild(f"no such child: {path[-1]!r}") from None
+        node = children.get(path[-1])
+        if node is None:
+            raise NoSuchChild(f"no such child: {path[-1]!r}")
+        return node
 
     def _how(
         self, path: Path, directory: Cap

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import Any
 
@@ -94,9 +94,9 @@ class Tree(Reading):
         """
         directory, name = split_name(split(path))
         self._require_writable()
-        self._look_ahead(directory)
         # Others in the directory do not wait for a file that takes long.
-        with self._links.expected(directory) if is_small(source) else nullcontext():
+        expected = self._links.expected(directory) if is_small(source) else nullcontext()
+        with expected, self._looking_ahead(directory):
             link = Link(await self.upload(source, progress=progress), metadata or {})
             linked = self._links.link(directory, name, link, replace)
         while True:
@@ -299,10 +299,15 @@ class Tree(Reading):
             directory, name, lambda parent: self.client.unlink_moved(parent, name, node)
         )
 
-    def _look_ahead(self, directory: Path) -> None:
+    @contextmanager
+    def _looking_ahead(self, directory: Path) -> Iterator[None]:
         """Ask about a directory while a file that will be linked in it is still on its way."""
         looking = Deferred.fromCoroutine(self._names.directory(directory))
         looking.addErrback(lambda _: None)  # it is asked again when it is needed
+        try:
+            yield
+        finally:
+            looking.cancel()
 
     def _require_writable(self) -> None:
         if not self.root.is_writable:
