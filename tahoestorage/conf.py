@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from math import inf
 from typing import Any, TypedDict
 
-from attrs import frozen
+from attrs import field, frozen
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     """How many uploads are under way at a time, of small files and of large ones each."""
     commit_delay: float
     """Seconds that a save waits, at most, for others in its directory, to be linked with them."""
+    cache: str | None
+    """The cache of Django, by its alias, in which processes share what names lead to."""
 
 
 SETTINGS = {
@@ -46,7 +48,7 @@ SETTINGS = {
     "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
 _remembered: dict[str, Cap] = {}
-_NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 4, "commit_delay": 0.25}
+_NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 4, "commit_delay": 0.5}
 _MAY_BE_ZERO = ("max_age", "commit_delay")
 DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS}
 
@@ -61,6 +63,7 @@ class Connection:
     max_age: float
     concurrency: int
     commit_delay: float
+    cache: str | None = field(eq=False)  # the tree is the same with any
 
 
 def unknown_options(options: dict[str, Any]) -> str | None:
@@ -113,7 +116,9 @@ def value(options: Options, name: str) -> Any:
 @sealed
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
-    return Connection(gateways(options), base_cap(options), **numbers(options))
+    return Connection(
+        gateways(options), base_cap(options), **numbers(options), cache=cache(options)
+    )
 
 
 @sealed
@@ -177,6 +182,16 @@ def numbers(options: Options) -> dict[str, Any]:
             least = "not below 0" if name in _MAY_BE_ZERO else "above 0"
             raise ImproperlyConfigured(f"the option {name!r} is a {what}, {least}")
     return given
+
+
+@sealed
+def cache(options: Options) -> str | None:
+    """Raises: ImproperlyConfigured."""
+    given: str | None = value(options, "cache")
+    if given is None or given in list(settings.CACHES):
+        return given
+    known = ", ".join(map(repr, settings.CACHES))
+    raise ImproperlyConfigured(f"the option 'cache' is not one of CACHES, which are {known}")
 
 
 def _where(option: str) -> str:

@@ -32,6 +32,8 @@ _FIRST_WINDOW = 2**17
 _LAST_WINDOW = 2**23
 # Reading over a gap of so many bytes is faster than asking for another range.
 _GAP = 2**16
+# Bytes that are fetched, where so many come, by one change of threads.
+_BLOCK = 2**18
 
 
 class TahoeFile(File):  # type: ignore[type-arg]
@@ -93,7 +95,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def _look_up(self) -> Node:
         """What is there now: what is known of it may be too old for it to be replaced."""
-        node = self._tree.run(lambda tree: tree.resolve(self._path, fresh=True), self.name)
+        node = self._tree.resolve(self._path, self.name, fresh=True)
         return _readable(node, self.name)
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
@@ -129,7 +131,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
             link = partial(Tree.link, path=self._path, cap=cap, replace="only-files")
         else:
             link = partial(Tree.replace, path=self._path, cap=cap, expected=self._was)
-        self._tree.run(link, self.name)
+        self._tree.change(link, self._path, self.name)
         spool.is_changed = False
 
     def __exit__(
@@ -220,7 +222,11 @@ class Reader(io.RawIOBase):
         data = b""
         while window.position <= self._position:
             data = await window.read()
-        self._fetched, self._fetched_start = data, window.position - len(data)
+        blocks = [data]
+        while sum(map(len, blocks)) < _BLOCK and window.position < self._window_end:
+            blocks.append(await window.read())
+        self._fetched = b"".join(blocks)
+        self._fetched_start = window.position - len(self._fetched)
 
     def _is_ahead(self, window: Download) -> bool:
         return window.position <= self._position < min(self._window_end, window.position + _GAP)

@@ -91,11 +91,13 @@ class Batch:
             parent[path[-1]] = _Entry(Link(cap), numbers, entries)
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
-        with self._links.expected(path):  # so that all are in the queue before one is written
-            waiting = [
-                self._links.link(path, name, e.link, False if e.below else self._replace)
-                for name, e in entries.items()
-            ]
+        waiting = self._links.link_together(
+            path,
+            [
+                (name, entry.link, False if entry.below else self._replace)
+                for name, entry in entries.items()
+            ],
+        )
         results = await each(waiting, _result, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:

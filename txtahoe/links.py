@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
@@ -23,6 +24,8 @@ from txtahoe.paths import Path
 
 # How often in a row a write is refused though all of its names are free when one looks.
 _REFUSALS = 3
+# A directory is written when so many times more links wait than are still expected.
+_SHARE = 2
 
 
 @define(eq=False)
@@ -84,11 +87,18 @@ class Links:
 
         The Deferred fails with the errors of `Client.set_children`.
         """
-        return self._add(path, _Change(name, self._now(), link=link, replace=replace))
+        return self.link_together(path, [(name, link, replace)])[0]
+
+    def link_together(
+        self, path: Path, links: Iterable[tuple[str, Link, Replace]]
+    ) -> list[Deferred[None]]:
+        """As `link`, for many, of which none is written before all stand in the queue."""
+        now = self._now()
+        return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
     def act(self, path: Path, name: str, act: Callable[[Cap], Awaitable[None]]) -> Deferred[None]:
         """Have a name changed by `act`, which is given the cap of its directory."""
-        return self._add(path, _Change(name, self._now(), act=act))
+        return self._add(path, [_Change(name, self._now(), act=act)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
@@ -99,8 +109,7 @@ class Links:
             yield
         finally:
             queue.expected -= 1
-            if queue.expected == 0 and queue.wake is not None:
-                queue.wake.callback(None)
+            _wake_if_ripe(queue)
             self._drop_if_idle(path, queue)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
@@ -115,22 +124,16 @@ class Links:
         await linked
         return cap
 
-    def _add(self, path: Path, change: _Change) -> Deferred[None]:
+    def _add(self, path: Path, changes: list[_Change]) -> list[Deferred[None]]:
         queue = self._queues.setdefault(path, _Queue())
-
-        def withdraw(done: Deferred[None]) -> None:
-            if change in queue.changes:
-                queue.changes.remove(change)
-            queue.waiting.discard(change)
-            if not queue.waiting and queue.writing is not None:
-                queue.writing.cancel()
-
-        change.done = Deferred(withdraw)
-        queue.changes.append(change)
+        for change in changes:
+            change.done = Deferred(partial(_withdraw, queue, change))
+        queue.changes += changes
+        _wake_if_ripe(queue)
         if not queue.is_working:
             queue.is_working = True
             ensureDeferred(self._work(path, queue))
-        return change.done
+        return [change.done for change in changes]
 
     async def _work(self, path: Path, queue: _Queue) -> None:
         while queue.changes:
@@ -152,10 +155,10 @@ class Links:
             self._queues.pop(path, None)
 
     async def _gather(self, queue: _Queue) -> None:
-        """Wait for the links that are expected, for a time after the first one has arrived."""
+        """Wait until most links that are expected are here, for a time from the first one on."""
         first = queue.changes[0]
         left = first.since + self._commit_delay - self._now()
-        if queue.expected and left > 0 and first.link is not None:
+        if not _is_ripe(queue) and left > 0 and first.link is not None:
             queue.wake = Deferred()
             with suppress(TimeoutError):
                 await queue.wake.addTimeout(left, self._client.reactor)
@@ -230,6 +233,28 @@ class Links:
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
+
+
+def _withdraw(queue: _Queue, change: _Change, done: Deferred[None]) -> None:
+    """Its caller has gone. A write is cancelled when nobody waits for it any more."""
+    if change in queue.changes:
+        queue.changes.remove(change)
+    queue.waiting.discard(change)
+    if not queue.waiting and queue.writing is not None:
+        queue.writing.cancel()
+
+
+def _is_ripe(queue: _Queue) -> bool:
+    """
+    Whether to write now. If all that are expected were waited for, nobody would upload while the
+    directory is written.
+    """
+    return len(queue.changes) >= _SHARE * queue.expected
+
+
+def _wake_if_ripe(queue: _Queue) -> None:
+    if queue.wake is not None and not queue.wake.called and _is_ripe(queue):
+        queue.wake.callback(None)
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:

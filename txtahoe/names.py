@@ -36,6 +36,8 @@ class Names:
         self.root = Node("dirnode", root)
         self._known = Known(client.reactor.seconds, max_age, max_known)
         self._listings: Questions[Cap, Children] = Questions()
+        self.changes = 0
+        """How often a directory was changed."""
 
     def known(self, path: Path) -> Node | None:
         """What a path leads to, if that is known already. May be called in any thread."""
@@ -44,7 +46,7 @@ class Names:
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """What a path leads to; with `fresh` it is asked about, though it be known."""
-        node = None if fresh else self.known(path)
+        node = None if fresh and path else self.known(path)
         if node is None:
             node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
         if await self._is_removed(path, node):
@@ -56,9 +58,9 @@ class Names:
         parent = await self.directory(path[:-1])
         return await self._child(path, parent, fresh=True)
 
-    async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
+    async def some(self, directory: Path, paths: Iterable[Path], fresh: bool) -> dict[Path, Node]:
         """What those paths in one directory lead to that lead anywhere; it is asked once."""
-        nodes = {path: self.known(path) for path in paths}
+        nodes = {path: None if fresh else self.known(path) for path in paths}
         if None in nodes.values():
             children: Children = {}
             with suppress(NoSuchChild, NotADirectory):
@@ -106,12 +108,17 @@ class Names:
             self._known.forget(path)
         self._known.put(path, node)
 
+    def learn_directory(self, path: Path, cap: Cap) -> None:
+        """The cap of a directory is known, but not whether it is removed."""
+        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
+
     def forget(self, path: Path) -> None:
         """A path, and what is below it, may have changed."""
         self._known.forget(path)
 
     def outdate(self, directory: Cap) -> None:
         """A directory has changed: answers to what was asked before do not count any more."""
+        self.changes += 1
         self._listings.outdate(directory)
 
     async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:

@@ -33,9 +33,18 @@ class Reading:
         """What a path leads to, if no question is needed. May be called in any thread."""
         return self._names.known(split(path))
 
+    @property
+    def changes(self) -> int:
+        """How many changes were made. What was found out before the last one may be wrong."""
+        return self._names.changes
+
     def learn(self, path: str | Sequence[str], node: Node) -> None:
         """Keep what a path leads to, which somebody else has found out."""
         self._names.learn(split(path), node)
+
+    def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
+        """Keep the cap of a directory, which somebody else has found out. It may be removed."""
+        self._names.learn_directory(split(path), cap)
 
     async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
         """
@@ -50,11 +59,16 @@ class Reading:
         return await self._names.list(split(path))
 
     async def prefetch(
-        self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
+        self,
+        paths: Iterable[str | Sequence[str]],
+        *,
+        fresh: bool = False,
+        progress: Done | None = None,
     ) -> dict[Path, Node]:
         """
         What many paths lead to, without those that lead nowhere. Each directory is asked once.
 
+        `fresh`: as for `resolve`.
         `progress` is called with the number of directories that have answered since the last call.
 
         Raises: SomeFailed where a directory cannot be read.
@@ -64,7 +78,7 @@ class Reading:
             wanted.setdefault(names[:-1], []).append(names)
 
         async def look(directory: Path) -> dict[Path, Node]:
-            return await self._names.some(directory, wanted[directory])
+            return await self._names.some(directory, wanted[directory], fresh)
 
         results = await each(wanted, look, self._concurrency, progress)
         found: dict[Path, Node] = {}

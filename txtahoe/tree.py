@@ -62,7 +62,7 @@ class Tree(Reading):
         max_age: float = 10.0,
         max_known: int = 10_000,
         concurrency: int = 4,
-        commit_delay: float = 0.25,
+        commit_delay: float = 0.5,
     ) -> None:
         super().__init__(client, root, max_age, max_known, concurrency)
         self._links = Links(self._names, commit_delay=commit_delay)

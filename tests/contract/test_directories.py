@@ -44,7 +44,9 @@ class NewDirectories(Place):
             self.assertTrue(answer.text.startswith(text))
 
     def test_with_children(self) -> None:
-        body = {"a": entry(LITERAL, metadata={"x": 1}), "e\u0301": entry(LITERAL)}
+        # The times too are as given, or missing.
+        metadata = {"x": 1, "tahoe": {"linkcrtime": 1.5, "linkmotime": 2.5}}
+        body = {"a": entry(LITERAL, metadata=metadata), "e\u0301": entry(LITERAL)}
         answer = self.ask("POST", body=body, t="mkdir-with-children", format="MDMF")
         # format= is ignored.
         self.assertEqual((answer.status, kind(answer.text)), (200, "DIR2"))
@@ -52,7 +54,7 @@ class NewDirectories(Place):
         self.assertEqual(
             self.children(answer.text),
             {
-                "a": ["filenode", {**told, "metadata": {"x": 1}}],
+                "a": ["filenode", {**told, "metadata": metadata}],
                 "é": ["filenode", {**told, "metadata": {}}],
             },
         )

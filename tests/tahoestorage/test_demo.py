@@ -374,7 +374,6 @@ class CommandTests(SynchronousTestCase):
                 process.kill()
                 process.wait()
         for action in (
-            lambda: browser.open(link),
             lambda: browser.upload("documents", "more.txt", b"more" * 100),
             lambda: browser.submit(f"{link}delete/"),
         ):

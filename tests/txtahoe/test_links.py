@@ -1,0 +1,366 @@
+"""Many links with few writes, in the right order, and none of them lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.grid.case import GridTestCase
+from txtahoe import Cap, Client, Link, Transport, Tree
+from txtahoe.errors import (
+    ExistingChild,
+    GatewayError,
+    NotADirectory,
+    NotWriteable,
+    SomeFailed,
+)
+from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
+
+CAP = Cap.parse("URI:LIT:me")
+OTHER = Cap.parse("URI:LIT:mi")
+
+
+def start(coroutine: Any) -> Deferred[Any]:
+    return Deferred.fromCoroutine(coroutine)
+
+
+class Gathering(SynchronousTestCase):
+    """On a gateway in memory, with a clock that stands still."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.fake = FakeGateway(clock=self.clock)
+        self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
+        self.root = self.fake.make_directory()
+        self.tree = Tree(self.client, self.root, commit_delay=5.0)
+
+    def writes(self) -> int:
+        return sum(
+            "t=set_children" in request or "DELETE" in request for request in self.fake.requests
+        )
+
+    def names(self) -> set[str]:
+        return set(self.successResultOf(start(self.client.list(self.root))))
+
+    def hold(self, request: str, seconds: float = 1.0) -> None:
+        """Let the next such request take its time."""
+        self.fake.fail_next(request, Delay(seconds))
+
+    def test_a_lone_save_waits_for_nothing(self) -> None:
+        self.successResultOf(start(self.tree.save("f", b"x" * 100)))
+        self.assertEqual(self.names(), {"f"})
+        self.assertEqual(self.clock.seconds(), 0)
+
+    def test_what_arrives_during_a_write_goes_out_as_one(self) -> None:
+        self.hold("*set_children")
+        waiting = [start(self.tree.link(str(number), CAP)) for number in range(20)]
+        self.assertEqual(self.writes(), 1)
+        self.clock.advance(1)
+        for each in waiting:
+            self.successResultOf(each)
+        self.assertEqual(self.writes(), 2)
+        self.assertEqual(self.names(), set(map(str, range(20))))
+
+    def test_a_link_waits_for_those_that_are_being_uploaded(self) -> None:
+        self.hold("PUT /uri", 1)
+        slow = start(self.tree.save("slow", b"1" * 100))
+        quick = start(self.tree.save("quick", b"2" * 100))
+        self.assertNoResult(quick)
+        self.clock.advance(1)
+        self.successResultOf(quick)
+        self.successResultOf(slow)
+        self.assertEqual(self.writes(), 1)
+
+    def test_it_waits_for_a_bounded_time(self) -> None:
+        self.hold("PUT /uri", 50)
+        slow = start(self.tree.save("slow", b"1" * 100))
+        quick = start(self.tree.save("quick", b"2" * 100))
+        self.clock.advance(4.9)
+        self.assertNoResult(quick)
+        self.clock.advance(0.2)
+        self.successResultOf(quick)
+        self.assertNoResult(slow)
+        self.clock.advance(50)
+        self.successResultOf(slow)
+
+    def test_it_does_not_wait_for_a_large_file(self) -> None:
+        self.hold("PUT /uri", 50)
+        slow = start(self.tree.save("slow", b"1" * 2**20))
+        self.successResultOf(start(self.tree.save("quick", b"2" * 100)))
+        self.clock.advance(50)
+        self.successResultOf(slow)
+
+    def test_it_does_not_wait_for_an_upload_that_failed(self) -> None:
+        self.fake.fail_next("PUT /uri", ExceptionPage("allmydata.util.Wrong"))
+        self.failureResultOf(start(self.tree.save("a", b"1" * 100)), GatewayError)
+        self.successResultOf(start(self.tree.save("b", b"2" * 100)))
+
+    def test_uploads_are_bounded(self) -> None:
+        tree = Tree(self.client, self.root, concurrency=3)
+        self.fake.fail_next("PUT /uri", Delay(1), times=20)
+        saving = start(tree.save_many([(str(n), b"%d" % n * 100) for n in range(7)]))
+        for uploads in (3, 6, 7):
+            self.assertEqual(self.fake.requests.count("PUT /uri"), uploads)
+            self.clock.advance(1)
+        self.successResultOf(saving)
+
+    def test_of_two_links_of_one_name_the_first_wins_and_the_second_asks_nobody(self) -> None:
+        self.hold("*set_children")
+        first = start(self.tree.link("f", CAP))
+        second = start(self.tree.link("f", OTHER))
+        self.clock.advance(1)
+        self.successResultOf(first)
+        self.failureResultOf(second, ExistingChild)
+        self.assertEqual(self.writes(), 1)
+
+    def test_of_one_name_changes_keep_their_order(self) -> None:
+        self.successResultOf(start(self.tree.link("f", CAP)))
+        self.hold("*set_children")
+        before = start(self.tree.link("other", CAP))
+        unlinked = start(self.tree.unlink("f"))
+        linked = start(self.tree.link("f", OTHER))
+        self.clock.advance(1)
+        for each in (before, unlinked, linked):
+            self.successResultOf(each)
+        self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
+
+    def test_replacing_links_are_written_apart_from_others(self) -> None:
+        self.successResultOf(start(self.tree.link("f", CAP)))
+        self.hold("*set_children")
+        waiting = [
+            start(self.tree.link("a", CAP)),
+            start(self.tree.link("f", OTHER, replace="only-files")),
+            start(self.tree.link("b", CAP)),
+        ]
+        self.clock.advance(1)
+        for each in waiting:
+            self.successResultOf(each)
+        self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
+        self.assertEqual(self.names(), {"a", "b", "f"})
+
+    def test_who_goes_while_it_waits_is_not_linked_and_the_others_are(self) -> None:
+        self.hold("*set_children")
+        first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.clock.advance(1)
+        self.successResultOf(first)
+        self.successResultOf(third)
+        self.assertEqual(self.names(), {"a", "c"})
+
+    def test_who_goes_while_it_is_written_does_not_stop_the_others(self) -> None:
+        self.hold("*set_children")
+        self.successResultOf(start(self.tree.list("")))
+        first = start(self.tree.link("a", CAP))
+        waiting = [start(self.tree.link(name, CAP)) for name in "bc"]
+        self.clock.advance(1)
+        self.hold("*set_children")
+        waiting += [start(self.tree.link(name, CAP)) for name in "de"]
+        waiting[0].cancel()
+        self.clock.advance(1)
+        self.successResultOf(first)
+        for each in waiting[1:]:
+            self.successResultOf(each)
+        self.assertLessEqual({"a", "c", "d", "e"}, self.names())
+
+    def test_when_all_have_gone_the_write_is_cancelled(self) -> None:
+        self.fake.fail_next("*set_children", Silence())
+        waiting = start(self.tree.link("a", CAP))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.successResultOf(start(self.tree.link("b", CAP)))
+
+    def test_a_write_that_fails_fails_for_each_with_an_error_of_its_own(self) -> None:
+        self.hold("*set_children")
+        first = start(self.tree.link("a", CAP))
+        waiting = [start(self.tree.link(name, CAP)) for name in "bcd"]
+        self.fake.fail_next("*set_children", ExceptionPage("allmydata.util.Wrong"), times=9)
+        self.clock.pump([1] * 9)
+        self.successResultOf(first)
+        errors = [self.failureResultOf(each, GatewayError).value for each in waiting]
+        self.assertEqual(len(set(map(id, errors))), 3)
+        self.fake.forget_faults()
+        self.successResultOf(start(self.tree.link("b", CAP)))
+
+    def test_a_lost_answer_loses_no_link_and_makes_none_twice(self) -> None:
+        self.hold("*set_children")
+        waiting = [start(self.tree.link(name, CAP)) for name in "abc"]
+        self.fake.fail_next("*set_children", LostAnswer())
+        self.clock.pump([1] * 5)
+        for each in waiting:
+            self.successResultOf(each)
+        self.assertEqual(self.names(), {"a", "b", "c"})
+        self.assertEqual(self.writes(), 2)
+
+
+class Batches(GridTestCase):
+    async def failure(self, attempt: Any, expected: type[Exception]) -> Any:
+        return await self.assertFailure(start(attempt), expected)
+
+    async def test_a_refused_batch_is_settled_name_by_name(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        other = Tree(self.client, tree.root)
+        await other.link_many((name, OTHER) for name in ("b", "d"))
+        proxy.requests.clear()
+        linking = DeferredList(
+            [start(tree.link(name, CAP)) for name in "abcde"], consumeErrors=True
+        )
+        results = await linking
+        self.assertEqual([success for success, _ in results], [True, False, True, False, True])
+        self.assertTrue(results[1][1].check(ExistingChild))
+        self.assertEqual(proxy.requests, ["POST /uri"] * 2 + ["GET /uri", "POST /uri"])
+        caps = {name: node.cap for name, node in (await tree.list("")).items()}
+        self.assertEqual(caps, {"a": CAP, "b": OTHER, "c": CAP, "d": OTHER, "e": CAP})
+
+    async def test_a_directory_is_born_with_what_waits_for_it(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        proxy.requests.clear()
+        await gatherResults([start(tree.link(f"a/b/c/{n}", CAP)) for n in range(8)])
+        # The root is asked once for each missing directory. The first link makes three, and links
+        # "a"; the others are made by one write.
+        self.assertEqual(proxy.requests.count("GET /uri"), 3)
+        self.assertEqual(proxy.requests.count("POST /uri"), 5)
+        self.assertEqual(set(await tree.list("a/b/c")), set("01234567"))
+        node = await tree.resolve("a/b/c/0", fresh=True)
+        assert node.created is not None and node.modified is not None
+        self.assertLess(abs(node.created - client.reactor.seconds()), 60)
+
+    async def test_many_links_are_one_write_for_each_directory(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        await tree.link("there/before", CAP)
+        proxy.requests.clear()
+        paths = [f"{where}/{n}" for where in ("there", "new/a", "new/b/c") for n in range(5)]
+        await tree.link_many([(path, Link(CAP, {"n": path})) for path in paths])
+        # there; new/a, new/b/c, new/b, new; and the root, where "new" is linked.
+        self.assertEqual(proxy.requests.count("POST /uri"), 6)
+        self.assertEqual(set(await tree.list("there")), {"before", *"01234"})
+        self.assertEqual(set(await tree.list("new")), {"a", "b"})
+        children = await tree.list("new/b/c")
+        self.assertEqual(children["3"].metadata["n"], "new/b/c/3")
+
+    async def test_what_many_links_have_made_is_known(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        await tree.link_many([(f"new/{n}/f", CAP) for n in range(5)])
+        proxy.requests.clear()
+        for n in range(5):
+            self.assertEqual((await tree.resolve(f"new/{n}/f")).cap, CAP)
+        self.assertEqual(proxy.requests, [])
+
+    async def test_some_of_many_fail_and_the_others_are_made(self) -> None:
+        tree = await self.new_tree()
+        await tree.link("d/taken", OTHER)
+        links = [("d/taken", CAP), ("d/f", CAP), ("d/f", OTHER), ("d/taken/g", CAP), ("e/f", CAP)]
+        error = await self.failure(tree.link_many(links), SomeFailed)
+        kinds = [type(result) for result in error.results]
+        none = type(None)
+        self.assertEqual(kinds, [ExistingChild, none, ExistingChild, NotADirectory, none])
+        self.assertIn("3 of 5 failed", str(error))
+        self.assertEqual((await tree.resolve("d/taken")).cap, OTHER)
+        self.assertEqual((await tree.resolve("d/f")).cap, CAP)
+        self.assertEqual((await tree.resolve("e/f")).cap, CAP)
+
+    async def test_a_name_cannot_be_a_file_and_a_directory(self) -> None:
+        tree = await self.new_tree()
+        error = await self.failure(tree.link_many([("a", CAP), ("a/b", CAP)]), SomeFailed)
+        self.assertEqual([type(result) for result in error.results], [type(None), NotADirectory])
+        self.assertEqual(set(await tree.list("")), {"a"})
+
+    async def test_of_many_links_that_replace_the_last_one_stays(self) -> None:
+        tree = await self.new_tree()
+        await tree.link_many([("f", CAP), ("f", OTHER)], replace=True)
+        self.assertEqual((await tree.resolve("f")).cap, OTHER)
+
+    async def test_trees_that_make_the_same_directories_lose_nothing(self) -> None:
+        root = await self.client.mkdir()
+        trees = [Tree(self.client, root) for _ in range(3)]
+        await gatherResults(
+            start(tree.link_many([(f"a/b{n % 2}/c/{number}-{n}", CAP) for n in range(6)]))
+            for number, tree in enumerate(trees)
+        )
+        found = [name async for _, there in Tree(self.client, root).walk() for name in there]
+        self.assertEqual(sum("-" in name for name in found), 18)
+
+    async def test_with_a_read_cap_nothing_is_sent(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = Tree(client, (await self.client.mkdir()).reader)
+        for attempt in (
+            tree.save("f", b"x" * 100),
+            tree.save_many([("f", b"x" * 100)]),
+            tree.link_many([("f", CAP)]),
+        ):
+            await self.failure(attempt, NotWriteable)
+        self.assertEqual(proxy.requests, [])
+
+
+class Saving(GridTestCase):
+    async def test_many_files_are_one_write(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        proxy.requests.clear()
+        done: list[int] = []
+        caps = await tree.save_many(
+            [(str(n), b"%d" % n * 100) for n in range(20)], progress=done.append
+        )
+        self.assertEqual(proxy.requests, ["PUT /uri"] * 20 + ["POST /uri"])
+        self.assertEqual(sum(done), 20)
+        for n, cap in enumerate(caps):
+            self.assertEqual((await tree.resolve(str(n), fresh=True)).cap, cap)
+            self.assertEqual(await client.read(cap), b"%d" % n * 100)
+
+    async def test_taken_names_are_chosen_anew_and_nothing_uploaded_twice(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        await tree.link_many([("a", CAP), ("b", CAP)])
+        proxy.requests.clear()
+
+        async def otherwise(number: int) -> str:
+            return f"other-{number}"
+
+        files = [(name, b"%d" % number * 100) for number, name in enumerate("abcc")]
+        caps = await tree.save_many(files, otherwise=otherwise)
+        self.assertEqual(proxy.requests.count("PUT /uri"), 4)
+        there = {name: node.cap for name, node in (await tree.list("")).items()}
+        self.assertEqual(there.pop("a"), CAP)
+        self.assertEqual(there.pop("b"), CAP)
+        names = ("other-0", "other-1", "c", "other-3")
+        self.assertEqual(there, dict(zip(names, caps, strict=True)))
+
+    async def test_a_source_that_fails_fails_alone(self) -> None:
+        tree = await self.new_tree()
+
+        async def broken() -> bytes:
+            raise OSError("the disk is broken")
+
+        async def opened() -> bytes:
+            return b"x" * 100
+
+        files = [("a", opened), ("b", broken), ("../c", opened), ("d", b"y" * 100)]
+        saving = start(tree.save_many(files))
+        error = await self.assertFailure(saving, SomeFailed)
+        kinds = [type(result) for result in error.results]
+        self.assertEqual(kinds, [Cap, OSError, ValueError, Cap])
+        self.assertEqual(len(error.errors), 2)
+        self.assertEqual(set(await tree.list("")), {"a", "d"})
+
+    async def test_large_files_do_not_hold_up_small_ones(self) -> None:
+        tree = await self.new_tree()
+        never: Deferred[bytes] = Deferred()
+
+        async def endless() -> Any:
+            yield b"x" * 2**20
+            yield await never
+
+        large = [start(tree.save(f"large-{n}", endless())) for n in range(8)]
+        await tree.save("small", b"x" * 100)
+        for each in large:
+            each.cancel()
+            await self.assertFailure(each, CancelledError)
+        self.assertEqual(set(await tree.list("")), {"small"})
