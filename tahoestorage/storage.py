@@ -187,12 +187,17 @@ class TahoeStorage(Storage):
             otherwise=None if self._replace else lambda n: self._path(free[n].choose()),
             progress=progress,
         )
-        saved = [
-            error or self._name(self._path(name.chosen))
-            for error, name in zip(errors, free, strict=True)
-        ]
-        outcomes = iter(saved)
-        return [next(outcomes) if isinstance(name, FreeName) else name for name in names]
+        saved = iter([self._saved(name, error) for name, error in zip(free, errors, strict=True)])
+        return [next(saved) if isinstance(name, FreeName) else name for name in names]
+
+    def _saved(self, name: FreeName, error: Exception | None) -> str | Exception:
+        if error is None:
+            return self._name(self._path(name.chosen))
+        if self._replace and isinstance(error, ExistingChild):
+            error = IsADirectory("there is a directory of this name")
+        if isinstance(error, OSError):
+            error.filename = error.filename or name.chosen
+        return error
 
     def _first_name(self, name: str) -> FreeName | Exception:
         try:
@@ -211,8 +216,7 @@ class TahoeStorage(Storage):
         and opening of these names need no look then.
         """
         paths = {self._path(name): str(name) for name in names}
-        found = self._tree.run(lambda tree: tree.prefetch(paths))
-        return {paths[path] for path in found}
+        return {paths[path] for path in self._tree.prefetch(paths)}
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
@@ -244,7 +248,7 @@ class TahoeStorage(Storage):
                 await tree.remove_directory(path)
 
         with suppress(NoSuchChild):
-            self._run(delete, name)
+            self._tree.change(delete, path, str(name))
 
     def exists(self, name: Name) -> bool:
         """Whether there is a file or directory of this name; a grid that can't answer raises."""
@@ -347,7 +351,7 @@ class TahoeStorage(Storage):
         node = self._node(name)
         if node.modified is not None:
             return node
-        return self._run(lambda tree: tree.resolve(self._path(name), fresh=True), name)
+        return self._tree.resolve(self._path(name), str(name), fresh=True)
 
     def _run(self, operation: Callable[[Tree], Awaitable[T]], name: Name) -> T:
         return self._tree.run(operation, str(name))

@@ -55,7 +55,7 @@ class Programs(SynchronousTestCase):
         self.assertIn("'name.txt'", output)
         self.assertIn("name.txt 4700 b'Bytes'", output)
         self.assertIn("a/b directory", output)
-        self.assertIn("'count-files': 1", output)
+        self.assertIn("'count-files': 4", output)
         self.assertNotIn("URI:", output)
 
     def test_the_site_takes_uploads_and_serves_them(self) -> None:

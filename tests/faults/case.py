@@ -20,8 +20,9 @@ from txtahoe.testing.grid import Grid
 # Seconds that a request may go on without progress.
 REQUEST_SECONDS = 4.0
 # An operation is a few requests, each of which may take its whole time: the first, and those that
-# read back. Well above what they take together, and well below for ever.
-OUTCOME_SECONDS = 8 * REQUEST_SECONDS
+# read back; and it may wait for those of another one. Well above what they take together, and well
+# below for ever.
+OUTCOME_SECONDS = 16 * REQUEST_SECONDS
 
 
 @cache

@@ -1,7 +1,8 @@
 """
 Random operations on one directory while random faults happen: what was acknowledged is there.
 
-TXTAHOE_FAULT_SEED repeats the choices of a run, though not the moments at which things happened.
+TXTAHOE_FAULT_SEED repeats the choices of a run, though not the moments at which things happened;
+TXTAHOE_FAULT_OPERATIONS is their number.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.faults.case import FaultTestCase, Outcome, in_thread, pause
 from tests.faults.model import ABSENT, Directory, Value
 from tests.grid.proxy import Proxy
-from txtahoe import Cap, Client
+from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
 
 SEED = int(os.environ.get("TXTAHOE_FAULT_SEED", random.randrange(10**6)))
-OPERATIONS = 500
+OPERATIONS = int(os.environ.get("TXTAHOE_FAULT_OPERATIONS", 500))
 WORKERS = 8
 # Long enough for a gateway that is started again at once.
 PAUSES = (0.25, 0.5, 1.0)
@@ -61,15 +62,13 @@ class Models(SynchronousTestCase):
 class Worker:
     """
     Does one operation after the other, on names that are its own, in a directory that is not: so
-    it knows what its names may lead to whenever it looks.
+    it knows what its names may lead to whenever it looks. Its tree is that of others too, whose
+    links go out with its own.
     """
 
-    def __init__(
-        self, test: RandomOperations, number: int, client: Client, directory: Cap, count: int
-    ) -> None:
+    def __init__(self, test: RandomOperations, number: int, tree: Tree, count: int) -> None:
         self.test = test
-        self.client = client
-        self.directory = directory
+        self.tree = tree
         self.count = count
         self.choose = random.Random(f"{SEED} {number}")
         self.names = [f"{number}-{name}" for name in range(8)]
@@ -87,35 +86,37 @@ class Worker:
     async def put(self) -> Outcome:
         name, replace = self.choose.choice(self.names), self.choose.random() < 0.4
         data = self.new_bytes()
-        uploaded = await self.test.outcome(self.client.upload(data))
+        uploaded = await self.test.outcome(self.tree.upload(data))
         if not uploaded.succeeded:
             return uploaded
         self.test.contents[uploaded.result] = data
-        link = self.client.link(self.directory, name, uploaded.result, replace=replace)
+        link = self.tree.link(name, uploaded.result, replace=replace)
         return await self.change({name: uploaded.result}, link)
 
     async def several(self) -> Outcome:
         names = self.choose.sample(self.names, 3)
         caps = [Cap.parse("URI:LIT:" + literal(self.new_word())) for _ in names]
-        children: dict[str, Cap] = dict(zip(names, caps, strict=True))
         replace = self.choose.random() < 0.5
-        linking = self.client.set_children(self.directory, children, replace=replace)
-        return await self.change(children, linking)
+        linking = self.tree.link_many(zip(names, caps, strict=True), replace=replace)
+        outcome = await self.test.outcome(linking)
+        errors = [None] * 3 if outcome.succeeded else outcome.error.results
+        for name, cap, error in zip(names, caps, errors, strict=True):
+            self.told({name: cap}, error)
+        return outcome
 
     async def unlink(self) -> Outcome:
         name = self.choose.choice(self.names)
         looked = await self.look(name)
         if not looked.succeeded:
             return looked
-        unlinking = self.client.unlink(self.directory, name, looked.result)
-        return await self.change({name: ABSENT}, unlinking)
+        return await self.change({name: ABSENT}, self.tree.unlink(name))
 
     async def rename(self) -> Outcome:
         old, new = self.choose.sample(self.names, 2)
         looked = await self.look(old)
         if not looked.succeeded:
             return looked
-        outcome = await self.test.outcome(self.client.rename(self.directory, old, new))
+        outcome = await self.test.outcome(self.tree.rename(old, new))
         changes: dict[str, Value] = {new: looked.result.cap, old: ABSENT}
         if outcome.succeeded:
             self.model.acknowledge(changes)
@@ -125,7 +126,7 @@ class Worker:
         return outcome
 
     async def list(self) -> Outcome:
-        outcome = await self.test.outcome(self.client.list(self.directory))
+        outcome = await self.test.outcome(self.tree.list(""))
         if outcome.succeeded:
             there = {name: node.cap for name, node in outcome.result.items()}
             self.test.note(self.model.mistakes(there, self.names), "a listing")
@@ -135,7 +136,7 @@ class Worker:
         looked = await self.look(self.choose.choice(self.names))
         if not looked.succeeded:
             return looked
-        outcome = await self.test.outcome(self.client.read(looked.result.cap))
+        outcome = await self.test.outcome(self.tree.client.read(looked.result.cap))
         expected = self.test.contents.get(looked.result.cap)
         if outcome.succeeded and expected is not None and outcome.result != expected:
             self.test.note(["wrong bytes"], "a read")
@@ -143,7 +144,8 @@ class Worker:
 
     async def look(self, name: str) -> Outcome:
         """What a name leads to, which must be one of what it may lead to."""
-        outcome = await self.test.outcome(self.client.child(self.directory, name))
+        fresh = self.choose.random() < 0.5
+        outcome = await self.test.outcome(self.tree.resolve(name, fresh=fresh))
         if outcome.succeeded:
             there = {name: outcome.result.cap}
             self.test.note(self.model.mistakes(there, [name]), "a look")
@@ -153,7 +155,11 @@ class Worker:
 
     async def change(self, changes: Mapping[str, Value], making: Awaitable[None]) -> Outcome:
         outcome = await self.test.outcome(making)
-        error = outcome.error
+        self.told(changes, outcome.error)
+        return outcome
+
+    def told(self, changes: Mapping[str, Value], error: Exception | None) -> None:
+        """Note what a change is said to have come to."""
         if error is None:
             self.model.acknowledge(changes)
         elif isinstance(error, UnknownOutcome):
@@ -161,7 +167,6 @@ class Worker:
         elif isinstance(error, ExistingChild):
             taken = [name for name in changes if self.model.possible(name) != {ABSENT}]
             self.test.note([] if taken else [f"{list(changes)} called taken"], "a link")
-        return outcome
 
     def new_word(self) -> str:
         self.made += 1
@@ -172,7 +177,9 @@ class Worker:
 
 
 class RandomOperations(FaultTestCase):
-    """500 operations of several tasks; half of them through a proxy with faults of its own."""
+    """Operations of several tasks; half of them through a proxy with faults of its own."""
+
+    timeout = 400
 
     def setUp(self) -> None:
         super().setUp()
@@ -191,11 +198,9 @@ class RandomOperations(FaultTestCase):
         patient = self.connect(pauses=PAUSES)
         proxied, proxy = self.connect_through_proxy(pauses=PAUSES)
         directory = await self.client.mkdir()
+        trees = Tree(patient, directory), Tree(proxied, directory)
         each = OPERATIONS // WORKERS + 1
-        workers = [
-            Worker(self, number, (patient, proxied)[number % 2], directory, each)
-            for number in range(WORKERS)
-        ]
+        workers = [Worker(self, number, trees[number % 2], each) for number in range(WORKERS)]
         disturbing = ensureDeferred(self.disturb(proxy))
         try:
             await gatherResults(ensureDeferred(worker.work()) for worker in workers)
