@@ -42,7 +42,7 @@ from txtahoe.testing.fake import (
 )
 
 DATA = bytes(range(256)) * 40
-READ_BACK = "GET /uri/CAP/NAME?t=json"
+READ_BACK = "GET /uri/CAP?t=json"
 
 
 class FakeTestCase(SynchronousTestCase):

@@ -21,7 +21,7 @@ from tests.faults.case import FaultTestCase, Outcome, in_thread, pause
 from tests.faults.model import ABSENT, Directory, Value
 from tests.grid.proxy import Proxy
 from txtahoe import Cap, Tree
-from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
+from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
 
 SEED = int(os.environ.get("TXTAHOE_FAULT_SEED", random.randrange(10**6)))
 OPERATIONS = int(os.environ.get("TXTAHOE_FAULT_OPERATIONS", 500))
@@ -190,6 +190,19 @@ class RandomOperations(FaultTestCase):
         self.faults: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.working = True
+        self.directory: Cap | None = None
+
+    async def mend(self) -> None:
+        """
+        Mend the grid, and repair the directory: a server that was away has an old version of it,
+        and Tahoe-LAFS gives the newest one that it can put together while another one is away.
+        """
+        await super().mend()
+        if self.directory is not None:
+            try:
+                await self.client.check(self.directory, repair=True)
+            except TahoeError:
+                pass  # it may be in the middle of a change
 
     def note(self, mistakes: list[str], where: str) -> None:
         self.wrong += [f"{where}: {mistake}" for mistake in mistakes]
@@ -197,7 +210,7 @@ class RandomOperations(FaultTestCase):
     async def test_what_was_acknowledged_is_there_and_little_else(self) -> None:
         patient = self.connect(pauses=PAUSES)
         proxied, proxy = self.connect_through_proxy(pauses=PAUSES)
-        directory = await self.client.mkdir()
+        directory = self.directory = await self.client.mkdir()
         trees = Tree(patient, directory), Tree(proxied, directory)
         each = OPERATIONS // WORKERS + 1
         workers = [Worker(self, number, trees[number % 2], each) for number in range(WORKERS)]
@@ -208,6 +221,7 @@ class RandomOperations(FaultTestCase):
             self.working = False
             await disturbing
         await self.mend()
+        self.directory = None
         there = {name: node.cap for name, node in (await self.client.list(directory)).items()}
         self.note(self.model.mistakes(there), "the directory at the end")
         self.assertEqual(self.wrong, [], f"TXTAHOE_FAULT_SEED={SEED} {self.faults} {self.tally}")
