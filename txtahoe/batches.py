@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Sequence
 
 from attrs import define, field
+from twisted.internet.defer import CancelledError
 
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
-from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, TahoeError, another
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.links import Links
 from txtahoe.many import each
 from txtahoe.names import Names
@@ -55,7 +56,9 @@ class Batch:
             # Asked all at once, so that those in one directory share the answer.
             found = await each(level, self._names.directory, len(level))
             pairs = zip(level, found, strict=True)
-            await each(pairs, lambda pair: self._write(*pair), self._concurrency)
+            for error in await each(pairs, lambda pair: self._write(*pair), self._concurrency):
+                if error is not None:
+                    raise error
         return [self._errors.get(number) for number in range(len(wanted))]
 
     def _add(self, path: Path, link: Link, number: int) -> None:
@@ -84,7 +87,9 @@ class Batch:
             if path[-1] in parent:
                 raise NotADirectory(f"{path[-1]!r} is to be a file and a directory")
             cap = await self._names.client.mkdir({name: e.link for name, e in entries.items()})
-        except TahoeError as error:
+        except CancelledError:
+            raise
+        except Exception as error:
             self._fail(entries.values(), error)
         else:
             numbers = [number for entry in entries.values() for number in entry.numbers]

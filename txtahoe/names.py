@@ -58,9 +58,9 @@ class Names:
         parent = await self.directory(path[:-1])
         return await self._child(path, parent, fresh=True)
 
-    async def some(self, directory: Path, paths: Iterable[Path], fresh: bool) -> dict[Path, Node]:
+    async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
         """What those paths in one directory lead to that lead anywhere; it is asked once."""
-        nodes = {path: None if fresh else self.known(path) for path in paths}
+        nodes = {path: self.known(path) for path in paths}
         if None in nodes.values():
             children: Children = {}
             with suppress(NoSuchChild, NotADirectory):

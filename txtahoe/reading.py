@@ -59,16 +59,11 @@ class Reading:
         return await self._names.list(split(path))
 
     async def prefetch(
-        self,
-        paths: Iterable[str | Sequence[str]],
-        *,
-        fresh: bool = False,
-        progress: Done | None = None,
+        self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
     ) -> dict[Path, Node]:
         """
         What many paths lead to, without those that lead nowhere. Each directory is asked once.
 
-        `fresh`: as for `resolve`.
         `progress` is called with the number of directories that have answered since the last call.
 
         Raises: SomeFailed where a directory cannot be read.
@@ -78,7 +73,7 @@ class Reading:
             wanted.setdefault(names[:-1], []).append(names)
 
         async def look(directory: Path) -> dict[Path, Node]:
-            return await self._names.some(directory, wanted[directory], fresh)
+            return await self._names.some(directory, wanted[directory])
 
         results = await each(wanted, look, self._concurrency, progress)
         found: dict[Path, Node] = {}

@@ -176,18 +176,17 @@ class Tree(Reading):
         failed: dict[int, Exception] = {}
         while links:
             batch = Batch(self._names, self._links, replace, self._concurrency)
-            errors = await batch.make(list(links.values()))
-            failed.update(
-                (number, error) for number, error in zip(links, errors, strict=True) if error
-            )
+            errors = dict(zip(links, await batch.make(list(links.values())), strict=True))
+            failed.update((number, error) for number, error in errors.items() if error is not None)
+            taken = [number for number in errors if isinstance(errors[number], ExistingChild)]
+            paths = await each(taken, otherwise, 1) if otherwise else []
             renamed = {}
-            for number, (_, link) in links.items():
-                if otherwise and isinstance(failed.get(number), ExistingChild):
-                    try:
-                        renamed[number] = _named(await otherwise(number)), link
-                        del failed[number]
-                    except ExistingChild as error:
-                        failed[number] = error
+            for number, path in zip(taken, paths, strict=False):
+                if isinstance(path, Exception):
+                    failed[number] = path
+                else:
+                    renamed[number] = _named(path), links[number][1]
+                    del failed[number]
             links = renamed
         return failed
 

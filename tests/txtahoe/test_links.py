@@ -267,6 +267,14 @@ class Batches(GridTestCase):
         self.assertEqual((await tree.resolve("d/f")).cap, CAP)
         self.assertEqual((await tree.resolve("e/f")).cap, CAP)
 
+    async def test_what_is_wrong_with_one_link_is_not_taken_for_success(self) -> None:
+        tree = await self.new_tree()
+        wrong = Link(CAP, {"key": object()})
+        links = [("new/f", wrong), ("other/f", CAP), ("g", CAP)]
+        error = await self.failure(tree.link_many(links), SomeFailed)
+        none = type(None)
+        self.assertEqual([type(result) for result in error.results], [TypeError, none, none])
+
     async def test_a_name_cannot_be_a_file_and_a_directory(self) -> None:
         tree = await self.new_tree()
         error = await self.failure(tree.link_many([("a", CAP), ("a/b", CAP)]), SomeFailed)
@@ -332,6 +340,18 @@ class Saving(GridTestCase):
         self.assertEqual(there.pop("b"), CAP)
         names = ("other-0", "other-1", "c", "other-3")
         self.assertEqual(there, dict(zip(names, caps, strict=True)))
+
+    async def test_where_no_other_name_is_found_the_others_are_saved(self) -> None:
+        tree = await self.new_tree()
+        await tree.link("a", CAP)
+
+        async def otherwise(number: int) -> str:
+            raise OverflowError("no more names")
+
+        saving = start(tree.save_many([("a", b"1" * 60), ("b", b"2" * 60)], otherwise=otherwise))
+        error = await self.assertFailure(saving, SomeFailed)
+        self.assertEqual([type(result) for result in error.results], [OverflowError, Cap])
+        self.assertEqual(set(await tree.list("")), {"a", "b"})
 
     async def test_a_source_that_fails_fails_alone(self) -> None:
         tree = await self.new_tree()
