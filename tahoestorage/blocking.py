@@ -6,19 +6,23 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from functools import partial
 from itertools import chain
+from time import monotonic
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from django.core.files import File
 
 from tahoestorage.conf import Connection
 from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
+from tahoestorage.sharing import SharedCache
 from txtahoe.bodies import BlockingSource, BytesSource, Download, gather
 from txtahoe.caps import Cap
 from txtahoe.client import Client
@@ -44,6 +48,11 @@ class BlockingTree:
     """What `connection` leads to. It can be used in any thread and any process."""
 
     connection: Connection
+    shared: SharedCache = field(init=False, eq=False, repr=False)
+
+    @shared.default
+    def _shared(self) -> SharedCache:
+        return SharedCache(self.connection.cache, self.connection.base_cap)
 
     def run(
         self,
@@ -73,13 +82,42 @@ class BlockingTree:
 
     def known(self, path: Path) -> Node | None:
         """What a path leads to, if that is known in this process; no change of threads."""
-        loop = running_loop()
-        tree: Tree | None = None if loop is None else loop.kept.get(self.connection)
+        tree = self._running_tree()
         return None if tree is None else tree.known(path)
 
-    def resolve(self, path: Path, name: str | None = None) -> Node:
-        """As `Tree.resolve`."""
-        return self.known(path) or self.run(lambda tree: tree.resolve(path), name)
+    def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+        """As `Tree.resolve`; without `fresh` it may be known to other processes too."""
+        node = None if fresh else self._offered(path) or self.shared.files([path]).get(path)
+        if node is None:
+            asked = monotonic()
+            node = self._run_in([path[:-1]], lambda tree: tree.resolve(path, fresh=fresh), name)
+            self.shared.add_file(path, node, asked)
+        return node
+
+    def prefetch(self, paths: Collection[Path]) -> set[Path]:
+        """As `Tree.prefetch`; which of the paths lead anywhere."""
+        unknown = {path for path in paths if self._offered(path) is None}
+        tree = self._running_tree()
+        changes = 0 if tree is None else tree.changes
+        shared = self.shared.files(unknown)
+        missing = unknown - shared.keys()
+
+        async def prefetch(tree: Tree) -> dict[Path, Node]:
+            if tree.changes == changes:
+                for path, node in shared.items():
+                    tree.learn(path, node)
+            return await tree.prefetch(missing)
+
+        asked = monotonic()
+        found = self._run_in({path[:-1] for path in missing}, prefetch)
+        for path, node in found.items():
+            self.shared.add_file(path, node, asked)
+        return set(paths) - missing | found.keys()
+
+    def change(self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None) -> T:
+        """As `run`, of an operation that changes what a path leads to."""
+        with self.shared.changing([path]):
+            return self._run_in([path[:-1]], operation, name)
 
     def save(
         self,
@@ -99,14 +137,25 @@ class BlockingTree:
         """
         caller = CallingThread()
         source = _source(content, caller)
-        again = None if otherwise is None else partial(caller.run, otherwise)
-        self.run(
-            lambda tree: tree.save(
-                path, source, replace=replace, metadata=metadata, otherwise=again
-            ),
-            name,
-            caller,
-        )
+        chosen = [path]
+
+        def choose(otherwise: Callable[[], Path]) -> Path:
+            chosen.append(otherwise())
+            return chosen[-1]
+
+        again = None if otherwise is None else partial(caller.run, partial(choose, otherwise))
+        asked = monotonic()
+        with self.shared.changing([path] if replace else []):
+            cap = self._run_in(
+                [path[:-1]],
+                lambda tree: tree.save(
+                    path, source, replace=replace, metadata=metadata, otherwise=again
+                ),
+                name,
+                caller,
+            )
+        if not replace:
+            self.shared.add_new_file(chosen[-1], cap, asked)
 
     def save_many(
         self,
@@ -134,7 +183,9 @@ class BlockingTree:
                 return [r if isinstance(r, Exception) else None for r in error.results]
             return [None] * len(sources)
 
-        return self.run(save, caller=caller)
+        paths = [path for path, _ in files]
+        with self.shared.changing(paths):
+            return self._run_in({path[:-1] for path in paths}, save, caller=caller)
 
     def upload(self, content: File[Any], name: str | None) -> Cap:
         """
@@ -163,6 +214,40 @@ class BlockingTree:
         loop = running_loop()
         if loop is not None and loop.kept.get(self.connection) is tree:
             loop.call_soon(download.close)
+
+    def _run_in(
+        self,
+        directories: Iterable[Path],
+        operation: Callable[[Tree], Awaitable[T]],
+        name: str | None = None,
+        caller: CallingThread | None = None,
+    ) -> T:
+        """As `run`; other processes share what they know of the directories that it is about."""
+        unknown = [path for path in directories if path and self.known(path) is None]
+        shared = self.shared.directories(unknown)
+
+        async def learnt(tree: Tree) -> T:
+            for path, cap in shared.items():
+                tree.learn_directory(path, cap)
+            return await operation(tree)
+
+        result = self.run(learnt, name, caller)
+        for path in unknown:
+            node = self.known(path)
+            if node is not None and node.is_directory and node.cap != shared.get(path):
+                self.shared.put_directory(path, node.cap)
+        return result
+
+    def _offered(self, path: Path) -> Node | None:
+        """As `known`; the other processes may know it then too."""
+        node = self.known(path)
+        if node is not None:
+            self.shared.offer_file(path, node, monotonic() - self.connection.max_age)
+        return node
+
+    def _running_tree(self) -> Tree | None:
+        loop = running_loop()
+        return None if loop is None else loop.kept.get(self.connection)
 
     def _tree(self, loop: Loop) -> Tree:
         tree: Tree | None = loop.kept.get(self.connection)

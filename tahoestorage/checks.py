@@ -27,7 +27,13 @@ _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E003", conf.base_cap, _MAKE_A_CAP),
     ("E004", conf.numbers, "Without it the default is used; see the README."),
     ("E007", conf.location, "Give the path of a directory below that of the cap."),
+    ("E008", conf.cache, "Give one of its names, or leave it out to share nothing."),
 ]
+_UNFIT = {
+    "dummy.DummyCache": "keeps nothing",
+    "locmem.LocMemCache": "is of one process alone",
+    "db.DatabaseCache": "forgets, with a transaction that is rolled back, that a file has changed",
+}
 
 
 @register(Tags.files)
@@ -72,6 +78,7 @@ def _check(options: conf.Options) -> Iterator[CheckMessage]:
             yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
     yield from _check_rights(options)
     yield from _check_base_url(options)
+    yield from _check_cache(options)
 
 
 def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
@@ -103,4 +110,18 @@ def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
             "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') holds a cap or a query",
             hint="Give the address alone, such as 'https://files.example.com/'.",
             id="tahoestorage.E006",
+        )
+
+
+def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
+    alias = conf.value(options, "cache")
+    cache = settings.CACHES.get(alias, {}) if isinstance(alias, str) else {}
+    wrong = _UNFIT.get(cache.get("BACKEND", "").removeprefix("django.core.cache.backends."))
+    if cache.get("TIMEOUT", 0) is None:
+        wrong = "never forgets, also not what another Tahoe client has changed"
+    if wrong:
+        yield Warning(
+            f"the option 'cache' is {alias!r}, a cache that {wrong}",
+            hint="Give a cache in Redis or Memcached, with a TIMEOUT.",
+            id="tahoestorage.W002",
         )

@@ -30,6 +30,11 @@ class Document(models.Model):
         app_label = "tahoestorage"
 
 
+def storage(**options: Any) -> dict[str, Any]:
+    backend = "tahoestorage.storage.TahoeStorage"
+    return {"STORAGES": {"default": {"BACKEND": backend, "OPTIONS": options}}}
+
+
 class Checks(SynchronousTestCase):
     def ids(self, **settings: Any) -> list[str]:
         with override_settings(**{**GOOD, **settings}):
@@ -63,16 +68,28 @@ class Checks(SynchronousTestCase):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E006"])
 
     def test_the_options_of_storages(self) -> None:
-        def storage(**options: Any) -> dict[str, Any]:
-            backend = "tahoestorage.storage.TahoeStorage"
-            return {"STORAGES": {"default": {"BACKEND": backend, "OPTIONS": options}}}
-
         self.assertEqual(self.ids(**storage()), [])
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
         self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
         self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
+
+    def test_the_cache(self) -> None:
+        backends = "django.core.cache.backends"
+        caches: dict[str, dict[str, Any]] = {
+            "good": {"BACKEND": f"{backends}.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"},
+            "for ever": {"BACKEND": f"{backends}.redis.RedisCache", "TIMEOUT": None},
+            "alone": {"BACKEND": f"{backends}.locmem.LocMemCache"},
+            "nothing": {"BACKEND": f"{backends}.dummy.DummyCache"},
+            "rolled back": {"BACKEND": f"{backends}.db.DatabaseCache", "LOCATION": "table"},
+        }
+        self.assertEqual(self.ids(CACHES=caches, **storage()), [])
+        self.assertEqual(self.ids(CACHES=caches, **storage(cache="good")), [])
+        for wrong in ("missing", "", 5, ["good"], {}, CAP):
+            self.assertEqual(self.ids(CACHES=caches, **storage(cache=wrong)), ["E008"], wrong)
+        for doubtful in ("for ever", "alone", "nothing", "rolled back"):
+            self.assertEqual(self.ids(CACHES=caches, **storage(cache=doubtful)), ["W002"])
 
     def test_every_mistake_is_said_once(self) -> None:
         self.assertEqual(

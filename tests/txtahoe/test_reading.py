@@ -128,6 +128,24 @@ class Albums(GridTestCase):
         self.assertEqual((await tree.resolve(NAMES[0], fresh=True)).cap, OTHER)
         self.assertEqual((await tree.resolve(NAMES[0])).cap, OTHER)
 
+    async def test_a_directory_that_was_learnt_is_used_and_may_be_removed(self) -> None:
+        tree, other, proxy = await self.albums()
+        tree.learn_directory("albums/0", (await other.resolve("albums/0")).cap)
+        self.assertEqual((await tree.resolve("albums/0/0")).cap, CAP)
+        self.assertEqual(proxy.requests, ["GET /uri"])
+        for number in range(5):
+            await other.unlink(f"albums/0/{number}")
+        await other.remove_directory("albums/0")
+        await self.failure(tree.resolve("albums/0"), NoSuchChild)
+
+    async def test_changes_are_counted(self) -> None:
+        tree, _, _ = await self.albums()
+        counts = [tree.changes]
+        for change in (tree.link("f", CAP), tree.resolve("f"), tree.unlink("f")):
+            await change
+            counts.append(tree.changes)
+        self.assertEqual([counts[0] < counts[1], counts[1] == counts[2] < counts[3]], [True, True])
+
     async def test_a_directory_where_a_file_was_is_found(self) -> None:
         tree, other, _ = await self.albums()
         await tree.resolve(NAMES[0])

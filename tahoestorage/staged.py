@@ -1,0 +1,166 @@
+"""A tree on the grid with changes that are pending, for threads that wait."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from tempfile import SpooledTemporaryFile
+from typing import Any, TypeVar
+
+from attrs import frozen
+from django.conf import settings
+from django.core.files import File
+
+from tahoestorage.blocking import BlockingTree
+from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
+from txtahoe.bodies import BlockingSource, gather
+from txtahoe.errors import SomeFailed, TahoeError
+from txtahoe.nodes import Node
+from txtahoe.paths import Path
+from txtahoe.staging import Staging
+from txtahoe.tree import Tree
+
+T = TypeVar("T")
+
+# Files of fewer bytes are read when they are saved, and uploaded later.
+_SMALL = 2**20
+_NAMED = 5
+
+
+@frozen
+class StagedTree(BlockingTree):
+    """
+    As BlockingTree; `staged` changes become pending, and are made by `flush`.
+
+    `root`: below it are the changes, which belong to this process and its reactor.
+    """
+
+    root: Path
+
+    def staged(
+        self,
+        operation: Callable[[Staging], Awaitable[T]],
+        name: str | None = None,
+        caller: CallingThread | None = None,
+    ) -> T:
+        """As `run`, of an operation on the pending changes."""
+        loop = current_loop()
+        return self.run(lambda tree: operation(self._staging(loop, tree)), name, caller)
+
+    def known(self, path: Path) -> Node | None:
+        staging = self._running_staging()
+        return None if staging is not None and staging.pending else super().known(path)
+
+    def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+        """As `Staging.resolve`; nothing is shared with other processes."""
+        node = None if fresh else self.known(path)
+        return node or self.staged(lambda staging: staging.resolve(path), name)
+
+    def stage(self, path: Path, content: File[Any], name: str) -> None:
+        """
+        As `Staging.save`, of a Django file, which is read in this thread, from its start, and not
+        closed. A large one is uploaded when this returns.
+        """
+        content = content if _is_repeatable(content) else _spooled(content)
+        chunks = iter(content.chunks())
+        head = gather(chunks, _SMALL)
+        digest = sha256(head)
+        if len(head) < _SMALL:
+            self.staged(lambda staging: staging.save(path, head, digest.hexdigest()), name)
+            return
+        while block := gather(chunks, _SMALL):
+            digest.update(block)
+        caller = CallingThread()
+        source = BlockingSource(content.chunks, caller.run, repeatable=True)
+        self.staged(lambda staging: staging.save(path, source, digest.hexdigest()), name, caller)
+
+    def link(self, but: Path | None = None) -> None:
+        """As `Staging.link`. Raises: SomeFailed, which names the files."""
+        self._make(lambda staging: staging.link(but))
+
+    def flush(self) -> None:
+        """As `Staging.commit`. Raises: SomeFailed, which names the files."""
+        self._make(Staging.commit)
+
+    def discard(self) -> None:
+        """Drop what is pending."""
+        loop, staging = running_loop(), self._running_staging()
+        if loop is not None and staging is not None:
+            loop.call_soon(staging.forget)
+
+    def _make(self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]) -> None:
+        staging = self._running_staging()
+        if staging is None:
+            return
+        pending = list(staging.pending)
+        with self.shared.changing(pending):
+            failed = self.staged(changes)
+        if failed:
+            raise self._error(failed, len(pending))
+
+    def _error(self, failed: Mapping[Path, Exception], pending: int) -> SomeFailed:
+        told = []
+        for path, error in failed.items():
+            name = "/".join(path[len(self.root) :])
+            if isinstance(error, TahoeError):
+                error.filename = name
+                told.append(str(error))
+            else:
+                told.append(f"{name!r}: {error}")
+        more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
+        return SomeFailed(
+            f"{len(told)} of {pending} changes of files failed: {'; '.join(told[:_NAMED] + more)}",
+            list(failed.values()),
+        )
+
+    def _staging(self, loop: Loop, tree: Tree) -> Staging:
+        staging: Staging | None = loop.kept.get(self)
+        if staging is None:
+            staging = loop.kept[self] = Staging(tree, max_age=self.connection.max_age)
+            # Later than the one that stops the reactor, so it is called before.
+            atexit.register(self._at_exit, loop, staging, os.getpid())
+        return staging
+
+    def _running_staging(self) -> Staging | None:
+        loop = running_loop()
+        return None if loop is None else loop.kept.get(self)
+
+    def _at_exit(self, loop: Loop, staging: Staging, process: int) -> None:
+        """Make what is pending; where that fails, the process fails."""
+        pending = len(staging.pending)
+        if os.getpid() != process or not pending:
+            return
+        # Of an exception that ends the process; in an interactive one it was an earlier one.
+        if hasattr(sys, "last_value") and not hasattr(sys, "ps1"):
+            _tell(f"{pending} changes of files were not made, because of the exception")
+            return
+        try:
+            if running_loop() is not loop:
+                raise ConnectionAbortedError("the reactor was stopped")
+            self.flush()
+        except BaseException as error:
+            _tell(f"{pending} changes of files were to be made: {type(error).__name__}: {error}")
+            os._exit(1)  # no other way leads to an exit status now
+
+
+def _is_repeatable(content: File[Any]) -> bool:
+    return hasattr(content, "seekable") and content.seekable()
+
+
+def _spooled(content: File[Any]) -> File[Any]:
+    file = SpooledTemporaryFile(_SMALL, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+    chunks = iter(content.chunks())
+    while block := gather(chunks, _SMALL):
+        file.write(block)
+    return File(file, content.name)
+
+
+def _tell(text: str) -> None:
+    with suppress(Exception):  # streams may be closed by now
+        print(text, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
