@@ -1,0 +1,395 @@
+"""The static files storage and `collectstatic`, on a real grid."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from secrets import token_bytes
+from time import monotonic, time
+from typing import Any
+from urllib.request import Request, urlopen
+
+from django.core.files.base import ContentFile, File
+
+from tahoestorage.staticfiles import TahoeStaticFilesStorage
+from tests.tahoestorage.static_case import StaticTestCase
+from txtahoe.errors import IsADirectory, NotADirectory, SomeFailed
+from txtahoe.testing.fake import Delay, FakeGateway, Status
+
+NAMES = ["css/a.css", "css/deep/er/b.css", "js/a.js", "js/b.js", "js/100% ü?#.txt"]
+DIRECTORIES = 5  # the root, css, css/deep, css/deep/er, js
+
+
+class Collecting(StaticTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.write(*NAMES)
+
+    def test_each_file_is_uploaded_and_each_directory_written_once(self) -> None:
+        requests = self.collect()
+        self.assertEqual(requests["PUT /uri"], len(NAMES))
+        self.assertEqual(requests["POST /uri"], DIRECTORIES)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_a_location_is_made(self) -> None:
+        self.collect({"location": "site/static"})
+        here = {f"site/static/{name}": data for name, data in self.files().items()}
+        self.assertEqual(self.collected(), here)
+
+    def test_files_are_reached_by_their_urls(self) -> None:
+        self.collect()
+        with self.session() as storage:
+            for name, data in self.files().items():
+                with urlopen(storage.url(name)) as answer:
+                    self.assertEqual(answer.read(), data)
+
+    def test_where_nothing_has_changed_each_directory_is_listed_once(self) -> None:
+        self.collect()
+        self.assertEqual(self.collect(), {"GET /uri": DIRECTORIES})
+
+    def test_equal_bytes_are_left_alone_though_the_files_are_newer(self) -> None:
+        self.collect()
+        self.touch()
+        self.assertEqual(self.collect(), {"GET /uri": DIRECTORIES})
+        self.assertEqual(self.collect(clear=True), {"GET /uri": DIRECTORIES})
+        self.assertEqual(self.collected(), self.files())
+
+    def test_a_changed_file_is_replaced_and_no_other(self) -> None:
+        self.collect()
+        self.write("js/a.js", "new/file.txt")
+        self.touch()
+        requests = self.collect()
+        self.assertEqual(requests["PUT /uri"], 2)
+        self.assertEqual(requests["POST /uri"], 3)  # js, new, the root
+        self.assertEqual(requests["DELETE /uri"], 0)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_files_of_equal_bytes_are_uploaded_once(self) -> None:
+        self.write("one", "two/a", "two/b", content="the same" * 20)
+        self.assertEqual(self.collect()["PUT /uri"], len(NAMES) + 1)
+        self.write("three", content="the same" * 20)
+        self.assertEqual(self.collect()["PUT /uri"], 0)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_clear_leaves_what_was_found(self) -> None:
+        self.collect()
+        for name in ("js/a.js", "js/b.js", "css/a.css"):
+            (self.folder / name).unlink()
+        self.write("css/c.css")
+        requests = self.collect(clear=True)
+        self.assertEqual((requests["PUT /uri"], requests["DELETE /uri"]), (1, 3))
+        self.assertEqual(self.collected(), self.files())
+
+    def test_after_clear_a_directory_may_stand_where_a_file_was(self) -> None:
+        self.collect()
+        (self.folder / "js/a.js").unlink()
+        self.write("js/a.js/index.js")
+        with self.assertRaises(NotADirectory):
+            self.collect()
+        self.collect(clear=True)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_a_dry_run_changes_nothing(self) -> None:
+        self.collect()
+        before = self.collected()
+        self.write("js/a.js", "new")
+        self.touch()
+        for clear in (False, True):
+            self.assertEqual(self.collect(dry_run=True, clear=clear).keys(), {"GET /uri"})
+        self.assertEqual(self.collected(), before)
+
+    def test_what_another_client_has_replaced_is_saved_again(self) -> None:
+        self.collect()
+        url = f"{self.gateway}uri/{self.cap}/css/a.css"
+        with urlopen(Request(url, data=b"other" * 50, method="PUT"), timeout=60):
+            pass
+        self.touch()
+        self.assertEqual(self.collect()["PUT /uri"], 1)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_the_admin_is_collected(self) -> None:
+        spec = find_spec("django.contrib.admin")
+        assert spec is not None
+        assert spec.origin is not None
+        self.folder = Path(spec.origin).parent / "static"
+        contents = {data for data in self.files().values() if data}
+        self.assertEqual(self.collect()["PUT /uri"], len(contents))
+        self.assertEqual(self.collected(), self.files())
+
+
+class Pending(StaticTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.static = TahoeStaticFilesStorage(**self.options())
+
+    def save(self, name: str, data: bytes) -> None:
+        self.assertEqual(self.static.save(name, ContentFile(data)), name)
+
+    def test_a_saved_file_is_seen_before_it_is_linked(self) -> None:
+        data = b"static" * 100
+        self.save("a/b/f", data)
+        self.assertEqual(self.collected(), {})
+        for name in ("a", "a/b", "a/b/f"):
+            self.assertTrue(self.static.exists(name))
+        self.assertFalse(self.static.exists("a/f"))
+        self.assertEqual(self.static.listdir("a"), (["b"], []))
+        self.assertEqual(self.static.listdir("a/b"), ([], ["f"]))
+        self.assertEqual(self.static.size("a/b/f"), len(data))
+        self.assertLess(abs(self.static.get_modified_time("a/b/f").timestamp() - time()), 60)
+        with self.static.open("a/b/f") as file, urlopen(self.static.url("a/b/f")) as answer:
+            self.assertEqual((file.read(), answer.read()), (data, data))
+        self.static.flush()
+        self.assertEqual(self.collected(), {"a/b/f": data})
+        self.assertEqual(self.static.listdir("a/b"), ([], ["f"]))
+
+    def test_a_deleted_file_is_gone_at_once_and_from_the_grid_later(self) -> None:
+        self.save("d/f", b"1" * 100)
+        self.save("d/g", b"2" * 100)
+        self.static.flush()
+        self.static.delete("d/f")
+        self.static.delete("d/f")
+        self.assertFalse(self.static.exists("d/f"))
+        self.assertEqual(self.static.listdir("d"), ([], ["g"]))
+        with self.assertRaises(FileNotFoundError):
+            self.static.open("d/f")
+        self.assertEqual(set(self.collected()), {"d/f", "d/g"})
+        self.static.flush()
+        self.assertEqual(set(self.collected()), {"d/g"})
+
+    def test_what_is_saved_and_deleted_again_was_never_there(self) -> None:
+        self.save("new/f", b"1" * 100)
+        self.static.delete("new/f")
+        self.static.flush()
+        self.assertEqual(self.static.listdir(""), ([], []))
+
+    def test_the_last_save_counts(self) -> None:
+        for number in range(20):
+            self.save("f", b"%d" % number * 100)
+        self.static.flush()
+        self.assertEqual(self.collected(), {"f": b"19" * 100})
+
+    def test_a_large_file_is_uploaded_once_and_may_be_unseekable(self) -> None:
+        class Unseekable(io.BytesIO):
+            def seekable(self) -> bool:
+                return False
+
+            def seek(self, *arguments: Any) -> int:
+                raise io.UnsupportedOperation
+
+        data = token_bytes(3_000_000)
+        self.static.save("a", File(io.BytesIO(data)))
+        self.static.save("b", File(Unseekable(data)))
+        self.static.flush()
+        self.static.delete("a")
+        self.static.save("a", File(io.BytesIO(data)))
+        self.static.flush()
+        self.assertEqual(self.proxy.requests.count("PUT /uri"), 1)
+        self.assertEqual(self.collected(), {"a": data, "b": data})
+
+    def test_the_contents_may_be_closed_after_the_save(self) -> None:
+        for number in range(30):
+            with ContentFile(b"%d" % number * 100) as content:
+                self.static.save(f"d/{number}", content)
+        self.static.flush()
+        self.assertEqual(self.collected(), {f"d/{n}": b"%d" % n * 100 for n in range(30)})
+
+    def test_threads_may_save_at_the_same_time(self) -> None:
+        def work(thread: int) -> None:
+            for number in range(10):
+                name = f"{thread}/{number}"
+                self.static.save(name, ContentFile(name.encode() * 50))
+                if number % 3 == 0:
+                    self.static.delete(name)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.static.flush()
+        names = [f"{t}/{n}" for t in range(4) for n in range(10) if n % 3]
+        self.assertEqual(self.collected(), {name: name.encode() * 50 for name in names})
+
+    def test_other_ways_to_change_the_grid_keep_the_order(self) -> None:
+        self.save("d/f", b"1" * 100)
+        with self.static.open("d/f", "ab") as file:
+            file.write(b"2" * 100)
+        self.assertEqual(self.collected(), {"d/f": b"1" * 100 + b"2" * 100})
+        self.assertEqual(self.static.size("d/f"), 200)
+        self.static.delete("d/f")
+        self.static.delete("d")
+        self.assertEqual(list(self.static.walk()), [("", [], [])])
+        self.save("d/f", b"3" * 100)
+        self.assertEqual(self.static.prefetch(["d/f", "d/g"]), {"d/f"})
+        self.static.save_many([("d/g", ContentFile(b"4" * 100))])
+        self.assertEqual(set(self.collected()), {"d/f", "d/g"})
+
+    def test_a_directory_is_not_replaced_by_a_file(self) -> None:
+        self.save("d/f", b"1" * 100)
+        for _ in range(2):
+            with self.assertRaises(IsADirectory):
+                self.static.save("d", ContentFile(b"2" * 100))
+            self.static.flush()
+
+    def test_what_is_known_is_forgotten_in_time(self) -> None:
+        static = TahoeStaticFilesStorage(**self.options(max_age=0))
+        self.assertFalse(static.exists("d/f"))
+        self.new_storage().save("d/f", ContentFile(b"1" * 100))
+        self.assertTrue(static.exists("d/f"))
+        static.save("d/g", ContentFile(b"2" * 100))
+        static.flush()
+        self.assertEqual(set(self.collected()), {"d/f", "d/g"})
+
+
+class Failing(StaticTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.fake = FakeGateway()
+        self.cap = str(self.fake.make_directory())
+        loopback = self.fake.listen()
+        self.addCleanup(loopback.stop)
+        self.gateway = loopback.url
+        self.given = {"tahoe_base_url": self.gateway}
+
+    def test_a_failed_upload_is_named_and_the_others_are_saved(self) -> None:
+        self.write(*(f"css/{number}.css" for number in range(10)), "old")
+        self.collect(self.given)
+        self.write(*(f"js/{number}.js" for number in range(10)))
+        (self.folder / "old").unlink()
+        self.fake.fail_next("PUT /uri", Status(500), skip=4)
+        with self.assertRaises(SomeFailed) as caught:
+            self.collect(self.given, clear=True)
+        missing = self.files().keys() - self.collected().keys()
+        self.assertEqual(len(missing), 1)
+        self.assertIn(
+            f"1 of 11 changes of files failed: {missing.pop()!r}: ", str(caught.exception)
+        )
+        self.assertIn("old", self.collected())
+        self.collect(self.given, clear=True)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_a_directory_that_cannot_be_written_is_told(self) -> None:
+        self.write("f", "css/a.css", "css/b.css")
+        self.fake.fail_next("POST /uri?t=mkdir-with-children", Status(500), times=9)
+        with self.assertRaises(SomeFailed) as caught:
+            self.collect(self.given)
+        self.assertRegex(str(caught.exception), "2 of 3 .*'css/a.css': .*'css/b.css': ")
+        self.assertEqual(set(self.collected()), {"f"})
+
+    def test_a_gateway_that_is_away_is_not_waited_for_by_each_file(self) -> None:
+        static = TahoeStaticFilesStorage(**self.options(**self.given))
+        self.fake.fail_next("PUT /uri", Status(500), times=1000)
+        with self.assertRaisesRegex(SomeFailed, "uploads in a row have failed"):
+            for number in range(100):
+                static.save(f"{number}", ContentFile(b"%d" % number * 100))
+        self.assertLess(self.fake.requests.count("PUT /uri"), 30)
+        with self.assertRaisesRegex(SomeFailed, r"'\d+': uploading.* and \d+ more"):
+            static.flush()
+        static.flush()
+
+    def test_a_failed_deletion_is_told(self) -> None:
+        self.write("a", "b", "c")
+        self.collect(self.given)
+        self.write("c", "d")
+        for name in "ab":
+            (self.folder / name).unlink()
+        self.fake.fail_next("DELETE /uri/CAP/NAME", Status(500), times=9)
+        with self.assertRaisesRegex(SomeFailed, "2 of 4 .*'a': .*'b': "):
+            self.collect(self.given, clear=True)
+        self.assertEqual(set(self.collected()), {"a", "b", "c", "d"})
+
+    def test_no_more_than_so_many_files_wait_in_memory(self) -> None:
+        self.fake.fail_next("PUT /uri", Delay(0.6), times=1000)
+        static = TahoeStaticFilesStorage(**self.options(**self.given))
+        began = monotonic()
+        for number in range(16):
+            static.save(str(number), ContentFile(b"%d" % number * 100))
+        self.assertLess(monotonic() - began, 0.6)
+        static.save("more", ContentFile(b"more" * 100))
+        self.assertGreaterEqual(monotonic() - began, 0.6)
+        static.flush()
+
+
+class AtExit(StaticTestCase):
+    def run_script(self, body: str, expected: int) -> str:
+        begin = f"""
+import os, sys
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["django.contrib.staticfiles"], STATIC_URL="/static/",
+    STATICFILES_DIRS=[{str(self.folder.absolute())!r}],
+    STORAGES={{"staticfiles": {{"BACKEND": {self.backend!r}, "OPTIONS": {{
+        "tahoe_base_url": {self.proxy.url!r}, "tahoe_base_cap": os.environ["CAP"]}}}}}},
+)
+django.setup()
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.contrib.staticfiles.storage import staticfiles_storage as static
+"""
+        path = os.pathsep.join(filter(None, sys.path))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", begin + textwrap.dedent(body)],
+            env={**os.environ, "CAP": self.cap, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, expected, done.stdout)
+        return done.stdout
+
+    collect_all = 'call_command("collectstatic", interactive=False, post_process=False)'
+
+    def test_files_are_saved_without_post_processing(self) -> None:
+        self.write(*NAMES)
+        self.run_script(self.collect_all, 0)
+        self.assertEqual(self.collected(), self.files())
+
+    def test_what_fails_is_told_and_the_process_fails(self) -> None:
+        self.write("css/a.css")
+        output = self.run_script(
+            f"""
+            {self.collect_all}
+            from txtahoe.client import Client
+            from txtahoe.errors import GatewayError
+            async def fail(*arguments, **named):
+                raise GatewayError("no")
+            Client.mkdir = fail
+            """,
+            1,
+        )
+        self.assertIn("1 of 1 changes of files failed: 'css/a.css': no\n", output)
+
+    def test_a_process_that_ends_by_an_exception_changes_nothing(self) -> None:
+        self.write("old")
+        self.run_script(self.collect_all, 0)
+        before = self.collected()
+        (self.folder / "old").unlink()
+        self.write("new")
+        body = 'call_command("collectstatic", interactive=False, post_process=False, clear=True)'
+        output = self.run_script(f"{body}\nraise ValueError('no')", 1)
+        self.assertIn("2 changes of files were not made, because of the exception", output)
+        self.assertEqual(self.collected(), before)
+
+    def test_a_child_leaves_alone_what_is_its_parents(self) -> None:
+        self.run_script(
+            """
+            static.save("parent", ContentFile(b"1" * 100))
+            if not os.fork():
+                assert not static.exists("parent")
+                static.save("child", ContentFile(b"2" * 100))
+                sys.exit()
+            os.wait()
+            other = static._wrapped.__class__(**{**static.options, "timeout": 59})
+            assert other.listdir("") == ([], ["child"]), other.listdir("")
+            """,
+            0,
+        )
+        self.assertEqual(set(self.collected()), {"parent", "child"})
