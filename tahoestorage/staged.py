@@ -134,16 +134,16 @@ class StagedTree(BlockingTree):
         pending = len(staging.pending)
         if os.getpid() != process or not pending:
             return
-        # Of an exception that ends the process; in an interactive one it was an earlier one.
+        # Python notes the exception that ends a process; an interactive one goes on after it.
         if hasattr(sys, "last_value") and not hasattr(sys, "ps1"):
-            _tell(f"{pending} changes of files were not made, because of the exception")
+            _tell(f"{pending} changes of files were pending when an exception ended the process")
             return
         try:
             if running_loop() is not loop:
                 raise ConnectionAbortedError("the reactor was stopped")
             self.flush()
         except BaseException as error:
-            _tell(f"{pending} changes of files were to be made: {type(error).__name__}: {error}")
+            _tell(f"{type(error).__name__}: {error}")
             os._exit(1)  # no other way leads to an exit status now
 
 

@@ -21,10 +21,11 @@ from django.core.files.storage import Storage
 from tahoestorage import conf
 from tahoestorage.files import TahoeFile
 from tahoestorage.staged import StagedTree
-from tahoestorage.storage import Name, TahoeStorage, _sorted_by_kind
+from tahoestorage.storage import Name, TahoeStorage
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import IsADirectory
 from txtahoe.many import Done
+from txtahoe.nodes import names_by_kind
 from txtahoe.sealing import sealed
 
 # A static file's name stands in templates and style sheets with what belongs to its URL only.
@@ -99,7 +100,7 @@ class TahoeStaticFilesStorage(TahoeStorage):
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         names = self._path(path)
-        return _sorted_by_kind(self._tree.staged(lambda staging: staging.list(names), str(path)))
+        return names_by_kind(self._tree.staged(lambda staging: staging.list(names), str(path)))
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         if set(mode) <= set("rbt"):

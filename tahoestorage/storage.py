@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import posixpath
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from txtahoe.caps import Cap
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.many import Done, all_done
-from txtahoe.nodes import Node
+from txtahoe.nodes import Node, names_by_kind
 from txtahoe.paths import Path, split
 from txtahoe.tree import TOGETHER, Tree
 
@@ -224,7 +224,7 @@ class TahoeStorage(Storage):
         directories in it and those of the files, as `os.walk` gives them.
         """
         for directory, children in self._tree.walk(self._path(path), str(path)):
-            yield self._name(directory), *_sorted_by_kind(children)
+            yield self._name(directory), *names_by_kind(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         return TahoeFile(
@@ -260,7 +260,7 @@ class TahoeStorage(Storage):
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         """The names of the directories and of the files in a directory."""
-        return _sorted_by_kind(self._run(lambda tree: tree.list(self._path(path)), path))
+        return names_by_kind(self._run(lambda tree: tree.list(self._path(path)), path))
 
     def size(self, name: Name) -> int:
         """The size of a file in bytes."""
@@ -380,12 +380,6 @@ class TahoeStorage(Storage):
 
 def _slashed(name: Name) -> str:
     return normalize("NFC", fspath(name)).replace("\\", "/")
-
-
-def _sorted_by_kind(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
-    directories = [name for name, node in children.items() if node.is_directory]
-    files = [name for name, node in children.items() if not node.is_directory]
-    return directories, files
 
 
 def _unpickled(

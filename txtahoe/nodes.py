@@ -72,6 +72,13 @@ class Node:
         return float(time) if isinstance(time, int | float) else None
 
 
+def names_by_kind(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
+    """The names of the directories among children, and those of all others."""
+    directories = [name for name, node in children.items() if node.is_directory]
+    files = [name for name, node in children.items() if not node.is_directory]
+    return directories, files
+
+
 @frozen
 class Link:
     """
