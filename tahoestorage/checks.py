@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from inspect import isclass
+from inspect import isclass, signature
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,20 +51,25 @@ def check_storages(
 
 def _every_options() -> Iterator[conf.Options]:
     for backend in settings.STORAGES.values():
-        if _is_ours(backend.get("BACKEND", "")):
-            yield conf.hidden(backend.get("OPTIONS", {}))
+        cls = _ours(backend.get("BACKEND", ""))
+        if cls is not None:
+            # A subclass may have arguments of its own.
+            own = signature(cls.__init__).parameters
+            given: Any = backend.get("OPTIONS", {})
+            options: Any = {name: given[name] for name in given if name not in own}
+            yield conf.hidden(options)
     for model in apps.get_models():
         for field in model._meta.get_fields():
             if isinstance(field, FileField) and isinstance(field.storage, TahoeStorage):
                 yield field.storage.options
 
 
-def _is_ours(backend: str) -> bool:
+def _ours(backend: str) -> type[TahoeStorage] | None:
     try:
         cls = import_string(backend)
     except ImportError:
-        return False  # Django itself says so, in better words
-    return isclass(cls) and issubclass(cls, TahoeStorage)
+        return None  # Django itself says so, in better words
+    return cls if isclass(cls) and issubclass(cls, TahoeStorage) else None
 
 
 def _check(options: conf.Options) -> Iterator[CheckMessage]:

@@ -26,10 +26,10 @@ from txtahoe.tree import Tree
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-# What is asked for after a seek, in bytes: enough for a header. While reading goes on in sequence,
-# each range is four times the last one, and after the last window it is the rest of the file.
+# What is asked for after a seek, in bytes: enough for a header. When reading goes on in sequence,
+# the second range is larger, and the third one is the rest of the file.
 _FIRST_WINDOW = 2**17
-_LAST_WINDOW = 2**23
+_SECOND_WINDOW = 2**20
 # Reading over a gap of so many bytes is faster than asking for another range.
 _GAP = 2**16
 # Bytes that are fetched, where so many come, by one change of threads.
@@ -232,10 +232,12 @@ class Reader(io.RawIOBase):
         return window.position <= self._position < min(self._window_end, window.position + _GAP)
 
     async def _next_window(self, tree: Tree, wanted: int) -> Download:
-        grown = self._window_length * 4 if self._position == self._window_end else _FIRST_WINDOW
+        length = _FIRST_WINDOW
+        if self._position == self._window_end:
+            length = _SECOND_WINDOW if self._window_length == _FIRST_WINDOW else self.size
         if self._window is not None and tree is self._tree:
             self._window.close()
-        self._window_length = max(wanted, grown if grown <= _LAST_WINDOW else self.size)
+        self._window_length = max(wanted, length)
         self._window_end = min(self.size, self._position + self._window_length)
         self._window = await tree.client.download(self._cap, self._position, self._window_length)
         self._tree = tree
@@ -256,7 +258,7 @@ class Spool(io.RawIOBase):
     def fill(self, reader: Reader) -> None:
         """Begin with what is there already, which is no change."""
         with reader:
-            shutil.copyfileobj(reader, self._file, _LAST_WINDOW)
+            shutil.copyfileobj(reader, self._file, _SECOND_WINDOW)
         self.seek(0, os.SEEK_END if self._appends else os.SEEK_SET)
         self.is_changed = False
 

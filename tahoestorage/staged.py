@@ -140,7 +140,7 @@ class StagedTree(BlockingTree):
             return
         try:
             if running_loop() is not loop:
-                raise ConnectionAbortedError("the reactor was stopped")
+                raise ConnectionAbortedError(f"{pending} changes of files, and the reactor is gone")
             self.flush()
         except BaseException as error:
             _tell(f"{type(error).__name__}: {error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
@@ -50,16 +50,31 @@ class Batch:
         """The exception of each of the links, or None where it was made."""
         for number, (path, link) in enumerate(wanted):
             self._add(path, link, number)
+        found = await self._find({path[:n] for path, _ in wanted for n in range(len(path))})
         while self._directories:
             depth = max(map(len, self._directories))
             level = [path for path in self._directories if len(path) == depth]
-            # Asked all at once, so that those in one directory share the answer.
-            found = await each(level, self._names.directory, len(level))
-            pairs = zip(level, found, strict=True)
+            await self._ask([path for path in level if path not in found], found)
+            pairs = [(path, found.pop(path)) for path in level]
             for error in await each(pairs, lambda pair: self._write(*pair), self._concurrency):
                 if error is not None:
                     raise error
         return [self._errors.get(number) for number in range(len(wanted))]
+
+    async def _find(self, paths: Collection[Path]) -> dict[Path, Cap | Exception]:
+        """The directories of some paths, or why there is none; below one that is missing, all."""
+        found: dict[Path, Cap | Exception] = {}
+        for depth in range(max(map(len, paths), default=-1) + 1):
+            level = [path for path in paths if len(path) == depth]
+            above = {path: found.get(path[:-1]) for path in level if path}
+            await self._ask([p for p in level if not isinstance(above.get(p), Exception)], found)
+            found.update((p, error) for p, error in above.items() if isinstance(error, Exception))
+        return found
+
+    async def _ask(self, paths: list[Path], found: dict[Path, Cap | Exception]) -> None:
+        """Ask about directories all at once, so that those in one directory share the answer."""
+        results = await each(paths, self._names.directory, len(paths))
+        found.update(zip(paths, results, strict=True))
 
     def _add(self, path: Path, link: Link, number: int) -> None:
         here = self._directories.setdefault(path[:-1], {})

@@ -151,7 +151,7 @@ class Staging:
         its end before this returns; `bytes` are uploaded while the caller goes on, and what fails
         then, `link` tells.
 
-        Raises: IsADirectory; and the error of an earlier upload, where many have failed in a row.
+        Raises: IsADirectory; SomeFailed where many uploads in a row have failed.
         """
         async with self._lock:
             if await self._is_there(path, digest):
@@ -354,8 +354,9 @@ class Staging:
             self._failures.clear()
         except Exception as error:
             outcome = error
-            self._failures.append(error)
             self._uploads.pop(digest, None)
+            if not isinstance(error, CancelledError):
+                self._failures.append(error)
         self._room.release()
         upload.finish(outcome)
 

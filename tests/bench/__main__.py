@@ -16,8 +16,10 @@ from tests.bench.case import Case
 from tests.bench.cases import every_case
 from tests.bench.growth import Growth, growth_cases
 from tests.bench.measuring import Bench, Result
+from tests.bench.place import Concurrency
 from tests.bench.report import document, table
 from txtahoe.testing.grid import Grid
+
 
 def command_parser() -> argparse.ArgumentParser:
     """What the command understands."""
@@ -75,31 +77,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, cases: list[Case], growth: list[Growth]) -> int:
     every = [*cases, *(point.case for point in growth)]
-    grid = Grid(servers=3, gateways=1, needed=2, total=3, happy=2)
-    with grid, TemporaryDirectory() as folder:
-        bench = Bench(grid.gateway_urls[0], Path(folder), options.rounds)
-        measured = _measure(bench, every)
+    concurrency, measured = _measured(every, options.rounds)
     results = measured[: len(cases)]
     grown = list(zip(growth, measured[len(cases) :], strict=True))
-    print(f"Best concurrency of bare requests: {bench.concurrency}.\n")
+    print(f"Best concurrency of bare requests: {concurrency}.\n")
     for title, section in (("Cases", results), ("Growth", [result for _, result in grown])):
         if section:
             print(f"{title}\n\n{table(section)}\n")
     if options.json:
-        told = document(results, grown, bench.concurrency, options.rounds)
+        told = document(results, grown, concurrency, options.rounds)
         options.json.write_text(json.dumps(told, indent=2) + "\n")
     if options.charts:
         _draw(options.charts, results, grown)
     return int(any(result.is_failure for result in measured))
 
 
-def _measure(bench: Bench, cases: list[Case]) -> list[Result]:
+def _measured(cases: list[Case], rounds: int) -> tuple[Concurrency, list[Result]]:
     results = []
-    with tqdm(total=sum(map(bench.steps, cases)), leave=False, disable=None) as bar:
+    grid = Grid(servers=3, gateways=1, needed=2, total=3, happy=2)
+    bar = tqdm(desc="starting a grid", leave=False, disable=None)
+    with bar, grid, TemporaryDirectory() as folder:
+        bar.set_description_str("looking for the best concurrency")
+        bench = Bench(grid.gateway_urls[0], Path(folder), rounds)
+        bar.reset(sum(map(bench.steps, cases)))
         for case in cases:
             bar.set_description_str(case.name)
             results.append(bench.measure(case, bar.update))
-    return results
+    return bench.concurrency, results
 
 
 def _draw(folder: Path, results: list[Result], growth: list[tuple[Growth, Result]]) -> None:

@@ -51,7 +51,7 @@ def _cases(results: Sequence[Result]) -> Any:
     times = [(result.ours_median or 0) / (result.bare_median or 1) for result in results]
     colours = ["tab:red" if result.missed else "tab:blue" for result in results]
     bars = axes.barh(names, times, color=colours)
-    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.bar_label(bars, fmt="%.2f", label_type="center", color="white")
     for row, result in enumerate(results):
         most = _most_time(result)
         if most is not None:

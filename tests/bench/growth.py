@@ -67,18 +67,12 @@ class Beds:
 
 def growth_cases() -> list[Growth]:
     """Every point of every curve."""
-    beds = Beds()
+    axes = {"names": (NAMES, Beds().of_names), "depth": (DEPTHS, _deep)}
     return [
-        *(
-            _growth(operation, "names", names, partial(beds.of_names, names))
-            for names in NAMES
-            for operation in _OPERATIONS
-        ),
-        *(
-            _growth(operation, "depth", depth, partial(_deep, depth))
-            for depth in DEPTHS
-            for operation in _OPERATIONS
-        ),
+        _growth(operation, axis, value, partial(bed, value))
+        for axis, (values, bed) in axes.items()
+        for value in values
+        for operation in _OPERATIONS
     ]
 
 

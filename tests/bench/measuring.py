@@ -9,12 +9,13 @@ from pathlib import Path
 from statistics import median
 
 from attrs import frozen
+from django.core.files.base import ContentFile
 
 from tests.bench.calibration import calibrated
 from tests.bench.case import Case, Side, Skipped
 from tests.bench.counting import CountingProxy, Counts
 from tests.bench.memory import MemoryGrowth
-from tests.bench.place import Place
+from tests.bench.place import Place, random_content
 
 
 @frozen
@@ -44,10 +45,14 @@ class Result:
     @property
     def ratio(self) -> float | None:
         """Of the times, ours to bare; where the target is a throughput, of the throughputs."""
-        ours, bare = self.ours_median, self.bare_median
-        if ours is None or bare is None:
+        if self.ours_median is None or self.bare_median is None:
             return None
-        return ours / bare if self.case.speed.throughput is None else bare / ours
+        return self._ratio_of(self.ours_median, self.bare_median)
+
+    @property
+    def ratios(self) -> list[float]:
+        """The same of each round, which tells how far `ratio` can be relied on."""
+        return [self._ratio_of(*pair) for pair in zip(self.ours, self.bare, strict=False)]
 
     @property
     def missed(self) -> list[str]:
@@ -56,6 +61,9 @@ class Result:
         if self.ours_median is not None:
             missed += self.case.speed.missed_by(self.ours_median, self.bare_median)
         return missed
+
+    def _ratio_of(self, ours: float, bare: float) -> float:
+        return ours / bare if self.case.speed.throughput is None else bare / ours
 
 
 class Bench:
@@ -69,7 +77,10 @@ class Bench:
         self._gateway = gateway
         self._folder = folder
         self._rounds = rounds
-        self.concurrency = calibrated(Place(gateway, folder))
+        place = Place(gateway, folder)
+        _use_once(place)
+        self.concurrency = calibrated(place)
+        place.close()
 
     def steps(self, case: Case) -> int:
         """How often `step` is called while a case is measured, where all goes well."""
@@ -115,6 +126,13 @@ def count(side: Side, place: Place) -> Counts:
             return proxy.counts
         finally:
             counted.close()
+
+
+def _use_once(place: Place) -> None:
+    """Have everything imported and the reactor started, which no case is about."""
+    storage = place.storage(place.bare.make_directory())
+    with storage.open(storage.save("first.bin", ContentFile(random_content()))) as file:
+        file.read()
 
 
 class _Timing:

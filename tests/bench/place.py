@@ -33,10 +33,18 @@ class Place:
 
     `folder`: for files of this machine.
     `bare`: goes to the same gateway; what it prepares is on the grid before a run begins.
+    `others`: further options of the storages.
     """
 
-    def __init__(self, gateway: str, folder: Path, concurrency: Concurrency | None = None) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        folder: Path,
+        concurrency: Concurrency | None = None,
+        **others: Any,
+    ) -> None:
         self.gateway = gateway
+        self.others = others
         self.folder = folder
         self.concurrency = concurrency or Concurrency()
         self.bare = Bare(gateway)
@@ -53,6 +61,7 @@ class Place:
             "base_url": self.gateway,
             # Storages with equal options share what they know; these are equal to no others.
             "timeout": 60 + next(_places) / 1000,
+            **self.others,
         }
 
     def upload_all(self, contents: dict[str, bytes]) -> dict[str, str]:

@@ -159,7 +159,7 @@ def prefetch(names: int = 200, directories: int = 20) -> Case:
     )
 
 
-def warm_url(calls: int = 2000) -> Case:
+def warm_url(calls: int = 500) -> Case:
     """The URL of a name that is known."""
 
     def ours(place: Place) -> Action:

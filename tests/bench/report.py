@@ -28,7 +28,8 @@ _HEAD = (
 _LEFT_COLUMNS = 2
 _LEGEND = (
     "ours, bare: median of the rounds, of one operation. ratio: of these times, ours to bare;\n"
-    "where the target is a throughput, of the throughputs. requests: of one run of ours.\n"
+    "where the target is a throughput, of the throughputs; in brackets those of the rounds.\n"
+    "requests: of one run of ours, with those of directories apart.\n"
     "memory: the most by which this process grew in a run of ours, beyond what it began with."
 )
 
@@ -86,13 +87,19 @@ def _row(result: Result) -> tuple[str, ...]:
         result.case.target,
         duration(result.ours_median),
         duration(result.bare_median),
-        "" if result.ratio is None else f"{result.ratio:.2f}",
+        _ratio(result),
         "" if counts is None else str(counts.requests),
         "" if counts is None else str(counts.directory_reads),
         "" if counts is None else str(counts.directory_writes),
         "" if result.memory is None else f"{result.memory / 1e6:.1f} MB",
         _verdict(result),
     )
+
+
+def _ratio(result: Result) -> str:
+    if result.ratio is None:
+        return ""
+    return f"{result.ratio:.3f} ({min(result.ratios):.2f} to {max(result.ratios):.2f})"
 
 
 def _verdict(result: Result) -> str:
@@ -129,6 +136,7 @@ def _entry(result: Result) -> dict[str, Any]:
         "ours": result.ours,
         "bare": result.bare,
         "ratio": result.ratio,
+        "ratios": result.ratios,
         "counts": None if result.counts is None else asdict(result.counts),
         "memory": result.memory,
         "missed": result.missed,

@@ -120,18 +120,20 @@ def _static_settings(folder: Path, options: dict[str, Any]) -> Iterator[None]:
         STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
         STORAGES={**settings.STORAGES, "staticfiles": backend},
     ):
-        get_commands.cache_clear()
+        get_commands.cache_clear()  # type: ignore[attr-defined]
         yield
-    get_commands.cache_clear()
+    get_commands.cache_clear()  # type: ignore[attr-defined]
 
 
 def _uploaded(place: Place, folder: Path) -> dict[str, str]:
     """What lies in a folder, put on the grid: its names, and the cap of each."""
     paths = sorted(folder.rglob("*"))
     files = [path for path in paths if path.is_file()]
-    caps = place.bare.together(
-        lambda path: place.bare.upload(path.read_bytes()), files, place.concurrency.uploads
-    )
+
+    def upload(path: Path) -> str:
+        return place.bare.upload(path.read_bytes())
+
+    caps = place.bare.together(upload, files, place.concurrency.uploads)
     children: dict[Path, dict[str, str]] = defaultdict(dict)
     for path, cap in zip(files, caps, strict=True):
         children[path.parent][path.name] = cap

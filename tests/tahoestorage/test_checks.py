@@ -91,6 +91,14 @@ class Checks(SynchronousTestCase):
         for doubtful in ("for ever", "alone", "nothing", "rolled back"):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=doubtful)), ["W002"])
 
+    def test_a_subclass_may_have_options_of_its_own(self) -> None:
+        backend = "tahoestorage.staticfiles.TahoeManifestStaticFilesStorage"
+        options = {"location": "static", "manifest_storage": None}
+        static = {"BACKEND": backend, "OPTIONS": options}
+        self.assertEqual(self.ids(STORAGES={"staticfiles": static}), [])
+        options["manifest"] = None
+        self.assertEqual(self.ids(STORAGES={"staticfiles": static}), ["E001"])
+
     def test_every_mistake_is_said_once(self) -> None:
         self.assertEqual(
             self.ids(**dict.fromkeys(GOOD)),

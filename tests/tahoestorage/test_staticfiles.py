@@ -375,7 +375,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         self.write("new")
         body = 'call_command("collectstatic", interactive=False, post_process=False, clear=True)'
         output = self.run_script(f"{body}\nraise ValueError('no')", 1)
-        self.assertIn("2 changes of files were not made, because of the exception", output)
+        self.assertIn("2 changes of files were pending when an exception", output)
         self.assertEqual(self.collected(), before)
 
     def test_a_child_leaves_alone_what_is_its_parents(self) -> None:

@@ -1,0 +1,148 @@
+"""The requests of each case of the benchmark, without its times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.bench.case import Case, Skipped
+from tests.bench.counting import Counts
+from tests.bench.large import download_of_large, upload_of_large
+from tests.bench.measuring import count
+from tests.bench.place import Place
+from tests.bench.reading import (
+    prefetch,
+    questions_about_listed,
+    reads_in_new_process,
+    reads_of_listed,
+    reads_of_saved,
+    warm_url,
+)
+from tests.bench.saving import (
+    batch,
+    batch_into_new_directories,
+    concurrent_saves,
+    concurrent_saves_into_new_directories,
+    sequential_saves,
+)
+from tests.bench.statics import first_collectstatic, unchanged_collectstatic
+from tests.grid.shared import shared_grid
+
+
+class CountsTestCase(SynchronousTestCase):
+    """A test that counts the requests of a case on the shared grid."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        # A slow machine needs longer for as many uploads.
+        self.place = Place(shared_grid().gateway_urls[0], folder, commit_delay=30)
+        self.addCleanup(self.place.close)
+
+    def count(self, case: Case) -> Counts:
+        """What ours asks, which is within the limits of the case."""
+        try:
+            counts = count(case.ours, self.place)
+        except Skipped as reason:
+            raise SkipTest(str(reason)) from None
+        self.assertEqual(case.limits.broken_by(counts), [], counts)
+        return counts
+
+
+class SavingTests(CountsTestCase):
+    def test_a_save_is_an_upload_and_a_link(self) -> None:
+        counts = self.count(sequential_saves(5))
+        self.assertEqual(counts, Counts(10, 5, 0, 0, 5, 1))
+
+    def test_saves_of_threads_share_writes_of_their_directory(self) -> None:
+        counts = self.count(concurrent_saves(64))
+        self.assertEqual(counts.uploads, 64)
+        self.assertLessEqual(counts.directory_writes, 8)
+
+    def test_a_batch_is_written_at_once(self) -> None:
+        counts = self.count(batch(16))
+        self.assertEqual((counts.uploads, counts.directory_writes), (16, 1))
+        self.assertGreater(counts.most_at_once, 1)
+
+    def test_new_directories_are_born_with_their_files(self) -> None:
+        counts = self.count(batch_into_new_directories(16))
+        self.assertEqual((counts.uploads, counts.directory_writes), (16, 18))
+
+    def test_threads_make_new_directories(self) -> None:
+        self.assertEqual(self.count(concurrent_saves_into_new_directories(16)).uploads, 16)
+
+
+class ReadingTests(CountsTestCase):
+    def test_what_was_saved_here_is_read_by_one_request(self) -> None:
+        self.assertEqual(self.count(reads_of_saved(5)), Counts(5, 0, 5, 0, 0, 1))
+
+    def test_what_was_listed_is_read_by_one_request(self) -> None:
+        self.assertEqual(self.count(reads_of_listed(5)), Counts(5, 0, 5, 0, 0, 1))
+
+    def test_a_new_process_reads_each_directory_once(self) -> None:
+        counts = self.count(reads_in_new_process(files=8, directories=2))
+        self.assertEqual((counts.file_reads, counts.directory_reads), (8, 6))
+        self.assertEqual(counts.requests, 14)
+
+    def test_questions_about_what_was_listed_need_no_request(self) -> None:
+        self.assertEqual(self.count(questions_about_listed(50)), Counts(1, 0, 0, 1, 0, 1))
+
+    def test_prefetch_reads_each_directory_once_and_several_at_the_same_time(self) -> None:
+        counts = self.count(prefetch(names=40, directories=8))
+        self.assertEqual((counts.requests, counts.directory_reads), (10, 10))
+        self.assertGreater(counts.most_at_once, 1)
+
+    def test_a_url_that_is_known_needs_no_request(self) -> None:
+        self.assertEqual(self.count(warm_url(20)).requests, 0)
+
+
+class LargeFileTests(CountsTestCase):
+    def test_up(self) -> None:
+        self.assertEqual(self.count(upload_of_large(3)), Counts(2, 1, 0, 0, 1, 1))
+
+    def test_down(self) -> None:
+        counts = self.count(download_of_large(3))
+        self.assertEqual(counts.directory_reads, 1)
+        self.assertEqual(counts.requests, counts.file_reads + 1)
+
+
+class StaticFilesTests(CountsTestCase):
+    def test_first(self) -> None:
+        case = first_collectstatic("admin/css")
+        self.assertEqual(self.count(case).uploads, case.operations)
+
+    def test_unchanged(self) -> None:
+        counts = self.count(unchanged_collectstatic("admin/css"))
+        self.assertEqual(counts.requests, counts.directory_reads)
+        self.assertEqual((counts.uploads, counts.directory_writes), (0, 0))
+
+
+class BareTests(CountsTestCase):
+    """What the storage is compared with does the same, with as few requests."""
+
+    def bare(self, case: Case) -> Counts:
+        assert case.bare is not None
+        return count(case.bare, self.place)
+
+    def test_saving(self) -> None:
+        counts = self.bare(sequential_saves(3))
+        self.assertEqual(counts, Counts(6, 3, 0, 0, 3, 1))
+        counts = self.bare(batch(8))
+        self.assertEqual((counts.requests, counts.uploads, counts.directory_writes), (9, 8, 1))
+        counts = self.bare(batch_into_new_directories(4))
+        self.assertEqual((counts.requests, counts.uploads, counts.directory_writes), (10, 4, 6))
+
+    def test_reading(self) -> None:
+        self.assertEqual(self.bare(reads_of_saved(3)), Counts(3, 0, 3, 0, 0, 1))
+        self.assertEqual(self.bare(reads_in_new_process(4, 2)), Counts(10, 0, 4, 6, 0, 1))
+        self.assertEqual(self.bare(questions_about_listed(5)), Counts(1, 0, 0, 1, 0, 1))
+        counts = self.bare(prefetch(8, 4))
+        self.assertEqual((counts.requests, counts.directory_reads), (6, 6))
+
+    def test_static_files(self) -> None:
+        case = first_collectstatic("admin/css/vendor")
+        counts = self.bare(case)
+        self.assertEqual(counts.uploads, case.operations)
+        self.assertEqual(counts.requests, counts.uploads + counts.directory_writes)
+        self.assertEqual(case.limits.broken_by(counts), [])
