@@ -24,8 +24,6 @@ from txtahoe.paths import Path
 
 # How often in a row a write is refused though all of its names are free when one looks.
 _REFUSALS = 3
-# A directory is written when so many times more links wait than are still expected.
-_SHARE = 2
 
 
 @define(eq=False)
@@ -51,13 +49,16 @@ class _Change:
 @define(eq=False)
 class _Queue:
     """
-    The changes of one directory that wait, in their order, and how many more are expected.
+    The changes of one directory that wait, in their order.
 
+    `expected`: a token for each link that is about to come; `awaited`: of those, the ones that
+    the next write waits for. `wake` ends its waiting.
     `writing`: what is under way, and `waiting`, who waits for it.
     """
 
     changes: list[_Change] = field(factory=list)
-    expected: int = 0
+    expected: set[object] = field(factory=set)
+    awaited: set[object] = field(factory=set)
     is_working: bool = False
     wake: Deferred[None] | None = None
     writing: Deferred[None] | None = None
@@ -104,12 +105,15 @@ class Links:
     def expected(self, path: Path) -> Iterator[None]:
         """While this lasts, a link is about to come for which others may wait."""
         queue = self._queues.setdefault(path, _Queue())
-        queue.expected += 1
+        token = object()
+        queue.expected.add(token)
         try:
             yield
         finally:
-            queue.expected -= 1
-            _wake_if_ripe(queue)
+            queue.expected.discard(token)
+            queue.awaited.discard(token)
+            if queue.wake is not None and not queue.awaited:
+                queue.wake.callback(None)
             self._drop_if_idle(path, queue)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
@@ -129,7 +133,6 @@ class Links:
         for change in changes:
             change.done = Deferred(partial(_withdraw, queue, change))
         queue.changes += changes
-        _wake_if_ripe(queue)
         if not queue.is_working:
             queue.is_working = True
             ensureDeferred(self._work(path, queue))
@@ -151,14 +154,20 @@ class Links:
         self._drop_if_idle(path, queue)
 
     def _drop_if_idle(self, path: Path, queue: _Queue) -> None:
-        if queue.expected == 0 and not queue.is_working:
+        if not queue.expected and not queue.is_working:
             self._queues.pop(path, None)
 
     async def _gather(self, queue: _Queue) -> None:
-        """Wait until most links that are expected are here, for a time from the first one on."""
+        """
+        Wait for the links that are expected now, for a time after the first one has arrived.
+
+        A write costs the gateway the time of two or three uploads, so it is worth while; who
+        comes later waits for the next one.
+        """
         first = queue.changes[0]
         left = first.since + self._commit_delay - self._now()
-        if not _is_ripe(queue) and left > 0 and first.link is not None:
+        if queue.expected and left > 0 and first.link is not None:
+            queue.awaited = set(queue.expected)
             queue.wake = Deferred()
             with suppress(TimeoutError):
                 await queue.wake.addTimeout(left, self._client.reactor)
@@ -242,19 +251,6 @@ def _withdraw(queue: _Queue, change: _Change, done: Deferred[None]) -> None:
     queue.waiting.discard(change)
     if not queue.waiting and queue.writing is not None:
         queue.writing.cancel()
-
-
-def _is_ripe(queue: _Queue) -> bool:
-    """
-    Whether to write now. If all that are expected were waited for, nobody would upload while the
-    directory is written.
-    """
-    return len(queue.changes) >= _SHARE * queue.expected
-
-
-def _wake_if_ripe(queue: _Queue) -> None:
-    if queue.wake is not None and not queue.wake.called and _is_ripe(queue):
-        queue.wake.callback(None)
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:
