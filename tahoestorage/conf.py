@@ -48,7 +48,7 @@ SETTINGS = {
     "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
 _remembered: dict[str, Cap] = {}
-_NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 4, "commit_delay": 0.5}
+_NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 8, "commit_delay": 0.5}
 _MAY_BE_ZERO = ("max_age", "commit_delay")
 DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS}
 

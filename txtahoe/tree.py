@@ -45,7 +45,7 @@ class Tree(Reading):
     that another client moves or unlinks goes on to be used for that time. What turns out to be
     wrong is asked about once more. Changes made through this tree are seen at once.
     `max_known`: how many paths are kept.
-    `concurrency`: how many uploads, or questions of one operation, are under way at a time. Four
+    `concurrency`: how many uploads, or questions of one operation, are under way at a time. Eight
     are the fastest on a gateway with two cores.
     `commit_delay`: seconds that a link waits, at most, for others that are about to be made in
     the same directory, so that one write makes them all. A lone link never waits.
@@ -61,7 +61,7 @@ class Tree(Reading):
         *,
         max_age: float = 10.0,
         max_known: int = 10_000,
-        concurrency: int = 4,
+        concurrency: int = 8,
         commit_delay: float = 0.5,
     ) -> None:
         super().__init__(client, root, max_age, max_known, concurrency)
@@ -135,7 +135,7 @@ class Tree(Reading):
             split_name(names)
             return names, Link(await self.upload(file[1]))
 
-        while some := await each(islice(left, TOGETHER), upload, 4 * self._concurrency, progress):
+        while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
             first = len(saved)
             links = {
                 first + number: link

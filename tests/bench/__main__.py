@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.bench.growth import Growth, growth_cases
 from tests.bench.measuring import Bench, Result
 from tests.bench.place import Concurrency
 from tests.bench.report import document, table
-from txtahoe.testing.grid import Grid
+from txtahoe.testing.grid import Grid, interrupt_once
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -26,8 +27,9 @@ def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Time the storage and bare HTTP requests that do the same, in turn, on a grid"
-        " on this machine, and count the storage's requests. The exit status is 1 where a case"
-        " failed, 0 else, also where targets are missed: times are of this machine and moment.",
+        " on this machine, and count the storage's requests. Ctrl-C and SIGTERM end it, with what"
+        " was measured until then. The exit status is 1 where a case failed, 0 else, also where"
+        " targets are missed: times are of this machine and moment.",
     )
     parser.add_argument(
         "--case",
@@ -72,7 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _print_list([*cases, *(point.case for point in growth)])
         return 0
-    return _run(options, cases, growth)
+    for interrupting in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupting, interrupt_once)
+    try:
+        return _run(options, cases, growth)
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted before anything was measured", file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace, cases: list[Case], growth: list[Growth]) -> int:
@@ -100,10 +108,17 @@ def _measured(cases: list[Case], rounds: int) -> tuple[Concurrency, list[Result]
         bar.set_description_str("looking for the best concurrency")
         bench = Bench(grid.gateway_urls[0], Path(folder), rounds)
         bar.reset(sum(map(bench.steps, cases)))
-        for case in cases:
-            bar.set_description_str(case.name)
-            results.append(bench.measure(case, bar.update))
+        try:
+            for case in cases:
+                bar.set_description_str(case.name)
+                results.append(bench.measure(case, bar.update))
+        except KeyboardInterrupt:  # what was measured until now took minutes, and is shown
+            results += [_interrupted(case) for case in cases[len(results) :]]
     return bench.concurrency, results
+
+
+def _interrupted(case: Case) -> Result:
+    return Result(case, [], [], problem="failed: interrupted", is_failure=True)
 
 
 def _draw(folder: Path, results: list[Result], growth: list[tuple[Growth, Result]]) -> None:

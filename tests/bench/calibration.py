@@ -33,7 +33,7 @@ def calibrated(place: Place) -> Concurrency:
     )
 
 
-def _best(work: Callable[[int], None], candidates: tuple[int, ...], rounds: int = 3) -> int:
+def _best(work: Callable[[int], None], candidates: tuple[int, ...], rounds: int = 2) -> int:
     seconds = dict.fromkeys(candidates, 0.0)
     for number in range(rounds + 1):
         for at_once in candidates:

@@ -118,7 +118,7 @@ class Bench:
 def count(side: Side, place: Place) -> Counts:
     """The requests of one run at the gateway of `place`, without those that prepare it."""
     with CountingProxy(place.gateway) as proxy:
-        counted = Place(proxy.url, place.folder, place.concurrency)
+        counted = Place(proxy.url, place.folder, place.concurrency, **place.others)
         try:
             action = side(counted)
             proxy.reset()
