@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
@@ -50,7 +50,7 @@ class Batch:
         """The exception of each of the links, or None where it was made."""
         for number, (path, link) in enumerate(wanted):
             self._add(path, link, number)
-        found = await self._find({path[:n] for path, _ in wanted for n in range(len(path))})
+        found = await self._find(list(self._directories))
         while self._directories:
             depth = max(map(len, self._directories))
             level = [path for path in self._directories if len(path) == depth]
@@ -61,11 +61,21 @@ class Batch:
                     raise error
         return [self._errors.get(number) for number in range(len(wanted))]
 
-    async def _find(self, paths: Collection[Path]) -> dict[Path, Cap | Exception]:
-        """The directories of some paths, or why there is none; below one that is missing, all."""
+    async def _find(self, directories: Iterable[Path]) -> dict[Path, Cap | Exception]:
+        """
+        The caps of directories, or why there is none. From the top down: below one that is
+        missing all are, and below one that is known nobody asks about those above.
+        """
         found: dict[Path, Cap | Exception] = {}
-        for depth in range(max(map(len, paths), default=-1) + 1):
-            level = [path for path in paths if len(path) == depth]
+        unknown: set[Path] = set()
+        for path in directories:
+            cap = self._names.known_directory(path)
+            if cap is not None:
+                found[path] = cap
+            else:
+                unknown.update(path[:depth] for depth in range(len(path) + 1))
+        for depth in range(max(map(len, unknown), default=-1) + 1):
+            level = [path for path in unknown if len(path) == depth]
             above = {path: found.get(path[:-1]) for path in level if path}
             await self._ask([p for p in level if not isinstance(above.get(p), Exception)], found)
             found.update((p, error) for p, error in above.items() if isinstance(error, Exception))

@@ -44,6 +44,11 @@ class Names:
         node = self._known.get(path) if path else self.root
         return None if node is None or REMOVED in node.metadata else node
 
+    def known_directory(self, path: Path) -> Cap | None:
+        """The cap of a directory, be it one that is removed, if that is known already."""
+        node = self._known.get(path) if path else self.root
+        return node.cap if node is not None and node.is_directory else None
+
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """What a path leads to; with `fresh` it is asked about, though it be known."""
         node = None if fresh and path else self.known(path)
