@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import (
-    AsyncIterator,
+    AsyncGenerator,
     Awaitable,
     Callable,
     Collection,
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 from django.core.files import File
+from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
 from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
@@ -199,15 +200,24 @@ class BlockingTree:
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         """As `Tree.walk`."""
-        steps: list[AsyncIterator[tuple[Path, dict[str, Node]]]] = []
+        steps: list[AsyncGenerator[tuple[Path, dict[str, Node]], None]] = []
 
         async def step(tree: Tree) -> tuple[Path, dict[str, Node]] | None:
             if not steps:
                 steps.append(tree.walk(path))
             return await anext(steps[0], None)
 
-        while (found := self.run(step, name)) is not None:
-            yield found
+        async def close() -> None:
+            await steps[0].aclose()
+
+        loop = current_loop()
+        try:
+            while (found := self.run(step, name)) is not None:
+                yield found
+        finally:
+            # It ends in the reactor thread, where it began, and not in a child of this process.
+            if steps and loop is running_loop():
+                loop.call_soon(lambda: Deferred.fromCoroutine(close()))
 
     def close(self, download: Download, tree: Tree) -> None:
         """End a download of `tree`, if that is of this process; does not wait."""

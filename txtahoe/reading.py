@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -83,7 +83,7 @@ class Reading:
 
     async def walk(
         self, path: str | Sequence[str] = ()
-    ) -> AsyncIterator[tuple[Path, dict[str, Node]]]:
+    ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
         """
         The directory of a path and all those below it, each with its children; what is nearer
         comes first. The next ones are fetched while one is looked at.
