@@ -146,6 +146,8 @@ class Links:
             queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             try:
                 await queue.writing
+            except GeneratorExit:  # the reactor has ended, and nobody waits any more
+                raise
             except BaseException as error:
                 for change in batch:
                     change.fail(error)

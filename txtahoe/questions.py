@@ -81,6 +81,8 @@ class Questions(Generic[K, T]):
     async def _answer(self, key: K, question: Question[T], how: How[T]) -> None:
         try:
             result = await how(question)
+        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+            raise
         except BaseException as error:
             self._end(key, question)
             for answer in question.waiting:
