@@ -151,6 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    # The end of an answer is sent after its request was counted as done, because the next one may
+    # follow at once: the buffer holds more than a block, and is flushed when the method returns.
+    wbufsize = 2 * _BLOCK
 
     def setup(self) -> None:
         super().setup()
