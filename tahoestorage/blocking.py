@@ -1,76 +1,96 @@
-"""A tree on the grid, for threads that wait."""
+"""A tree on the grid, for those that wait for it outside of the reactor thread."""
 
 from __future__ import annotations
 
+import io
+from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterator,
     Awaitable,
     Callable,
     Collection,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from django.core.files import File
 from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
-from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
+from tahoestorage.reactor import Caller, Loop, current_loop, running_loop
 from tahoestorage.sharing import SharedCache
-from txtahoe.bodies import BlockingSource, BytesSource, Download, gather
+from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
+from txtahoe.arrival import Arrival
+from txtahoe.bodies import BlockingSource, Download, gather
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.directories import Replace
-from txtahoe.errors import NotWriteable, SomeFailed
+from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
+from txtahoe.files import Uploadable
 from txtahoe.gateways import Gateways
 from txtahoe.many import Done
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
-from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
+from txtahoe.uploads import SMALL, Opener
 
 T = TypeVar("T")
 
-# Files of up to so many bytes are read before the request begins: it has a length then, can be
-# repeated, and needs no more of the calling thread.
-_AT_ONCE = 2**20
+
+class OnGrid(ABC):
+    """A Django file whose bytes are on a grid already."""
+
+    @abstractmethod
+    def cap_at(self, connection: Connection) -> Cap | None:
+        """Its cap, where that leads to the bytes of the file through this connection too."""
 
 
 @frozen
 class BlockingTree:
-    """What `connection` leads to. It can be used in any thread and any process."""
+    """
+    What `connection` leads to. It can be used in any thread and any process.
+
+    `waiting`: how its users wait. With Blocking its coroutines are run by `done`.
+    """
 
     connection: Connection
+    waiting: Waiting = field(factory=Blocking, eq=False, kw_only=True)
     shared: SharedCache = field(init=False, eq=False, repr=False)
 
     @shared.default
     def _shared(self) -> SharedCache:
         return SharedCache(self.connection.cache, self.connection.base_cap)
 
-    def run(
-        self,
-        operation: Callable[[Tree], Awaitable[T]],
-        name: str | None = None,
-        caller: CallingThread | None = None,
+    @property
+    def awaited(self) -> Self:
+        """The same tree, for tasks of asyncio."""
+        return evolve(self, waiting=Awaiting())
+
+    async def run(
+        self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
     ) -> T:
         """
         The result of an operation on the tree, which runs in the reactor thread.
 
-        `name`: the file that errors are about. `caller`: as for `Loop.run`.
+        `name`: the file that errors are about.
 
-        Raises: what the operation raises, and as `Loop.run`.
+        Raises: what the operation raises, and as `Waiting.run`.
         """
-        loop = current_loop()
+
+        async def run(caller: Caller) -> T:
+            return await operation(self._tree(caller.loop), caller)
+
         try:
-            return loop.run(lambda: operation(self._tree(loop)), caller)
+            return await self.waiting.run(run)
         except OSError as error:
             error.filename = error.filename or name
             raise
@@ -86,79 +106,96 @@ class BlockingTree:
         tree = self._running_tree()
         return None if tree is None else tree.known(path)
 
-    def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+    async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         """As `Tree.resolve`; without `fresh` it may be known to other processes too."""
-        node = None if fresh else self._offered(path) or self.shared.files([path]).get(path)
-        if node is None:
-            asked = monotonic()
-            node = self._run_in([path[:-1]], lambda tree: tree.resolve(path, fresh=fresh), name)
-            self.shared.add_file(path, node, asked)
-        return node
+        node = None if fresh else await self._offered(path)
+        if node is None and not fresh:
+            node = (await self._share(lambda shared: shared.files([path]))).get(path)
+        if node is not None:
+            return node
+        asked = monotonic()
+        found = await self._run_in(
+            [path[:-1]], lambda tree, caller: tree.resolve(path, fresh=fresh), name
+        )
+        await self._share(lambda shared: shared.add_file(path, found, asked))
+        return found
 
-    def prefetch(self, paths: Collection[Path]) -> set[Path]:
+    async def file(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+        """As `resolve`, of a file that can be read, with its size. Raises: IsADirectory."""
+        node = await self.resolve(path, name, fresh=fresh)
+        if node.is_directory:
+            raise IsADirectory(f"{name!r} is a directory, not a file")
+        if not node.cap.is_readable:
+            raise TahoeError(f"{name!r} is of a kind that this release does not know")
+        size = node.cap.size
+        if size is None:  # a mutable file: its size may have changed
+            size = await self.run(lambda tree, caller: tree.client.size(node.cap), name)
+        return evolve(node, size=size)
+
+    async def prefetch(self, paths: Collection[Path]) -> set[Path]:
         """As `Tree.prefetch`; which of the paths lead anywhere."""
-        unknown = {path for path in paths if self._offered(path) is None}
+        unknown = [path for path in paths if await self._offered(path) is None]
         tree = self._running_tree()
         changes = 0 if tree is None else tree.changes
-        shared = self.shared.files(unknown)
-        missing = unknown - shared.keys()
+        shared = await self._share(lambda shared: shared.files(unknown))
+        missing = set(unknown) - shared.keys()
 
-        async def prefetch(tree: Tree) -> dict[Path, Node]:
+        async def prefetch(tree: Tree, caller: Caller) -> dict[Path, Node]:
             if tree.changes == changes:
                 for path, node in shared.items():
                     tree.learn(path, node)
             return await tree.prefetch(missing)
 
+        def add(shared: SharedCache) -> None:
+            for path, node in found.items():
+                shared.add_file(path, node, asked)
+
         asked = monotonic()
-        found = self._run_in({path[:-1] for path in missing}, prefetch)
-        for path, node in found.items():
-            self.shared.add_file(path, node, asked)
+        found = await self._run_in({path[:-1] for path in missing}, prefetch)
+        await self._share(add)
         return set(paths) - missing | found.keys()
 
-    def change(self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None) -> T:
+    async def change(
+        self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None
+    ) -> T:
         """As `run`, of an operation that changes what a path leads to."""
-        with self.shared.changing([path]):
-            return self._run_in([path[:-1]], operation, name)
+        async with self._changing([path]):
+            return await self._run_in([path[:-1]], lambda tree, caller: operation(tree), name)
 
-    def save(
+    async def save(
         self,
         path: Path,
         content: File[Any],
         name: str | None,
         *,
         replace: Replace = False,
-        metadata: Mapping[str, Any] | None = None,
         otherwise: Callable[[], Path] | None = None,
     ) -> None:
         """
-        As `Tree.save`, of a Django file, which is read in this thread, from its start, and not
-        closed. `otherwise` is called in this thread too.
+        As `Tree.save`, of a Django file, which is read from its start, and not closed; what is on
+        the grid is not read. `otherwise` is called in this thread.
 
         Raises: what reading it raises; the errors of `Tree.save`.
         """
-        caller = CallingThread()
-        source = _source(content, caller)
+        source = self._cap_of(content) or await self._opened(content)
         chosen = [path]
 
         def choose(otherwise: Callable[[], Path]) -> Path:
             chosen.append(otherwise())
             return chosen[-1]
 
-        again = None if otherwise is None else partial(caller.run, partial(choose, otherwise))
-        asked = monotonic()
-        with self.shared.changing([path] if replace else []):
-            cap = self._run_in(
-                [path[:-1]],
-                lambda tree: tree.save(
-                    path, source, replace=replace, metadata=metadata, otherwise=again
-                ),
-                name,
-                caller,
-            )
-        if not replace:
-            self.shared.add_new_file(chosen[-1], cap, asked)
+        async def save(tree: Tree, caller: Caller) -> Cap:
+            again = None if otherwise is None else partial(caller.run, partial(choose, otherwise))
+            opened = source if isinstance(source, Cap) else source(caller)
+            return await tree.save(path, opened, replace=replace, otherwise=again)
 
-    def save_many(
+        asked = monotonic()
+        async with self._changing([path] if replace else []):
+            cap = await self._run_in([path[:-1]], save, name)
+        if not replace:
+            await self._share(lambda shared: shared.add_new_file(chosen[-1], cap, asked))
+
+    async def save_many(
         self,
         files: Sequence[tuple[Path, File[Any]]],
         *,
@@ -167,42 +204,45 @@ class BlockingTree:
         progress: Done | None = None,
     ) -> list[Exception | None]:
         """
-        As `Tree.save_many`, of Django files, which are read in this thread. Returns of each the
-        exception, or None where it was saved.
+        As `Tree.save_many`, of Django files. `progress` is called in this thread. Returns of each
+        the exception, or None where it was saved.
         """
-        caller = CallingThread()
-        sources = [
-            (path, partial(caller.run, partial(_source, file, caller))) for path, file in files
-        ]
-        again = None if otherwise is None else lambda n: caller.run(partial(otherwise, n))
-        done = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
 
-        async def save(tree: Tree) -> list[Exception | None]:
+        async def save(tree: Tree, caller: Caller) -> list[Exception | None]:
+            def opener(content: File[Any]) -> Opener:
+                async def opened() -> Uploadable:
+                    opening = partial(_opened, content)
+                    return (await caller.run(opening, blocks=_blocks(content)))(caller)
+
+                return opened
+
+            again = None if otherwise is None else lambda n: caller.run(partial(otherwise, n))
+            told = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
+            sources = [(path, self._cap_of(file) or opener(file)) for path, file in files]
             try:
-                await tree.save_many(sources, replace=replace, otherwise=again, progress=done)
+                await tree.save_many(sources, replace=replace, otherwise=again, progress=told)
             except SomeFailed as error:
                 return [r if isinstance(r, Exception) else None for r in error.results]
             return [None] * len(sources)
 
         paths = [path for path, _ in files]
-        with self.shared.changing(paths):
-            return self._run_in({path[:-1] for path in paths}, save, caller=caller)
+        async with self._changing(paths):
+            return await self._run_in({path[:-1] for path in paths}, save)
 
-    def upload(self, content: File[Any], name: str | None) -> Cap:
+    async def upload(self, content: File[Any], name: str | None) -> Cap:
         """
-        Upload a Django file, which is read in this thread, from its start, and not closed.
+        Upload a Django file, which is read from its start, and not closed.
 
         Raises: what reading it raises; the errors of `Client.upload`.
         """
-        caller = CallingThread()
-        source = _source(content, caller)
-        return self.run(lambda tree: tree.upload(source), name, caller)
+        source = await self._opened(content)
+        return await self.run(lambda tree, caller: tree.upload(source(caller)), name)
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
-        """As `Tree.walk`."""
+        """As `Tree.walk`, for a thread that waits."""
         steps: list[AsyncGenerator[tuple[Path, dict[str, Node]], None]] = []
 
-        async def step(tree: Tree) -> tuple[Path, dict[str, Node]] | None:
+        async def step(tree: Tree, caller: Caller) -> tuple[Path, dict[str, Node]] | None:
             if not steps:
                 steps.append(tree.walk(path))
             return await anext(steps[0], None)
@@ -212,48 +252,71 @@ class BlockingTree:
 
         loop = current_loop()
         try:
-            while (found := self.run(step, name)) is not None:
+            while (found := done(self.run(step, name))) is not None:
                 yield found
         finally:
             # It ends in the reactor thread, where it began, and not in a child of this process.
             if steps and loop is running_loop():
                 loop.call_soon(lambda: Deferred.fromCoroutine(close()))
 
-    def close(self, download: Download, tree: Tree) -> None:
-        """End a download of `tree`, if that is of this process; does not wait."""
+    def close(self, transfer: Download | Arrival, tree: Tree) -> None:
+        """End a transfer of `tree`, if that is of this process; does not wait."""
         loop = running_loop()
         if loop is not None and loop.kept.get(self.connection) is tree:
-            loop.call_soon(download.close)
+            loop.call_soon(transfer.close)
 
-    def _run_in(
+    async def _run_in(
         self,
         directories: Iterable[Path],
-        operation: Callable[[Tree], Awaitable[T]],
+        operation: Callable[[Tree, Caller], Awaitable[T]],
         name: str | None = None,
-        caller: CallingThread | None = None,
     ) -> T:
         """As `run`; other processes share what they know of the directories that it is about."""
         unknown = [path for path in directories if path and self.known(path) is None]
-        shared = self.shared.directories(unknown)
+        shared = await self._share(lambda shared: shared.directories(unknown))
 
-        async def learnt(tree: Tree) -> T:
+        async def learnt(tree: Tree, caller: Caller) -> T:
             for path, cap in shared.items():
                 tree.learn_directory(path, cap)
-            return await operation(tree)
+            return await operation(tree, caller)
 
-        result = self.run(learnt, name, caller)
+        result = await self.run(learnt, name)
         for path in unknown:
             node = self.known(path)
             if node is not None and node.is_directory and node.cap != shared.get(path):
-                self.shared.put_directory(path, node.cap)
+                put = partial(SharedCache.put_directory, path=path, cap=node.cap)
+                await self._share(put)
         return result
 
-    def _offered(self, path: Path) -> Node | None:
+    async def _offered(self, path: Path) -> Node | None:
         """As `known`; the other processes may know it then too."""
         node = self.known(path)
         if node is not None:
-            self.shared.offer_file(path, node, monotonic() - self.connection.max_age)
+            told, since = node, monotonic() - self.connection.max_age
+            await self._share(lambda shared: shared.offer_file(path, told, since))
         return node
+
+    @asynccontextmanager
+    async def _changing(self, paths: Collection[Path]) -> AsyncIterator[None]:
+        """While this lasts, and for a time thereafter, none of those paths is shared."""
+        await self._share(lambda shared: shared.mark(paths))
+        try:
+            yield
+        finally:
+            await self._share(lambda shared: shared.mark(paths))
+
+    async def _share(self, call: Callable[[SharedCache], T]) -> T:
+        """What comes of a call that may have to ask a cache."""
+        if not self.shared.is_there:
+            return call(self.shared)
+        return await self.waiting.call(lambda: call(self.shared))
+
+    def _cap_of(self, content: File[Any]) -> Cap | None:
+        return content.cap_at(self.connection) if isinstance(content, OnGrid) else None
+
+    async def _opened(self, content: File[Any]) -> Callable[[Caller], Uploadable]:
+        opening = partial(_opened, content)
+        return await self.waiting.call(opening) if _blocks(content) else opening()
 
     def _running_tree(self) -> Tree | None:
         loop = running_loop()
@@ -277,12 +340,24 @@ class BlockingTree:
         return tree
 
 
-def _source(content: File[Any], caller: CallingThread) -> ISource:
+def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
+    """What is uploaded of a Django file, when it is known who reads it."""
     chunks = iter(content.chunks())
-    head = gather(chunks, _AT_ONCE)
-    if len(head) < _AT_ONCE:
-        return BytesSource(head)
+    # A small file is read before the request begins: it has a length then, can be repeated, and
+    # needs no more of who waits.
+    head = gather(chunks, SMALL)
+    if len(head) < SMALL:
+        return lambda caller: head
     # The first pass goes on with what was begun; `chunks` goes back to the start by itself.
     passes = chain([chain([head], chunks)], iter(content.chunks, None))
     repeatable = hasattr(content, "seekable") and content.seekable()
-    return BlockingSource(lambda: next(passes), caller.run, repeatable)
+    blocks = _blocks(content)
+    return lambda caller: BlockingSource(
+        lambda: next(passes), partial(caller.run, blocks=blocks), repeatable
+    )
+
+
+def _blocks(content: File[Any]) -> bool:
+    """Whether a Django file may have to wait for its bytes, and is not just in memory."""
+    # A FieldFile has no such attribute of its own: to ask for it is to open the file.
+    return not isinstance(vars(content).get("file"), io.BytesIO | io.StringIO)

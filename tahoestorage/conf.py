@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     """How many uploads are under way at a time, of small files and of large ones each."""
     commit_delay: float
     """Seconds that a save waits, at most, for others in its directory, to be linked with them."""
+    signed_urls: float
+    """Seconds for which a URL of a file that `tahoestorage.urls` serves can be used."""
     cache: str | None
     """The cache of Django, by its alias, in which processes share what names lead to."""
 
@@ -182,6 +184,16 @@ def numbers(options: Options) -> dict[str, Any]:
             least = "not below 0" if name in _MAY_BE_ZERO else "above 0"
             raise ImproperlyConfigured(f"the option {name!r} is a {what}, {least}")
     return given
+
+
+@sealed
+def signed_urls(options: Options) -> float | None:
+    """Raises: ImproperlyConfigured."""
+    seconds: float | None = value(options, "signed_urls")
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is None or (is_number and 1 <= seconds < inf):
+        return seconds
+    raise ImproperlyConfigured("the option 'signed_urls' is a number of seconds, 1 or more")
 
 
 @sealed

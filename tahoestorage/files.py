@@ -7,18 +7,21 @@ import io
 import os
 import shutil
 import warnings
+from collections.abc import AsyncIterator
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from django.conf import settings
 from django.core.files import File
+from twisted.internet.defer import DeferredLock
 
 from tahoestorage.blocking import BlockingTree
+from tahoestorage.reactor import Caller
+from tahoestorage.waiting import done
 from txtahoe.bodies import Download
-from txtahoe.caps import Cap
-from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, TahoeError
+from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.tree import Tree
@@ -58,21 +61,22 @@ class TahoeFile(File):  # type: ignore[type-arg]
         mode: str = "rb",
         *,
         allow_overwrite: bool = False,
+        found: Node | None = None,
     ) -> None:
         super().__init__(None, name)
         self.file: Any
         self._tree = tree
         self._path = path
         self._allow_overwrite = allow_overwrite
-        self._begin(mode)
+        self._begin(mode, found)
 
-    def _begin(self, mode: str) -> None:
+    def _begin(self, mode: str, found: Node | None = None) -> None:
         kind = _kind(mode)
         self._raw: Reader | Spool
         self._was: Node | None
-        if kind == "r" and "+" not in mode:
-            self._was = was = _readable(self._tree.resolve(self._path, self.name), self.name)
-            self._raw = Reader(self._tree, was.cap)
+        if is_only_read(mode):
+            self._was = was = found or done(self._tree.file(self._path, self.name))
+            self._raw = Reader(self._tree, was)
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
             self._tree.require_writable(self.name)
@@ -81,7 +85,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
                 raise ExistingChild(f"the name {self.name!r} is taken")
             self._raw = Spool(appends=kind == "a")
             if self._was is not None and kind in "ra":
-                self._raw.fill(Reader(self._tree, self._was.cap))
+                self._raw.fill(Reader(self._tree, self._was))
             self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(self._raw)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
@@ -95,8 +99,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def _look_up(self) -> Node:
         """What is there now: what is known of it may be too old for it to be replaced."""
-        node = self._tree.resolve(self._path, self.name, fresh=True)
-        return _readable(node, self.name)
+        return done(self._tree.file(self._path, self.name, fresh=True))
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
         """Go back to the start; with another mode, or after `close`, open anew."""
@@ -106,6 +109,42 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self.close()
             self._begin(mode or self.mode)
         return self
+
+    async def aread(self, size: int | None = None) -> bytes:
+        """As `read`, of a file opened with "rb", for a task of asyncio."""
+        reader = self._binary_reader()
+        start = self.file.tell()
+        end = reader.size if size is None or size < 0 else min(start + size, reader.size)
+        blocks: list[bytes] = []
+        position = start
+        while position < end:
+            blocks.append(await reader.aread_at(position, end - position))
+            position += len(blocks[-1])
+        self.file.seek(position)
+        return b"".join(blocks)
+
+    async def aiter_chunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """As `chunks`, of a file opened with "rb", for a task of asyncio."""
+        self._binary_reader()
+        self.seek(0)
+        while chunk := await self.aread(chunk_size or self.DEFAULT_CHUNK_SIZE):
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Close a file that was only read."""
+        self._binary_reader()
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self.close()
+
+    def _binary_reader(self) -> Reader:
+        if not isinstance(self._raw, Reader) or "b" not in self.mode:
+            raise io.UnsupportedOperation(f"only files opened with 'rb', not {self.mode!r}")
+        return self._raw
 
     @property
     def size(self) -> int:
@@ -126,12 +165,12 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def _save(self, spool: Spool) -> None:
         # For Django's types a file is an IO; an io.RawIOBase does as well.
-        cap = self._tree.upload(File(cast("IO[bytes]", spool), self.name), self.name)
+        cap = done(self._tree.upload(File(cast("IO[bytes]", spool), self.name), self.name))
         if self._allow_overwrite:
             link = partial(Tree.link, path=self._path, cap=cap, replace="only-files")
         else:
             link = partial(Tree.replace, path=self._path, cap=cap, expected=self._was)
-        self._tree.change(link, self._path, self.name)
+        done(self._tree.change(link, self._path, self.name))
         spool.is_changed = False
 
     def __exit__(
@@ -159,12 +198,15 @@ class TahoeFile(File):  # type: ignore[type-arg]
 class Reader(io.RawIOBase):
     """The bytes of a file on the grid. Reading raises the errors of `txtahoe.Download.read`."""
 
-    def __init__(self, tree: BlockingTree, cap: Cap) -> None:
-        self._blocking = tree
-        self._cap = cap
-        self.size = cap.size if cap.size is not None else tree.run(lambda t: t.client.size(cap))
+    def __init__(self, tree: BlockingTree, node: Node) -> None:
+        assert node.size is not None
+        self._waiting = tree
+        self._cap = node.cap
+        self.size = node.size
         self._position = 0
-        self._fetched, self._fetched_start = b"", 0
+        # Where they begin, and the bytes: one value, for who looks while others fetch.
+        self._fetched: tuple[int, bytes] = 0, b""
+        self._fetching = DeferredLock()
         self._tree: Tree | None = None
         self._window: Download | None = None
         self._window_end = -1
@@ -192,55 +234,79 @@ class Reader(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         if self._position >= self.size or not target:
             return 0
-        start = self._position - self._fetched_start
-        if not 0 <= start < len(self._fetched):
-            self._blocking.run(lambda tree: self._fetch(tree, len(target)))
-            start = self._position - self._fetched_start
-        data = memoryview(self._fetched)[start : start + len(target)]
+        data = done(self._read_at(self._waiting, self._position, len(target)))
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def readall(self) -> bytes:
         rest = memoryview(bytearray(max(0, self.size - self._position)))
-        done = 0
-        while count := self.readinto(rest[done:]):
-            done += count
+        read = 0
+        while count := self.readinto(rest[read:]):
+            read += count
         return bytes(rest)
+
+    async def aread_at(self, position: int, most: int) -> bytes:
+        """Some bytes from a position before the end on, at least one, for a task of asyncio."""
+        return bytes(await self._read_at(self._waiting.awaited, position, most))
 
     def close(self) -> None:
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
         if not self.closed and window is not None and tree is not None:
-            self._blocking.close(window, tree)
+            self._waiting.close(window, tree)
         super().close()
 
-    async def _fetch(self, tree: Tree, wanted: int) -> None:
-        """Fetch the byte at the position, and what comes along with it."""
+    async def _read_at(self, tree: BlockingTree, position: int, most: int) -> memoryview:
+        data = self._at_hand(position, most)
+        if data:
+            return data
+
+        async def fetch(tree: Tree, caller: Caller) -> memoryview:
+            self._adopt(tree)
+            async with self._fetching:
+                if not self._at_hand(position, most):
+                    await self._fetch(tree, position, most)
+                return self._at_hand(position, most)
+
+        return await tree.run(fetch)
+
+    def _at_hand(self, position: int, most: int) -> memoryview:
+        start, data = self._fetched
+        if position < start:
+            return memoryview(b"")
+        return memoryview(data)[position - start : position - start + most]
+
+    def _adopt(self, tree: Tree) -> None:
+        """Go on with the tree of this process, and without what belongs to the parent's."""
+        if tree is not self._tree:
+            self._tree, self._window, self._fetching = tree, None, DeferredLock()
+
+    async def _fetch(self, tree: Tree, position: int, wanted: int) -> None:
+        """Fetch the byte at a position, and what comes along with it."""
         window = self._window
-        if window is None or tree is not self._tree or not self._is_ahead(window):
-            window = await self._next_window(tree, wanted)
+        if window is None or not self._is_ahead(window, position):
+            window = await self._next_window(tree, position, wanted)
         data = b""
-        while window.position <= self._position:
+        while window.position <= position:
             data = await window.read()
         blocks = [data]
         while sum(map(len, blocks)) < _BLOCK and window.position < self._window_end:
             blocks.append(await window.read())
-        self._fetched = b"".join(blocks)
-        self._fetched_start = window.position - len(self._fetched)
+        fetched = b"".join(blocks)
+        self._fetched = window.position - len(fetched), fetched
 
-    def _is_ahead(self, window: Download) -> bool:
-        return window.position <= self._position < min(self._window_end, window.position + _GAP)
+    def _is_ahead(self, window: Download, position: int) -> bool:
+        return window.position <= position < min(self._window_end, window.position + _GAP)
 
-    async def _next_window(self, tree: Tree, wanted: int) -> Download:
+    async def _next_window(self, tree: Tree, position: int, wanted: int) -> Download:
         length = _FIRST_WINDOW
-        if self._position == self._window_end:
+        if position == self._window_end:
             length = _SECOND_WINDOW if self._window_length == _FIRST_WINDOW else self.size
-        if self._window is not None and tree is self._tree:
+        if self._window is not None:
             self._window.close()
         self._window_length = max(wanted, length)
-        self._window_end = min(self.size, self._position + self._window_length)
-        self._window = await tree.client.download(self._cap, self._position, self._window_length)
-        self._tree = tree
+        self._window_end = min(self.size, position + self._window_length)
+        self._window = await tree.client.download(self._cap, position, self._window_length)
         return self._window
 
 
@@ -308,13 +374,9 @@ class Spool(io.RawIOBase):
         self._file.close()
 
 
-def _readable(node: Node, name: str | None) -> Node:
-    """Raises: IsADirectory; TahoeError for what cannot be read."""
-    if node.is_directory:
-        raise IsADirectory(f"{name!r} is a directory, not a file")
-    if not node.cap.is_readable:
-        raise TahoeError(f"{name!r} is of a kind that this release does not know")
-    return node
+def is_only_read(mode: str) -> bool:
+    """Whether a file is opened for reading alone. Raises: ValueError for what is no mode."""
+    return _kind(mode) == "r" and "+" not in mode
 
 
 def _kind(mode: str) -> str:

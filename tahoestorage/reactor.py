@@ -8,9 +8,10 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from crochet import EventLoop  # type: ignore[attr-defined]
 from django.core.exceptions import SynchronousOnlyOperation
@@ -24,6 +25,31 @@ T = TypeVar("T")
 Job = Callable[[], None]
 
 
+class Caller(Protocol):
+    """Who waits for an operation in the reactor thread, and meanwhile does what it asks for."""
+
+    loop: Any
+    """The Loop of the operation."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """Takes what is to be done, and None when the operation is over. Never blocks."""
+
+    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
+        """
+        The Deferred result of `function`. To be called in the reactor thread.
+
+        `blocks`: whether it may take a while, because it reads a file, say.
+        """
+
+    def call_soon(self, function: Job) -> None:
+        """Run a function, whose result nobody waits for. What it raises ends the operation."""
+
+
+class Jobs(Protocol):
+    def put(self, job: Job | None) -> None: ...
+
+
 class Loop:
     """
     A reactor that runs in another thread than those that wait for it, and what belongs to it.
@@ -33,7 +59,7 @@ class Loop:
     """
 
     def __init__(self, reactor: Any) -> None:
-        self._waiting: set[SimpleQueue[Job | None]] = set()
+        self._waiting: set[Caller] = set()
         self._thread: int | None = None
         self._process = os.getpid()
         self.reactor = reactor
@@ -47,7 +73,8 @@ class Loop:
             ready.set()
 
         reactor.callFromThread(started)
-        ready.wait()
+        if not threadable.isInIOThread():
+            ready.wait()
 
     @property
     def is_running(self) -> bool:
@@ -55,7 +82,7 @@ class Loop:
 
     @async_unsafe(
         "A blocking storage method was called in the thread of a running event loop. "
-        "Use sync_to_async() or a thread."
+        "Use its asynchronous twin, such as asave(), or sync_to_async()."
     )
     def run(self, operation: Callable[[], Awaitable[T]], caller: CallingThread | None = None) -> T:
         """
@@ -67,51 +94,81 @@ class Loop:
         Raises: what the operation raises; SynchronousOnlyOperation in the thread of a reactor or
         of a running asyncio loop; ConnectionAbortedError where the reactor is stopped.
         """
-        _require_other_thread(self._thread)
+        self._require_other_thread()
         caller = caller or CallingThread()
-        caller.reactor = self.reactor
-        self._waiting.add(caller.jobs)
+        with self.working(operation, caller) as work:
+            while (job := caller.jobs.get()) is not None:
+                job()
+        return work.result()
+
+    @contextmanager
+    def working(self, operation: Callable[[], Awaitable[T]], caller: Caller) -> Iterator[Work[T]]:
+        """Run `operation` in the reactor thread, on behalf of `caller`, who waits in the block."""
+        caller.loop = self
+        work = Work(operation, caller)
+        self._waiting.add(caller)
         try:
-            return self._wait(operation, caller)
+            if self.is_running:
+                self.reactor.callFromThread(work.begin)
+            else:
+                caller.jobs.put(None)
+            yield work
+        except BaseException:
+            self.reactor.callFromThread(work.cancel)
+            raise
         finally:
-            self._waiting.discard(caller.jobs)
+            self._waiting.discard(caller)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function in the reactor thread, and do not wait for it."""
         self.reactor.callFromThread(function)
 
-    def _wait(self, operation: Callable[[], Awaitable[T]], caller: CallingThread) -> T:
-        work: list[Deferred[None]] = []
-        outcome: list[T | Failure] = []
+    def _require_other_thread(self) -> None:
+        # Twisted's own answer outlives the reactor, and its thread's identifier may be another's.
+        is_applications = threadable.isInIOThread() and _running_reactor() is not None
+        if is_applications or threading.get_ident() == self._thread:
+            raise SynchronousOnlyOperation(
+                "A blocking storage method was called in the reactor thread, which would then "
+                "wait for itself. Use its asynchronous twin, such as asave(), where an asyncio "
+                "loop runs, or twisted.internet.threads.deferToThread()."
+            )
 
-        def finish(result: T | Failure) -> None:
-            outcome.append(result)
+    def _wake_all(self) -> None:
+        for caller in list(self._waiting):
             caller.jobs.put(None)
 
-        async def awaited() -> T:
-            return await operation()
 
-        def begin() -> None:
-            work.append(Deferred.fromCoroutine(awaited()).addBoth(finish))
+class Work(Generic[T]):
+    """An operation in the reactor thread, for a caller that is told when it is over."""
 
-        if self.is_running:
-            self.reactor.callFromThread(begin)
-            try:
-                while (job := caller.jobs.get()) is not None:
-                    job()
-            except BaseException:
-                self.reactor.callFromThread(lambda: work[0].cancel())
-                raise
-        if not outcome:
+    def __init__(self, operation: Callable[[], Awaitable[T]], caller: Caller) -> None:
+        self._operation = operation
+        self._caller = caller
+        self._running: Deferred[None] | None = None
+        self._outcome: list[T | Failure] = []
+
+    def begin(self) -> None:
+        self._running = Deferred.fromCoroutine(self._run()).addBoth(self._finish)
+
+    def cancel(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    def result(self) -> T:
+        """Raises: what the operation raised; ConnectionAbortedError where it could not end."""
+        if not self._outcome:
             raise _stopped()
-        result = outcome[0]
+        result = self._outcome[0]
         if isinstance(result, Failure):
             result.raiseException()
         return result
 
-    def _wake_all(self) -> None:
-        for jobs in list(self._waiting):
-            jobs.put(None)
+    async def _run(self) -> T:
+        return await self._operation()
+
+    def _finish(self, result: T | Failure) -> None:
+        self._outcome.append(result)
+        self._caller.jobs.put(None)
 
 
 class CallingThread:
@@ -124,10 +181,10 @@ class CallingThread:
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self.reactor: Any = None
+        self.loop: Any = None
 
-    def run(self, function: Callable[[], T]) -> Deferred[T]:
-        """The Deferred result of `function`. To be called in the reactor thread."""
+    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
+        """As `Caller.run`."""
         done: Deferred[T] = Deferred()
 
         def job() -> None:
@@ -136,13 +193,13 @@ class CallingThread:
                 result = function()
             except Exception:
                 result = Failure()
-            self.reactor.callFromThread(done.callback, result)
+            self.loop.reactor.callFromThread(done.callback, result)
 
         self.jobs.put(job)
         return done
 
     def call_soon(self, function: Job) -> None:
-        """Run a function, whose result nobody waits for. What it raises ends the operation."""
+        """As `Caller.call_soon`."""
         self.jobs.put(function)
 
 
@@ -159,13 +216,8 @@ _inherited: list[Any] = []
 
 
 def current_loop() -> Loop:
-    """
-    The loop of this process, which is started if it is not running.
-
-    Raises: SynchronousOnlyOperation in the thread of a reactor.
-    """
+    """The loop of this process, which is started if it is not running."""
     global _loop
-    _require_other_thread(None)
     with _lock:
         if _loop is None or not _loop.is_running:
             if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
@@ -173,16 +225,6 @@ def current_loop() -> Loop:
             foreign = _running_reactor()
             _loop = _start(lambda: foreign, _Events.no_setup) if foreign else _start_private()
         return _loop
-
-
-def _require_other_thread(reactor_thread: int | None) -> None:
-    # Twisted's own answer outlives the reactor, and its thread's identifier may be another's then.
-    is_applications = threadable.isInIOThread() and _running_reactor() is not None
-    if is_applications or threading.get_ident() == reactor_thread:
-        raise SynchronousOnlyOperation(
-            "A blocking storage method was called in the reactor thread, which would then "
-            "wait for itself. Use twisted.internet.threads.deferToThread()."
-        )
 
 
 def running_loop() -> Loop | None:

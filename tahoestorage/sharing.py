@@ -6,8 +6,7 @@ import hmac
 import json
 import logging
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from time import monotonic
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -49,7 +48,7 @@ class SharedCache:
     name leads nowhere is not kept. A cache that fails is an empty one.
 
     Files. A question that is answered before a change may be added after it. So what is there is
-    never replaced by an answer, and who changes a name leaves a mark there, see `changing`:
+    never replaced by an answer, and who changes a name leaves a mark there, see `mark`:
     before the change, so that no old entry is left behind by a process that dies in it; and after
     it, so that the mark stands while answers from before it can still come. A save that replaces
     nothing needs no mark: there is no entry of a name that is free.
@@ -66,6 +65,11 @@ class SharedCache:
         self._files = _Shelf(base_cap.reader, "file")
         self._directories = _Shelf(base_cap, "directory")
         self._is_failing = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a cache."""
+        return self._alias is not None
 
     def files(self, paths: Collection[Path]) -> dict[Path, Node]:
         """What those paths lead to that are known to lead to a file."""
@@ -96,7 +100,7 @@ class SharedCache:
     def add_new_file(self, path: Path, cap: Cap, asked: float) -> None:
         """As `add_file`, of a file that was saved under a name which was free."""
         if not self.add_file(path, Link(cap).node, asked):
-            self._mark([path])  # what stands there, though the name was free, is wrong
+            self.mark([path])  # what stands there, though the name was free, is wrong
 
     def directories(self, paths: Collection[Path]) -> dict[Path, Cap]:
         """The caps of those directories that are known."""
@@ -107,16 +111,9 @@ class SharedCache:
         shelf = self._directories
         self._use(lambda cache: cache.set(shelf.key(path), shelf.seal(path, Link(cap).node)), None)
 
-    @contextmanager
-    def changing(self, paths: Collection[Path]) -> Iterator[None]:
-        """While this lasts, and for a time thereafter, nothing is kept of those paths."""
-        self._mark(paths)
-        try:
-            yield
-        finally:
-            self._mark(paths)
+    def mark(self, paths: Collection[Path]) -> None:
+        """Keep nothing of those paths for a time; said before a change of theirs, and after it."""
 
-    def _mark(self, paths: Collection[Path]) -> None:
         def mark(cache: BaseCache) -> None:
             cache.set_many({self._files.key(path): _MARK for path in paths}, _MARK_SECONDS)
 

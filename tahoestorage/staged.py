@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
@@ -16,18 +16,18 @@ from django.conf import settings
 from django.core.files import File
 
 from tahoestorage.blocking import BlockingTree
-from tahoestorage.reactor import CallingThread, Loop, current_loop, running_loop
+from tahoestorage.reactor import Caller, Loop, running_loop
+from tahoestorage.waiting import done
 from txtahoe.bodies import BlockingSource, gather
 from txtahoe.errors import SomeFailed, TahoeError
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.staging import Staging
 from txtahoe.tree import Tree
+from txtahoe.uploads import SMALL
 
 T = TypeVar("T")
 
-# Files of fewer bytes are read when they are saved, and uploaded later.
-_SMALL = 2**20
 _NAMED = 5
 
 
@@ -41,42 +41,45 @@ class StagedTree(BlockingTree):
 
     root: Path
 
-    def staged(
-        self,
-        operation: Callable[[Staging], Awaitable[T]],
-        name: str | None = None,
-        caller: CallingThread | None = None,
+    async def staged(
+        self, operation: Callable[[Staging, Caller], Awaitable[T]], name: str | None = None
     ) -> T:
         """As `run`, of an operation on the pending changes."""
-        loop = current_loop()
-        return self.run(lambda tree: operation(self._staging(loop, tree)), name, caller)
+        return await self.run(
+            lambda tree, caller: operation(self._staging(caller.loop, tree), caller), name
+        )
 
     def known(self, path: Path) -> Node | None:
         staging = self._running_staging()
         return None if staging is not None and staging.pending else super().known(path)
 
-    def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+    async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         """As `Staging.resolve`; nothing is shared with other processes."""
         node = None if fresh else self.known(path)
-        return node or self.staged(lambda staging: staging.resolve(path), name)
+        if node is not None:
+            return node
+        return await self.staged(lambda staging, _: staging.resolve(path), name)
 
     def stage(self, path: Path, content: File[Any], name: str) -> None:
         """
         As `Staging.save`, of a Django file, which is read in this thread, from its start, and not
-        closed. A large one is uploaded when this returns.
+        closed. A small one is uploaded later; a large one is uploaded when this returns.
         """
         content = content if _is_repeatable(content) else _spooled(content)
         chunks = iter(content.chunks())
-        head = gather(chunks, _SMALL)
+        head = gather(chunks, SMALL)
         digest = sha256(head)
-        if len(head) < _SMALL:
-            self.staged(lambda staging: staging.save(path, head, digest.hexdigest()), name)
+        if len(head) < SMALL:
+            done(self.staged(lambda staging, _: staging.save(path, head, digest.hexdigest()), name))
             return
-        while block := gather(chunks, _SMALL):
+        while block := gather(chunks, SMALL):
             digest.update(block)
-        caller = CallingThread()
-        source = BlockingSource(content.chunks, caller.run, repeatable=True)
-        self.staged(lambda staging: staging.save(path, source, digest.hexdigest()), name, caller)
+
+        async def save(staging: Staging, caller: Caller) -> None:
+            source = BlockingSource(content.chunks, caller.run, repeatable=True)
+            await staging.save(path, source, digest.hexdigest())
+
+        done(self.staged(save, name))
 
     def link(self, but: Path | None = None) -> None:
         """As `Staging.link`. Raises: SomeFailed, which names the files."""
@@ -97,10 +100,17 @@ class StagedTree(BlockingTree):
         if staging is None:
             return
         pending = list(staging.pending)
-        with self.shared.changing(pending):
-            failed = self.staged(changes)
+        failed = done(self._made(changes, pending))
         if failed:
             raise self._error(failed, len(pending))
+
+    async def _made(
+        self,
+        changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]],
+        pending: Collection[Path],
+    ) -> Mapping[Path, Exception]:
+        async with self._changing(pending):
+            return await self.staged(lambda staging, _: changes(staging))
 
     def _error(self, failed: Mapping[Path, Exception], pending: int) -> SomeFailed:
         told = []
@@ -152,9 +162,9 @@ def _is_repeatable(content: File[Any]) -> bool:
 
 
 def _spooled(content: File[Any]) -> File[Any]:
-    file = SpooledTemporaryFile(_SMALL, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+    file = SpooledTemporaryFile(SMALL, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
     chunks = iter(content.chunks())
-    while block := gather(chunks, _SMALL):
+    while block := gather(chunks, SMALL):
         file.write(block)
     return File(file, content.name)
 

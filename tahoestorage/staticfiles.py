@@ -19,9 +19,12 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage
 
 from tahoestorage import conf
+from tahoestorage.addresses import public_url
 from tahoestorage.files import TahoeFile
+from tahoestorage.locations import Name
 from tahoestorage.staged import StagedTree
-from tahoestorage.storage import Name, TahoeStorage
+from tahoestorage.storage import TahoeStorage
+from tahoestorage.waiting import done
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import IsADirectory
 from txtahoe.many import Done
@@ -58,7 +61,7 @@ class TahoeStaticFilesStorage(TahoeStorage):
 
     @cached_property
     def _tree(self) -> StagedTree:
-        return StagedTree(conf.connection(self.options), self._root)
+        return StagedTree(conf.connection(self.options), self._location.root)
 
     @cached_property
     def _allow_overwrite(self) -> bool:
@@ -82,31 +85,34 @@ class TahoeStaticFilesStorage(TahoeStorage):
         yield from ()
 
     def _save(self, name: str, content: File[Any]) -> str:
-        path = self._path(name)
+        path = self._location.path_of(name)
         self._tree.require_writable(name)
         self._tree.stage(path, content, name)
-        return self._name(path)
+        return self._location.name_of(path)
 
     def delete(self, name: Name) -> None:
         if not name:
             raise ValueError("The name must be given to delete().")
-        path = self._path(name)
+        path = self._location.path_of(name)
         self._tree.require_writable(str(name))
         try:
-            self._tree.staged(lambda staging: staging.delete(path), str(name))
+            done(self._tree.staged(lambda staging, _: staging.delete(path), str(name)))
         except IsADirectory:
             self.flush()
             super().delete(name)
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        names = self._path(path)
-        return names_by_kind(self._tree.staged(lambda staging: staging.list(names), str(path)))
+        names = self._location.path_of(path)
+        children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
+        return names_by_kind(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         if set(mode) <= set("rbt"):
             return super()._open(name, mode)
         self.flush()
-        return _WrittenFile(self._tree, self._path(name), str(name), mode, allow_overwrite=True)
+        return _WrittenFile(
+            self._tree, self._location.path_of(name), str(name), mode, allow_overwrite=True
+        )
 
     def save_many(
         self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
@@ -186,7 +192,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         self._caps = {}
         for name in paths.values():
             with suppress(OSError):  # what could not be uploaded, linking it tells
-                self._caps[name] = self._node(name).cap.reader
+                self._caps[name] = done(self._operations.node(name)).cap.reader
         manifest = {
             "paths": paths,
             "version": self.manifest_version,
@@ -199,7 +205,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             self.manifest_storage.delete(self.manifest_name)
         self.manifest_storage._save(self.manifest_name, ContentFile(json.dumps(manifest).encode()))
         if self.manifest_storage is self:
-            self._tree.link(but=self._path(self.manifest_name))
+            self._tree.link(but=self._location.path_of(self.manifest_name))
 
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
@@ -283,8 +289,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         cap = self._caps.get(path)
         if cap is None or self.base_url is None:
             return super(HashedFilesMixin, self).url(path) + rest
-        file_name = quote(self._path(path)[-1], safe="~!*()'")
-        return f"{self.base_url}named/{cap!s}/{file_name}{rest}"
+        return public_url(self.base_url, cap, self._location.path_of(path)[-1]) + rest
 
     def url_converter(
         self,

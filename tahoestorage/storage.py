@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import pickle
-import posixpath
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
-from os import PathLike, fspath
-from typing import Any, Self, TypeVar, Unpack
-from unicodedata import normalize
-from urllib.parse import quote
+from typing import Any, Self, Unpack
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
-from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
+from tahoestorage.addresses import mount_of
+from tahoestorage.asynchronous import AsyncMethods
 from tahoestorage.blocking import BlockingTree
 from tahoestorage.files import TahoeFile
-from tahoestorage.naming import FreeName
+from tahoestorage.locations import Location, Name
+from tahoestorage.operations import Operations, to_save
+from tahoestorage.waiting import done
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
-from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
-from txtahoe.many import Done, all_done
-from txtahoe.nodes import Node, names_by_kind
-from txtahoe.paths import Path, split
-from txtahoe.tree import TOGETHER, Tree
-
-T = TypeVar("T")
-Name = str | PathLike[str]
+from txtahoe.many import Done
+from txtahoe.nodes import names_by_kind
 
 # `save` knows it, `_save` has no parameter for it.
 _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
 
 
 @deconstructible(path="tahoestorage.storage.TahoeStorage")
-class TahoeStorage(Storage):
+class TahoeStorage(AsyncMethods):
     """
     Files on a Tahoe-LAFS grid. It behaves as Django's FileSystemStorage does, where a remote
     storage can; see Django's "File storage API".
@@ -81,12 +71,21 @@ class TahoeStorage(Storage):
 
     @cached_property
     def location(self) -> str:
-        return posixpath.normpath(posixpath.join("/", _slashed(self.base_location)))
+        return self._location.path
 
     @cached_property
     def base_url(self) -> str | None:
-        url = conf.value(self.options, "base_url")
+        url = conf.value(self.options, "base_url") or None
         return url if url is None or str(url).endswith("/") else f"{url}/"
+
+    @property
+    def place(self) -> tuple[conf.Connection, str]:
+        """What tells whether two storages have the same files."""
+        return self._tree.connection, self.location
+
+    @cached_property
+    def _location(self) -> Location:
+        return Location(self.base_location)
 
     @cached_property
     def _allow_overwrite(self) -> bool:
@@ -96,6 +95,12 @@ class TahoeStorage(Storage):
     def _tree(self) -> BlockingTree:
         return BlockingTree(conf.connection(self.options))
 
+    @cached_property
+    def _operations(self) -> Operations:
+        return Operations(
+            self._tree, self._location, self, self._is_asked_first, self._allow_overwrite
+        )
+
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
             for name in (
@@ -103,8 +108,9 @@ class TahoeStorage(Storage):
                 "location",
                 "base_url",
                 "_allow_overwrite",
-                "_root",
+                "_location",
                 "_tree",
+                "_operations",
             ):
                 self.__dict__.pop(name, None)
 
@@ -119,36 +125,17 @@ class TahoeStorage(Storage):
         """
         if self._is_asked_first:
             return super().save(name, content, max_length)  # type: ignore[arg-type]
-        if name is None:
-            name = content.name
-        if not hasattr(content, "chunks"):
-            content = File(content, name)  # type: ignore[arg-type]
-        validate_file_name(name, allow_relative_path=True)
+        name, content = to_save(name, content)
         token = _max_length.set(max_length)
         try:
-            saved: str = self._save(str(name), content)
+            saved: str = self._save(name, content)
         finally:
             _max_length.reset(token)
         validate_file_name(saved, allow_relative_path=True)
         return saved
 
     def _save(self, name: str, content: File[Any]) -> str:
-        free = FreeName(self, name, _max_length.get(), self._is_asked_first)
-        path = self._path(free.chosen)
-        self._tree.require_writable(free.chosen)
-        try:
-            self._tree.save(
-                path,
-                content,
-                free.chosen,
-                replace=self._replace,
-                otherwise=None if self._replace else lambda: self._path(free.choose()),
-            )
-        except ExistingChild:
-            if self._replace:
-                raise IsADirectory(f"{free.chosen!r} is a directory") from None
-            raise
-        return self._name(self._path(free.chosen))
+        return done(self._operations.save(name, content, _max_length.get()))
 
     def save_many(
         self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
@@ -163,50 +150,7 @@ class TahoeStorage(Storage):
         Raises: SomeFailed, whose `results` have each file's name or exception; those with a name
         are saved.
         """
-        self._tree.require_writable(None)
-        left = iter(files)
-        results: list[str | Exception] = []
-        while some := list(islice(left, TOGETHER)):
-            results += self._save_together(some, progress)
-        return all_done(results, "saving many files")
-
-    def _save_together(
-        self, files: list[tuple[Name, Any]], progress: Done | None
-    ) -> list[str | Exception]:
-        names = [self._first_name(str(name)) for name, _ in files]
-        free: list[FreeName] = []
-        ready: list[tuple[Path, File[Any]]] = []
-        for name, (_, content) in zip(names, files, strict=True):
-            if isinstance(name, FreeName):
-                free.append(name)
-                content = content if hasattr(content, "chunks") else File(content, name.chosen)
-                ready.append((self._path(name.chosen), content))
-        errors = self._tree.save_many(
-            ready,
-            replace=self._replace,
-            otherwise=None if self._replace else lambda n: self._path(free[n].choose()),
-            progress=progress,
-        )
-        saved = iter([self._saved(name, error) for name, error in zip(free, errors, strict=True)])
-        return [next(saved) if isinstance(name, FreeName) else name for name in names]
-
-    def _saved(self, name: FreeName, error: Exception | None) -> str | Exception:
-        if error is None:
-            return self._name(self._path(name.chosen))
-        if self._replace and isinstance(error, ExistingChild):
-            error = IsADirectory("there is a directory of this name")
-        if isinstance(error, OSError):
-            error.filename = error.filename or name.chosen
-        return error
-
-    def _first_name(self, name: str) -> FreeName | Exception:
-        try:
-            validate_file_name(name, allow_relative_path=True)
-            free = FreeName(self, name, None, self._is_asked_first)
-            self._path(free.chosen)
-            return free
-        except SuspiciousFileOperation as error:
-            return error
+        return done(self._operations.save_many(files, progress))
 
     def prefetch(self, names: Iterable[Name]) -> set[str]:
         """
@@ -215,21 +159,20 @@ class TahoeStorage(Storage):
         Each directory is asked once, side by side. For `max_age` seconds the `url`, `size`, times
         and opening of these names need no look then.
         """
-        paths = {self._path(name): str(name) for name in names}
-        return {paths[path] for path in self._tree.prefetch(paths)}
+        return done(self._operations.prefetch(names))
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
         The directories below one, and itself first, each as its path, the names of the
         directories in it and those of the files, as `os.walk` gives them.
         """
-        for directory, children in self._tree.walk(self._path(path), str(path)):
-            yield self._name(directory), *names_by_kind(children)
+        for directory, children in self._tree.walk(self._location.path_of(path), str(path)):
+            yield self._location.name_of(directory), *names_by_kind(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         return TahoeFile(
             self._tree,
-            self._path(name),
+            self._location.path_of(name),
             str(name),
             mode,
             allow_overwrite=self._allow_overwrite,
@@ -237,66 +180,38 @@ class TahoeStorage(Storage):
 
     def delete(self, name: Name) -> None:
         """Delete a file, or a directory that is empty. What is missing is deleted already."""
-        if not name:
-            raise ValueError("The name must be given to delete().")
-        path = self._path(name)
-
-        async def delete(tree: Tree) -> None:
-            try:
-                await tree.unlink(path)
-            except IsADirectory:
-                await tree.remove_directory(path)
-
-        with suppress(NoSuchChild):
-            self._tree.change(delete, path, str(name))
+        done(self._operations.delete(name))
 
     def exists(self, name: Name) -> bool:
         """Whether there is a file or directory of this name; a grid that can't answer raises."""
-        try:
-            self._node(name)
-        except (NoSuchChild, NotADirectory):
-            return False
-        return True
+        return done(self._operations.exists(name))
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         """The names of the directories and of the files in a directory."""
-        return names_by_kind(self._run(lambda tree: tree.list(self._path(path)), path))
+        return done(self._operations.listdir(path))
 
     def size(self, name: Name) -> int:
         """The size of a file in bytes."""
-        cap = self._node(name).cap
-        if cap.is_file and cap.size is not None:
-            return cap.size
-        return self._run(lambda tree: tree.client.size(cap), name)
+        return done(self._operations.size(name))
 
     def url(self, name: str | None) -> str:
         """
-        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right.
+        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right. Where
+        there is no base URL, or links are signed: the address at which `tahoestorage.urls` serves
+        it, without a look whether it is there.
 
-        Raises: ValueError where there is no base URL.
+        Raises: ValueError where there is neither.
         """
-        if self.base_url is None:
-            raise ValueError("This file is not accessible via a URL.")
         name = name or ""
-        try:
-            node = self._node(name)
-        except NoSuchChild as error:
-            # Django's way to say: in a template this is an empty string and not a broken page.
-            error.silent_variable_failure = True  # type: ignore[attr-defined]
-            raise
-        if node.is_directory:
-            raise IsADirectory(f"{name!r} is a directory; only files have a URL")
-        # Percent signs for what JavaScript's encodeURIComponent() escapes, as Django does it.
-        file_name = quote(self._path(name)[-1], safe="~!*()'")
-        return f"{self.base_url}named/{node.cap.reader!s}/{file_name}"
+        return self._served_url(name) or done(self._operations.url(name, self.base_url))
 
     def get_created_time(self, name: Name) -> datetime:
         """When the name was first linked; see Django on aware and naive times."""
-        return self._time(name, self._linked(name).created)
+        return self._time(name, done(self._operations.linked(name)).created)
 
     def get_modified_time(self, name: Name) -> datetime:
         """When the name was last linked; see Django on aware and naive times."""
-        return self._time(name, self._linked(name).modified)
+        return self._time(name, done(self._operations.linked(name)).modified)
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -313,48 +228,27 @@ class TahoeStorage(Storage):
 
     # What stands behind them.
 
+    def _served_url(self, name: str) -> str | None:
+        """The address at which this site serves a file, where it has no other."""
+        seconds = conf.signed_urls(self.options)
+        if self.base_url is not None and seconds is None:
+            return None
+        mount = mount_of(self.place)
+        if mount is None and seconds is not None:
+            raise ImproperlyConfigured(
+                "the option 'signed_urls' is for files that this site serves: add "
+                "path('media/', include('tahoestorage.urls')) to its URLs"
+            )
+        return None if mount is None else mount.url(self._location.clean(name), seconds)
+
     @property
     def _is_asked_first(self) -> bool:
         """Whether a subclass has its own way to choose names, which `save` must then follow."""
-        own = ("get_available_name", "is_name_available", "exists")
-        return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in own)
+        return self._has_own("get_available_name", "is_name_available", "exists")
 
-    @cached_property
-    def _root(self) -> Path:
-        return split(self.location)
-
-    @property
-    def _replace(self) -> Replace:
-        return "only-files" if self._allow_overwrite else False
-
-    def _path(self, name: Name) -> Path:
-        """The path below the root cap. As `safe_join` does it, a name may be absolute."""
-        text = _slashed(name)
-        below = posixpath.normpath(text)
-        if posixpath.isabs(below) and self.location != "/":
-            below = posixpath.relpath(below, self.location)
-        if posixpath.isabs(below) or below.split("/")[0] == "..":
-            raise SuspiciousFileOperation(f"{text!r} lies outside of the storage")
-        try:
-            return (*self._root, *split(below))
-        except ValueError:
-            raise SuspiciousFileOperation(f"{text!r} cannot be the name of a file") from None
-
-    def _name(self, path: Path) -> str:
-        return "/".join(path[len(self._root) :])
-
-    def _node(self, name: Name) -> Node:
-        return self._tree.resolve(self._path(name), str(name))
-
-    def _linked(self, name: Name) -> Node:
-        """As `_node`, with the times, which the gateway gives to a link."""
-        node = self._node(name)
-        if node.modified is not None:
-            return node
-        return self._tree.resolve(self._path(name), str(name), fresh=True)
-
-    def _run(self, operation: Callable[[Tree], Awaitable[T]], name: Name) -> T:
-        return self._tree.run(operation, str(name))
+    def _has_own(self, *methods: str) -> bool:
+        """Whether a subclass has other methods of these names."""
+        return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in methods)
 
     def _time(self, name: Name, timestamp: float | None) -> datetime:
         if timestamp is None:
@@ -376,10 +270,6 @@ class TahoeStorage(Storage):
         given = self.options.get("tahoe_base_cap")
         fingerprint = conf.remember(given) if isinstance(given, Cap) else None
         return _unpickled, (type(self), *self._constructor_args, fingerprint)
-
-
-def _slashed(name: Name) -> str:
-    return normalize("NFC", fspath(name)).replace("\\", "/")
 
 
 def _unpickled(

@@ -163,8 +163,8 @@ class Links:
         """
         Wait for the links that are expected now, for a time after the first one has arrived.
 
-        A write costs the gateway the time of two or three uploads, so it is worth while; who
-        comes later waits for the next one.
+        One write for many is worth while, see `python -m tests.bench`; who comes later waits for
+        the next one.
         """
         first = queue.changes[0]
         left = first.since + self._commit_delay - self._now()

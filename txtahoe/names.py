@@ -12,7 +12,7 @@ from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.known import Known
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
-from txtahoe.questions import Question, Questions
+from txtahoe.questions import How, Question, Questions
 
 T = TypeVar("T")
 Children = dict[str, Node]
@@ -153,9 +153,7 @@ class Names:
             raise NoSuchChild(f"no such child: {path[-1]!r}")
         return node
 
-    def _how(
-        self, path: Path, directory: Cap
-    ) -> Callable[[Question[Children]], Awaitable[Children]]:
+    def _how(self, path: Path, directory: Cap) -> How[Children]:
         async def ask(question: Question[Children]) -> Children:
             children = await self.client.list(directory)
             if not question.is_outdated:

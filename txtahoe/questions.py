@@ -42,15 +42,12 @@ class Questions(Generic[K, T]):
         The answer to a question that is under way, else `how` asks it; and whether it was asked
         after this call. An older answer proves nothing of what is not in it.
         """
-        question = self._questions.get(key)
-        is_new = question is None
-        if question is None:
-            question = self._questions[key] = Question()
-            answer = self._answer_for(key, question)
+        is_new = key not in self._questions
+        question = self._questions.setdefault(key, Question())
+        answer = self._answer_for(key, question)
+        if is_new:
             # It is nobody's own: who asked first may be cancelled, and the others go on waiting.
             question.asking = Deferred.fromCoroutine(self._answer(key, question, how))
-        else:
-            answer = self._answer_for(key, question)
         return await answer, is_new
 
     async def ask_anew(self, key: K, how: How[T]) -> T:

@@ -30,7 +30,9 @@ from txtahoe.paths import Path, split, split_name
 from txtahoe.reading import Reading
 from txtahoe.uploads import Opener, Uploads, is_small
 
-File = tuple[str | Sequence[str], Uploadable | Opener]
+# What is saved: bytes, what opens them, or the cap of what is on the grid already.
+Content = Uploadable | Opener | Cap
+File = tuple[str | Sequence[str], Content]
 
 # So many files are uploaded before they are linked: a directory is written as fast with as many
 # new names as with one.
@@ -45,8 +47,8 @@ class Tree(Reading):
     that another client moves or unlinks goes on to be used for that time. What turns out to be
     wrong is asked about once more. Changes made through this tree are seen at once.
     `max_known`: how many paths are kept.
-    `concurrency`: how many uploads, or questions of one operation, are under way at a time. Eight
-    are the fastest on a gateway with two cores.
+    `concurrency`: how many uploads, or questions of one operation, are under way at a time;
+    `python -m tests.bench` looks for the fastest on a machine.
     `commit_delay`: seconds that a link waits, at most, for others that are about to be made in
     the same directory, so that one write makes them all. A lone link never waits.
 
@@ -76,7 +78,7 @@ class Tree(Reading):
     async def save(
         self,
         path: str | Sequence[str],
-        source: Uploadable | Opener,
+        source: Content,
         *,
         replace: Replace = False,
         metadata: Mapping[str, Any] | None = None,
@@ -86,18 +88,20 @@ class Tree(Reading):
         """
         Upload a file and give it a name; missing directories are made.
 
-        `source`: as for `Client.upload`, or what opens it when its turn has come.
+        `source`: as for `Client.upload`, or what opens it when its turn has come; or the cap of an
+        immutable file, which is only given the name.
         `otherwise`: gives another path where one is taken; the bytes are uploaded once.
         The other arguments are those of `Client.link` and `Client.upload`.
 
-        Raises: ExistingChild; NotWriteable; UnknownOutcome.
+        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for another cap.
         """
         directory, name = split_name(split(path))
         self._require_writable()
         # Others in the directory do not wait for a file that takes long.
-        expected = self._links.expected(directory) if is_small(source) else nullcontext()
+        is_soon = not isinstance(source, Cap) and is_small(source)
+        expected = self._links.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory):
-            link = Link(await self.upload(source, progress=progress), metadata or {})
+            link = Link(await self._cap_of(source, progress), metadata or {})
             linked = self._links.link(directory, name, link, replace)
         while True:
             try:
@@ -131,9 +135,7 @@ class Tree(Reading):
         saved: list[Cap | Exception] = []
 
         async def upload(file: File) -> tuple[Path, Link]:
-            names = split(file[0])
-            split_name(names)
-            return names, Link(await self.upload(file[1]))
+            return _named(file[0]), Link(await self._cap_of(file[1]))
 
         while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
             first = len(saved)
@@ -297,6 +299,13 @@ class Tree(Reading):
         await self._links.act(
             directory, name, lambda parent: self.client.unlink_moved(parent, name, node)
         )
+
+    async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
+        if not isinstance(content, Cap):
+            return await self.upload(content, progress=progress)
+        if content.is_file and content.is_readable and not content.is_mutable:
+            return content
+        raise ValueError(f"{content!r} is no immutable file; `link` gives a name to any cap")
 
     @contextmanager
     def _looking_ahead(self, directory: Path) -> Iterator[None]:

@@ -14,8 +14,8 @@ from txtahoe.streams import ISource
 # Opens what is uploaded, when its turn has come.
 Opener = Callable[[], Awaitable[Uploadable]]
 
-# Files from so many bytes on, and those of unknown length, have a lane of their own.
-_LARGE = 2**20
+# A file of fewer bytes is small; one of more, or of unknown length, is large.
+SMALL = 2**20
 
 
 class Uploads:
@@ -45,6 +45,6 @@ class Uploads:
 def is_small(source: Uploadable | Opener) -> bool:
     """Whether the upload of something is known to be over soon."""
     if isinstance(source, bytes | bytearray | memoryview):
-        return len(source) < _LARGE
+        return len(source) < SMALL
     length = source.length if ISource.providedBy(source) else None
-    return length is not None and length < _LARGE
+    return length is not None and length < SMALL

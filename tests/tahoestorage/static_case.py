@@ -21,6 +21,7 @@ from django.test import override_settings
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe.testing.fake import FakeGateway
 
 _FINDER = "django.contrib.staticfiles.finders.FileSystemFinder"
 _sessions = count(1)
@@ -35,7 +36,21 @@ class StaticTestCase(StorageTestCase):
         super().setUp()
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
-        self.proxy = Proxy(self.gateway).__enter__()
+        self.reach(self.gateway)
+
+    def use_fake(self) -> FakeGateway:
+        """From now on a gateway in memory, which can be told to fail, is in the grid's place."""
+        fake = FakeGateway()
+        loopback = fake.listen()
+        self.addCleanup(loopback.stop)
+        self.cap = str(fake.make_directory())
+        self.reach(loopback.url)
+        return fake
+
+    def reach(self, gateway: str) -> None:
+        """Let the storages use this gateway, by a proxy."""
+        self.gateway = gateway
+        self.proxy = Proxy(gateway).__enter__()
         self.addCleanup(self.proxy.__exit__)
 
     def write(self, *names: str, content: str | None = None) -> None:

@@ -352,15 +352,17 @@ class Races(CacheTestCase):
         self.assertFalse(self.new_storage(max_age=0).exists("a/f"))
 
     def test_what_is_asked_during_a_change_is_not_shared(self) -> None:
-        with self.storage._tree.shared.changing([("a", "f")]):
-            self.assertTrue(self.new_storage().exists("a/f"))
-            self.assert_not_shared("a/f")
+        self.storage._tree.shared.mark([("a", "f")])
+        self.assertTrue(self.new_storage().exists("a/f"))
+        self.assert_not_shared("a/f")
 
     def test_what_was_asked_during_a_long_change_is_not_shared_after_it(self) -> None:
-        with self.storage._tree.shared.changing([("a", "f")]):
-            caches["default"].clear()  # as time does it with marks
-            self.assertTrue(self.new_storage().exists("a/f"))
-            self.assertTrue(self.without_a_gateway().exists("a/f"))
+        shared = self.storage._tree.shared
+        shared.mark([("a", "f")])
+        caches["default"].clear()  # as time does it with marks
+        self.assertTrue(self.new_storage().exists("a/f"))
+        self.assertTrue(self.without_a_gateway().exists("a/f"))
+        shared.mark([("a", "f")])
         self.assert_not_shared("a/f")
 
     def test_what_was_prefetched_is_not_remembered_after_an_own_change(self) -> None:

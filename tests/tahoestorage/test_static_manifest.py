@@ -16,7 +16,7 @@ from django.test import override_settings
 
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from tests.tahoestorage.static_case import StaticTestCase
-from txtahoe.testing.fake import FakeGateway, Status
+from txtahoe.testing.fake import Status
 
 _URL = re.compile(r"""https?://[^"')]*?named/[^"'\s)]*""")
 
@@ -247,16 +247,11 @@ class Manifest(ManifestTestCase):
 class Failing(ManifestTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.fake = FakeGateway()
-        self.cap = str(self.fake.make_directory())
-        loopback = self.fake.listen()
-        self.addCleanup(loopback.stop)
-        self.gateway = loopback.url
-        self.given = {"tahoe_base_url": self.gateway}
+        self.fake = self.use_fake()
 
     def test_the_old_manifest_and_its_files_stay_until_the_new_one_is_there(self) -> None:
         self.write("css/a.css", "css/old.css")
-        self.collect(self.given)
+        self.collect()
         before = self.collected()
         (self.folder / "css/old.css").unlink()
         self.write("css/a.css")
@@ -264,11 +259,11 @@ class Failing(ManifestTestCase):
         for skip in range(2):
             self.fake.fail_next("POST /uri/CAP?t=set_children*", Status(500), skip=skip, times=9)
             with self.assertRaises(OSError):
-                self.collect(self.given, clear=True)
+                self.collect(clear=True)
             self.fake.forget_faults()
             now = self.collected()
             hashed = json.loads(before["staticfiles.json"])["paths"].values()
             for name in ("staticfiles.json", *hashed):
                 self.assertEqual(now[name], before[name])
-        self.collect(self.given, clear=True)
+        self.collect(clear=True)
         self.assertEqual(len(self.collected()), 3)

@@ -20,7 +20,7 @@ from django.core.files.base import ContentFile, File
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tests.tahoestorage.static_case import StaticTestCase
 from txtahoe.errors import IsADirectory, NotADirectory, SomeFailed
-from txtahoe.testing.fake import Delay, FakeGateway, Status
+from txtahoe.testing.fake import Delay, Status
 
 NAMES = ["css/a.css", "css/deep/er/b.css", "js/a.js", "js/b.js", "js/100% ü?#.txt"]
 DIRECTORIES = 5  # the root, css, css/deep, css/deep/er, js
@@ -250,40 +250,35 @@ class Pending(StaticTestCase):
 class Failing(StaticTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.fake = FakeGateway()
-        self.cap = str(self.fake.make_directory())
-        loopback = self.fake.listen()
-        self.addCleanup(loopback.stop)
-        self.gateway = loopback.url
-        self.given = {"tahoe_base_url": self.gateway}
+        self.fake = self.use_fake()
 
     def test_a_failed_upload_is_named_and_the_others_are_saved(self) -> None:
         self.write(*(f"css/{number}.css" for number in range(10)), "old")
-        self.collect(self.given)
+        self.collect()
         self.write(*(f"js/{number}.js" for number in range(10)))
         (self.folder / "old").unlink()
         self.fake.fail_next("PUT /uri", Status(500), skip=4)
         with self.assertRaises(SomeFailed) as caught:
-            self.collect(self.given, clear=True)
+            self.collect(clear=True)
         missing = self.files().keys() - self.collected().keys()
         self.assertEqual(len(missing), 1)
         self.assertIn(
             f"1 of 11 changes of files failed: {missing.pop()!r}: ", str(caught.exception)
         )
         self.assertIn("old", self.collected())
-        self.collect(self.given, clear=True)
+        self.collect(clear=True)
         self.assertEqual(self.collected(), self.files())
 
     def test_a_directory_that_cannot_be_written_is_told(self) -> None:
         self.write("f", "css/a.css", "css/b.css")
         self.fake.fail_next("POST /uri?t=mkdir-with-children", Status(500), times=9)
         with self.assertRaises(SomeFailed) as caught:
-            self.collect(self.given)
+            self.collect()
         self.assertRegex(str(caught.exception), "2 of 3 .*'css/a.css': .*'css/b.css': ")
         self.assertEqual(set(self.collected()), {"f"})
 
     def test_a_gateway_that_is_away_is_not_waited_for_by_each_file(self) -> None:
-        static = TahoeStaticFilesStorage(**self.options(**self.given))
+        static = TahoeStaticFilesStorage(**self.options())
         self.fake.fail_next("PUT /uri", Status(500), times=1000)
         with self.assertRaisesRegex(SomeFailed, "uploads in a row have failed"):
             for number in range(100):
@@ -295,18 +290,18 @@ class Failing(StaticTestCase):
 
     def test_a_failed_deletion_is_told(self) -> None:
         self.write("a", "b", "c")
-        self.collect(self.given)
+        self.collect()
         self.write("c", "d")
         for name in "ab":
             (self.folder / name).unlink()
         self.fake.fail_next("DELETE /uri/CAP/NAME", Status(500), times=9)
         with self.assertRaisesRegex(SomeFailed, "2 of 4 .*'a': .*'b': "):
-            self.collect(self.given, clear=True)
+            self.collect(clear=True)
         self.assertEqual(set(self.collected()), {"a", "b", "c", "d"})
 
     def test_no_more_than_so_many_files_wait_in_memory(self) -> None:
         self.fake.fail_next("PUT /uri", Delay(0.6), times=1000)
-        static = TahoeStaticFilesStorage(**self.options(**self.given))
+        static = TahoeStaticFilesStorage(**self.options())
         began = monotonic()
         for number in range(16):
             static.save(str(number), ContentFile(b"%d" % number * 100))

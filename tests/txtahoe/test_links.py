@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GridTestCase
-from txtahoe import Cap, Client, Link, Transport, Tree
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Link, Tree
 from txtahoe.errors import (
     ExistingChild,
     GatewayError,
@@ -17,24 +16,15 @@ from txtahoe.errors import (
     NotWriteable,
     SomeFailed,
 )
-from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
+from txtahoe.testing.fake import Delay, ExceptionPage, LostAnswer, Silence
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
 
 
-def start(coroutine: Any) -> Deferred[Any]:
-    return Deferred.fromCoroutine(coroutine)
-
-
-class Gathering(SynchronousTestCase):
-    """On a gateway in memory, with a clock that stands still."""
-
+class Gathering(ClockTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
-        self.fake = FakeGateway(clock=self.clock)
-        self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
-        self.root = self.fake.make_directory()
+        super().setUp()
         self.tree = Tree(self.client, self.root, commit_delay=5.0)
 
     def writes(self) -> int:
@@ -152,18 +142,19 @@ class Gathering(SynchronousTestCase):
         self.assertEqual(self.names(), {"a", "c"})
 
     def test_who_goes_while_it_is_written_does_not_stop_the_others(self) -> None:
-        self.hold("*set_children")
-        self.successResultOf(start(self.tree.list("")))
-        first = start(self.tree.link("a", CAP))
-        waiting = [start(self.tree.link(name, CAP)) for name in "bc"]
-        self.clock.advance(1)
-        self.hold("*set_children")
-        waiting += [start(self.tree.link(name, CAP)) for name in "de"]
-        waiting[0].cancel()
+        self.fake.fail_next("*set_children", Delay(1), times=2)
+        first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
         self.clock.advance(1)
         self.successResultOf(first)
-        for each in waiting[1:]:
+        self.assertEqual(self.writes(), 2)
+        later = [start(self.tree.link(name, CAP)) for name in "de"]
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.assertNoResult(third)
+        self.clock.advance(1)
+        for each in (third, *later):
             self.successResultOf(each)
+        self.assertEqual(self.writes(), 3)
         self.assertLessEqual({"a", "c", "d", "e"}, self.names())
 
     def test_when_all_have_gone_the_write_is_cancelled(self) -> None:

@@ -5,23 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GridTestCase
 from tests.grid.proxy import Proxy
-from txtahoe import Cap, Client, Transport, Tree
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Tree
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
-from txtahoe.testing.fake import Delay, FakeGateway
+from txtahoe.testing.fake import Delay
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
 ALBUMS = [f"albums/{album}" for album in range(4)]
 NAMES = [f"{album}/{number}" for album in ALBUMS for number in range(5)]
-
-
-def start(coroutine: Any) -> Deferred[Any]:
-    return Deferred.fromCoroutine(coroutine)
 
 
 class Albums(GridTestCase):
@@ -154,18 +149,7 @@ class Albums(GridTestCase):
         self.assertEqual((await tree.resolve(f"{NAMES[0]}/below")).cap, OTHER)
 
 
-class Races(SynchronousTestCase):
-    """On a gateway in memory, with a clock that stands still."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.fake = FakeGateway(clock=self.clock)
-        self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
-        self.tree = Tree(self.client, self.fake.make_directory())
-
-    def now(self, coroutine: Any) -> Any:
-        return self.successResultOf(start(coroutine))
-
+class Races(ClockTestCase):
     def test_an_old_listing_does_not_bring_back_what_was_unlinked_meanwhile(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.fake.fail_next("DELETE*", Delay(1))

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
-from txtahoe import Cap, Client, Link, Transport, Tree
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Link, Tree
 from txtahoe.errors import ExistingChild, GatewayError, NoSuchChild, NotADirectory
 from txtahoe.staging import DIGEST, Staging
-from txtahoe.testing.fake import Delay, FakeGateway, Status
+from txtahoe.testing.fake import Delay, Status
 
 
-def start(coroutine: Any) -> Deferred[Any]:
-    return Deferred.fromCoroutine(coroutine)
-
-
-class Changes(SynchronousTestCase):
+class Changes(ClockTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
-        self.fake = FakeGateway(clock=self.clock)
-        self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
-        self.tree = Tree(self.client, self.fake.make_directory())
+        super().setUp()
         self.staging = Staging(self.tree, max_age=10.0)
-
-    def now(self, coroutine: Any) -> Any:
-        return self.successResultOf(start(coroutine))
 
     def save(self, path: str, data: bytes) -> None:
         digest = sha256(data).hexdigest()

@@ -44,6 +44,23 @@ class Trees(GridTestCase):
         self.assertTrue((await tree.resolve("a/b")).is_directory)
         self.assertTrue((await tree.resolve("")).is_directory)
 
+    async def test_the_cap_of_a_file_is_saved_without_an_upload(self) -> None:
+        async def free() -> str:
+            return "a/free"
+
+        client, proxy = self.connect_through_proxy()
+        tree = await self.new_tree(client)
+        cap = await self.client.upload(b"x" * 100)
+        self.assertEqual(await tree.save("a/b", cap), cap)
+        await self.failure(tree.save("a/b", cap), ExistingChild)
+        await tree.save("a/b", cap, otherwise=free)
+        self.assertEqual((await tree.save_many([("a/many", cap), ("d/e", cap)])), [cap, cap])
+        self.assertEqual(set(await tree.list("a")), {"b", "free", "many"})
+        self.assertEqual((await tree.resolve("d/e")).cap, cap)
+        self.assertNotIn("PUT /uri", proxy.requests)
+        for other in (tree.root, cap.verifier, await self.client.create_mutable(b"x")):
+            await self.failure(tree.save("other", other), ValueError)
+
     async def test_composed_and_decomposed_names_are_one(self) -> None:
         tree = await self.new_tree()
         cap = await self.client.upload(b"x")

@@ -1,0 +1,51 @@
+"""The names of a storage, as paths below its root cap."""
+
+from __future__ import annotations
+
+import posixpath
+from os import PathLike, fspath
+from unicodedata import normalize
+
+from django.core.exceptions import SuspiciousFileOperation
+
+from txtahoe.paths import Path, split
+
+Name = str | PathLike[str]
+
+
+class Location:
+    """The directory in which the names of a storage begin, given as its path."""
+
+    def __init__(self, path: str) -> None:
+        self.path = posixpath.normpath(posixpath.join("/", slashed(path)))
+        self.root = split(self.path)
+
+    def path_of(self, name: Name) -> Path:
+        """
+        The path below the root cap. As `safe_join` does it, a name may be absolute.
+
+        Raises: SuspiciousFileOperation for what lies outside, or cannot be a name.
+        """
+        text = slashed(name)
+        below = posixpath.normpath(text)
+        if posixpath.isabs(below) and self.path != "/":
+            below = posixpath.relpath(below, self.path)
+        if posixpath.isabs(below) or below.split("/")[0] == "..":
+            raise SuspiciousFileOperation(f"{text!r} lies outside of the storage")
+        try:
+            return (*self.root, *split(below))
+        except ValueError:
+            raise SuspiciousFileOperation(f"{text!r} cannot be the name of a file") from None
+
+    def clean(self, name: Name) -> str:
+        """The one name of all those that lead to the same file. Raises: as `path_of`."""
+        return self.name_of(self.path_of(name))
+
+    def name_of(self, path: Path) -> str:
+        """The name of what is at a path below the root cap."""
+        return "/".join(path[len(self.root) :])
+
+
+def slashed(name: Name) -> str:
+    """A name with slashes between its parts, composed as the gateway composes it."""
+    return normalize("NFC", fspath(name)).replace("\\", "/")

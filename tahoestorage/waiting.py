@@ -1,0 +1,131 @@
+"""Two ways to wait for the reactor thread: in a thread of one's own, or in a task of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from asgiref.sync import sync_to_async
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from tahoestorage.reactor import Caller, CallingThread, Job, current_loop
+
+T = TypeVar("T")
+# Runs in the reactor thread, and is told who waits for it.
+Operation = Callable[[Caller], Awaitable[T]]
+
+
+class Waiting(Protocol):
+    """
+    A way to wait.
+
+    What is written with it once, as `async def`, serves both: with Blocking it is run by `done`,
+    with Awaiting it is awaited.
+    """
+
+    async def run(self, operation: Operation[T]) -> T:
+        """The result of an operation in the reactor thread. Raises: what the operation raises."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The result of a function that may block, such as a question to a cache."""
+
+
+@frozen
+class Blocking:
+    """The thread waits. Raises: as `Loop.run`."""
+
+    async def run(self, operation: Operation[T]) -> T:
+        caller = CallingThread()
+        return current_loop().run(lambda: operation(caller), caller)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        return function()
+
+
+@frozen
+class Awaiting:
+    """
+    The task waits, and its loop goes on; cancelling the task cancels the operation.
+
+    No thread is needed for a call, but for what may block: that runs where Django runs it too, in
+    the thread of `sync_to_async`.
+    """
+
+    async def run(self, operation: Operation[T]) -> T:
+        caller = CallingTask()
+        with current_loop().working(lambda: operation(caller), caller) as work:
+            await caller.over
+        return work.result()
+
+    async def call(self, function: Callable[[], T]) -> T:
+        return await sync_to_async(function)()
+
+
+def done(steps: Coroutine[Any, Any, T]) -> T:
+    """The result of what is written for both ways, and was given the blocking one."""
+    try:
+        steps.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    steps.close()
+    raise RuntimeError("what blocks cannot be suspended")
+
+
+class CallingTask:
+    """A task of asyncio that waits for an operation in the reactor thread; see `Caller`."""
+
+    def __init__(self) -> None:
+        self.loop: Any = None
+        self._asyncio = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.over: asyncio.Future[None] = self._asyncio.create_future()
+        """Done when the operation is over."""
+
+    @property
+    def jobs(self) -> CallingTask:
+        return self
+
+    def put(self, job: Job | None) -> None:
+        """Have a job done in the thread of the loop; None ends the waiting."""
+        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+            self._asyncio.call_soon_threadsafe(self._do, job)
+
+    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
+        """As `Caller.run`. What blocks runs in the thread of `sync_to_async`."""
+        result: Deferred[T] = Deferred()
+
+        async def run() -> None:
+            outcome: T | Failure
+            try:
+                outcome = await sync_to_async(function)() if blocks else function()
+            except Exception:
+                outcome = Failure()
+            self.loop.reactor.callFromThread(result.callback, outcome)
+
+        def begin() -> None:
+            task = self._asyncio.create_task(run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self.put(begin)
+        return result
+
+    def call_soon(self, function: Job) -> None:
+        """As `Caller.call_soon`."""
+        self.put(function)
+
+    def _do(self, job: Job | None) -> None:
+        if self.over.done():
+            return
+        try:
+            if job is None:
+                self.over.set_result(None)
+            else:
+                job()
+        except Exception as error:
+            self.over.set_exception(error)
