@@ -37,7 +37,7 @@ class AsyncMethods(Storage):
             raise ValueError(f"aopen() is for reading, not for mode {mode!r}: use asave()")
         if self._has_own("open", "_open"):
             return cast(TahoeFile, await sync_to_async(self.open)(str(name), mode))
-        operations = self._operations
+        operations = self.operations
         path = operations.location.path_of(name)
         found = await operations.awaited.file(name)
         return TahoeFile(operations.tree, path, str(name), mode, found=found)
@@ -47,7 +47,7 @@ class AsyncMethods(Storage):
         if self._has_own("save", "_save") or self._is_asked_first:
             chosen = content.name if name is None else str(name)
             return await sync_to_async(self.save)(chosen, content, max_length)
-        saved = await self._operations.awaited.save(*to_save(name, content), max_length)
+        saved = await self.operations.awaited.save(*to_save(name, content), max_length)
         validate_file_name(saved, allow_relative_path=True)
         return saved
 
@@ -57,56 +57,56 @@ class AsyncMethods(Storage):
         """As `save_many`; `files` is read, and `progress` called, in this thread."""
         if self._has_own("save_many"):
             return await sync_to_async(self.save_many)(files, progress=progress)
-        return await self._operations.awaited.save_many(files, progress)
+        return await self.operations.awaited.save_many(files, progress)
 
     async def aprefetch(self, names: Iterable[Name]) -> set[str]:
         """As `prefetch`."""
         if self._has_own("prefetch"):
             return await sync_to_async(self.prefetch)(names)
-        return await self._operations.awaited.prefetch(names)
+        return await self.operations.awaited.prefetch(names)
 
     async def adelete(self, name: Name) -> None:
         """As `delete`."""
         if self._has_own("delete"):
             return await sync_to_async(self.delete)(str(name))
-        return await self._operations.awaited.delete(name)
+        return await self.operations.awaited.delete(name)
 
     async def aexists(self, name: Name) -> bool:
         """As `exists`."""
         if self._has_own("exists"):
             return await sync_to_async(self.exists)(str(name))
-        return await self._operations.awaited.exists(name)
+        return await self.operations.awaited.exists(name)
 
     async def alistdir(self, path: Name) -> tuple[list[str], list[str]]:
         """As `listdir`."""
         if self._has_own("listdir"):
             return await sync_to_async(self.listdir)(str(path))
-        return await self._operations.awaited.listdir(path)
+        return await self.operations.awaited.listdir(path)
 
     async def asize(self, name: Name) -> int:
         """As `size`."""
         if self._has_own("size"):
             return await sync_to_async(self.size)(str(name))
-        return await self._operations.awaited.size(name)
+        return await self.operations.awaited.size(name)
 
     async def aurl(self, name: str | None) -> str:
         """As `url`."""
         if self._has_own("url"):
             return await sync_to_async(self.url)(name)
         name = name or ""
-        return self._served_url(name) or await self._operations.awaited.url(name, self.base_url)
+        return self._served_url(name) or await self.operations.awaited.url(name, self.base_url)
 
     async def aget_created_time(self, name: Name) -> datetime:
         """As `get_created_time`."""
         if self._has_own("get_created_time"):
             return await sync_to_async(self.get_created_time)(str(name))
-        return self._time(name, (await self._operations.awaited.linked(name)).created)
+        return self._time(name, (await self.operations.awaited.linked(name)).created)
 
     async def aget_modified_time(self, name: Name) -> datetime:
         """As `get_modified_time`."""
         if self._has_own("get_modified_time"):
             return await sync_to_async(self.get_modified_time)(str(name))
-        return self._time(name, (await self._operations.awaited.linked(name)).modified)
+        return self._time(name, (await self.operations.awaited.linked(name)).modified)
 
     async def aget_accessed_time(self, name: Name) -> datetime:
         """As `get_accessed_time`."""
@@ -115,7 +115,7 @@ class AsyncMethods(Storage):
     if TYPE_CHECKING:  # what TahoeStorage adds
 
         @cached_property
-        def _operations(self) -> Operations: ...
+        def operations(self) -> Operations: ...
 
         @cached_property
         def base_url(self) -> str | None: ...

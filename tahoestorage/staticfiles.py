@@ -192,7 +192,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         self._caps = {}
         for name in paths.values():
             with suppress(OSError):  # what could not be uploaded, linking it tells
-                self._caps[name] = done(self._operations.node(name)).cap.reader
+                self._caps[name] = done(self.operations.node(name)).cap.reader
         manifest = {
             "paths": paths,
             "version": self.manifest_version,

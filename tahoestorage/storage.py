@@ -96,7 +96,8 @@ class TahoeStorage(AsyncMethods):
         return BlockingTree(conf.connection(self.options))
 
     @cached_property
-    def _operations(self) -> Operations:
+    def operations(self) -> Operations:
+        """What the methods do, for those who wait in other ways."""
         return Operations(
             self._tree, self._location, self, self._is_asked_first, self._allow_overwrite
         )
@@ -110,7 +111,7 @@ class TahoeStorage(AsyncMethods):
                 "_allow_overwrite",
                 "_location",
                 "_tree",
-                "_operations",
+                "operations",
             ):
                 self.__dict__.pop(name, None)
 
@@ -135,7 +136,7 @@ class TahoeStorage(AsyncMethods):
         return saved
 
     def _save(self, name: str, content: File[Any]) -> str:
-        return done(self._operations.save(name, content, _max_length.get()))
+        return done(self.operations.save(name, content, _max_length.get()))
 
     def save_many(
         self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
@@ -150,7 +151,7 @@ class TahoeStorage(AsyncMethods):
         Raises: SomeFailed, whose `results` have each file's name or exception; those with a name
         are saved.
         """
-        return done(self._operations.save_many(files, progress))
+        return done(self.operations.save_many(files, progress))
 
     def prefetch(self, names: Iterable[Name]) -> set[str]:
         """
@@ -159,7 +160,7 @@ class TahoeStorage(AsyncMethods):
         Each directory is asked once, side by side. For `max_age` seconds the `url`, `size`, times
         and opening of these names need no look then.
         """
-        return done(self._operations.prefetch(names))
+        return done(self.operations.prefetch(names))
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
@@ -180,19 +181,19 @@ class TahoeStorage(AsyncMethods):
 
     def delete(self, name: Name) -> None:
         """Delete a file, or a directory that is empty. What is missing is deleted already."""
-        done(self._operations.delete(name))
+        done(self.operations.delete(name))
 
     def exists(self, name: Name) -> bool:
         """Whether there is a file or directory of this name; a grid that can't answer raises."""
-        return done(self._operations.exists(name))
+        return done(self.operations.exists(name))
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         """The names of the directories and of the files in a directory."""
-        return done(self._operations.listdir(path))
+        return done(self.operations.listdir(path))
 
     def size(self, name: Name) -> int:
         """The size of a file in bytes."""
-        return done(self._operations.size(name))
+        return done(self.operations.size(name))
 
     def url(self, name: str | None) -> str:
         """
@@ -203,15 +204,15 @@ class TahoeStorage(AsyncMethods):
         Raises: ValueError where there is neither.
         """
         name = name or ""
-        return self._served_url(name) or done(self._operations.url(name, self.base_url))
+        return self._served_url(name) or done(self.operations.url(name, self.base_url))
 
     def get_created_time(self, name: Name) -> datetime:
         """When the name was first linked; see Django on aware and naive times."""
-        return self._time(name, done(self._operations.linked(name)).created)
+        return self._time(name, done(self.operations.linked(name)).created)
 
     def get_modified_time(self, name: Name) -> datetime:
         """When the name was last linked; see Django on aware and naive times."""
-        return self._time(name, done(self._operations.linked(name)).modified)
+        return self._time(name, done(self.operations.linked(name)).modified)
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")

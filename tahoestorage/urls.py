@@ -1,0 +1,15 @@
+"""
+Files by name: `path("media/", include("tahoestorage.urls"))`.
+
+Another storage than the default one, and who may read, are said there too:
+`path("private/", include("tahoestorage.urls", namespace="private"), {"storage": "private",
+"permission": may_read})`.
+"""
+
+from django.urls import path
+
+from tahoestorage.addresses import NAMESPACE
+from tahoestorage.views import serve
+
+app_name = NAMESPACE
+urlpatterns = [path("<path:name>", serve, name="file")]
