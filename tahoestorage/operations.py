@@ -93,6 +93,13 @@ class Operations:
         """As `node`, of a file that can be read, with its size. Raises: IsADirectory."""
         return await self.tree.file(self.location.path_of(name), str(name))
 
+    async def linked_file(self, name: Name) -> Node:
+        """As `file`, with the times."""
+        node = await self.file(name)
+        if node.modified is not None:
+            return node
+        return await self.tree.file(self.location.path_of(name), str(name), fresh=True)
+
     async def delete(self, name: Name) -> None:
         """As `Storage.delete`."""
         if not name:

@@ -95,14 +95,15 @@ def _require_permission(
 
 
 def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpResponseBase:
-    node = done(store.operations.file(name))
+    node = done(store.operations.linked_file(name))
     size = node.size or 0
     etag = None if node.cap.is_mutable else _etag(node.cap)
     modified = None if node.modified is None else int(node.modified)
     headers = _validators(etag, modified)
     unchanged = get_conditional_response(request, etag, modified)
     if unchanged is not None:
-        unchanged.headers.update(headers)
+        for header, value in headers.items():
+            unchanged.headers[header] = value
         return unchanged
     try:
         part = requested_range(request, size, etag, modified)

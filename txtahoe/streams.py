@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -166,7 +167,10 @@ class Incoming(Protocol):
         """Want no more of it; an unfinished body costs the connection."""
         self._chunks.clear()
         if self._end is None:
-            self._producer.stopProducing()
+            # Of an answer that was paused, and dropped by its reader, the collector of garbage may
+            # have closed the socket already; a reactor says then that there is none.
+            with suppress(ValueError):
+                self._producer.stopProducing()
 
     @property
     def _is_whole(self) -> bool:
