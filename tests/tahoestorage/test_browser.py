@@ -1,0 +1,141 @@
+"""Files that the site serves, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import wave
+from io import BytesIO
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+from twisted.trial.unittest import SkipTest
+
+from tests.tahoestorage.case import StorageTestCase
+
+_RATE = 44_100
+_SECONDS = 120
+
+
+def sound() -> bytes:
+    """Two minutes of a sound, about 21 MB, that no two parts of have in common."""
+    file = BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(_RATE)
+        sound.writeframes(os.urandom(4 * _RATE * _SECONDS))
+    return file.getvalue()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+class Watched:
+    """A WSGI application, of which is noted what was asked and how many bytes were sent."""
+
+    def __init__(self) -> None:
+        self._application = WSGIHandler()
+        self.asked: list[tuple[str, str]] = []
+        self.sent = 0
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        def start(status: str, headers: Any, *exc_info: Any) -> Any:
+            self.asked.append((environ.get("HTTP_RANGE", ""), status))
+            return start_response(status, headers, *exc_info)
+
+        answer = self._application(environ, start)
+        try:
+            for block in answer:
+                self.sent += len(block)
+                yield block
+        finally:
+            answer.close()
+
+
+class Browser(StorageTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
+        backend = {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
+        self.override(
+            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ALLOWED_HOSTS=["*"],
+            STORAGES={"default": backend},
+        )
+        self.storage = storages["default"]
+        self.site = Watched()
+        self.url = self.start(self.site)
+        self.browser = self.open_browser()
+
+    def start(self, application: Any) -> str:
+        server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
+        server.set_app(application)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def open_browser(self) -> Chrome:
+        paths = shutil.which("chromium"), shutil.which("chromedriver")
+        if None in paths:
+            if os.environ.get("CI"):
+                raise AssertionError("chromium and chromedriver are not installed")
+            raise SkipTest("chromium and chromedriver are not installed")
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        options = ChromeOptions()
+        options.binary_location = paths[0]
+        for argument in (
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+            "disable-component-update",
+            "disable-sync",
+            "mute-audio",
+            f"user-data-dir={folder.name}",
+        ):
+            options.add_argument(f"--{argument}")
+        browser = Chrome(options, Service(paths[1]))
+        self.addCleanup(browser.quit)
+        return browser
+
+    def wait_for(self, script: str) -> Any:
+        return WebDriverWait(self.browser, 60).until(
+            lambda browser: browser.execute_script(f"return {script}")
+        )
+
+    def test_it_seeks_in_a_sound(self) -> None:
+        data = sound()
+        name = self.storage.save("sound.wav", ContentFile(data))
+        self.browser.get(self.url + self.storage.url(name))
+        player = "document.querySelector('video, audio')"
+        # Opened by itself, it is played from its start; only the first part is wanted here.
+        self.assertEqual(round(self.wait_for(f"{player}.duration")), _SECONDS)
+        self.browser.execute_script(f"{player}.currentTime = {_SECONDS - 10}")
+        self.wait_for(f"!{player}.seeking && {player}.readyState >= 2")
+        self.assertGreaterEqual(self.wait_for(f"{player}.currentTime"), _SECONDS - 10)
+        ranges = [asked for asked, status in self.site.asked if status.startswith("206")]
+        starts = [int(asked.removeprefix("bytes=").split("-")[0]) for asked in ranges]
+        self.assertGreater(max(starts), len(data) // 2, self.site.asked)
+
+    def test_a_page_in_a_file_runs_no_script(self) -> None:
+        page = b"<p id=p>text</p><script>document.title = 'it ran'</script>"
+        self.storage.save("page.html", ContentFile(page))
+        self.browser.get(f"{self.url}{self.storage.url('page.html')}")
+        self.assertEqual(self.wait_for("document.body.innerText"), "text")
+        self.assertNotEqual(self.browser.title, "it ran")
