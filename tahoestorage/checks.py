@@ -15,6 +15,7 @@ from django.db.models import FileField
 from django.utils.module_loading import import_string
 
 from tahoestorage import conf
+from tahoestorage.addresses import mount_of
 from tahoestorage.storage import TahoeStorage
 
 _MAKE_A_CAP = (
@@ -28,6 +29,7 @@ _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E004", conf.numbers, "Without it the default is used; see the README."),
     ("E007", conf.location, "Give the path of a directory below that of the cap."),
     ("E008", conf.cache, "Give one of its names, or leave it out to share nothing."),
+    ("E010", conf.signed_urls, "3600 is an hour. Without it links do not expire."),
 ]
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
@@ -104,18 +106,27 @@ def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
 def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
     url = conf.value(options, "base_url")
     if not url:
-        yield Warning(
-            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') is missing: files have no URL",
-            hint="Give the address of a gateway that the public can read from. A gateway that "
-            "the public can write to is not one.",
-            id="tahoestorage.W001",
-        )
+        if not _is_served(options):
+            yield Warning(
+                "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') is missing: files have no URL",
+                hint="Serve them from this site, with path('media/', include('tahoestorage.urls'))"
+                " among its URLs; or give the address of a gateway that the public can read from,"
+                " and cannot write to: `manage.py tahoe proxy` makes one.",
+                id="tahoestorage.W001",
+            )
     elif "URI:" in str(url) or urlsplit(str(url)).query:
         yield Error(
             "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') holds a cap or a query",
             hint="Give the address alone, such as 'https://files.example.com/'.",
             id="tahoestorage.E006",
         )
+
+
+def _is_served(options: conf.Options) -> bool:
+    try:
+        return mount_of(TahoeStorage(**options).place) is not None
+    except ImproperlyConfigured:
+        return False  # said elsewhere
 
 
 def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:

@@ -64,6 +64,10 @@ class Checks(SynchronousTestCase):
 
     def test_the_public_address(self) -> None:
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None), ["W001"])
+        served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
+        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **served), [])
+        unserved = {"ROOT_URLCONF": "tests.tahoestorage.no_urls"}
+        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **unserved), ["W001"])
         for wrong in (f"http://h/uri/{CAP}/", "http://h/?t=json"):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E006"])
 
@@ -73,6 +77,7 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
         self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
+        self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_the_cache(self) -> None:
