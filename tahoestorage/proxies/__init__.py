@@ -1,0 +1,100 @@
+"""Configurations of web servers that let the public read files by read cap, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from string import Template
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from txtahoe.caps import redact
+
+SERVERS = ("nginx", "apache", "lighttpd")
+
+# What is served, as a regular expression that all three servers read in the same way: it has no
+# backslash and no quotation mark. It is held against the URL that is passed on, and not against a
+# decoded one, so that there is no way to spell one thing and mean another.
+_COLON = "(?::|%3[Aa])"
+_CHK = _COLON.join(
+    ["CHK", "[a-z2-7]{26}", "[a-z2-7]{52}", "[0-9]{1,3}", "[0-9]{1,3}", "[0-9]{1,20}"]
+)
+_LIT = f"LIT{_COLON}[a-z2-7]{{0,88}}"  # Tahoe-LAFS makes them of up to 55 bytes
+# A file's name is one segment (RFC 3986, 3.3), without a slash or a NUL in disguise, and not of
+# dots alone. The second plus forbids to try shorter names, for which long ones leave no memory.
+_CHARACTER = "(?:[A-Za-z0-9_~!$&'()*+,:;=@-]|%(?!00|2[EeFf])[0-9A-Fa-f]{2})"
+_FILE = f"/named/URI{_COLON}(?:{_CHK}|{_LIT})/[.]*(?:{_CHARACTER}[.]*)++"
+# Style sheets refer to fonts as `name.woff?v=1.2` and `name.eot?#fix`. It goes no further.
+_QUERY = "(?:[?](?:v=)?[A-Za-z0-9_.-]*)?"
+
+_HOST = "[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+)*"
+_ADDRESS = r"\[[0-9A-Fa-f:.]+\]"
+_PORT = "[1-9][0-9]{0,4}"
+
+
+def _like(pattern: str, what: str) -> Callable[[Any, Any, str], None]:
+    """What has another form could be read as more than one word of the configuration."""
+
+    def validate(instance: object, attribute: object, value: str) -> None:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"{redact(repr(value))} is not {what}")
+
+    return validate
+
+
+@frozen
+class PublicGateway:
+    """
+    A web server's site through which the public reads files.
+
+    Raises: ValueError for what is not of the form that is told here.
+    """
+
+    server_name: str = field(
+        validator=_like(_HOST, "the name of a host, such as 'files.example.com'")
+    )
+    gateway: str = field(
+        validator=_like(
+            f"http://(?:{_HOST}|{_ADDRESS})(?::{_PORT})?/?",
+            "the web address of a gateway, such as 'http://127.0.0.1:3456/', without a path",
+        )
+    )
+    prefix: str = field(
+        default="/",
+        validator=_like("(?:/[A-Za-z0-9._~-]+)*/?", "a path of letters, digits and '._~-'"),
+    )
+    """The path of the public's base URL."""
+    listen: str = field(
+        default="80",
+        validator=_like(f"(?:(?:{_HOST}|{_ADDRESS}):)?{_PORT}", "a port, or an address and a port"),
+    )
+
+    def configuration(self, server: str) -> str:
+        """
+        What to paste into the configuration of one of `SERVERS`.
+
+        Raises: ValueError where the gateway's port is none.
+        """
+        server_name = self.server_name.lower()  # lighttpd compares with it
+        gateway = urlsplit(self.gateway)
+        has_address = ":" in self.listen
+        prefix = self.prefix.rstrip("/").replace(".", "[.]")
+        template = files(__package__).joinpath(f"{server}.conf").read_text()
+        return _Configuration(template).substitute(
+            name="tahoe_" + re.sub("[^a-z0-9]", "_", server_name),
+            server_name=server_name,
+            gateway=gateway.netloc if gateway.port else f"{gateway.netloc}:80",
+            gateway_host=gateway.hostname,
+            gateway_port=gateway.port or 80,
+            listen=self.listen,
+            also_listen="" if has_address else f"\n    listen [::]:{self.listen};",
+            address=self.listen if has_address else f"*:{self.listen}",
+            file=f"{prefix}({_FILE}){_QUERY}",
+        )
+
+
+class _Configuration(Template):
+    delimiter = "%%"  # a dollar means something to all three

@@ -1,0 +1,1 @@
+"""What the public can do through a public gateway: real web servers before a real gateway."""

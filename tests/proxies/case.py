@@ -1,0 +1,234 @@
+"""What the public can do, and cannot, whatever the web server."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from io import StringIO
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.test import override_settings
+from twisted.trial.unittest import SkipTest
+
+from tahoestorage.storage import TahoeStorage
+from tests.grid.case import make_directory
+from tests.grid.shared import shared_grid
+from tests.proxies.asking import Answer, ask, ask_raw
+from tests.proxies.attempts import CONTENT, HOST, attempts, caps_on, spellings
+from tests.proxies.recorder import Recorder
+from tests.proxies.servers import WebServer
+from tests.secrets.search import Secrets
+from txtahoe import Cap
+from txtahoe.testing.node import free_port
+
+NAMES = [
+    "é.txt",
+    "e\u0301.html",
+    "日本語の名前" * 40,
+    "long" * 500,
+    "a b+c&d=e;f,g@h$i:j!k*l(m)n'o~p_q-r.txt",
+    '<[{|}]>"`^.txt',
+    "50%.txt",
+    "%2F%41%00.txt",
+    "q?t=json#x.txt",
+    "..a",
+    "a..",
+    "....b...",
+    "@@named=",
+    "x.inc",
+    "x~",
+    "x.tar.bz2",
+    "control\n\x01\x7f.txt",
+]
+
+
+class PublicGatewayTests:
+    """Mixed into a test case for each server."""
+
+    server_class: type[WebServer]
+    cache_control = "public, max-age=31536000, immutable"
+    normalises = False
+    """Whether the server passes on a plainer spelling of the URL than the one it was sent, and
+    refuses control characters."""
+
+    def setUp(self) -> None:
+        if self.server_class.path() is None:
+            reason = f"{self.server_class.name} is not installed here; apt-get install it"
+            self.assertNotEqual(os.environ.get("CI"), "true", reason)
+            raise SkipTest(reason)
+        self.gateway = shared_grid().gateway_urls[0]
+        self.caps = caps_on(self.gateway)
+        self.secrets = Secrets()
+        for cap in [*self.caps.all, Cap.parse(self.caps.literal)]:
+            self.secrets.add(cap)
+
+        self.is_malformed = False
+        stack = ExitStack()
+        self.addCleanup(stack.close)
+        self.recorder = stack.enter_context(Recorder(self.gateway))
+        self.server = self.server_class(Path(self.mktemp()).absolute())
+        stack.callback(self.assert_no_cap_is_written)
+        sites = [
+            self.configuration(HOST, self.recorder.url),
+            self.configuration("prefixed.test", self.recorder.url, "a.b/c/"),
+            self.configuration("away.test", f"http://127.0.0.1:{free_port()}/"),
+        ]
+        stack.enter_context(self.server.running("".join(sites)))
+
+    def configuration(self, host: str, gateway: str, prefix: str = "") -> str:
+        options = {"gateway": gateway, **self.server.options}
+        printed = StringIO()
+        with override_settings(TAHOE_PUBLIC_BASE_URL=f"https://{host}/{prefix}"):
+            call_command("tahoe", "proxy", self.server.name, stdout=printed, **options)
+        return printed.getvalue()
+
+    def get(self, path: str, *, host: str = HOST, method: str = "GET", **headers: str) -> Answer:
+        self.recorder.asked = b""
+        return ask(self.server.port, path, host=host, method=method, **headers)
+
+    def passed_on(self) -> bytes:
+        """The first line of what the gateway was asked last."""
+        return self.recorder.asked.partition(b"\r\n")[0]
+
+    def assert_no_cap_is_written(self) -> None:
+        written = self.server.written()
+        self.assertIn(f"{HOST}.log", written)
+        if self.is_malformed:
+            # That it was meant for this site is not known, and so another's log has it.
+            del written["access.log"]
+        for name, text in written.items():
+            self.assertEqual(self.secrets.found_in(text), set(), name)
+
+    # What it lets through.
+
+    def test_a_file_is_what_its_name_says_and_can_be_kept_for_ever(self) -> None:
+        answer = self.get(f"/named/{self.caps.file}/page.html")
+        self.assertEqual((answer.status, answer.body), (200, CONTENT))
+        self.assertEqual(answer.headers["Content-Type"], "text/html")
+        self.assertEqual(answer.headers["Cache-Control"], self.cache_control)
+        self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+        self.assertEqual(answer.headers["Content-Security-Policy"], "sandbox")
+        self.assertEqual(answer.headers["Referrer-Policy"], "no-referrer")
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "*")
+        self.assertNotIn("Twisted", answer.headers["Server"])
+
+    def test_head_ranges_and_what_one_has_already(self) -> None:
+        path = f"/named/{self.caps.file}/x.bin"
+        head = self.get(path, method="HEAD")
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertEqual(head.headers["Content-Length"], str(len(CONTENT)))
+        for asked, start, end in (
+            ("bytes=5-9", 5, 10),
+            ("bytes=1000000-", 1_000_000, len(CONTENT)),
+            ("bytes=-7", len(CONTENT) - 7, len(CONTENT)),
+        ):
+            part = self.get(path, Range=asked)
+            self.assertEqual((part.status, part.body), (206, CONTENT[start:end]))
+            expected = f"bytes {start}-{end - 1}/{len(CONTENT)}"
+            self.assertEqual(part.headers["Content-Range"], expected)
+            self.assertEqual(part.headers["Cache-Control"], self.cache_control)
+        tag = part.headers["ETag"]
+        again = self.get(path, If_None_Match=tag)
+        self.assertEqual((again.status, again.body), (304, b""))
+
+    def test_whatever_a_file_is_called_its_url_leads_to_it(self) -> None:
+        storage = TahoeStorage(
+            tahoe_base_url=self.gateway,
+            tahoe_base_cap=make_directory(self.gateway),
+            base_url=f"https://{HOST}/",
+        )
+        names = [name for name in NAMES if name.isprintable() or not self.normalises]
+        saved = storage.save_many((name, ContentFile(name.encode())) for name in names)
+        for name, text in zip(saved, names, strict=True):
+            path = storage.url(name).removeprefix(f"https://{HOST}")
+            self.secrets.add(Cap.parse(path.split("/")[2]))
+            answer = self.get(path)
+            self.assertEqual((answer.status, answer.body), (200, text.encode()), name)
+            asked = self.passed_on().split()[1]
+            if self.normalises:
+                self.assertEqual(unquote_to_bytes(asked), unquote_to_bytes(path))
+            else:
+                self.assertEqual(asked.decode(), path)
+
+    def test_an_empty_file(self) -> None:
+        answer = self.get("/named/URI:LIT:/nothing.txt")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+
+    def test_colons_may_be_escaped(self) -> None:
+        path = f"/named/{self.caps.file}/x.txt"
+        self.assertEqual(self.get(path.replace(":", "%3A")).body, CONTENT)
+        self.assertEqual(self.get(path.replace(":", "%3a")).body, CONTENT)
+
+    def test_the_query_of_a_style_sheet_goes_no_further(self) -> None:
+        path = f"/named/{self.caps.file}/font.woff"
+        for query in ("?", "?v=4.7.0", "?dd67030699838ea6"):
+            answer = self.get(path + query)
+            self.assertEqual((answer.status, answer.body), (200, CONTENT))
+            self.assertIn(f"GET {path} HTTP/1.", self.passed_on().decode())
+
+    def test_a_public_address_with_a_path(self) -> None:
+        path = f"/named/{self.caps.file}/x.txt"
+        self.assertEqual(self.get(f"/a.b/c{path}", host="prefixed.test").body, CONTENT)
+        self.assertIn(f"GET {path} HTTP/1.", self.passed_on().decode())
+        for wrong in (path, f"/axb/c{path}", f"/a.b{path}", f"/a.b/c/d{path}", "/a.b/c/status"):
+            self.assertGreaterEqual(self.get(wrong, host="prefixed.test").status, 400)
+            self.assertEqual(self.recorder.asked, b"")
+
+    def test_the_gateway_is_not_told_who_reads(self) -> None:
+        answer = self.get(
+            f"/named/{self.caps.file}/x.txt",
+            Cookie="sessionid=personal",
+            Authorization="Basic personal",
+            Referer=f"https://{HOST}/personal/{self.caps.directories[0]}",
+            X_HTTP_Method_Override="DELETE",
+        )
+        self.assertEqual((answer.status, answer.body), (200, CONTENT))
+        self.assertNotIn(b"personal", self.recorder.asked)
+
+    # What it does not let through.
+
+    def test_nothing_else_reaches_the_gateway(self) -> None:
+        self.is_malformed = True
+        self.recorder.asked = b""
+        for name, request in attempts(self.caps, self.recorder.url).items():
+            status, answer = ask_raw(self.server.port, request)
+            self.assertEqual(self.recorder.asked, b"", name)
+            self.assertTrue(status is None or status >= 400, name)
+            self.assertEqual(self.secrets.found_in(answer.decode("latin-1")), set(), name)
+
+    def test_other_spellings_are_refused_or_ask_for_the_file_and_no_more(self) -> None:
+        self.is_malformed = True
+        plain = re.compile(rf"GET /named/{self.caps.file}/[^/?\s]+ HTTP/1\.[01]\r\n")
+        for request in spellings(self.caps):
+            self.recorder.asked = b""
+            status, answer = ask_raw(self.server.port, request)
+            asked = self.recorder.asked.decode()
+            if asked:
+                self.assertEqual(status, 200, request)
+                self.assertTrue(answer.endswith(CONTENT), request)
+                self.assertTrue(plain.match(asked), request)
+                self.assertEqual(asked.count(" HTTP/1."), 1, request)
+            else:
+                self.assertGreaterEqual(status, 400, request)
+
+    def test_errors_tell_nothing_and_are_not_kept(self) -> None:
+        cap = self.caps.file
+        lost = Cap.parse(cap.replace(f":{len(CONTENT)}", f":{len(CONTENT) + 1}"))
+        absurd = Cap.parse(cap.replace(":2:3:", ":0:0:"))
+        for path, host, headers, expected in (
+            (f"/named/{lost!s}/x.txt", HOST, {}, {410}),
+            (f"/named/{absurd!s}/x.txt", HOST, {}, {500}),
+            (f"/named/{cap}/x.txt", HOST, {"Range": "bytes=2000000-2000001"}, {416}),
+            (f"/named/{cap}/x.txt", "away.test", {}, {502, 503}),
+        ):
+            answer = self.get(path, host=host, Referer=f"https://{host}{path}", **headers)
+            self.assertIn(answer.status, expected)
+            self.assertNotIn("Cache-Control", answer.headers)
+            shown = answer.body.decode("latin-1")
+            self.assertEqual(self.secrets.found_in(shown), set())
+            for word in ("Traceback", "allmydata", "Shares", "beyond"):
+                self.assertNotIn(word, shown)

@@ -1,0 +1,23 @@
+"""The printed configurations in the servers that they are for."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.proxies.case import PublicGatewayTests
+from tests.proxies.servers import Apache, Lighttpd, Nginx
+
+
+class NginxTests(PublicGatewayTests, SynchronousTestCase):
+    server_class = Nginx
+
+
+class ApacheTests(PublicGatewayTests, SynchronousTestCase):
+    server_class = Apache
+
+
+class LighttpdTests(PublicGatewayTests, SynchronousTestCase):
+    server_class = Lighttpd
+    # It can't say more of successes alone.
+    cache_control = "max-age=31536000"
+    normalises = True
