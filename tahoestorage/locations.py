@@ -17,8 +17,9 @@ class Location:
     """The directory in which the names of a storage begin, given as its path."""
 
     def __init__(self, path: str) -> None:
-        self.path = posixpath.normpath(posixpath.join("/", slashed(path)))
-        self.root = split(self.path)
+        self.root = split(slashed(path))
+        # Libraries cut it out of names, as easy-thumbnails does: no name may hold it.
+        self.path = "//" + "/".join(self.root) if self.root else ""
 
     def path_of(self, name: Name) -> Path:
         """
@@ -28,7 +29,7 @@ class Location:
         """
         text = slashed(name)
         below = posixpath.normpath(text)
-        if posixpath.isabs(below) and self.path != "/":
+        if posixpath.isabs(below) and self.path:
             below = posixpath.relpath(below, self.path)
         if posixpath.isabs(below) or below.split("/")[0] == "..":
             raise SuspiciousFileOperation(f"{text!r} lies outside of the storage")

@@ -71,7 +71,7 @@ class TahoeStorage(AsyncMethods):
 
     @cached_property
     def location(self) -> str:
-        return self._location.path
+        return Location(self.base_location).path
 
     @cached_property
     def base_url(self) -> str | None:
@@ -85,7 +85,7 @@ class TahoeStorage(AsyncMethods):
 
     @cached_property
     def _location(self) -> Location:
-        return Location(self.base_location)
+        return Location(self.location)
 
     @cached_property
     def _allow_overwrite(self) -> bool:

@@ -1,0 +1,105 @@
+"""A server process of a site that takes uploads, and a browser that sends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Self
+
+from tests.tahoestorage.upload_case import CONTENT_TYPE, END, begin
+from txtahoe.testing.node import free_port
+
+
+class Server:
+    """
+    gunicorn, with one process and some threads, for as long as the `with` block lasts.
+
+    `temporary`: its folder for files of uploads.
+    """
+
+    def __init__(self, gateway: str, cap: str, temporary: Path) -> None:
+        self.port = free_port()
+        self.temporary = temporary
+        self._environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.upload_settings",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "GATEWAY": gateway,
+            "CAP": cap,
+            "TEMPORARY": str(temporary),
+        }
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "gunicorn", "--threads", "4", "--log-level", "warning"]
+        self._process = subprocess.Popen(
+            [*command, "--bind", f"127.0.0.1:{self.port}", "tests.tahoestorage.upload_site"],
+            env=self._environment,
+        )
+        while True:
+            try:
+                self.worker = upload(self.port, [b"x" * 2_000_000], "first")["process"]
+                return self
+            except ConnectionRefusedError:
+                if self._process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def open_files(self) -> set[str]:
+        """The files, with and without a name, that are open in the process that does the work."""
+        targets = set()
+        for link in Path(f"/proc/{self.worker}/fd").iterdir():
+            try:
+                targets.add(os.readlink(link))
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return {target for target in targets if target.startswith("/")}
+
+
+class Sending:
+    """An upload of a form with one file, of `size` bytes, that is still being sent."""
+
+    def __init__(self, port: int, size: int, name: str) -> None:
+        head = begin(name)
+        self._connection = HTTPConnection("127.0.0.1", port)
+        self._connection.putrequest("POST", "/")
+        self._connection.putheader("Content-Type", CONTENT_TYPE)
+        self._connection.putheader("Content-Length", str(len(head) + size + 2 + len(END)))
+        self._connection.endheaders(head)
+
+    def send(self, data: bytes) -> None:
+        self._connection.send(data)
+
+    def answer(self) -> dict[str, Any]:
+        """End the form; what the site says."""
+        self.send(b"\r\n" + END)
+        with self._connection.getresponse() as response:
+            body = response.read()
+        self._connection.close()
+        assert response.status == 200, body
+        told: dict[str, Any] = json.loads(body)
+        return told
+
+    def break_off(self) -> None:
+        """Go away, as a browser does that is closed."""
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+def upload(port: int, blocks: Iterable[bytes], name: str) -> dict[str, Any]:
+    """What the site says to a file of these blocks."""
+    blocks = list(blocks)
+    sending = Sending(port, sum(map(len, blocks)), name)
+    for block in blocks:
+        sending.send(block)
+    return sending.answer()

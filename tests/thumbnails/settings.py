@@ -1,0 +1,41 @@
+"""Settings of a site that has all of the libraries."""
+
+import os
+from typing import Any
+
+SECRET_KEY = "not a secret: these are tests"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "tahoestorage",
+    "tests.thumbnails",
+    "easy_thumbnails",
+    "filer",
+    "polymorphic",
+    "imagekit",
+    "sorl.thumbnail",
+]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+# The tables are made from the models, which is faster than to migrate.
+MIGRATION_MODULES = {name.rpartition(".")[2]: None for name in INSTALLED_APPS}
+
+# Each test sets the gateway and the cap.
+TAHOE_PUBLIC_BASE_URL = os.environ["GATEWAY"]
+TAHOE_STORAGE = "tahoestorage.storage.TahoeStorage"
+# However slow the machine, what was known is known when requests are counted.
+TAHOE_OPTIONS = {"max_age": 600}
+STORAGES = {"default": {"BACKEND": TAHOE_STORAGE, "OPTIONS": TAHOE_OPTIONS}}
+
+
+def _filer_storages(location: str) -> dict[str, dict[str, Any]]:
+    storage = {"ENGINE": TAHOE_STORAGE, "OPTIONS": {**TAHOE_OPTIONS, "location": location}}
+    return {
+        "main": {**storage, "UPLOAD_TO": "filer.utils.generate_filename.randomized"},
+        "thumbnails": {**storage, "THUMBNAIL_OPTIONS": {"base_dir": "thumbnails"}},
+    }
+
+
+IMAGEKIT_CACHEFILE_DIR = "thumbnails"
+FILER_STORAGES = {"public": _filer_storages("public"), "private": _filer_storages("private")}

@@ -1,0 +1,36 @@
+"""Libraries that make thumbnails, on a site of their own, with this storage as the default one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.grid.shared import shared_grid
+
+LIBRARIES = "easy_thumbnails", "filer", "imagekit", "sorl_thumbnail"
+
+
+class ThumbnailsTests(SynchronousTestCase):
+    def test_libraries_work_with_the_storage(self) -> None:
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.thumbnails.settings",
+            "GATEWAY": shared_grid().gateway_urls[0],
+            # trial runs in a folder of its own, where the packages are not found otherwise.
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        trial = [sys.executable, "-m", "twisted.trial", f"--temp-directory={self.mktemp()}"]
+        tests = [f"tests.thumbnails.with_{library}" for library in LIBRARIES]
+        outcome = subprocess.run(
+            [*trial, *tests],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+        )
+        self.assertEqual(outcome.returncode, 0, outcome.stdout)
+        self.assertIn("PASSED (successes=", outcome.stdout)

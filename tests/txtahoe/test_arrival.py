@@ -1,0 +1,124 @@
+"""Uploads of bytes that arrive at their own pace, to a gateway in memory and to a real one."""
+
+from __future__ import annotations
+
+import gc
+from threading import Event
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.grid.case import GridTestCase
+from tests.grid.strangers import stranger
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Client, Gateways, Transport, transport
+from txtahoe.arrival import Arrival
+from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers, RequestTimeout
+from txtahoe.testing.fake import ExceptionPage
+
+_UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few")
+
+
+class InTime(ClockTestCase):
+    """On a clock: what comes late."""
+
+    def arrival(self) -> Arrival:
+        return Arrival(self.client, silence=20.0)
+
+    def test_an_origin_may_be_slow_for_an_hour_but_not_for_ever(self) -> None:
+        arrival = self.arrival()
+        self.now(arrival.put(b"x" * 1000))
+        for _ in range(60):
+            self.clock.advance(59)
+        self.now(arrival.put(b"y"))
+        for _ in range(10):
+            self.clock.advance(20)
+        cap = self.now(arrival.finish(b"z"))
+        self.assertEqual(self.now(self.client.read(cap)), b"x" * 1000 + b"yz")
+
+        arrival = self.arrival()
+        self.now(arrival.put(b"x" * 1000))
+        for _ in range(62 * 3 * 2):
+            self.clock.advance(10)
+        self.failureResultOf(start(arrival.put(b"y")), RequestTimeout)
+        arrival.close()
+
+    def test_an_error_is_told_to_who_hands_over_and_to_who_finishes(self) -> None:
+        self.fake.fail_next("PUT /uri", _UNHAPPY)
+        arrival = self.arrival()
+        self.now(arrival.put(b"x" * 100))
+        self.failureResultOf(start(arrival.finish()), NotEnoughServers)
+        self.failureResultOf(start(arrival.put(b"y")), NotEnoughServers)
+        arrival.close()
+
+    def test_what_is_closed_logs_no_error(self) -> None:
+        arrival = self.arrival()
+        self.now(arrival.put(b"x" * 100))
+        arrival.close()
+        arrival.close()
+        finished = self.arrival()
+        self.assertEqual(self.now(finished.finish(b"y" * 100)).size, 100)
+        finished.close()
+        del arrival, finished
+        gc.collect()  # where nobody asked for it, an error of a Deferred is logged now
+        self.assertEqual(self.fake.requests, ["PUT /uri"])
+
+
+class OnAGrid(GridTestCase):
+    async def test_bytes_of_every_size_come_back(self) -> None:
+        for size in (0, 1, 55, 56, 179, 180, 181, 10_000, 2_000_001):
+            arrival = Arrival(self.client, silence=20.0)
+            data = bytes(range(256)) * (size // 256 + 1)
+            for begin in range(0, size, 300_000):
+                await arrival.put(data[begin : min(size, begin + 300_000)])
+            cap = await arrival.finish()
+            self.assertEqual(cap.size, size)
+            self.assertEqual(await self.client.read(cap), data[:size])
+
+    async def test_closing_closes_the_connection(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        arrival = Arrival(client, silence=20.0)
+        await arrival.put(b"x" * 2_000_000)
+        while not proxy.requests:
+            await deferLater(reactor, 0.01)
+        self.assertEqual(proxy.connections, 1)
+        arrival.close()
+        while proxy.connections:
+            await deferLater(reactor, 0.01)
+
+    async def test_a_gateway_that_takes_nothing_makes_the_origin_wait_and_then_fail(self) -> None:
+        # The deadline of what was sent is longer by the time that its encoding may take.
+        self.patch(transport, "_PUSH_RATE", 2**30)
+        over = Event()
+        with stranger(lambda connection: over.wait()) as url:
+            arrival = Arrival(self.connect(url, timeout=0.5), silence=0.1)
+            handed_over = 0
+            with self.assertRaises(RequestTimeout):
+                while True:
+                    handed_over += 2**18
+                    await arrival.put(b"x" * 2**18)
+            arrival.close()
+            over.set()
+        # What the kernel takes for the gateway, and a little of our own.
+        self.assertLess(handed_over, 2**25)
+
+    async def test_a_lost_connection_ends_the_waiting(self) -> None:
+        client, proxy = self.connect_through_proxy()
+        arrival = Arrival(client, silence=20.0)
+        await arrival.put(b"x" * 2_000_000)
+        while not proxy.requests:
+            await deferLater(reactor, 0.01)
+        proxy.close_connections()
+        with self.assertRaises(AnswerLost):
+            await arrival.finish()
+        arrival.close()
+
+    async def test_where_nobody_listens_the_next_gateway_takes_it(self) -> None:
+        transports = [Transport(reactor, url) for url in ("http://127.0.0.1:1/", self.gateway)]
+        client = Client(Gateways(transports))
+        self.addCleanup(lambda: start(client.close()))
+        self.assertEqual((await Arrival(client, silence=20.0).finish(b"x" * 100)).size, 100)
+        nowhere = Arrival(self.connect("http://127.0.0.1:1/"), silence=20.0)
+        with self.assertRaises(GatewayUnreachable):
+            await nowhere.finish(b"x" * 100)
+        nowhere.close()

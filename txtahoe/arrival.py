@@ -1,0 +1,103 @@
+"""An upload whose bytes arrive from elsewhere, at their own pace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.python.failure import Failure
+
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.errors import NotAGateway
+from txtahoe.streams import Flow
+
+# Bytes that may wait until the gateway takes them, before whoever brings them has to wait.
+_ENOUGH = 2**20
+# Bytes held back, to be sent one by one while no others come: where that is every 20 seconds they
+# last for an hour.
+_RESERVE = 180
+
+
+class Arrival:
+    """
+    An upload of bytes that are handed over as they arrive, in the reactor thread.
+
+    It begins at once. It can't be repeated, and it waits for no other uploads, as nobody knows
+    how long it takes. `close` ends it, also after an error.
+
+    `silence`: seconds without new bytes after which one of those held back is sent, so that a slow
+    origin does not end the request: of the deadline, and of the 60 seconds after which the gateway
+    closes a connection on which nothing comes.
+    """
+
+    def __init__(self, client: Client, silence: float) -> None:
+        self._reactor = client.reactor
+        self._silence = silence
+        self._arrived: DeferredQueue[bytes] = DeferredQueue()
+        self._waiting = 0
+        self._flow = Flow()
+        self._outcome: Cap | Failure | None = None
+        self._upload = Deferred.fromCoroutine(client.upload(self._chunks())).addBoth(self._over)
+
+    async def put(self, data: bytes) -> None:
+        """
+        Hand over the next bytes; return when there is room for more.
+
+        Raises: the errors of `Client.upload`.
+        """
+        self._require_under_way()
+        self._add(data)
+        await self._flow.ready()
+        self._require_under_way()
+
+    async def finish(self, data: bytes = b"") -> Cap:
+        """Hand over the last bytes; the cap of them all. Raises: the errors of `Client.upload`."""
+        self._require_under_way()
+        self._add(data)
+        self._arrived.put(b"")
+        return await self._upload
+
+    def close(self) -> None:
+        """End the request, unless it is over."""
+        self._upload.addErrback(lambda _: None)
+        self._upload.cancel()
+
+    def _add(self, data: bytes) -> None:
+        if data:
+            self._waiting += len(data)
+            self._arrived.put(data)
+        if self._waiting >= _ENOUGH:
+            self._flow.pauseProducing()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        held = b""
+        while (data := await self._next()) != b"":
+            if data is None:
+                yield held[:1]
+                held = held[1:]
+            else:
+                held += data
+                yield held[:-_RESERVE]
+                held = held[-_RESERVE:]
+        yield held
+
+    async def _next(self) -> bytes | None:
+        """The next bytes, none at the end; None where they do not come for a while."""
+        coming = self._arrived.get()
+        data = await coming.addTimeout(self._silence, self._reactor, lambda *_: None)
+        self._waiting -= len(data or b"")
+        if self._waiting < _ENOUGH:
+            self._flow.resumeProducing()
+        return data
+
+    def _over(self, outcome: Cap | Failure) -> Cap | Failure:
+        self._outcome = outcome
+        self._flow.resumeProducing()
+        return outcome
+
+    def _require_under_way(self) -> None:
+        if isinstance(self._outcome, Failure):
+            self._outcome.raiseException()
+        if self._outcome is not None:
+            raise NotAGateway("uploading: the answer came before all of the bytes were sent")
