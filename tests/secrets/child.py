@@ -7,15 +7,19 @@ import json
 import logging
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import django
+from django.conf import settings
+from django.test import override_settings
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
 from tahoestorage.storage import TahoeStorage
+from tests.grid.proxy import Proxy
 from tests.secrets.test_no_caps import NOWHERE
 from txtahoe import Cap, Client, Transport
 
@@ -39,6 +43,34 @@ def well(asked: dict[str, str]) -> None:
     with storage.open("a/b") as file:
         print(repr(storage), repr(file), len(file.read()))
     storage.delete("a/b")
+
+
+def collects(asked: dict[str, str]) -> None:
+    from django.contrib.staticfiles.storage import staticfiles_storage
+    from django.core.files.base import ContentFile
+    from django.core.management import call_command
+
+    proxy = Proxy(asked["gateway"]).__enter__()
+    options = {
+        "tahoe_base_url": proxy.url,
+        "tahoe_base_cap": asked["cap"],
+        "base_url": asked["gateway"],
+    }
+    backend = "tahoestorage.staticfiles.TahoeManifestStaticFilesStorage"
+    with TemporaryDirectory() as folder:
+        Path(folder, "a.svg").write_text("<svg/>" * 100)
+        Path(folder, "a.css").write_text(".a { background: url('a.svg') }" * 10)
+        override_settings(
+            INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.staticfiles"],
+            STATIC_URL="/static/",
+            STATICFILES_DIRS=[folder],
+            STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+            STORAGES={"staticfiles": {"BACKEND": backend, "OPTIONS": options}},
+        ).enable()
+        call_command("collectstatic", interactive=False, verbosity=3)
+    staticfiles_storage.save("late", ContentFile(b"late" * 100))
+    proxy.refuse()
+    proxy.close_connections()
 
 
 def dies(asked: dict[str, str]) -> None:
@@ -69,4 +101,4 @@ if __name__ == "__main__":
     django.setup()
     given = json.load(sys.stdin)
     _record_caps(given["caps"])
-    {"well": well, "dies": dies, "careless": careless}[sys.argv[1]](given)
+    {"well": well, "dies": dies, "careless": careless, "collects": collects}[sys.argv[1]](given)

@@ -19,6 +19,7 @@ import tahoestorage
 import txtahoe
 from tests.secrets.search import Secrets
 from txtahoe import Cap
+from txtahoe.errors import SomeFailed
 
 _PACKAGES = tuple(str(Path(package.__path__[0])) for package in (txtahoe, tahoestorage))
 
@@ -169,6 +170,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reasons(error: BaseException) -> Iterable[BaseException]:
+    if isinstance(error, SomeFailed):
+        return error.errors
     reasons = getattr(error, "reasons", None) or ()
     return [reason.value for reason in reasons if isinstance(reason, Failure)]
 

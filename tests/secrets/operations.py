@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from itertools import count
 from random import randbytes
 from typing import Any
@@ -53,6 +53,13 @@ def _new() -> str:
 async def _walked(walking: Awaitable[Any]) -> Any:
     walk = await walking
     return walk, [entry async for entry in walk], walk.stats
+
+
+async def _begun(walk: AsyncGenerator[Any, None]) -> Any:
+    # No more: other operations have linked the root below itself, so that there is no end.
+    steps = [await anext(walk), await anext(walk)]
+    await walk.aclose()
+    return steps
 
 
 async def _waited(starting: Awaitable[Any]) -> Any:
@@ -180,12 +187,25 @@ def on_a_tree(client: Client, things: Things) -> dict[str, Operation]:
         "Tree.resolve": lambda: new().resolve("directory/mutable"),
         "Tree.list": lambda: new().list("directory"),
         "Tree.make_directories": lambda: new().make_directories(f"directory/{_new()}/more"),
+        "Tree.save": lambda: new().save(f"{_new()}/{_new()}", b"saved" * 100),
+        "Tree.save_many": lambda: new().save_many(
+            [(_new(), b"one" * 100), (f"{_new()}/{_new()}", b"two" * 100)]
+        ),
         "Tree.link": lambda: new().link(f"{_new()}/{_new()}", things.mutable),
+        "Tree.link_many": lambda: new().link_many(
+            [(_new(), things.mutable), (f"{_new()}/{_new()}", things.file)]
+        ),
+        "Tree.prefetch": lambda: new().prefetch(["directory/mutable", "missing/too", "file"]),
+        "Tree.walk": lambda: _begun(new().walk()),
         "Tree.replace": lambda: _replaced(new(), things),
         "Tree.rename": lambda: _renamed(new(), things),
         "Tree.remove_directory": lambda: _removed(new()),
         "Tree.resolve of a missing name": lambda: new().resolve("directory/missing"),
         "Tree.list of a file": lambda: new().list("file"),
+        "Tree.save under a taken name": lambda: new().save("file", b"saved" * 100),
+        "Tree.save_many of which some fail": lambda: new().save_many(
+            [("file", b"one" * 100), ("file/below", b"two" * 100), (_new(), b"three" * 100)]
+        ),
         "Tree.unlink of a directory": lambda: new().unlink("directory"),
         "Tree.remove_directory of a full one": lambda: new().remove_directory("directory"),
     }

@@ -253,7 +253,7 @@ class WrongAnswers(SecretsTestCase):
                 "a listing without a list": json.dumps(["dirnode", children]),
                 "a listing that is a list": json.dumps(["dirnode", {"children": [children]}]),
             },
-            ("list", "Tree.list", "child directory"),
+            ("list", "Tree.list", "Tree.prefetch", "Tree.walk", "child directory"),
         )
 
     async def test_caps(self) -> None:
@@ -265,7 +265,10 @@ class WrongAnswers(SecretsTestCase):
                 "two caps": f"{cap!s}\n{new_cap()!s}",
                 "a cap that is cut short": str(cap)[:-5],
             },
-            ("upload", "mkdir", "child_cap", "put", "mkdir_immutable", "create_mutable"),
+            (
+                *("upload", "mkdir", "child_cap", "put", "mkdir_immutable", "create_mutable"),
+                *("Tree.save", "Tree.save_many", "Tree.link_many"),
+            ),
         )
 
     async def test_streams_and_reports(self) -> None:

@@ -39,6 +39,9 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
             file.write(b"written" * 100)
         return file
 
+    def save_many(*names: str) -> Any:
+        return storage.save_many((name, ContentFile(name.encode() * 100)) for name in names)
+
     def read() -> Any:
         with storage.open("here") as file:
             return file, file.read(10), file.size, repr(file.file), repr(file._raw)
@@ -46,6 +49,8 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
     return {
         "save": lambda: storage.save("a/new", ContentFile(b"new" * 100)),
         "save of a large file": lambda: storage.save("large", ContentFile(b"large" * 300_000)),
+        "save_many": lambda: save_many("many/a", "many/b"),
+        "save_many of which some fail": lambda: save_many("../x", "here/below", "many/c"),
         "open": read,
         "open of what is missing": lambda: storage.open("missing"),
         "open to write": lambda: write("wb"),
@@ -53,6 +58,9 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
         "open of a directory": lambda: storage.open("a"),
         "exists": lambda: storage.exists("here"),
         "listdir": lambda: storage.listdir(""),
+        "prefetch": lambda: storage.prefetch(["here", "a/here", "missing"]),
+        "walk": lambda: list(storage.walk()),
+        "walk that is left": lambda: next(storage.walk()),
         "size": lambda: storage.size("here"),
         "size of a directory": lambda: storage.size("a"),
         "url of a directory": lambda: storage.url("a"),
@@ -69,6 +77,8 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
 
 
 class StorageSecretsTestCase(SynchronousTestCase):
+    backend: type[TahoeStorage] = TahoeStorage
+
     def setUp(self) -> None:
         self.grid = mortal_grid()
         self.addCleanup(mend, self.grid)
@@ -87,7 +97,7 @@ class StorageSecretsTestCase(SynchronousTestCase):
             "base_url": self.gateway,
             "timeout": 2,
         }
-        return TahoeStorage(**{**defaults, **options})
+        return self.backend(**{**defaults, **options})
 
     def attempt(self, operation: Callable[[], Any], where: str) -> None:
         try:
@@ -95,7 +105,12 @@ class StorageSecretsTestCase(SynchronousTestCase):
         except Exception as error:
             self.collector.exception(error, where)
 
-    def attempt_all(self, storage: TahoeStorage, trouble: str) -> None:
+    def attempt_all(
+        self,
+        storage: TahoeStorage,
+        trouble: str,
+        operations: Callable[[Any], dict[str, Callable[[], Any]]] = operations,
+    ) -> None:
         self.collector.value(storage, trouble)
         for name, operation in operations(storage).items():
             self.attempt(operation, f"{name}, {trouble}")
@@ -251,6 +266,12 @@ class Processes(StorageSecretsTestCase):
 
     def test_that_dies_of_an_error(self) -> None:
         self.assertIn("GatewayUnreachable", self.run_child("dies"))
+        self.assert_no_leaks()
+
+    def test_that_collects_static_files_and_cannot_save_one_at_its_exit(self) -> None:
+        output = self.run_child("collects")
+        self.assertIn("Post-processed 'a.css' as 'a.", output)
+        self.assertIn("1 of 1 changes of files failed: 'late': ", output)
         self.assert_no_leaks()
 
     def test_that_leaves_files_open_and_errors_alone(self) -> None:

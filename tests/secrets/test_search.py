@@ -18,6 +18,7 @@ from tests.secrets import collect
 from tests.secrets.collect import Collector
 from tests.secrets.search import PIECE, Secrets
 from txtahoe import Cap
+from txtahoe.errors import SomeFailed
 
 
 def base32(size: int) -> str:
@@ -94,7 +95,7 @@ class Collecting(SynchronousTestCase):
         leaks = self.leaks_of(lambda collector, cap: collector.value([str(cap)], "here"))
         self.assertIn("repr of list", leaks)
 
-    def test_texts_notes_and_hidden_causes_of_exceptions(self) -> None:
+    def test_texts_notes_hidden_causes_and_parts_of_exceptions(self) -> None:
         def note(error: Exception, cap: Cap) -> Exception:
             error.add_note(str(cap))
             return error
@@ -108,6 +109,7 @@ class Collecting(SynchronousTestCase):
             lambda cap: ValueError(str(cap)),
             lambda cap: note(ValueError("harmless"), cap),
             hidden,
+            lambda cap: SomeFailed("harmless", [ValueError(str(cap))]),
         ):
             leaks = self.leaks_of(lambda collector, cap: collector.exception(make(cap), "here"))
             self.assertIn("here", leaks)
