@@ -86,28 +86,33 @@ class Reading:
     ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
         """
         The directory of a path and all those below it, each with its children; what is nearer
-        comes first. The next ones are fetched while one is looked at.
+        comes first. The next ones are fetched while one is looked at. A directory that is linked
+        somewhere below itself is not entered there again.
 
         Raises: NoSuchChild only for the path itself, not for what vanishes meanwhile.
         """
         start = split(path)
-        waiting = deque([start])
-        coming: deque[tuple[Path, Deferred[dict[str, Node]]]] = deque()
+        # With each path the directories on it, from the start on.
+        waiting = deque([(start, {(await self._names.directory(start)).reader})])
+        coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
         try:
             while waiting or coming:
                 while waiting and len(coming) < self._concurrency:
-                    names = waiting.popleft()
-                    coming.append((names, Deferred.fromCoroutine(self._names.list(names))))
-                names, answer = coming.popleft()
+                    names, above = waiting.popleft()
+                    listing = Deferred.fromCoroutine(self._names.list(names))
+                    coming.append((names, above, listing))
+                names, above, answer = coming.popleft()
                 try:
                     children = await answer
                 except (NoSuchChild, NotADirectory):
                     if names == start:
                         raise
                     continue
-                waiting.extend((*names, name) for name in children if children[name].is_directory)
+                for name, node in children.items():
+                    if node.is_directory and node.cap.reader not in above:
+                        waiting.append(((*names, name), above | {node.cap.reader}))
                 yield names, children
         finally:
-            for _, answer in coming:
+            for _, _, answer in coming:
                 answer.addErrback(lambda _: None)
                 answer.cancel()

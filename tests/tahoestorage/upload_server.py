@@ -26,6 +26,7 @@ class Server:
 
     def __init__(self, gateway: str, cap: str, temporary: Path) -> None:
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
         self.temporary = temporary
         self._environment = {
             **os.environ,

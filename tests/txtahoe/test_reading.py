@@ -83,6 +83,17 @@ class Albums(GridTestCase):
         below = [path async for path, _ in tree.walk("albums/2")]
         self.assertEqual(below, [("albums", "2")])
 
+    async def test_walk_enters_no_directory_below_itself(self) -> None:
+        tree, _, _ = await self.albums()
+        await tree.link("albums/0/up", tree.root)
+        await tree.link("albums/1/twice", (await tree.resolve("albums/2")).cap.reader)
+        walked = {path async for path, _ in tree.walk()}
+        albums = {("albums", album) for album in "0123"}
+        self.assertEqual(walked, {(), ("albums",), ("albums", "1", "twice"), *albums})
+        below = {path async for path, _ in tree.walk("albums")}
+        # The root is not on this path, so it is entered.
+        self.assertEqual(below, walked - {()} | {("albums", "0", "up")})
+
     async def test_walk_of_what_is_missing_says_so_and_one_that_is_left_ends(self) -> None:
         tree, _, _ = await self.albums()
         await self.failure(anext(tree.walk("nothing")), NoSuchChild)
