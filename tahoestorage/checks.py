@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from inspect import isclass, signature
 from typing import Any
@@ -23,8 +24,13 @@ _MAKE_A_CAP = (
     "http://127.0.0.1:3456/: curl -X POST 'http://127.0.0.1:3456/uri?t=mkdir'. "
     "Keep a copy: whoever loses it loses the files."
 )
+_CAP_IN_A_FILE = (
+    "Give the path of a file that holds the cap and nothing else, and that the site can read; or "
+    "give the cap itself."
+)
 _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E002", conf.gateways, "Give the web address of a gateway, as in its tahoe.cfg (web.port)."),
+    ("E011", conf.written_cap, _CAP_IN_A_FILE),
     ("E003", conf.base_cap, _MAKE_A_CAP),
     ("E004", conf.numbers, "Without it the default is used; see the README."),
     ("E007", conf.location, "Give the path of a directory below that of the cap."),
@@ -78,28 +84,47 @@ def _check(options: conf.Options) -> Iterator[CheckMessage]:
     unknown = conf.unknown_options(dict(options))
     if unknown is not None:
         yield Error(unknown, hint="Correct or remove it.", id="tahoestorage.E001")
+    said: set[str] = set()
     for number, read, hint in _PROBLEMS:
         try:
             read(options)
         except ImproperlyConfigured as error:
-            yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
+            if str(error) not in said:
+                said.add(str(error))
+                yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
     yield from _check_rights(options)
+    yield from _check_cap_file(options)
     yield from _check_base_url(options)
     yield from _check_cache(options)
 
 
 def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
     try:
-        cap = conf.base_cap(options)
+        cap, (_, where) = conf.base_cap(options), conf.written_cap(options)
     except ImproperlyConfigured:
         return
     if not cap.is_writable:
         yield Error(
-            f"TAHOE_STORAGE_BASE_CAP (or the option 'tahoe_base_cap') is {cap!r}, which can only "
-            "be read: nothing can be saved with it",
+            f"{where} is {cap!r}, which can only be read: nothing can be saved with it",
             hint="Give the write cap, URI:DIR2:…. Where a read-only storage is meant, silence "
             "this with SILENCED_SYSTEM_CHECKS.",
             id="tahoestorage.E005",
+        )
+
+
+def _check_cap_file(options: conf.Options) -> Iterator[CheckMessage]:
+    file = conf.cap_file(options)
+    try:
+        mode = 0 if file is None else os.stat(file).st_mode
+    except (OSError, ValueError):
+        return  # said elsewhere
+    if mode & 0o077:
+        yield Warning(
+            f"{str(file)!r} holds the cap, and others than its owner may use it: its mode is "
+            f"{mode & 0o777:04o}",
+            hint="chmod 600. Where a container mounts it, ask for the mode 0400 there, or silence "
+            "this with SILENCED_SYSTEM_CHECKS if nobody else is in the container.",
+            id="tahoestorage.W003",
         )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from math import inf
+from os import PathLike
 from typing import Any, TypedDict
 
 from attrs import field, frozen
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from txtahoe.caps import BadCap, Cap
+from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.sealing import sealed
 from txtahoe.transport import gateway_url
 
@@ -24,6 +25,8 @@ class Options(TypedDict, total=False):
     """The web address of the gateway. Of several, the first one makes all changes."""
     tahoe_base_cap: str | Cap | None
     """The read-write cap of the directory under which everything is kept."""
+    tahoe_base_cap_file: str | PathLike[str] | None
+    """Instead of it: the path of a file in which it stands."""
     base_url: str | None
     """The base of download URLs."""
     location: str
@@ -47,9 +50,11 @@ class Options(TypedDict, total=False):
 SETTINGS = {
     "tahoe_base_url": "TAHOE_STORAGE_BASE_URL",
     "tahoe_base_cap": "TAHOE_STORAGE_BASE_CAP",
+    "tahoe_base_cap_file": "TAHOE_STORAGE_BASE_CAP_FILE",
     "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
 _remembered: dict[str, Cap] = {}
+_LONGEST_FILE = 2**16  # bytes of a file that may hold a cap
 _NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 8, "commit_delay": 0.5}
 _MAY_BE_ZERO = ("max_age", "commit_delay")
 DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS}
@@ -89,6 +94,19 @@ def hidden(options: Options) -> Options:
     except (BadCap, TypeError) as error:
         cap = BadCap(str(error))  # raised when the cap is needed; anew, without a traceback
     return {**options, "tahoe_base_cap": cap}
+
+
+def hide_caps() -> None:
+    """Let no cap show itself in the settings: `diffsettings`, say, prints them as they are."""
+    given: Any = getattr(settings, SETTINGS["tahoe_base_cap"], None)
+    if given:
+        settings.TAHOE_STORAGE_BASE_CAP = hidden({"tahoe_base_cap": given})["tahoe_base_cap"]
+    settings.STORAGES = {
+        alias: {**backend, "OPTIONS": hidden(backend["OPTIONS"])}
+        if (backend.get("OPTIONS") or {}).get("tahoe_base_cap")
+        else backend
+        for alias, backend in settings.STORAGES.items()
+    }
 
 
 def remember(cap: Cap) -> str:
@@ -144,8 +162,7 @@ def gateways(options: Options) -> tuple[str, ...]:
 @sealed
 def base_cap(options: Options) -> Cap:
     """Raises: ImproperlyConfigured."""
-    given = value(options, "tahoe_base_cap")
-    where = _where("tahoe_base_cap")
+    given, where = written_cap(options)
     if not given:
         raise ImproperlyConfigured(
             f"{where} is missing: the cap of a directory; `tahoe mkdir` makes one and prints it"
@@ -161,6 +178,55 @@ def base_cap(options: Options) -> Cap:
             f"{where} is {cap!r}, not the cap of a directory, such as 'URI:DIR2:…'"
         )
     return cap
+
+
+@sealed
+def written_cap(options: Options) -> tuple[Any, str]:
+    """
+    The base cap as it is given, or as it stands in its file, and which setting is to be mended
+    where it is wrong.
+
+    Raises: ImproperlyConfigured where the file cannot be read, or where there are both.
+    """
+    cap, file = _cap_and_file(options)
+    if not file:
+        return cap, _where("tahoe_base_cap")
+    where = _where("tahoe_base_cap_file")
+    if cap:
+        raise ImproperlyConfigured(
+            f"{_where('tahoe_base_cap')} and {where} are both given: keep one of them"
+        )
+    return _content(file, where), where
+
+
+def cap_file(options: Options) -> str | PathLike[str] | None:
+    """The file in which the base cap stands, if it does."""
+    file = _cap_and_file(options)[1]
+    return file if file and isinstance(file, str | PathLike) else None
+
+
+def _cap_and_file(options: Options) -> tuple[Any, Any]:
+    """Both of them from the options where one is there, else from the settings."""
+    cap, file = options.get("tahoe_base_cap"), options.get("tahoe_base_cap_file")
+    if cap is not None or file is not None:
+        return cap, file
+    return value({}, "tahoe_base_cap"), value({}, "tahoe_base_cap_file")
+
+
+def _content(file: Any, where: str) -> bytes:
+    named = f"{where} is {redact(str(file))!r}"
+    try:
+        if not isinstance(file, str | PathLike):
+            raise ValueError("no path")  # open() takes numbers too
+        with open(file, "rb") as opened:
+            content = opened.read(_LONGEST_FILE).strip()
+    except ValueError:
+        raise ImproperlyConfigured(f"{named}, not the path of a file") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"{named}, and cannot be read: {error.strerror}") from None
+    if not content:
+        raise ImproperlyConfigured(f"{named}, a file that is empty: it is to hold the cap")
+    return content
 
 
 @sealed

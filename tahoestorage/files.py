@@ -17,8 +17,8 @@ from django.conf import settings
 from django.core.files import File
 from twisted.internet.defer import DeferredLock
 
-from tahoestorage.blocking import BlockingTree
 from tahoestorage.reactor import Caller
+from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import Download
 from txtahoe.errors import ExistingChild, NoSuchChild
@@ -55,7 +55,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def __init__(
         self,
-        tree: BlockingTree,
+        tree: StorageTree,
         path: Path,
         name: str,
         mode: str = "rb",
@@ -198,7 +198,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 class Reader(io.RawIOBase):
     """The bytes of a file on the grid. Reading raises the errors of `txtahoe.Download.read`."""
 
-    def __init__(self, tree: BlockingTree, node: Node) -> None:
+    def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
         self._waiting = tree
         self._cap = node.cap
@@ -256,7 +256,7 @@ class Reader(io.RawIOBase):
             self._waiting.close(window, tree)
         super().close()
 
-    async def _read_at(self, tree: BlockingTree, position: int, most: int) -> memoryview:
+    async def _read_at(self, tree: StorageTree, position: int, most: int) -> memoryview:
         data = self._at_hand(position, most)
         if data:
             return data

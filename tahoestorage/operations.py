@@ -13,9 +13,9 @@ from django.core.files import File
 from django.core.files.utils import validate_file_name
 
 from tahoestorage.addresses import public_url
-from tahoestorage.blocking import BlockingTree
 from tahoestorage.locations import Location, Name
 from tahoestorage.naming import FreeName
+from tahoestorage.trees import StorageTree
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.many import Done, all_done
@@ -32,7 +32,7 @@ class Operations:
     all names but the first. `overwrites`: whether files of the same name are replaced.
     """
 
-    tree: BlockingTree
+    tree: StorageTree
     location: Location
     chooser: Any
     is_asked: bool

@@ -15,8 +15,8 @@ from attrs import frozen
 from django.conf import settings
 from django.core.files import File
 
-from tahoestorage.blocking import BlockingTree
 from tahoestorage.reactor import Caller, Loop, running_loop
+from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import BlockingSource, gather
 from txtahoe.errors import SomeFailed, TahoeError
@@ -32,9 +32,9 @@ _NAMED = 5
 
 
 @frozen
-class StagedTree(BlockingTree):
+class StagedTree(StorageTree):
     """
-    As BlockingTree; `staged` changes become pending, and are made by `flush`.
+    As StorageTree; `staged` changes become pending, and are made by `flush`.
 
     `root`: below it are the changes, which belong to this process and its reactor.
     """

@@ -19,10 +19,10 @@ from django.utils.deconstruct import deconstructible
 from tahoestorage import conf
 from tahoestorage.addresses import mount_of
 from tahoestorage.asynchronous import AsyncMethods
-from tahoestorage.blocking import BlockingTree
 from tahoestorage.files import TahoeFile
 from tahoestorage.locations import Location, Name
 from tahoestorage.operations import Operations, to_save
+from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.caps import Cap
 from txtahoe.many import Done
@@ -92,8 +92,8 @@ class TahoeStorage(AsyncMethods):
         return bool(conf.value(self.options, "allow_overwrite"))
 
     @cached_property
-    def _tree(self) -> BlockingTree:
-        return BlockingTree(conf.connection(self.options))
+    def _tree(self) -> StorageTree:
+        return StorageTree(conf.connection(self.options))
 
     @cached_property
     def operations(self) -> Operations:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from tahoestorage.blocking import BlockingTree
 from tahoestorage.reactor import Caller
+from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import Download
 from txtahoe.caps import Cap
@@ -23,7 +23,7 @@ class Stream:
     be said. Reading raises the errors of `txtahoe.Download.read`.
     """
 
-    def __init__(self, tree: BlockingTree, cap: Cap, offset: int, length: int) -> None:
+    def __init__(self, tree: StorageTree, cap: Cap, offset: int, length: int) -> None:
         self._waiting = tree
         self._cap = cap
         self._offset = offset
@@ -58,7 +58,7 @@ class Stream:
         # Of a client that went away before there was an answer, no server has anything to close.
         self.close()
 
-    async def _block(self, waiting: BlockingTree) -> bytes:
+    async def _block(self, waiting: StorageTree) -> bytes:
         return await waiting.run(self._read)
 
     async def _read(self, tree: Tree, caller: Caller) -> bytes:

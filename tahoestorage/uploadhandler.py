@@ -12,11 +12,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
 from django.http import HttpRequest
 
-from tahoestorage.blocking import BlockingTree, OnGrid
 from tahoestorage.conf import Connection
 from tahoestorage.files import Reader
 from tahoestorage.reactor import Caller
 from tahoestorage.serving import storage_of
+from tahoestorage.trees import OnGrid, StorageTree
 from tahoestorage.waiting import done
 from txtahoe.arrival import Arrival
 from txtahoe.caps import Cap
@@ -44,7 +44,7 @@ class TahoeUploadedFile(OnGrid, UploadedFile):  # type: ignore[type-arg]
 
     def __init__(
         self,
-        tree: BlockingTree,
+        tree: StorageTree,
         cap: Cap,
         name: str | None,
         content_type: str | None,
@@ -89,7 +89,7 @@ class Upload:
     `write` waits while the gateway is slower than the browser.
     """
 
-    def __init__(self, tree: BlockingTree, name: str | None) -> None:
+    def __init__(self, tree: StorageTree, name: str | None) -> None:
         self.size = 0
         self.closed = False
         self.tree = tree

@@ -55,7 +55,7 @@ class OnGrid(ABC):
 
 
 @frozen
-class BlockingTree:
+class StorageTree:
     """
     What `connection` leads to. It can be used in any thread and any process.
 
@@ -64,7 +64,7 @@ class BlockingTree:
 
     connection: Connection
     waiting: Waiting = field(factory=Blocking, eq=False, kw_only=True)
-    shared: SharedCache = field(init=False, eq=False, repr=False)
+    shared: SharedCache = field(eq=False, repr=False, kw_only=True)
 
     @shared.default
     def _shared(self) -> SharedCache:
