@@ -1,0 +1,4 @@
+from tahoestorage.servers import refuse_eventlet
+
+# Before other imports, some of which fail with it and do not say why.
+refuse_eventlet()

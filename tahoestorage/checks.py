@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
-from tahoestorage import conf
+from tahoestorage import conf, servers
 from tahoestorage.addresses import mount_of
 from tahoestorage.storage import TahoeStorage
 
@@ -55,6 +55,17 @@ def check_storages(
             # Two storages with the same settings have the same problem once.
             found.setdefault((str(message.id), message.msg), message)
     return list(found.values())
+
+
+@register(Tags.files)
+def check_threads(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that the threads of this process, in which a storage waits and works, are real."""
+    problem = servers.problem()
+    if problem is None:
+        return []
+    return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]
 
 
 def _every_options() -> Iterator[conf.Options]:
@@ -124,7 +135,7 @@ def _check_cap_file(options: conf.Options) -> Iterator[CheckMessage]:
             f"{mode & 0o777:04o}",
             hint="chmod 600. Where a container mounts it, ask for the mode 0400 there, or silence "
             "this with SILENCED_SYSTEM_CHECKS if nobody else is in the container.",
-            id="tahoestorage.W003",
+            id="tahoestorage.W004",
         )
 
 

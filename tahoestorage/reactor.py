@@ -21,6 +21,8 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.python import threadable
 from twisted.python.failure import Failure
 
+from tahoestorage import servers
+
 T = TypeVar("T")
 Job = Callable[[], None]
 
@@ -73,7 +75,7 @@ class Loop:
             ready.set()
 
         reactor.callFromThread(started)
-        if not threadable.isInIOThread():
+        if not _is_applications_thread():
             ready.wait()
 
     @property
@@ -124,9 +126,7 @@ class Loop:
         self.reactor.callFromThread(function)
 
     def _require_other_thread(self) -> None:
-        # Twisted's own answer outlives the reactor, and its thread's identifier may be another's.
-        is_applications = threadable.isInIOThread() and _running_reactor() is not None
-        if is_applications or threading.get_ident() == self._thread:
+        if _is_applications_thread() or threading.get_ident() == self._thread:
             raise SynchronousOnlyOperation(
                 "A blocking storage method was called in the reactor thread, which would then "
                 "wait for itself. Use its asynchronous twin, such as asave(), where an asyncio "
@@ -208,28 +208,52 @@ class _Events(EventLoop):  # type: ignore[misc]
         """Does nothing: no processes are started here, and ten wake-ups a second are not free."""
 
 
-_lock = threading.Lock()
-_loop: Loop | None = None
-# Loops that were running when this process was forked. They are kept and never touched: to
-# finalise them would be to act on sockets that the parent goes on using.
-_inherited: list[Any] = []
+class _Process:
+    """
+    What a process has of its own, and the children that it forks have not.
+
+    `inherited`: the application's reactor, where that ran in the parent and does not run here.
+    """
+
+    def __init__(self, inherited: Any = None) -> None:
+        self.lock = threading.Lock()
+        self.loop: Loop | None = None
+        self.inherited = inherited
+
+
+# By their ids: this one, and those that it was forked from. Theirs are kept and never touched: to
+# finalise a loop would be to act on sockets that the parent goes on using.
+_processes = {os.getpid(): _Process()}
+_namesakes: list[_Process | None] = []
+
+
+def _this_process() -> _Process:
+    # Made at the first look, not only after a fork: uWSGI's master does not tell Python that it
+    # has forked, and any lock of before may be held by a thread that is not here.
+    own = _processes.get(os.getpid())
+    return own or _processes.setdefault(os.getpid(), _Process(_application_reactor()))
 
 
 def current_loop() -> Loop:
-    """The loop of this process, which is started if it is not running."""
-    global _loop
-    with _lock:
-        if _loop is None or not _loop.is_running:
+    """
+    The loop of this process, which is started if it is not running.
+
+    Raises: ImproperlyConfigured where its thread would not run; see `servers.problem`.
+    """
+    process = _this_process()
+    with process.lock:
+        if process.loop is None or not process.loop.is_running:
             if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
                 raise _stopped()
             foreign = _running_reactor()
-            _loop = _start(lambda: foreign, _Events.no_setup) if foreign else _start_private()
-        return _loop
+            process.loop = Loop(foreign) if foreign else _start_private()
+        return process.loop
 
 
 def running_loop() -> Loop | None:
     """The loop of this process, if it is running."""
-    return _loop if _loop is not None and _loop.is_running else None
+    loop = _this_process().loop
+    return loop if loop is not None and loop.is_running else None
 
 
 def _stopped() -> ConnectionAbortedError:
@@ -239,37 +263,51 @@ def _stopped() -> ConnectionAbortedError:
 
 
 def _start_private() -> Loop:
+    servers.require_threads()
+    servers.warn_before_fork()
     # Threads inherit "daemon", and crochet starts its thread without saying which it is: the
     # interpreter must not wait for the reactor when it exits.
     loops: list[Loop] = []
-    starter = threading.Thread(
-        target=lambda: loops.append(_start(_new_reactor, _Events.setup)), daemon=True
-    )
+    starter = threading.Thread(target=lambda: loops.append(_started()), daemon=True)
     starter.start()
     starter.join()
     return loops[0]
 
 
-def _start(factory: Callable[[], Any], setup: Callable[[EventLoop], None]) -> Loop:
-    events = _Events(factory, _at_exit)
-    setup(events)
+def _started() -> Loop:
+    events = _Events(_new_reactor, _at_exit)
+    events.setup()
     return Loop(events._reactor)
 
 
 def _new_reactor() -> IReactorCore:
     """A reactor that is not the global one, which belongs to the application."""
-    if hasattr(select, "epoll"):
-        from twisted.internet.epollreactor import EPollReactor as Reactor
-    else:
-        from twisted.internet.selectreactor import SelectReactor as Reactor
-    return Reactor()
+    # gevent has a poll() that does not stop its other greenlets, and no epoll.
+    if hasattr(select, "epoll") and not servers.has_greenlets():
+        from twisted.internet.epollreactor import EPollReactor
+
+        return EPollReactor()
+    from twisted.internet.pollreactor import PollReactor
+
+    return PollReactor()
 
 
 def _running_reactor() -> Any:
     """The application's own reactor, where one runs in this process."""
+    reactor = _application_reactor()
+    return None if reactor is _this_process().inherited else reactor
+
+
+def _is_applications_thread() -> bool:
+    """Whether this thread is that of the application's own reactor."""
+    # Twisted's own answer outlives the reactor, and its thread's identifier may be another's.
+    return threadable.isInIOThread() and _running_reactor() is not None
+
+
+def _application_reactor() -> Any:
+    """The application's own reactor, if it runs, or did so when this process was forked."""
     reactor = sys.modules.get("twisted.internet.reactor")
-    is_ours = reactor is not None and reactor not in _inherited
-    return reactor if is_ours and getattr(reactor, "running", False) else None
+    return reactor if getattr(reactor, "running", False) else None
 
 
 def _at_exit(function: Callable[..., object], *args: object) -> None:
@@ -283,9 +321,20 @@ def _at_exit(function: Callable[..., object], *args: object) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _loop
-    _inherited.extend([_loop, sys.modules.get("twisted.internet.reactor")])
-    _lock, _loop = threading.Lock(), None
+    _namesakes.append(_processes.pop(os.getpid(), None))  # one long ago may have had the same id
+    own = _this_process()
+    if servers.has_greenlets():
+        # The child has the parent's greenlets too, and goes on with all of them.
+        for process in _processes.values():
+            if process is not own and process.loop is not None:
+                _silence(process.loop.reactor)
+
+
+def _silence(reactor: Any) -> None:
+    reactor.removeAll()
+    reactor.removeReader(reactor.waker)
+    for call in reactor.getDelayedCalls():
+        call.cancel()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

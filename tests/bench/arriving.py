@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from tests.grid.case import make_directory
 from tests.grid.shared import shared_grid
-from tests.tahoestorage.upload_server import Server
+from tests.servers.upload_server import Server
 
 _MEGABYTE = 10**6
 _TIME = r"^(\d\d:\d\d:\d\d\.\d+) "

@@ -56,6 +56,9 @@ class Proxy:
             self._listener = socket.create_server(self._address)
             self._listen()
 
+    def sent(self, client: socket.socket, data: bytes) -> None:
+        """Called with what passes to the gateway, for those who want to look at it."""
+
     def __enter__(self) -> Self:
         self._listen()
         return self
@@ -88,6 +91,7 @@ class Proxy:
     def _ask(self, client: socket.socket, gateway: socket.socket, losing: threading.Event) -> None:
         try:
             while data := client.recv(2**16):
+                self.sent(client, data)
                 if match := _REQUEST.match(data):
                     request = f"{match[1].decode()} {match[2].decode()}"
                     self.requests.append(request)

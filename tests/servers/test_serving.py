@@ -21,7 +21,7 @@ from tests.tahoestorage.case import StorageTestCase
 from txtahoe.testing.node import free_port
 
 _MEGABYTE = 2**20
-_SITE = "tests.tahoestorage.serving_site"
+_SITE = "tests.servers.serving_site"
 # What starts a server with one process at a port.
 SERVERS = {
     "gunicorn": f"gunicorn --threads 4 --bind 127.0.0.1:{{port}} {_SITE}:wsgi",
@@ -41,7 +41,7 @@ def serving(server: str, gateway: str, cap: str) -> Iterator[int]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.serving_settings",
+        "DJANGO_SETTINGS_MODULE": "tests.servers.serving_settings",
         "GATEWAY": gateway,
         "CAP": cap,
     }

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.bench.memory import MemoryGrowth
 from tests.grid.proxy import Proxy
+from tests.servers.upload_server import Sending, Server
 from tests.tahoestorage.case import StorageTestCase
 from tests.tahoestorage.upload_case import wait_until
-from tests.tahoestorage.upload_server import Sending, Server
 
 _MEGABYTE = 2**20
 

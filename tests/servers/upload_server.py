@@ -30,7 +30,7 @@ class Server:
         self.temporary = temporary
         self._environment = {
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.upload_settings",
+            "DJANGO_SETTINGS_MODULE": "tests.servers.upload_settings",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "GATEWAY": gateway,
             "CAP": cap,

@@ -1,0 +1,53 @@
+"""Where a server finds the site: a copy of `served`, and a folder of the demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tahoestorage.demo.folder import DemoFolder
+
+SERVED = Path(__file__).parent / "served"
+# Of no grid: for what does not ask one.
+_ANY_CAP = (
+    "URI:DIR2:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634pv7h7aebqkbq"
+)
+
+
+def new_site(folder: Path, gateway: str, cap: str) -> dict[str, str]:
+    """Make a site without documents; return the environment in which Django finds it."""
+    environment = _without_tables(folder, gateway, cap)
+    DemoFolder(folder / "demo").database.write_bytes(_tables())
+    return environment
+
+
+def _without_tables(folder: Path, gateway: str, cap: str) -> dict[str, str]:
+    shutil.copytree(SERVED, folder / "served", ignore=shutil.ignore_patterns("__pycache__"))
+    demo = DemoFolder(folder / "demo")
+    demo.prepare()
+    demo.keep(gateway=gateway, base_cap=cap)
+    return {
+        "DJANGO_SETTINGS_MODULE": "served.settings",
+        # trial runs in a folder of its own, where the packages are not found otherwise.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), *sys.path])),
+        "TAHOE_DEMO_FOLDER": str(demo.path),
+    }
+
+
+@cache
+def _tables() -> bytes:
+    """A database with the tables of the documents. Made once, because it takes a while."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        environment = _without_tables(folder, "http://127.0.0.1:9/", _ANY_CAP)
+        subprocess.run(
+            [sys.executable, "-m", "django", "migrate", "tahoe_demo", "--verbosity=0"],
+            env={**os.environ, **environment},
+            check=True,
+        )
+        return DemoFolder(folder / "demo").database.read_bytes()

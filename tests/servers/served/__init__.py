@@ -1,0 +1,1 @@
+"""The demo's site as servers load it, from a copy of this folder; see `tests.servers.servers`."""

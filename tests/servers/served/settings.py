@@ -1,0 +1,9 @@
+"""The demo's settings, for many processes at once."""
+
+from tahoestorage.demo.settings import *  # noqa: F403
+from tahoestorage.demo.settings import DATABASES
+
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "served.urls"
+DATABASES["default"]["OPTIONS"] = {"timeout": 60}

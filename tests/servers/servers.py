@@ -1,0 +1,177 @@
+"""How each server is started, loses a worker, is reloaded, and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from attrs import define, field, frozen
+
+from tests.servers.sites import PATIENCE
+from txtahoe.testing.node import free_port
+
+
+@frozen
+class Kind:
+    """
+    A kind of server.
+
+    `command`: its arguments, with `{port}` for the port. `stop`: the signal that ends it.
+    `survives`: whether it goes on, with another worker, when one is killed. `reload`: how it loads
+    the site again, if it can. `reload_loses`: whether it then drops what is under way.
+    """
+
+    command: Sequence[str]
+    stop: signal.Signals = signal.SIGTERM
+    survives: bool = True
+    reload: Callable[[Server], None] | None = lambda server: server.send(signal.SIGHUP)
+    reload_loses: bool = False
+
+
+def gunicorn(*options: str) -> Kind:
+    waiting = (f"--timeout={PATIENCE:.0f}", f"--graceful-timeout={PATIENCE:.0f}")
+    address = ("--bind=127.0.0.1:{port}", "--workers=2", "--no-control-socket")
+    return Kind([*module("gunicorn"), "served.wsgi", *address, *waiting, *options])
+
+
+def uwsgi(*options: str) -> Kind:
+    address = ("--http-socket=127.0.0.1:{port}", "--master", "--processes=2", "--disable-logging")
+    command = [program("uwsgi"), "--module=served.wsgi", "--need-app", *address, *options]
+    return Kind(command, stop=signal.SIGINT)
+
+
+def module(name: str) -> list[str]:
+    return [sys.executable, "-m", name]
+
+
+def program(name: str) -> str:
+    """One that was installed together with this interpreter."""
+    return str(Path(sys.executable).with_name(name))
+
+
+CELERY = Kind(
+    [
+        *(program("celery"), "--app=served.tasks", "worker", "--pool=prefork", "--concurrency=2"),
+        *("--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+)
+DAPHNE = Kind(
+    [*module("daphne"), "--bind=127.0.0.1", "--port={port}", "served.asgi:application"],
+    survives=False,
+    reload=None,
+)
+HYPERCORN = Kind(
+    [
+        *(*module("hypercorn"), "--bind=127.0.0.1:{port}", "--workers=2"),
+        *(f"--graceful-timeout={PATIENCE:.0f}", "served.asgi:application"),
+    ],
+    survives=False,
+)
+RUNSERVER = Kind(
+    [*module("django"), "runserver", "127.0.0.1:{port}"],
+    survives=False,
+    reload=lambda server: (server.folder / "served" / "views.py").touch(),
+    reload_loses=True,
+)
+UVICORN = Kind(
+    [
+        *(*module("uvicorn"), "--port={port}", "--workers=2"),
+        *(f"--timeout-worker-healthcheck={PATIENCE:.0f}", "served.asgi:application"),
+    ]
+)
+
+
+@define
+class Server:
+    """
+    A server of a site, for as long as the `with` block lasts.
+
+    `folder`: where the site is, and what the server prints is kept. `environment`: that of
+    `place.new_site`, and what else the site is told.
+    """
+
+    kind: Kind
+    folder: Path
+    environment: dict[str, str]
+    port: int = field(factory=free_port)
+    _process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        with (self.folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [part.format(port=self.port) for part in self.kind.command],
+                cwd=self.folder,
+                env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill(self, worker: int) -> None:
+        """Kill a worker; where the server does not survive that, start it again."""
+        os.kill(worker, signal.SIGKILL)
+        if not self.kind.survives:
+            self._process.wait(PATIENCE)
+            self.start()
+            self.wait_for_port()
+        wait_for(lambda: not is_alive(worker))
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals | None = None) -> float:
+        """The seconds that it took."""
+        began = time.monotonic()
+        self.send(number or self.kind.stop)
+        self._process.wait(PATIENCE)
+        return time.monotonic() - began
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text("utf-8", "replace")
+
+    def wait_for_port(self) -> None:
+        """Raises: AssertionError where the server ends instead of listening."""
+        wait_for(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, f"it has ended: {self.output()[-4000:]}"
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    """Raises: AssertionError."""
+    patience = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < patience, "it does not happen"
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,128 @@
+"""The site as a client sees it: through HTTP, or through Celery's queue."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Any, Protocol
+
+from billiard.exceptions import WorkerLostError
+from celery import Celery
+from kombu.exceptions import DecodeError
+
+from tests.servers.served.queue import configuration, inbox, outbox
+
+# Well above what any request takes, and well below for ever.
+PATIENCE = 90.0
+
+
+class LostError(Exception):
+    """There was no answer, and nobody knows what was done."""
+
+
+class RefusedError(LostError):
+    """Nobody was there, and nothing was done."""
+
+
+class WrongAnswerError(Exception):
+    """The site says that it failed."""
+
+
+class Site(Protocol):
+    """
+    What programs do with the demo's site. Each method also gives the process that has done it.
+
+    Raises: LostError, RefusedError, WrongAnswerError.
+    """
+
+    def upload(self, name: str, content: bytes) -> tuple[int, int]: ...
+    def read(self, number: int) -> tuple[int, bytes]: ...
+    def names(self) -> tuple[int, list[str]]: ...
+    def delete(self, number: int) -> tuple[int, None]: ...
+
+
+class HttpSite:
+    """With a connection for every request, so that none is lost with an idle one."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def upload(self, name: str, content: bytes) -> tuple[int, int]:
+        disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
+        head = f"--boundary\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
+        body = head.encode() + content + b"\r\n--boundary--\r\n"
+        process, answer = self._ask("POST", "upload/", body)
+        return process, json.loads(answer)["number"]
+
+    def read(self, number: int) -> tuple[int, bytes]:
+        return self._ask("GET", f"{number}/")
+
+    def names(self) -> tuple[int, list[str]]:
+        process, answer = self._ask("GET", "")
+        return process, json.loads(answer)["names"]
+
+    def delete(self, number: int) -> tuple[int, None]:
+        return self._ask("POST", f"{number}/delete/", b"")[0], None
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=boundary",
+            "Connection": "close",
+        }
+        try:
+            connection.request(method, f"/served/{path}", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except ConnectionRefusedError as error:
+            raise RefusedError(str(error)) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise LostError(repr(error)) from None
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise WrongAnswerError(f"{method} {path}: {answer.status} {content[-2000:]!r}")
+        return int(answer.headers["X-Process"]), content
+
+
+class QueuedSite:
+    """The tasks of `served.tasks`, by messages in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sending = threading.Lock()
+        self._app = Celery("client", set_as_current=False)
+        self._app.conf.update(configuration(folder, outbox(folder)))
+
+    def upload(self, name: str, content: bytes) -> tuple[int, int]:
+        answer = self._ask("upload", name, b64encode(content).decode())
+        return answer["process"], answer["number"]
+
+    def read(self, number: int) -> tuple[int, bytes]:
+        answer = self._ask("read", number)
+        return answer["process"], b64decode(answer["content"])
+
+    def names(self) -> tuple[int, list[str]]:
+        answer = self._ask("names")
+        return answer["process"], answer["names"]
+
+    def delete(self, number: int) -> tuple[int, None]:
+        return self._ask("delete", number)["process"], None
+
+    def _ask(self, task: str, *arguments: object) -> Any:
+        with self._sending:
+            result = self._app.send_task(f"served.tasks.{task}", arguments)
+            for message in outbox(self._folder).iterdir():
+                message.rename(inbox(self._folder) / message.name)
+        while True:
+            try:
+                return result.get(timeout=PATIENCE, interval=0.02)
+            except DecodeError:
+                pass  # the file of the result is being written
+            except WorkerLostError as error:
+                raise LostError(repr(error)) from None
+            except Exception as error:
+                raise WrongAnswerError(f"{task}{arguments!r:.200}: {error!r}") from None
