@@ -1,4 +1,4 @@
-"""The Django app; it registers the system checks."""
+"""The Django app: it registers the system checks, and lets no report of errors show a cap."""
 
 from django.apps import AppConfig
 
@@ -8,4 +8,13 @@ class TahoeStorageConfig(AppConfig):
     verbose_name = "Tahoe-LAFS storage"
 
     def ready(self) -> None:
-        from tahoestorage import checks  # noqa: F401 - registers itself
+        from tahoestorage import (
+            checks,  # noqa: F401 - registers itself
+            conf,
+            debug,
+            logs,
+        )
+
+        conf.hide_caps()
+        logs.install()
+        debug.install()

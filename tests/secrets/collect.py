@@ -149,6 +149,9 @@ def _talkative(handler: logging.Handler) -> ExitStack:
         level, propagate = logger.level, logger.propagate
         stack.callback(logger.setLevel, level)
         stack.callback(setattr, logger, "propagate", propagate)
+        # What is logged shall have no caps to begin with, and not only for a filter's sake.
+        stack.callback(setattr, logger, "filters", logger.filters)
+        logger.filters = []
         logger.setLevel(logging.DEBUG)
         logger.propagate = True
     logging.root.addHandler(handler)
