@@ -1,4 +1,7 @@
-from tahoestorage.servers import refuse_eventlet
+import sys
 
-# Before other imports, some of which fail with it and do not say why.
-refuse_eventlet()
+if "eventlet" in sys.modules:
+    from tahoestorage.servers import refuse_eventlet
+
+    # Before other imports, some of which fail with it and do not say why.
+    refuse_eventlet()
