@@ -60,7 +60,11 @@ CELERY = Kind(
     [
         *(program("celery"), "--app=served.tasks", "worker", "--pool=prefork", "--concurrency=2"),
         *("--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
-    ]
+    ],
+    # Its processes die with the thread that has forked them. With a transport that is not
+    # asynchronous, one that replaces another was forked by a thread that ends before its tasks.
+    reload_loses=True,
+    stop=signal.SIGKILL,  # another takes five seconds, also where no task was ever done
 )
 DAPHNE = Kind(
     [*module("daphne"), "--bind=127.0.0.1", "--port={port}", "served.asgi:application"],
