@@ -11,7 +11,7 @@ from txtahoe.caps import Cap
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.links import Links
-from txtahoe.many import each
+from txtahoe.many import Done, each
 from txtahoe.names import Names
 from txtahoe.nodes import Link
 from txtahoe.paths import Path
@@ -46,8 +46,14 @@ class Batch:
         self._directories: dict[Path, dict[str, _Entry]] = {}
         self._errors: dict[int, Exception] = {}
 
-    async def make(self, wanted: Sequence[tuple[Path, Link]]) -> list[Exception | None]:
-        """The exception of each of the links, or None where it was made."""
+    async def make(
+        self, wanted: Sequence[tuple[Path, Link]], progress: Done | None = None
+    ) -> list[Exception | None]:
+        """
+        The exception of each of the links, or None where it was made.
+
+        `progress` is called with the number of directories that were written since the last call.
+        """
         for number, (path, link) in enumerate(wanted):
             self._add(path, link, number)
         found = await self._find(list(self._directories))
@@ -56,7 +62,9 @@ class Batch:
             level = [path for path in self._directories if len(path) == depth]
             await self._ask([path for path in level if path not in found], found)
             pairs = [(path, found.pop(path)) for path in level]
-            for error in await each(pairs, lambda pair: self._write(*pair), self._concurrency):
+            for error in await each(
+                pairs, lambda pair: self._write(*pair), self._concurrency, progress
+            ):
                 if error is not None:
                     raise error
         return [self._errors.get(number) for number in range(len(wanted))]

@@ -15,6 +15,9 @@ from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed_async
 from txtahoe.streams import Incoming
 
+# The slowest rate, in bytes a second, at which the gateway may read a file that it verifies.
+_READ_RATE = 2**20
+
 
 class Walk:
     """
@@ -162,7 +165,11 @@ class CheckOperations(Operations):
         """
         query = given(t="check", output="JSON", verify=verify, repair=repair, add_lease=add_lease)
         doing = f"checking {cap!r}"
-        return parse_report(await self._json("POST", ["uri", cap], query, doing, changes=repair))
+        # The gateway answers when all is read, and perhaps written anew.
+        patience = (cap.size or 0) / _READ_RATE if verify or repair else 0.0
+        return parse_report(
+            await self._json("POST", ["uri", cap], query, doing, changes=repair, patience=patience)
+        )
 
     async def deep_check(
         self,

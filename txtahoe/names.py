@@ -19,6 +19,8 @@ Children = dict[str, Node]
 
 # The key in a link's metadata that says: this directory is removed while it is empty.
 REMOVED = "txtahoe-removed"
+# The key that says: this directory is in no listing; who names it finds it.
+HIDDEN = "txtahoe-hidden"
 
 
 class Names:
@@ -74,7 +76,7 @@ class Names:
         return {path: node for path, node in nodes.items() if node is not None}
 
     async def list(self, path: Path) -> Children:
-        """The children of a directory, as they are now, without those that are removed."""
+        """The children of a directory, as they are now, without those removed or hidden."""
         children = await self._inside(path, self._present)
         if not children:
             await self.resolve(path)  # it may be removed itself
@@ -85,7 +87,7 @@ class Names:
         return {
             name: node
             for name, node in children.items()
-            if not await self._is_removed((*path, name), node)
+            if HIDDEN not in node.metadata and not await self._is_removed((*path, name), node)
         }
 
     async def _is_removed(self, path: Path, node: Node) -> bool:

@@ -66,9 +66,10 @@ class Operations:
         query: Mapping[str, str],
         doing: str,
         changes: bool = False,
+        patience: float = 0.0,
     ) -> Any:
         """The answer to a request that may be repeated, as JSON. Raises: NotAGateway."""
-        request = Request(method, path, query, doing=doing, changes=changes)
+        request = Request(method, path, query, doing=doing, changes=changes, patience=patience)
         return parse_json(await self._transport.ask(request, repeat=True), doing)
 
     async def _cap(

@@ -27,6 +27,7 @@ class Request:
     `sent`: called with the number of bytes after each chunk of `body` that went out.
     `expected`: the statuses that are no error.
     `changes`: whether something mutable is changed, which one gateway at a time may do.
+    `patience`: seconds that the answer may take beyond the transport's timeout.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(kw_only=True, factory=dict)
     expected: Collection[int] = field(kw_only=True, default=(200, 201, 206))
     changes: bool = field(kw_only=True, default=False)
+    patience: float = field(kw_only=True, default=0.0)
 
 
 class Requests(ABC):

@@ -70,7 +70,7 @@ class Transport(Requests):
         self._http = HTTPClient(agent)
 
     async def open(self, request: Request) -> Incoming:
-        deadline = Deadline(self.reactor, self.timeout, request.doing)
+        deadline = Deadline(self.reactor, self.timeout + request.patience, request.doing)
         total = 0
 
         def progress(count: int) -> None:

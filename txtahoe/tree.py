@@ -153,10 +153,16 @@ class Tree(Reading):
         return all_done(saved, "saving many files")
 
     async def link_many(
-        self, links: Iterable[tuple[str | Sequence[str], Cap | Link]], *, replace: Replace = False
+        self,
+        links: Iterable[tuple[str | Sequence[str], Cap | Link]],
+        *,
+        replace: Replace = False,
+        progress: Done | None = None,
     ) -> None:
         """
         Give names to many caps: one write for each directory, also for one that is new.
+
+        `progress` is called with the number of directories that were written since the last call.
 
         Raises: SomeFailed; the other links are made.
         """
@@ -165,7 +171,7 @@ class Tree(Reading):
             number: (_named(path), cap if isinstance(cap, Link) else Link(cap))
             for number, (path, cap) in enumerate(links)
         }
-        errors = await self._link_all(wanted, replace)
+        errors = await self._link_all(wanted, replace, progress=progress)
         all_done([errors.get(number) for number in wanted], "linking many names")
 
     async def _link_all(
@@ -173,12 +179,14 @@ class Tree(Reading):
         links: Mapping[int, tuple[Path, Link]],
         replace: Replace,
         otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
+        progress: Done | None = None,
     ) -> dict[int, Exception]:
         """The exceptions of those links that were not made, by number."""
         failed: dict[int, Exception] = {}
         while links:
             batch = Batch(self._names, self._links, replace, self._concurrency)
-            errors = dict(zip(links, await batch.make(list(links.values())), strict=True))
+            made = await batch.make(list(links.values()), progress)
+            errors = dict(zip(links, made, strict=True))
             failed.update((number, error) for number, error in errors.items() if error is not None)
             taken = [number for number in errors if isinstance(errors[number], ExistingChild)]
             paths = await each(taken, otherwise, 1) if otherwise else []

@@ -1,11 +1,11 @@
-"""Damage to the share files of an immutable file."""
+"""Damage to share files, and their loss."""
 
 from __future__ import annotations
 
 import struct
 
 from txtahoe.caps import Cap
-from txtahoe.testing.grid import Grid
+from txtahoe.testing.grid import Grid, Server
 
 # A share file begins with the storage server's header; offsets in the share count from its end.
 _SERVER_HEADER = 12
@@ -22,3 +22,12 @@ def damage(grid: Grid, cap: Cap, segment: int) -> None:
         within = size - 1 if segment < 0 else segment * block
         share[_SERVER_HEADER + start + within] ^= 0xFF
         path.write_bytes(share)
+
+
+def lose_on(server: Server, cap: Cap) -> int:
+    """Delete the shares that a server has of an object; how many they were."""
+    assert cap.storage_index is not None
+    shares = list(server.shares_folder(cap.storage_index).glob("*"))
+    for path in shares:
+        path.unlink()
+    return len(shares)

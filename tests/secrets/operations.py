@@ -11,6 +11,16 @@ from typing import Any
 from attrs import frozen
 
 from txtahoe import Cap, Client, Node, Tree
+from txtahoe.maintenance import (
+    check,
+    differences,
+    list_snapshots,
+    remove_snapshot,
+    renew,
+    restore,
+    take_snapshot,
+    usage,
+)
 
 Operation = Callable[[], Awaitable[Any]]
 
@@ -25,6 +35,7 @@ class Things:
     frozen_directory: Cap
     directory: Cap
     root: Cap
+    maintained: Cap
 
     @classmethod
     async def made_by(cls, client: Client) -> Things:
@@ -40,6 +51,7 @@ class Things:
             await client.mkdir_immutable({"file": file, "literal": literal}),
             directory,
             await client.mkdir({"directory": directory, "file": file}),
+            await client.mkdir({"mutable": mutable, "below": await client.mkdir({"file": file})}),
         )
 
 
@@ -211,6 +223,24 @@ def on_a_tree(client: Client, things: Things) -> dict[str, Operation]:
     }
 
 
+def on_whole_trees(client: Client, things: Things) -> dict[str, Operation]:
+    copy = Tree(client, things.frozen_directory)
+
+    def new() -> Tree:
+        return Tree(client, things.maintained)
+
+    return {
+        "maintenance.check": lambda: check(new(), verify=True, repair=True),
+        "maintenance.renew": lambda: renew(new()),
+        "maintenance.take_snapshot": lambda: take_snapshot(new()),
+        "maintenance.list_snapshots": lambda: list_snapshots(new()),
+        "maintenance.remove_snapshot": lambda: remove_snapshot(new(), "missing"),
+        "maintenance.restore": lambda: restore(new(), copy.root, replace=True),
+        "maintenance.differences": lambda: differences(new(), copy),
+        "maintenance.usage": lambda: usage(new()),
+    }
+
+
 def every(client: Client, things: Things) -> dict[str, Operation]:
     return (
         on_files(client, things)
@@ -218,4 +248,5 @@ def every(client: Client, things: Things) -> dict[str, Operation]:
         | on_checks(client, things)
         | on_a_gateway(client)
         | on_a_tree(client, things)
+        | on_whole_trees(client, things)
     )

@@ -63,6 +63,8 @@ class Grid:
     """
 
     introducer: Introducer
+    server_type: type[Server] = Server
+    """What makes the storage servers, for those who want others."""
 
     def __init__(
         self,
@@ -234,7 +236,7 @@ class Grid:
         self.introducer = Introducer("introducer", folder("introducer"), lock)
         for number in range(1, self.plan.servers + 1):
             name = f"server-{number}"
-            self.servers.append(Server(name, folder(name), lock))
+            self.servers.append(self.server_type(name, folder(name), lock))
         for number in range(1, self.plan.gateways + 1):
             name = f"gateway-{number}"
             self.gateways.append(Gateway(name, folder(name), lock))

@@ -185,6 +185,10 @@ class Node:
                 f" {self.folder / 'tahoe.cfg'}: then the next grid here takes a new port."
             )
 
+    def command(self) -> list[str]:
+        """The command line of `tahoe` for this node. Raises: as `tahoe_command`."""
+        return tahoe_command()
+
     def launch(self) -> None:
         """Start the process of a node that does not run, and return at once."""
         self._forget_last_run()
@@ -284,7 +288,7 @@ class Node:
     def _spawn(self) -> subprocess.Popen[bytes]:
         command: Sequence[str] = [
             *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
-            *(*tahoe_command(), "run", str(self.folder)),
+            *(*self.command(), "run", str(self.folder)),
         ]
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # nothing in it comes from outside

@@ -1,0 +1,236 @@
+"""Snapshots, on a gateway in memory and on a real grid."""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import Any
+
+from tests.grid.case import GridTestCase
+from tests.txtahoe.case import start
+from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from txtahoe import Cap, Link, Tree
+from txtahoe.errors import NoSuchChild, NotWriteable, Unrecoverable
+from txtahoe.maintenance import (
+    Snapshot,
+    check,
+    list_snapshots,
+    remove_snapshot,
+    take_snapshot,
+)
+from txtahoe.maintenance.records import RECORDS
+from txtahoe.names import REMOVED
+from txtahoe.nodes import MARK
+from txtahoe.testing.fake import Delay
+
+LIST = "GET /uri/CAP?t=json"
+COPY = "POST /uri?t=mkdir-immutable"
+
+
+class Snapshots(MaintenanceTestCase):
+    def take(self, **options: Any) -> Snapshot:
+        self.fake.requests.clear()
+        snapshot: Snapshot = self.now(take_snapshot(self.tree, **options))
+        return snapshot
+
+    def reasons(self, snapshot: Snapshot) -> dict[str, str]:
+        return {"/".join(path): reason for path, reason in snapshot.reasons.items()}
+
+    def names(self, cap: Cap) -> dict[str, Cap | None]:
+        """All that is below a directory; None stands for directories."""
+
+        async def names() -> dict[str, Cap | None]:
+            return {
+                "/".join((*path, name)): None if node.is_directory else node.cap
+                async for path, children in Tree(self.client, cap).walk()
+                for name, node in children.items()
+            }
+
+        found: dict[str, Cap | None] = self.now(names())
+        return found
+
+    def test_everything_is_in_it_and_nothing_can_change(self) -> None:
+        self.save("1", "a/1", "a/b/2", "c/3")
+        self.now(self.tree.save("c/short", b"short"))
+        snapshot = self.take()
+        self.assertEqual(self.names(snapshot.cap), self.names(self.root))
+        self.assertFalse(snapshot.cap.is_mutable)
+        self.assertEqual((snapshot.files, snapshot.directories), (5, 4))
+        self.assertTrue(snapshot.is_complete)
+        before = self.names(snapshot.cap)
+        self.save("a/new")
+        self.now(self.tree.unlink("c/3"))
+        self.assertEqual(self.names(snapshot.cap), before)
+
+    def test_it_costs_a_read_and_a_copy_of_each_directory(self) -> None:
+        self.save(*(f"{number % 7}/{number % 3}/{number}" for number in range(50)))
+        # The name of one of the same second would be taken.
+        self.now(remove_snapshot(self.tree, self.take().name))
+        self.save("new")
+        self.tree = Tree(self.client, self.root)
+        snapshot = self.take()
+        self.assertEqual(snapshot.directories, 1 + 7 + 21)
+        self.assertEqual(self.fake.requests.count(LIST), 29)
+        self.assertEqual(self.fake.requests.count(COPY), 29)
+        # And the list of snapshots.
+        self.assertEqual(len(self.fake.requests), 2 * 29 + 1)
+
+    def test_an_unchanged_tree_has_the_same_snapshot(self) -> None:
+        self.save("1", "a/1")
+        self.assertEqual(self.take().cap, self.take().cap)
+
+    def test_it_is_in_a_list_that_is_hidden(self) -> None:
+        self.save("a/1")
+        self.assertEqual(self.now(list_snapshots(self.tree)), [])
+        first, second = self.take(), self.take()
+        self.assertRegex(first.name, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertNotEqual(first.name, second.name)
+        for tree in (self.tree, Tree(self.client, self.root.reader)):
+            self.assertEqual(self.now(list_snapshots(tree)), [first, second])
+            self.assertEqual(set(self.now(tree.list(""))), {"a"})
+        self.assertEqual(set(self.names(self.root)), {"a", "a/1"})
+        self.assertEqual(set(self.names(second.cap)), {"a", "a/1"})
+
+    def test_two_who_make_the_list_keep_both(self) -> None:
+        self.save("1")
+        self.fake.fail_next("POST /uri?t=mkdir-with-children", Delay(1))
+        slow = start(take_snapshot(Tree(self.client, self.root)))
+        fast = self.take()
+        self.clock.advance(1)
+        slow = self.successResultOf(slow)
+        listed = self.now(list_snapshots(self.tree))
+        self.assertEqual({each.name for each in listed}, {slow.name, fast.name})
+        self.assertEqual(set(self.now(self.tree.list(""))), {"1"})
+
+    def test_it_is_removed_from_the_list(self) -> None:
+        self.save("1")
+        first, second = self.take(), self.take()
+        self.now(remove_snapshot(self.tree, first.name))
+        self.assertEqual(self.now(list_snapshots(self.tree)), [second])
+        for name in (first.name, "renewed", "x"):
+            self.failureResultOf(start(remove_snapshot(self.tree, name)), NoSuchChild)
+
+    def test_what_others_put_into_the_list_is_no_snapshot(self) -> None:
+        self.save("1")
+        snapshot = self.take()
+        node = self.now(self.tree.resolve([RECORDS]))
+        for name, metadata in (("x", {}), ("y", {"txtahoe-snapshot": {"files": "many"}})):
+            self.now(self.client.link(node.cap, name, snapshot.cap, metadata=metadata))
+        self.assertEqual(self.now(list_snapshots(self.tree)), [snapshot])
+
+    def test_it_is_checked_with_the_tree(self) -> None:
+        self.save("a/1")
+        before = self.now(check(self.tree)).objects
+        self.take()
+        # The list, and two directories; the file is in the tree too.
+        self.assertEqual(self.now(check(self.tree)).objects, before + 3)
+
+    def test_what_can_change_is_left_out_and_told_of(self) -> None:
+        self.save("a/1")
+        mutable = self.now(self.client.create_mutable(b"mutable"))
+        self.now(self.tree.link("a/m", mutable))
+        self.now(self.tree.link("a/r", mutable.reader))
+        self.now(self.tree.link("f", Cap.parse("lafs://from-the-future")))
+        snapshot = self.take()
+        self.assertEqual(set(self.names(snapshot.cap)), {"a", "a/1"})
+        self.assertEqual(
+            self.reasons(snapshot),
+            {
+                "a/m": "it is a file that can change",
+                "a/r": "it is a file that can change",
+                "f": "it is of a kind that is not known",
+            },
+        )
+        self.assertFalse(snapshot.is_complete)
+        [listed] = self.now(list_snapshots(self.tree))
+        self.assertEqual((listed.left_out, listed.files), (3, 1))
+
+    def test_a_lost_directory_is_left_out_and_told_of(self) -> None:
+        self.save("a/b/1", "a/2", "c/3")
+        self.lose("a/b")
+        snapshot = self.take()
+        self.assertEqual(set(self.names(snapshot.cap)), {"a", "a/2", "c", "c/3"})
+        self.assertEqual(set(self.reasons(snapshot)), {"a/b"})
+        self.lose("a")
+        self.assertEqual(set(self.names(self.take().cap)), {"c", "c/3"})
+        self.fake.lose(self.root)
+        self.failureResultOf(start(take_snapshot(self.tree)), Unrecoverable)
+
+    def test_a_directory_below_itself_is_left_out_and_told_of(self) -> None:
+        self.save("a/b/1")
+        for path, cap in (
+            ("a/b/root", self.root.reader),
+            ("a/b/a", self.now(self.tree.resolve("a")).cap),
+            ("again", self.now(self.tree.resolve("a/b")).cap),
+        ):
+            self.now(self.tree.link(path, cap))
+        snapshot = self.take()
+        self.assertEqual(
+            set(self.names(snapshot.cap)), {"a", "a/b", "a/b/1", "again", "again/1", "again/a"}
+        )
+        self.assertEqual(
+            set(self.reasons(snapshot)), {"a/b/root", "a/b/a", "again/root", "again/a/b"}
+        )
+
+    def test_empty_directories_are_in_it_and_removed_ones_are_not(self) -> None:
+        self.save("gone/b/1", "back/1")
+        self.now(self.tree.make_directories("empty/empty"))
+        self.remove("gone/b/1", "gone/b", "gone", "back/1", "back")
+        self.save("back/2")
+        self.assertIn(REMOVED, self.now(self.client.list(self.root))["back"].metadata)
+        snapshot = self.take()
+        # `back` is looked into once, though its mark has it looked at before. The root is asked
+        # for the list of snapshots, of which this is the first.
+        self.assertEqual(self.fake.requests.count(LIST), 6 + 1)
+        self.assertEqual(set(self.names(snapshot.cap)), {"empty", "empty/empty", "back", "back/2"})
+        children = self.now(self.client.list(snapshot.cap))
+        self.assertNotIn(REMOVED, children["back"].metadata)
+
+    def test_an_immutable_directory_is_kept_as_it_is(self) -> None:
+        self.save("1")
+        frozen = self.now(self.client.mkdir_immutable({"1": self.names(self.root)["1"]}))
+        self.now(self.tree.link("frozen", frozen))
+        snapshot = self.take()
+        self.assertEqual(self.now(self.client.list(snapshot.cap))["frozen"].cap, frozen)
+        self.assertEqual((snapshot.files, snapshot.directories), (1, 2))
+        self.assertEqual(self.fake.requests.count(COPY), 1)
+
+    def test_progress_counts_directories(self) -> None:
+        self.save("a/1", "b/2")
+        told = []
+        self.take(progress=lambda done, known: told.append((done, known)))
+        self.assertEqual(told, [(1, 3), (2, 3), (3, 3)])
+
+    def test_only_who_may_write_takes_one(self) -> None:
+        reader = Tree(self.client, self.root.reader)
+        self.failureResultOf(start(take_snapshot(reader)), NotWriteable)
+        self.assertEqual(self.fake.requests, [])
+
+    def test_a_directory_that_cannot_be_made_fails_it(self) -> None:
+        self.save("a/1", "b/2")
+        self.fake.servers = 1
+        error = self.failureResultOf(start(take_snapshot(self.tree)), OSError).value
+        self.fake.servers = 3
+        self.assertEqual(self.now(list_snapshots(self.tree)), [], error)
+
+
+class SnapshotsOnTheGrid(GridTestCase):
+    async def test_links_keep_their_times_and_what_else_is_known_of_them(self) -> None:
+        tree = await self.new_tree()
+        cap = await self.client.upload(urandom(1000))
+        await tree.link_many(
+            [("a/1", Link(cap, {"digest": "xyz"})), ("é/with space/..x", cap), ("2", cap)]
+        )
+        await tree.make_directories("empty")
+        snapshot = await take_snapshot(tree)
+        copy = Tree(self.client, snapshot.cap)
+        for directory in ("", "a", "é", "é/with space", "empty"):
+            before, after = await tree.list(directory), await copy.list(directory)
+            self.assertEqual(set(before), set(after))
+            for name, node in before.items():
+                self.assertEqual(node.metadata, after[name].metadata)
+                self.assertEqual((node.type, node.size), (after[name].type, after[name].size))
+                self.assertTrue(node.is_directory or node.cap == after[name].cap)
+        self.assertEqual((await copy.resolve("a/1")).metadata["digest"], "xyz")
+        self.assertIn(MARK, (await copy.resolve("2")).metadata)
+        self.assertEqual((await list_snapshots(tree)), [snapshot])
+        self.assertEqual((await check(copy, verify=True)).problems, [])

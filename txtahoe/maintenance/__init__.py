@@ -1,0 +1,39 @@
+"""Looking after the files of a tree: their health, their leases, and what they were like before.
+
+Every function is for a `Tree`, and does `at_once` requests at a time.
+"""
+
+from txtahoe.maintenance.differences import Difference, differences
+from txtahoe.maintenance.health import Health, Problem, State, check
+from txtahoe.maintenance.leases import LEASE_SECONDS, Renewal, last_renewal, renew
+from txtahoe.maintenance.restoring import Restored, restore
+from txtahoe.maintenance.snapshots import (
+    Snapshot,
+    list_snapshots,
+    remove_snapshot,
+    take_snapshot,
+)
+from txtahoe.maintenance.usage import Usage, usage
+from txtahoe.maintenance.walking import Progress
+
+__all__ = [
+    "LEASE_SECONDS",
+    "Difference",
+    "Health",
+    "Problem",
+    "Progress",
+    "Renewal",
+    "Restored",
+    "Snapshot",
+    "State",
+    "Usage",
+    "check",
+    "differences",
+    "last_renewal",
+    "list_snapshots",
+    "remove_snapshot",
+    "renew",
+    "restore",
+    "take_snapshot",
+    "usage",
+]

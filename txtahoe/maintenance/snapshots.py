@@ -1,0 +1,218 @@
+"""Snapshots: trees as they were, in directories that never change, over the files of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from time import time
+
+from attrs import define, field, frozen
+
+from txtahoe.caps import Cap
+from txtahoe.client import Client
+from txtahoe.errors import ExistingChild, NoSuchChild, NotWriteable, Unrecoverable
+from txtahoe.maintenance.records import RECORDS, record, records
+from txtahoe.maintenance.walking import AT_ONCE, Children, Listings, Place, Progress, explore
+from txtahoe.names import REMOVED
+from txtahoe.nodes import Link, Node
+from txtahoe.paths import Path
+from txtahoe.tree import Tree
+
+# The key in a link's metadata under which the numbers of a snapshot stand.
+_SNAPSHOT = "txtahoe-snapshot"
+
+
+@frozen
+class Snapshot:
+    """
+    A tree as it was. `Tree(client, snapshot.cap)` reads it.
+
+    `name`: its time, such as "2026-11-22T18:30:00Z". `began`: the same in seconds since 1970 UTC.
+    `files`, `directories`: how many are in it. `left_out`: how many objects are not, though they
+    were in the tree; `reasons` tells which and why, by path, to whoever takes the snapshot.
+    """
+
+    name: str
+    cap: Cap
+    began: float
+    files: int
+    directories: int
+    left_out: int = 0
+    reasons: Mapping[Path, str] = field(factory=dict, repr=False)
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.left_out
+
+
+async def take_snapshot(
+    tree: Tree, *, at_once: int = AT_ONCE, progress: Progress | None = None
+) -> Snapshot:
+    """
+    Take a snapshot of a tree, and keep it in the list under its root.
+
+    Each directory is read once and an immutable one is made of it; no byte of a file is moved.
+    What is saved meanwhile may be in it or not. Left out are files that can change, what is of an
+    unknown kind, directories that are lost, and those that lie below themselves.
+
+    A snapshot is as good as the leases of what is in it: `renew` of the tree renews them too.
+
+    Raises: NotWriteable; the errors of `Client`.
+    """
+    if not tree.root.is_writable:
+        raise NotWriteable(f"{tree.root!r} does not give the right to write")
+    began = time()
+    children = await tree.client.list(tree.root)
+    copying = _Copying(tree.client)
+    cap = await copying.run(tree.root, children, at_once, progress)
+    if RECORDS in children:
+        tree.learn([RECORDS], children[RECORDS])
+    numbers = {
+        "began": began,
+        "files": copying.files,
+        "directories": copying.directories,
+        "left_out": len(copying.left_out),
+    }
+    name = await _kept(tree, began, Link(cap, {_SNAPSHOT: numbers}))
+    return Snapshot(
+        name,
+        cap,
+        began,
+        copying.files,
+        copying.directories,
+        len(copying.left_out),
+        copying.left_out,
+    )
+
+
+async def _kept(tree: Tree, began: float, link: Link) -> str:
+    """The name under which a snapshot is kept: its time, or that with a number."""
+    stamp = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for number in count(1):
+        name = stamp if number == 1 else f"{stamp}-{number}"
+        with suppress(ExistingChild):
+            await record(tree, name, link)
+            break
+    return name
+
+
+async def list_snapshots(tree: Tree) -> list[Snapshot]:
+    """The snapshots that are kept under the root of a tree; the oldest one comes first."""
+    found = [_snapshot(name, node) for name, node in (await records(tree)).items()]
+    return sorted((each for each in found if each is not None), key=lambda each: each.began)
+
+
+async def remove_snapshot(tree: Tree, name: str) -> None:
+    """
+    Keep a snapshot no longer; its cap opens it for as long as its leases last.
+
+    Raises: NoSuchChild; NotWriteable; UnknownOutcome.
+    """
+    node = (await records(tree)).get(name)
+    if node is None or _snapshot(name, node) is None:
+        raise NoSuchChild(f"no snapshot {name!r} is kept under this root")
+    directory = await tree.resolve([RECORDS])
+    # Not by the tree, which unlinks files only: others may be saving into a directory. Nobody
+    # saves into this one, because it can't change.
+    await tree.client.unlink(directory.cap, name, node)
+
+
+def _snapshot(name: str, node: Node) -> Snapshot | None:
+    # Metadata is anybody's: whoever writes the directory may put anything there.
+    try:
+        told = node.metadata[_SNAPSHOT]
+        numbers = int(told["files"]), int(told["directories"]), int(told["left_out"])
+        return Snapshot(name, node.cap, float(told["began"]), *numbers)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+@define(eq=False)
+class _Directory:
+    """
+    A directory that is to be copied.
+
+    `links`: what the copy is to hold. `missing`: how many directories are still to come into it.
+    """
+
+    place: Place
+    above: _Directory | None = None
+    links: dict[str, Link] = field(factory=dict)
+    missing: int = 0
+
+
+class _Copying:
+    """Makes immutable directories, each as soon as those below it are made."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._listings = Listings(client)
+        self._cap: Cap | None = None
+        self.files = 0
+        self.directories = 0
+        self.left_out: dict[Path, str] = {}
+
+    async def run(
+        self, root: Cap, children: Children, at_once: int, progress: Progress | None
+    ) -> Cap:
+        """The cap of the copy of a directory with these children, and of all below it."""
+        await self._listings.know(root, children)
+        start = _Directory(Place((), Node("dirnode", root)))
+        await explore(start, self._visit, at_once, progress)
+        assert self._cap is not None
+        return self._cap
+
+    async def _visit(self, directory: _Directory) -> list[_Directory]:
+        place = directory.place
+        try:
+            children = await self._listings.of(place.path, place.node.cap)
+        except Unrecoverable as error:
+            assert directory.above is not None
+            self._leave_out(place, str(error.strerror))
+            directory.above.missing -= 1
+            await self._make(directory.above)
+            return []
+        below = [
+            _Directory(child, directory)
+            for child in place.enter(children)
+            if self._is_to_be_copied(child, directory)
+        ]
+        directory.missing = len(below)
+        await self._make(directory)
+        return below
+
+    def _is_to_be_copied(self, place: Place, into: _Directory) -> bool:
+        """Whether it takes a copy; what can be linked as it is, is."""
+        node = place.node
+        if node.type == "unknown" or not node.cap.is_readable:
+            self._leave_out(place, "it is of a kind that is not known")
+        elif not node.cap.is_mutable:
+            into.links[place.path[-1]] = Link(node.cap, node.metadata)
+            self.files += not node.is_directory
+            self.directories += node.is_directory
+        elif not node.is_directory:
+            self._leave_out(place, "it is a file that can change")
+        elif place.is_below_itself:
+            self._leave_out(place, "it lies below itself")
+        else:
+            return True
+        return False
+
+    async def _make(self, directory: _Directory) -> None:
+        """Make the copy of a directory that has all, and so those above it that then have."""
+        while not directory.missing:
+            cap = await self._client.mkdir_immutable(directory.links)
+            self.directories += 1
+            if directory.above is None:
+                self._cap = cap
+                return
+            node = directory.place.node
+            kept = {key: value for key, value in node.metadata.items() if key != REMOVED}
+            directory.above.links[directory.place.path[-1]] = Link(cap, kept)
+            directory.above.missing -= 1
+            directory = directory.above
+
+    def _leave_out(self, place: Place, reason: str) -> None:
+        self.left_out[place.path] = reason
