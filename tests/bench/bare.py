@@ -49,6 +49,20 @@ class Bare:
             return self._ask("POST", "/uri?t=mkdir").decode()
         return self._ask("POST", "/uri?t=mkdir-with-children", _links(children)).decode()
 
+    def listing(self, directory: str) -> dict[str, Any]:
+        """All that the gateway tells of the children of a directory, by name."""
+        _, told = json.loads(self._ask("GET", f"{_path(directory)}?t=json"))
+        children: dict[str, Any] = told["children"]
+        return children
+
+    def copy(self, listing: Mapping[str, Any]) -> str:
+        """The read cap of an immutable directory with the children of a listing."""
+        children = {
+            name: [type_, {"ro_uri": told["ro_uri"], "metadata": told["metadata"]}]
+            for name, (type_, told) in listing.items()
+        }
+        return self._ask("POST", "/uri?t=mkdir-immutable", json.dumps(children).encode()).decode()
+
     def link(self, directory: str, children: Mapping[str, str]) -> None:
         """Give caps names in a directory, where none of these is taken."""
         query = "?t=set_children&replace=false"
@@ -56,8 +70,7 @@ class Bare:
 
     def children(self, directory: str) -> dict[str, str]:
         """The caps of the children of a directory, by name."""
-        _, told = json.loads(self._ask("GET", f"{_path(directory)}?t=json"))
-        return {name: _cap(child) for name, child in told["children"].items()}
+        return {name: _cap(child) for name, child in self.listing(directory).items()}
 
     def look_up(self, directory: str, *names: str) -> str:
         """The cap of what lies below a directory, by one request however deep it lies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.bench.case import Case
 from tests.bench.large import download_of_large, upload_of_large
+from tests.bench.maintaining import snapshot
 from tests.bench.reading import (
     prefetch,
     questions_about_listed,
@@ -38,6 +39,7 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         warm_url(),
         first_collectstatic(),
         unchanged_collectstatic(),
+        snapshot(),
         upload_of_large(large_megabytes),
         download_of_large(large_megabytes),
     ]

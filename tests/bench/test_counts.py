@@ -9,6 +9,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests.bench.case import Case, Skipped
 from tests.bench.counting import Counts
 from tests.bench.large import download_of_large, upload_of_large
+from tests.bench.maintaining import snapshot
 from tests.bench.measuring import count
 from tests.bench.place import Place
 from tests.bench.reading import (
@@ -118,6 +119,13 @@ class StaticFilesTests(CountsTestCase):
         self.assertEqual((counts.uploads, counts.directory_writes), (0, 0))
 
 
+class MaintenanceTests(CountsTestCase):
+    def test_a_snapshot_reads_and_copies_each_directory_once(self) -> None:
+        counts = self.count(snapshot(files=40, directories=8))
+        self.assertEqual((counts.uploads, counts.file_reads), (0, 0))
+        self.assertGreater(counts.most_at_once, 1)
+
+
 class BareTests(CountsTestCase):
     """What the storage is compared with does the same, with as few requests."""
 
@@ -139,6 +147,10 @@ class BareTests(CountsTestCase):
         self.assertEqual(self.bare(questions_about_listed(5)), Counts(1, 0, 0, 1, 0, 1))
         counts = self.bare(prefetch(8, 4))
         self.assertEqual((counts.requests, counts.directory_reads), (6, 6))
+
+    def test_maintenance(self) -> None:
+        counts = self.bare(snapshot(files=8, directories=4))
+        self.assertEqual((counts.directory_reads, counts.directory_writes), (5, 6))
 
     def test_static_files(self) -> None:
         case = first_collectstatic("admin/css/vendor")
