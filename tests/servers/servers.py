@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -61,10 +62,6 @@ CELERY = Kind(
         *(program("celery"), "--app=served.tasks", "worker", "--pool=prefork", "--concurrency=2"),
         *("--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ],
-    # Its processes die with the thread that has forked them. With a transport that is not
-    # asynchronous, one that replaces another was forked by a thread that ends before its tasks.
-    reload_loses=True,
-    stop=signal.SIGKILL,  # another takes five seconds, also where no task was ever done
 )
 DAPHNE = Kind(
     [*module("daphne"), "--bind=127.0.0.1", "--port={port}", "served.asgi:application"],
@@ -90,6 +87,23 @@ UVICORN = Kind(
         *(f"--timeout-worker-healthcheck={PATIENCE:.0f}", "served.asgi:application"),
     ]
 )
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A server of its own for Celery's messages; gives its URL."""
+    # Not one of Celery's simpler transports: with those its processes share a lock, which one that
+    # is killed may take along.
+    port = free_port()
+    process = subprocess.Popen(
+        ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @define

@@ -6,14 +6,10 @@ import http.client
 import json
 import threading
 from base64 import b64decode, b64encode
-from pathlib import Path
 from typing import Any, Protocol
 
 from billiard.exceptions import WorkerLostError
 from celery import Celery
-from kombu.exceptions import DecodeError
-
-from tests.servers.served.queue import configuration, inbox, outbox
 
 # Well above what any request takes, and well below for ever.
 PATIENCE = 90.0
@@ -83,19 +79,20 @@ class HttpSite:
             raise LostError(repr(error)) from None
         finally:
             connection.close()
+        if not content:
+            raise LostError("cut off, perhaps among its headers")
         if answer.status != 200:
             raise WrongAnswerError(f"{method} {path}: {answer.status} {content[-2000:]!r}")
         return int(answer.headers["X-Process"]), content
 
 
 class QueuedSite:
-    """The tasks of `served.tasks`, by messages in `folder`."""
+    """The tasks of `served.tasks`, through the Redis at `url`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._sending = threading.Lock()
-        self._app = Celery("client", set_as_current=False)
-        self._app.conf.update(configuration(folder, outbox(folder)))
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # The answers that one application waits for come to any of its threads.
+        self._own = threading.local()
 
     def upload(self, name: str, content: bytes) -> tuple[int, int]:
         answer = self._ask("upload", name, b64encode(content).decode())
@@ -113,16 +110,11 @@ class QueuedSite:
         return self._ask("delete", number)["process"], None
 
     def _ask(self, task: str, *arguments: object) -> Any:
-        with self._sending:
-            result = self._app.send_task(f"served.tasks.{task}", arguments)
-            for message in outbox(self._folder).iterdir():
-                message.rename(inbox(self._folder) / message.name)
-        while True:
-            try:
-                return result.get(timeout=PATIENCE, interval=0.02)
-            except DecodeError:
-                pass  # the file of the result is being written
-            except WorkerLostError as error:
-                raise LostError(repr(error)) from None
-            except Exception as error:
-                raise WrongAnswerError(f"{task}{arguments!r:.200}: {error!r}") from None
+        if not hasattr(self._own, "app"):
+            self._own.app = Celery(broker=self._url, backend=self._url, set_as_current=False)
+        try:
+            return self._own.app.send_task(f"served.tasks.{task}", arguments).get(timeout=PATIENCE)
+        except WorkerLostError as error:
+            raise LostError(repr(error)) from None
+        except Exception as error:
+            raise WrongAnswerError(f"{task}{arguments!r:.200}: {error!r}") from None

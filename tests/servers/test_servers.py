@@ -19,6 +19,7 @@ from tests.servers.servers import (
     Kind,
     Server,
     gunicorn,
+    redis,
     uwsgi,
     wait_for,
 )
@@ -48,6 +49,7 @@ class Servers(ServerTestCase):
     def run_through(self, workload: Workload, server: Server) -> None:
         workload.start()
         workload.wait_until(1 / 3)
+        old = set(workload.processes)
         with workload.interrupted():
             server.kill(workload.processes[-1])
         workload.wait_until(2 / 3)
@@ -57,14 +59,23 @@ class Servers(ServerTestCase):
                 server.kind.reload(server)
                 wait_for(lambda: self.answering(workload.site) not in {*old, None})
         workload.finish()
+        wait_for(lambda: self.uploading(workload) not in old)
         self.assertEqual(workload.mistakes, [])
         self.assertEqual(workload.unexplained, [])
 
     def answering(self, site: Site) -> int | None:
+        """The process that answers, if one does."""
         try:
             return site.names()[0]
         except LostError:
             return None
+
+    def uploading(self, workload: Workload) -> int:
+        """The process that takes one more file."""
+        name = f"one-more-{len(workload.there)}"
+        process, _ = workload.site.upload(name, content_of(name))
+        workload.there.add(name)
+        return process
 
     def assert_all_is_there(self, workload: Workload) -> None:
         storage = TahoeStorage(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
@@ -106,9 +117,8 @@ class Servers(ServerTestCase):
         self.check(uwsgi("--lazy-apps"))
 
     def test_celery(self) -> None:
-        queue = self.folder / "queue"
-        used = {"SERVED_QUEUE": str(queue), "SERVED_USE_BEFORE_FORK": "yes"}
-        self.check(CELERY, QueuedSite(queue), **used)
+        with redis() as queue:
+            self.check(CELERY, QueuedSite(queue), SERVED_QUEUE=queue, SERVED_USE_BEFORE_FORK="yes")
 
     def test_runserver(self) -> None:
         self.check(RUNSERVER)

@@ -123,9 +123,10 @@ class Workload:
                 process, answer = operation()
             except LostError as error:
                 self.losses.append(Loss(f"{what}: {error!r}", sent, time.monotonic()))
-                if not isinstance(error, RefusedError) or self.unexplained:
-                    raise
                 time.sleep(0.05)
+                if not isinstance(error, RefusedError) or self.unexplained:
+                    self._begun -= 1  # there are as many answers as were asked for
+                    raise
             else:
                 self.processes.append(process)
                 return answer

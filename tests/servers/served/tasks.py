@@ -1,10 +1,9 @@
-"""The same for Celery, whose messages are files in a folder."""
+"""The same for Celery, with Redis between."""
 
 from __future__ import annotations
 
 import os
 from base64 import b64decode, b64encode
-from pathlib import Path
 from typing import Any
 
 import django
@@ -14,11 +13,8 @@ from django.core.files.base import ContentFile
 django.setup()
 
 from served import documents  # noqa: E402 - models, once Django is set up
-from served.queue import configuration, inbox  # noqa: E402
 
-app = Celery("served")
-folder = Path(os.environ["SERVED_QUEUE"])
-app.conf.update(configuration(folder, inbox(folder)))
+app = Celery("served", broker=os.environ["SERVED_QUEUE"], backend=os.environ["SERVED_QUEUE"])
 documents.use_before_fork()
 
 
