@@ -101,12 +101,19 @@ class Link:
 
 @frozen
 class Server:
-    """A storage server, as a gateway sees it."""
+    """
+    A storage server, as a gateway sees it.
+
+    `available_space`: in bytes. `last_seen`: when it last said anything, in seconds since 1970
+    UTC. Both are None, and so is `version`, where the gateway does not know.
+    """
 
     nickname: str
     connected: bool
     status: str
     available_space: int | None
+    version: str | None = None
+    last_seen: float | None = None
 
 
 @frozen
@@ -177,6 +184,8 @@ def _parse_server(told: Mapping[str, Any]) -> Server:
         connected=status.lower().startswith("connected"),
         status=status,
         available_space=told.get("available_space"),
+        version=told.get("version"),
+        last_seen=told.get("last_received_data"),
     )
 
 

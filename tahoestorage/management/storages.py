@@ -19,10 +19,10 @@ def add_storage_argument(parser: CommandParser) -> None:
     )
 
 
-def options_of(alias: str | None) -> conf.Options:
+def storage_of(alias: str | None) -> TahoeStorage:
     """
-    The options of a storage, for the functions of `conf`. None is for "default", and where that
-    one is of another kind for the settings alone, as those of a storage without options.
+    A storage by its alias. None is for "default", and where that one is of another kind for a
+    storage that has the settings alone.
 
     Raises: CommandError where `alias` is no TahoeStorage.
     """
@@ -31,7 +31,12 @@ def options_of(alias: str | None) -> conf.Options:
     except (InvalidStorageError, ImproperlyConfigured) as error:
         raise CommandError(str(error)) from None
     if isinstance(storage, TahoeStorage):
-        return storage.options
+        return storage
     if alias is None:
-        return {}
+        return TahoeStorage()
     raise CommandError(f"The storage {alias!r} is no TahoeStorage.")
+
+
+def options_of(alias: str | None) -> conf.Options:
+    """The options of `storage_of`, for the functions of `conf`. Raises: as that."""
+    return storage_of(alias).options

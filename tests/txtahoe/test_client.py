@@ -478,6 +478,10 @@ class Readiness(GridTestCase):
         self.assertEqual(
             {server.nickname for server in status.servers}, {"server-1", "server-2", "server-3"}
         )
+        for server in status.servers:
+            self.assertRegex(server.version or "", r"^tahoe-lafs/\d")
+            self.assertGreater(server.available_space, 0)
+            self.assertGreater(server.last_seen, 1.7e9)
 
     async def test_a_gateway_tells_its_counters_and_transfers(self) -> None:
         await self.client.upload(DATA)

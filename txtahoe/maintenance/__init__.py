@@ -3,6 +3,7 @@
 Every function is for a `Tree`, and does `at_once` requests at a time.
 """
 
+from txtahoe.maintenance.checked import keep_check, last_check
 from txtahoe.maintenance.differences import Difference, differences
 from txtahoe.maintenance.health import Health, Problem, State, check
 from txtahoe.maintenance.leases import LEASE_SECONDS, Renewal, last_renewal, renew
@@ -29,6 +30,8 @@ __all__ = [
     "Usage",
     "check",
     "differences",
+    "keep_check",
+    "last_check",
     "last_renewal",
     "list_snapshots",
     "remove_snapshot",

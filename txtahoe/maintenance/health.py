@@ -54,13 +54,14 @@ class Problem:
     `paths`: all that were found to lead to it.
     `good`: how many shares were found; `needed`: how many it takes to read it; `expected`: how
     many there should be. All are None where nothing could be found out.
+    `cap`: None in what is read of an earlier check; see `last_check`.
     `is_closed`: it is a directory that can't be read: what is below it was not seen.
     `reason`: what the gateway says.
     """
 
     paths: Sequence[Path]
     state: State
-    cap: Cap
+    cap: Cap | None
     good: int | None = None
     needed: int | None = None
     expected: int | None = None
@@ -229,13 +230,13 @@ class _Checking:
         self._failures = 0
         problem = _found_by(report, cap)
         if self._repair and problem.state is State.UNHEALTHY:
-            return await self._mended(problem)
+            return await self._mended(cap, problem)
         return problem
 
-    async def _mended(self, problem: Problem) -> Problem:
+    async def _mended(self, cap: Cap, problem: Problem) -> Problem:
         # A check with repair of what can't be read is an error, which says nothing of the shares.
         try:
-            report = await self._client.check(problem.cap, verify=self._verify, repair=True)
+            report = await self._client.check(cap, verify=self._verify, repair=True)
         except TahoeError as error:
             self._fail(error)
             return evolve(problem, state=State.REPAIR_FAILED, reason=str(error))

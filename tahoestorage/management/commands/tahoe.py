@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.management.verbs import VERBS
 
@@ -25,4 +26,12 @@ class Command(BaseCommand):
             parser = self.create_parser("manage.py", "tahoe")
             self.stdout.write(parser.format_help())
         else:
+            self._do(verb, options)
+
+    def _do(self, verb: str, options: dict[str, Any]) -> None:
+        try:
             VERBS[verb].handle(self, options)
+        except (OSError, ImproperlyConfigured, SuspiciousFileOperation) as error:
+            raise CommandError(str(error)) from (error if options["traceback"] else None)
+        except KeyboardInterrupt:
+            raise CommandError("interrupted", returncode=130) from None

@@ -19,7 +19,11 @@ class Verb(Protocol):
         """Add what can follow the verb."""
 
     def handle(self, command: BaseCommand, options: dict[str, Any]) -> None:
-        """Do it; what there is to say goes to `command.stdout`. Raises: CommandError."""
+        """
+        Do it; what there is to say goes to `command.stdout`.
+
+        Raises: CommandError; OSError and ImproperlyConfigured, which the command tells as one.
+        """
 
 
 VERBS: dict[str, Verb] = {"proxy": proxy}
