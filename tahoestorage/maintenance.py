@@ -40,6 +40,10 @@ class WholeTree:
         connection, location = storage.place
         return cls(connection, Location(location))
 
+    @property
+    def tree(self) -> StorageTree:
+        return StorageTree(self.connection)
+
     def run(
         self,
         operation: Callable[[Tree, Progress], Awaitable[T]],
@@ -59,7 +63,7 @@ class WholeTree:
 
             return await operation(tree, told)
 
-        return done(StorageTree(self.connection).run(run))
+        return done(self.tree.run(run))
 
     def path_of(self, name: Name) -> Path:
         """Where a name of the storage is. Raises: SuspiciousFileOperation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -36,10 +37,30 @@ def print_table(
         command.stdout.write("  ".join(cells).rstrip())
 
 
+class Counter:
+    """Adds up how much is done, by several threads, for a bar."""
+
+    def __init__(self, known: int, progress: Progress) -> None:
+        self._known = known
+        self._progress = progress
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, number: int) -> None:
+        with self._lock:
+            self._done += number
+            self._progress(self._done, max(self._done, self._known))
+
+
 @contextmanager
 def bar(what: str, unit: str = "") -> Iterator[Progress]:
-    """A bar on the terminal that goes away at the end; nothing where there is no terminal."""
-    with tqdm(desc=what, unit=unit, leave=False, disable=None) as shown:
+    """
+    A bar on the terminal that goes away at the end; nothing where there is no terminal.
+
+    `unit`: what is counted; "B" is for bytes, which are shown as kB, MB…
+    """
+    scaled = {"unit_scale": unit == "B", "unit": unit if unit == "B" else f" {unit}"}
+    with tqdm(desc=what, leave=False, disable=None, **scaled) as shown:
 
         def progress(done: int, known: int) -> None:
             shown.total = known

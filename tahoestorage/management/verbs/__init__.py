@@ -6,7 +6,21 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.management.verbs import proxy
+from tahoestorage.management.verbs import (
+    check,
+    diff,
+    du,
+    get,
+    init,
+    ls,
+    proxy,
+    put,
+    renew,
+    restore,
+    rm,
+    snapshot,
+    url,
+)
 
 
 class Verb(Protocol):
@@ -26,4 +40,18 @@ class Verb(Protocol):
         """
 
 
-VERBS: dict[str, Verb] = {"proxy": proxy}
+VERBS: dict[str, Verb] = {
+    "init": init,
+    "ls": ls,
+    "du": du,
+    "get": get,
+    "put": put,
+    "rm": rm,
+    "url": url,
+    "check": check,
+    "renew": renew,
+    "snapshot": snapshot,
+    "restore": restore,
+    "diff": diff,
+    "proxy": proxy,
+}

@@ -1,0 +1,41 @@
+"""Which snapshot a command is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.management.base import CommandError
+
+from tahoestorage.maintenance import WholeTree
+from txtahoe.caps import BadCap, Cap
+from txtahoe.maintenance import list_snapshots
+
+SNAPSHOT_HELP = "the name of a snapshot, 'latest', or the path of a file that holds the cap of one"
+
+
+def cap_of(whole: WholeTree, chosen: str) -> Cap:
+    """The cap of a snapshot, by what a person writes for it. Raises: CommandError."""
+    kept = whole.run(lambda tree, _: list_snapshots(tree))
+    if chosen == "latest":
+        if not kept:
+            raise CommandError("No snapshot is kept. `manage.py tahoe snapshot` takes one.")
+        return kept[-1].cap
+    for snapshot in kept:
+        if snapshot.name == chosen:
+            return snapshot.cap
+    # A cap on a command line could be seen by every user of the machine.
+    if Path(chosen).is_file():
+        return _read(Path(chosen))
+    raise CommandError(
+        f"No snapshot has the name {chosen!r}. `manage.py tahoe snapshot --list` lists them."
+    )
+
+
+def _read(file: Path) -> Cap:
+    try:
+        cap = Cap.parse(file.read_bytes().strip())
+    except BadCap as error:
+        raise CommandError(f"The file {str(file)!r} holds no cap: {error}") from None
+    if not cap.is_directory or not cap.is_readable:
+        raise CommandError(f"The file {str(file)!r} holds {cap!r}, which is no directory.")
+    return cap

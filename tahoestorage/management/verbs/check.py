@@ -1,0 +1,59 @@
+"""`manage.py tahoe check [NAME]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from tahoestorage.maintenance import WholeTree
+from tahoestorage.management.printing import add_json_argument, bar, print_json
+from tahoestorage.management.reports import health_told, print_health, raise_unhealthy
+from tahoestorage.management.storages import add_storage_argument, storage_of
+from txtahoe.maintenance import Health, Progress, check, keep_check
+from txtahoe.tree import Tree
+
+help = (
+    "Check whether the shares of everything under the root are there. Ends with 0 where all is "
+    "healthy, with 3 where something misses shares, and with 4 where something can't be read."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """See `Verb`."""
+    parser.add_argument(
+        "name", nargs="?", help="a file, or a directory with all that is below it; default: all"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="read all shares and compare their hashes"
+    )
+    parser.add_argument("--repair", action="store_true", help="make shares anew that are missing")
+    add_storage_argument(parser)
+    add_json_argument(parser)
+
+
+def handle(command: BaseCommand, options: dict[str, Any]) -> None:
+    """See `Verb`."""
+    whole = WholeTree.of(storage_of(options["storage"]))
+    name = options["name"]
+    path = () if name is None else whole.path_of(name)
+
+    async def work(tree: Tree, progress: Progress) -> Health:
+        health = await check(
+            tree,
+            path,
+            verify=options["verify"],
+            repair=options["repair"],
+            progress=progress,
+        )
+        if not path and tree.root.is_writable:
+            await keep_check(tree, health)
+        return health
+
+    with bar("checking", "objects") as progress:
+        health = whole.run(work, progress)
+    if options["json"]:
+        print_json(command, health_told(health, whole))
+    else:
+        print_health(command, health, whole)
+    raise_unhealthy(health)

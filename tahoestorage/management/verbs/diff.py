@@ -1,0 +1,55 @@
+"""`manage.py tahoe diff SNAPSHOT [SNAPSHOT]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from tahoestorage.maintenance import WholeTree
+from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table
+from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
+from tahoestorage.management.storages import add_storage_argument, storage_of
+from txtahoe.maintenance import Difference, Progress, differences
+from txtahoe.tree import Tree
+
+help = "Print what is different in two snapshots, or in a snapshot and now."
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """See `Verb`."""
+    parser.add_argument("before", help=SNAPSHOT_HELP)
+    parser.add_argument("after", nargs="?", help="another one; default: now")
+    parser.add_argument(
+        "--name", help="a file, or a directory with all that is below it; default: all"
+    )
+    add_storage_argument(parser)
+    add_json_argument(parser)
+
+
+def handle(command: BaseCommand, options: dict[str, Any]) -> None:
+    """See `Verb`."""
+    whole = WholeTree.of(storage_of(options["storage"]))
+    before = cap_of(whole, options["before"])
+    after = None if options["after"] is None else cap_of(whole, options["after"])
+    path = () if options["name"] is None else whole.path_of(options["name"])
+
+    async def compare(tree: Tree, progress: Progress) -> list[Difference]:
+        now = tree if after is None else Tree(tree.client, after)
+        return await differences(Tree(tree.client, before), now, path, progress=progress)
+
+    with bar("comparing", "directories") as progress:
+        found = whole.run(compare, progress)
+    told = [(each.kind, _shown(each, whole), each.unread) for each in found]
+    if options["json"]:
+        print_json(
+            command, [{"name": name, "kind": kind, "reason": why} for kind, name, why in told]
+        )
+    elif told:
+        print_table(command, ["", "name", ""], told)
+
+
+def _shown(difference: Difference, whole: WholeTree) -> str:
+    node = difference.after or difference.before
+    is_directory = node is not None and node.is_directory
+    return whole.name_of(difference.path) + ("/" if is_directory else "")
