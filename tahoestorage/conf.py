@@ -165,7 +165,7 @@ def base_cap(options: Options) -> Cap:
     given, where = written_cap(options)
     if not given:
         raise ImproperlyConfigured(
-            f"{where} is missing: the cap of a directory; `tahoe mkdir` makes one and prints it"
+            f"{where} is missing: the cap of a directory; `manage.py tahoe init` makes one"
         )
     try:
         if isinstance(given, BadCap):

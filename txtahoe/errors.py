@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import html
+import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar, TypeVar
 
@@ -41,6 +43,12 @@ class GatewayUnreachable(TahoeError, ConnectionRefusedError):
 
     code = errno.ECONNREFUSED
     transient = True
+
+
+class NotSecure(GatewayUnreachable):
+    """No TLS connection could be made, because the certificate is not valid here, say."""
+
+    transient = False
 
 
 class AnswerLost(TahoeError, ConnectionResetError):
@@ -221,6 +229,8 @@ _RAISED = re.compile(
 _MISSING = ("No such child", "unknown/expired handle")
 # What UploadUnhappinessError begins with, before it comes to the point.
 _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
+# What comes behind is long, and about anything.
+_GUESSES = " This might indicate that no servers were connected"
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
@@ -246,13 +256,16 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
 
 
 def _plain(body: str) -> str:
+    if body.startswith('{"error":'):
+        with suppress(ValueError, TypeError, KeyError):
+            return str(json.loads(body)["error"]).strip()
     if "</" not in body:
         return body.strip()
     return " ".join(html.unescape(_MARKUP.sub(" ", body)).split())
 
 
 def _brief(text: str, most: int = 500) -> str:
-    first = _SELECTOR.sub("", text.strip().partition("\n\n")[0])
+    first = _SELECTOR.sub("", text.strip().partition("\n\n")[0]).partition(_GUESSES)[0]
     # Redacted before it is cut: half a cap is no longer recognised as one.
     first = redact(" ".join(first.split()))
     return first if len(first) <= most else first[:most] + " …"

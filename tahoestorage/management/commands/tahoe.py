@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.management.verbs import VERBS
+
+
+def _add_common_arguments(parser: CommandParser) -> None:
+    """Those of every command, which people write behind the verb too."""
+    parser.add_argument(
+        *("-v", "--verbosity"),
+        type=int,
+        choices=range(4),
+        default=SUPPRESS,
+        help="0: only what is wrong; default: 1",
+    )
+    for name in ("--settings", "--pythonpath"):
+        parser.add_argument(name, default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("--traceback", action="store_true", default=SUPPRESS, help=SUPPRESS)
 
 
 class Command(BaseCommand):
@@ -18,7 +33,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB")
         for name, verb in VERBS.items():
-            verb.add_arguments(verbs.add_parser(name, help=verb.help, description=verb.help))
+            below = verbs.add_parser(name, help=verb.help, description=verb.help)
+            verb.add_arguments(below)
+            _add_common_arguments(below)
 
     def handle(self, *args: Any, **options: Any) -> None:
         verb = options["verb"]

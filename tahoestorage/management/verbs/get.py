@@ -49,6 +49,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         _print(whole, start, found)
         return
     target = Path(options["file"] or (start[-1] if start else "."))
+    if list(found) == [start] and target.is_dir():
+        target /= start[-1]
     getting = _Getting(whole, options["replace"], _umask())
     with bar("copying", "B") as progress:
         counter = Counter(sum(node.size or 0 for node in found.values()), progress)

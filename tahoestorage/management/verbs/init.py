@@ -39,7 +39,7 @@ The directory is made. In the settings:
     TAHOE_STORAGE_BASE_URL = {url!r}
     TAHOE_STORAGE_BASE_CAP = {cap!r}
 """
-_KEEP = """\
+_KEEP = """
 KEEP A COPY OF THE CAP, apart from this machine: in a password manager, or on paper in a safe.
 Whoever loses it loses all files, and nobody can make it again; whoever has it can read, change and
 delete them all. The files also need leases: run `manage.py tahoe renew` from cron, every week.

@@ -41,7 +41,10 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(command, [_told(name, node) for name, node in listed])
     elif options["long"]:
-        rows = [[size(node.size), time(node.modified), _shown(name, node)] for name, node in listed]
+        rows = [
+            ["" if node.is_directory else size(node.size), time(node.modified), _shown(name, node)]
+            for name, node in listed
+        ]
         print_table(command, ["size", "linked", "name"], rows)
     else:
         for name, node in listed:

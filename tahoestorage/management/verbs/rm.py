@@ -43,8 +43,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
             removing.remove(name, progress)
     if options["json"]:
         print_json(command, {"removed": removing.removed, "failed": removing.failed})
-    elif options["verbosity"] and len(removing.removed) != len(options["names"]):
-        command.stdout.write(f"{len(removing.removed)} names were removed.")
+    elif options["recursive"] and options["verbosity"]:
+        command.stdout.write(f"Names removed: {len(removing.removed):,}")
     raise_failed(removing.failed)
 
 

@@ -1,0 +1,61 @@
+"""What tests of `manage.py tahoe` have in common."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.core.management import CommandError, call_command
+
+from tests.tahoestorage.case import StorageTestCase
+
+
+class CommandTestCase(StorageTestCase):
+    """A test with a storage, and a folder of this machine."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.use()
+
+    def use(self, **options: Any) -> None:
+        """Have "default" be the storage, with more options."""
+        given = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
+        backend = {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": given}
+        self.override(STORAGES={"default": backend})
+        self.storage = storages["default"]
+
+    def save(self, **contents: bytes) -> None:
+        """Save files; in their names `__` is for a slash."""
+        names = {name.replace("__", "/"): content for name, content in contents.items()}
+        self.storage.save_many((name, ContentFile(names[name])) for name in names)
+
+    def run_verb(self, *arguments: str) -> str:
+        """What a verb prints."""
+        printed = StringIO()
+        call_command("tahoe", *arguments, stdout=printed, stderr=printed)
+        return printed.getvalue()
+
+    def lines(self, *arguments: str) -> list[str]:
+        return self.run_verb(*arguments).splitlines()
+
+    def told(self, *arguments: str) -> Any:
+        """What a verb prints for programs."""
+        return json.loads(self.run_verb(*arguments, "--json"))
+
+    def fail_verb(self, *arguments: str, status: int = 1) -> str:
+        """What a verb prints, and then says on standard error, when it ends with a status."""
+        printed = StringIO()
+        try:
+            call_command("tahoe", *arguments, stdout=printed, stderr=printed)
+        except CommandError as error:
+            self.assertEqual(error.returncode, status)
+            return f"{printed.getvalue()}{error}"
+        raise AssertionError(f"it did not fail: {printed.getvalue()}")

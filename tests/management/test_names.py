@@ -1,0 +1,197 @@
+"""`manage.py tahoe ls|du|get|put|rm|url`."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from tests.management.case import CommandTestCase
+from txtahoe import Tree
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        each.relative_to(folder).as_posix(): each.read_bytes()
+        for each in folder.rglob("*")
+        if each.is_file()
+    }
+
+
+class Listing(CommandTestCase):
+    def test_a_directory(self) -> None:
+        self.save(b=b"", a__x=b"1", a__y__z=b"22")
+        self.assertEqual(self.lines("ls"), ["a/", "b"])
+        self.assertEqual(self.lines("ls", "a"), ["a/x", "a/y/"])
+        self.assertEqual(self.lines("ls", "a/x"), ["a/x"])
+        self.assertEqual(self.lines("ls", "-R"), ["a/", "a/x", "a/y/", "a/y/z", "b"])
+        self.assertEqual(self.run_verb("ls", "-R", "a/y"), "a/y/z\n")
+
+    def test_with_sizes_and_times(self) -> None:
+        self.save(b=b"1" * 3000)
+        headings, line = self.lines("ls", "-l")
+        self.assertEqual(headings.split(), ["size", "linked", "name"])
+        self.assertRegex(line, r"^2\.9 KB  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d  b$")
+        [told] = self.told("ls")
+        self.assertEqual((told["name"], told["type"], told["size"]), ("b", "file", 3000))
+        self.assertGreater(told["linked"], 1.7e9)
+
+    def test_names_begin_in_the_location(self) -> None:
+        self.save(media__a=b"1", b=b"2")
+        self.use(location="media")
+        self.assertEqual(self.lines("ls"), ["a"])
+        self.assertIn("outside", self.fail_verb("ls", "../b"))
+
+    def test_what_is_missing(self) -> None:
+        self.assertIn("nothing", self.fail_verb("ls", "nothing"))
+        self.assertEqual(self.run_verb("ls"), "")
+
+
+class Usage(CommandTestCase):
+    def test_by_directory(self) -> None:
+        self.save(b=b"1", a__x=b"1" * 1000, a__y__z=b"1" * 24)
+        self.assertEqual(
+            [line.split() for line in self.lines("du")],
+            [
+                ["size", "files", "directory"],
+                ["1.0", "KB", "3", "/"],
+                ["1.0", "KB", "2", "a/"],
+                ["24", "bytes", "1", "a/y/"],
+            ],
+        )
+        self.assertEqual(len(self.lines("du", "--depth", "0")), 2)
+        self.assertEqual([each["name"] for each in self.told("du", "--depth", "1")], ["", "a"])
+        self.assertEqual([each["size"] for each in self.told("du", "a")], [1024, 24])
+        self.assertIn("not a directory", self.fail_verb("du", "b"))
+
+
+class Getting(CommandTestCase):
+    def test_a_file(self) -> None:
+        self.save(a__b=b"content")
+        target = self.folder / "copy"
+        self.assertEqual(self.lines("get", "a/b", str(target)), [str(target)])
+        self.assertEqual(contents(self.folder), {"copy": b"content"})
+        self.assertEqual(target.stat().st_mode & 0o700, 0o600)
+        self.run_verb("get", "a/b", str(self.folder))
+        self.assertEqual(contents(self.folder), {"copy": b"content", "b": b"content"})
+
+    def test_a_file_that_is_there_is_replaced_only_when_asked(self) -> None:
+        self.save(a=b"new")
+        target = self.folder / "a"
+        target.write_bytes(b"old")
+        self.assertIn("there already", self.fail_verb("get", "a", str(target)))
+        self.assertEqual(contents(self.folder), {"a": b"old"})
+        self.run_verb("get", "a", str(target), "--replace")
+        self.assertEqual(contents(self.folder), {"a": b"new"})
+
+    def test_a_directory(self) -> None:
+        self.save(a__b=b"1", a__c__d=os.urandom(300_000), e=b"2")
+        self.run_verb("get", "a", str(self.folder / "copy"))
+        self.assertEqual(set(contents(self.folder)), {"copy/b", "copy/c/d"})
+        self.assertEqual(contents(self.folder)["copy/c/d"], self.read("a/c/d"))
+        self.run_verb("get", "", str(self.folder / "all"))
+        self.assertEqual(set(contents(self.folder / "all")), {"a/b", "a/c/d", "e"})
+
+    def test_what_fails_leaves_nothing_and_hinders_nothing(self) -> None:
+        self.save(a__b=b"1", a__c=b"2")
+        (self.folder / "c").mkdir()
+        said = self.fail_verb("get", "a", str(self.folder))
+        self.assertIn("a/c: ", said)
+        self.assertEqual(contents(self.folder), {"b": b"1"})
+
+    def test_a_name_never_leads_out_of_the_folder(self) -> None:
+        self.save(a__b=b"1")
+        self.link_strangely("a", "../../escaped")
+        said = self.fail_verb("get", "a", str(self.folder / "in" / "here"))
+        self.assertIn("can't be the name", said)
+        self.assertEqual(contents(self.folder), {"in/here/b": b"1"})
+
+    def link_strangely(self, directory: str, name: str) -> None:
+        """Link a file by a name that another Tahoe client may give it."""
+
+        async def link(tree: Tree, caller: object) -> None:
+            parent = (await tree.resolve(directory)).cap
+            await tree.client.link(parent, name, (await tree.resolve(f"{directory}/b")).cap)
+
+        from tahoestorage.maintenance import WholeTree
+
+        WholeTree.of(self.storage).run(link)
+
+    def test_to_standard_output(self) -> None:
+        data = os.urandom(400_000)
+        self.save(a__b=data)
+        output = io.TextIOWrapper(io.BytesIO())
+        with mock.patch.object(sys, "stdout", output):
+            self.run_verb("get", "a/b", "-")
+        self.assertEqual(output.buffer.getvalue(), data)
+        self.assertIn("can't be printed", self.fail_verb("get", "a", "-"))
+
+
+class Putting(CommandTestCase):
+    def test_a_file_and_a_folder(self) -> None:
+        (self.folder / "x" / "y").mkdir(parents=True)
+        (self.folder / "x" / "1").write_bytes(b"one")
+        (self.folder / "x" / "y" / "2").write_bytes(os.urandom(300_000))
+        self.assertEqual(self.lines("put", str(self.folder / "x")), ["x/1", "x/y/2"])
+        self.assertEqual(self.read("x/y/2"), (self.folder / "x/y/2").read_bytes())
+        self.run_verb("put", str(self.folder / "x" / "1"), "other/name")
+        self.assertEqual(self.read("other/name"), b"one")
+
+    def test_a_name_that_is_taken_is_an_error_and_hinders_nothing(self) -> None:
+        (self.folder / "1").write_bytes(b"new")
+        (self.folder / "2").write_bytes(b"new")
+        self.save(x__1=b"old")
+        said = self.fail_verb("put", str(self.folder), "x")
+        self.assertRegex(said, "(?s)^x/2\nx/1: .*taken")
+        self.assertEqual((self.read("x/1"), self.read("x/2")), (b"old", b"new"))
+        self.run_verb("put", "--replace", str(self.folder / "1"), "x/1")
+        self.assertEqual(self.read("x/1"), b"new")
+
+    def test_what_is_missing_or_empty(self) -> None:
+        self.assertIn("No such file", self.fail_verb("put", str(self.folder / "missing")))
+        self.assertIn("no file in", self.fail_verb("put", str(self.folder)))
+
+    def test_a_storage_that_can_only_be_read(self) -> None:
+        (self.folder / "1").write_bytes(b"1")
+        self.save(a=b"1")
+        self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
+        for arguments in (("put", str(self.folder / "1")), ("rm", "a")):
+            self.assertIn("right to write", self.fail_verb(*arguments))
+
+
+class Removing(CommandTestCase):
+    def test_files_and_empty_directories(self) -> None:
+        self.save(a__b=b"1", c=b"2", d=b"3")
+        self.assertEqual(self.run_verb("rm", "a/b", "c"), "")
+        self.run_verb("rm", "a")
+        self.assertEqual(self.lines("ls"), ["d"])
+
+    def test_what_is_not_empty_or_missing(self) -> None:
+        self.save(a__b=b"1", c=b"2")
+        said = self.fail_verb("rm", "missing", "a", "c")
+        self.assertIn("missing: ", said)
+        self.assertIn("a: ", said)
+        self.assertEqual(self.lines("ls", "-R"), ["a/", "a/b"])
+        self.assertEqual(self.run_verb("rm", "-f", "missing"), "")
+
+    def test_all_that_is_below_a_directory(self) -> None:
+        self.save(a__b=b"1", a__c__d__e=b"2", f=b"3")
+        self.assertEqual(self.told("rm", "-r", "a")["failed"], {})
+        self.assertEqual(self.lines("ls", "-R"), ["f"])
+        self.assertIn("not removed", self.fail_verb("rm", "-r", ""))
+
+
+class Urls(CommandTestCase):
+    def test_by_cap(self) -> None:
+        self.use(base_url=self.gateway)
+        self.save(a__b=b"content")
+        [url] = self.lines("url", "a/b")
+        self.assertEqual(url, self.storage.url("a/b"))
+        self.assertEqual(self.told("url", "a/b"), {"a/b": url})
+        self.assertIn("no file 'c'", self.fail_verb("url", "a/b", "c"))
+
+    def test_without_a_public_address(self) -> None:
+        self.save(a=b"1")
+        self.assertIn("TAHOE_PUBLIC_BASE_URL", self.fail_verb("url", "a"))

@@ -1,0 +1,159 @@
+"""`manage.py tahoe check|renew|snapshot|restore|diff`."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+from tahoestorage.maintenance import WholeTree
+from tests.grid.shares import lose_on
+from tests.management.case import CommandTestCase
+from txtahoe import Cap
+from txtahoe.maintenance import LEASE_SECONDS, last_check
+
+
+class WholeTreeTestCase(CommandTestCase):
+    def cap_of(self, name: str) -> Cap:
+        whole = WholeTree.of(self.storage)
+        return whole.run(lambda tree, _: tree.resolve(name)).cap
+
+    def lose(self, name: str, servers: int) -> None:
+        """Lose the shares that so many servers have of a file or directory."""
+        for server in self.grid.servers[:servers]:
+            self.assertEqual(lose_on(server, self.cap_of(name)), 1)
+
+
+class Checking(WholeTreeTestCase):
+    def test_what_is_healthy(self) -> None:
+        self.save(a__b=os.urandom(1000), c=b"")
+        [line] = self.lines("check")
+        self.assertRegex(line, r"^4 objects in \d+\.\d s: 3 healthy, 1 literal$")
+        told = self.told("check", "a", "--verify")
+        self.assertEqual((told["is_healthy"], told["objects"]), (True, 2))
+
+    def test_what_misses_shares_is_found_and_mended(self) -> None:
+        self.save(a__b=os.urandom(1000))
+        self.lose("a/b", 1)
+        said = self.fail_verb("check", status=3)
+        self.assertRegex(said, r"unhealthy  2 of 3  a/b\n")
+        self.assertIn("--repair", said)
+        self.assertRegex(self.run_verb("check", "--repair"), r"repaired  2 of 3  a/b\n")
+        self.assertTrue(self.told("check", "--verify")["is_healthy"])
+
+    def test_what_is_lost_is_told_by_name(self) -> None:
+        self.save(a__b=os.urandom(1000), a__c=b"1", d=b"1")
+        self.lose("a/b", 2)
+        self.assertRegex(self.fail_verb("check", status=4), r"unrecoverable  1 of 3  a/b\n")
+        self.lose("a", 3)
+        said = self.fail_verb("check", "--json", status=4)
+        self.assertIn('"is_complete": false', said)
+
+    def test_a_lost_root(self) -> None:
+        self.lose("", 3)
+        said = self.fail_verb("check", status=4)
+        self.assertRegex(said, r"unrecoverable  0 of \?  /  ")
+        self.assertIn("will not show this check", said)
+
+    def test_the_last_check_of_everything_is_kept(self) -> None:
+        self.save(a__b=os.urandom(1000))
+        self.run_verb("check", "a")
+        whole = WholeTree.of(self.storage)
+        self.assertIsNone(whole.run(lambda tree, _: last_check(tree)))
+        self.run_verb("check")
+        kept = whole.run(lambda tree, _: last_check(tree))
+        self.assertEqual(kept.objects, 3)
+
+
+class Renewing(WholeTreeTestCase):
+    def test_it_says_how_long_the_leases_would_have_lasted(self) -> None:
+        self.save(a=os.urandom(100))
+        self.assertIn("No renewal of everything is known", self.run_verb("renew"))
+        self.assertIn("would have run out on", self.run_verb("renew"))
+        self.assertEqual(self.run_verb("renew", "-v", "0"), "")
+        told = self.told("renew")
+        self.assertEqual(told["oldest_until"], told["previous"] + LEASE_SECONDS)
+        later = told["oldest_until"] + 1
+        with mock.patch("tahoestorage.management.verbs.renew.now", return_value=later):
+            self.assertIn("has run out on", self.run_verb("renew"))
+
+    def test_what_is_lost_is_said_in_cron_too(self) -> None:
+        self.save(a=os.urandom(100))
+        self.lose("a", 3)
+        self.assertIn("unrecoverable", self.fail_verb("renew", "-v", "0", status=4))
+
+
+class Snapshots(WholeTreeTestCase):
+    def test_what_was_deleted_or_replaced_comes_back(self) -> None:
+        self.save(a__b=b"1", a__c=b"2", d=b"3")
+        taken = self.told("snapshot")
+        self.assertEqual((taken["files"], taken["directories"]), (3, 2))
+        self.use(allow_overwrite=True)
+        self.run_verb("rm", "a/b")
+        self.save(d=b"other", e=b"new")
+        self.assertEqual(
+            [line.split() for line in self.lines("diff", "latest")[1:]],
+            [["removed", "a/b"], ["changed", "d"], ["added", "e"]],
+        )
+        self.assertEqual(self.told("diff", "latest", "--name", "a")[0]["name"], "a/b")
+        said = self.fail_verb("restore", taken["name"])
+        self.assertEqual(said, "a/b\nNot brought back are:\nd: something else is there now")
+        self.assertEqual(self.lines("restore", "latest", "--replace"), ["d"])
+        self.assertEqual([self.read(name) for name in ("a/b", "d", "e")], [b"1", b"3", b"new"])
+
+    def test_a_part_comes_back(self) -> None:
+        self.save(a__b=b"1", a__c=b"2", d=b"3")
+        self.run_verb("snapshot")
+        self.run_verb("rm", "-r", "a", "d")
+        self.assertEqual(self.lines("restore", "latest", "a"), ["a/b", "a/c"])
+        self.assertEqual(self.lines("ls"), ["a/"])
+
+    def test_a_storage_reads_a_snapshot(self) -> None:
+        self.save(a=b"then")
+        cap = self.run_verb("snapshot").split()[-1]
+        self.run_verb("rm", "a")
+        then = self.new_storage(tahoe_base_cap=cap)
+        with then.open("a") as file:
+            self.assertEqual(file.read(), b"then")
+        self.assertRaises(PermissionError, then.delete, "a")
+        self.assertEqual(self.run_verb("snapshot", "--cap", "latest").strip(), cap)
+
+    def test_a_snapshot_by_a_file_with_its_cap(self) -> None:
+        self.save(a=b"1")
+        file = self.folder / "snapshot.cap"
+        file.write_text(self.run_verb("snapshot", "--json").split('"cap": "')[1].split('"')[0])
+        self.run_verb("snapshot", "--remove", self.told("snapshot", "--list")[0]["name"])
+        self.assertEqual(self.run_verb("snapshot", "--list"), "No snapshot is kept.\n")
+        self.run_verb("rm", "a")
+        self.assertEqual(self.lines("restore", str(file)), ["a"])
+
+    def test_two_snapshots_are_compared(self) -> None:
+        self.save(a=b"1")
+        first = self.told("snapshot")["name"]
+        self.save(b=b"2")
+        second = self.told("snapshot")["name"]
+        self.run_verb("rm", "a")
+        self.assertEqual(self.told("diff", first, second)[0]["kind"], "added")
+        self.assertEqual(
+            [line.split() for line in self.lines("snapshot", "--list")[1:]][0][0], first
+        )
+
+    def test_what_names_no_snapshot(self) -> None:
+        bad = self.folder / "bad"
+        bad.write_text("no cap")
+        file = self.folder / "file"
+        file.write_text("URI:LIT:aa")
+        for name, said in (
+            ("latest", "No snapshot is kept"),
+            ("yesterday", "No snapshot has the name 'yesterday'"),
+            (str(bad), "holds no cap"),
+            (str(file), "is no directory"),
+        ):
+            self.assertIn(said, self.fail_verb("restore", name))
+        self.assertIn("no snapshot 'x'", self.fail_verb("snapshot", "--remove", "x"))
+
+    def test_what_is_lost_is_left_out_and_told(self) -> None:
+        self.save(a__b=b"1", c=b"2")
+        self.lose("a", 3)
+        said = self.fail_verb("snapshot", status=3)
+        self.assertIn("Not in the snapshot are:\n  a: ", said)
+        self.assertEqual(self.told("snapshot", "--list")[0]["left_out"], 1)
