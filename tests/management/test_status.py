@@ -1,0 +1,44 @@
+"""`manage.py tahoe status`."""
+
+from __future__ import annotations
+
+from tests.grid.proxy import Proxy
+from tests.management.case import CommandTestCase
+from txtahoe.testing.fake import FakeGateway
+
+
+class Status(CommandTestCase):
+    def test_all_is_well(self) -> None:
+        printed = self.run_verb("status")
+        self.assertRegex(printed, rf"{self.gateway} +3 of 3 +\d+ ms +\d+ ms +\d+ ms\n")
+        for number in (1, 2, 3):
+            self.assertRegex(printed, rf"server-{number} +yes +\d.* tahoe-lafs/1\S+ +20\d\d-")
+        self.assertTrue(printed.endswith("files can be read and saved.\n"))
+        told = self.told("status")
+        self.assertEqual((told["is_ok"], told["problems"]), (True, []))
+        self.assertEqual(len(told["servers"]), 3)
+
+    def test_a_server_is_away(self) -> None:
+        fake = FakeGateway()
+        with fake.listening() as url:
+            self.use(tahoe_base_url=url, tahoe_base_cap=str(fake.make_directory()))
+            fake.servers = 2
+            said = self.fail_verb("status", status=3)
+            self.assertRegex(said, r"2 of 3")
+            self.assertRegex(said, r"server-3 +no ")
+            self.assertIn("and not to 'server-3'", said)
+            fake.servers = 0
+            self.assertIn("can't be read", self.fail_verb("status", status=4))
+
+    def test_a_gateway_is_away(self) -> None:
+        with Proxy(self.gateway) as proxy:
+            self.use(tahoe_base_url=[self.gateway, proxy.url])
+            proxy.refuse()
+            said = self.fail_verb("status", status=3)
+            self.assertRegex(said, rf"{proxy.url} +no answer\n")
+            self.use(tahoe_base_url=[proxy.url, self.gateway])
+            self.assertIn("no answer", self.fail_verb("status", status=4))
+
+    def test_a_storage_that_can_only_be_read(self) -> None:
+        self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
+        self.assertIn("gives no right to write", self.run_verb("status"))
