@@ -23,6 +23,8 @@ class Options(TypedDict, total=False):
 
     tahoe_base_url: str | Sequence[str]
     """The web address of the gateway. Of several, the first one makes all changes."""
+    tahoe_writer_url: str | None
+    """That of another gateway, which makes all changes of directories, for all hosts."""
     tahoe_base_cap: str | Cap | None
     """The read-write cap of the directory under which everything is kept."""
     tahoe_base_cap_file: str | PathLike[str] | None
@@ -49,6 +51,7 @@ class Options(TypedDict, total=False):
 
 SETTINGS = {
     "tahoe_base_url": "TAHOE_STORAGE_BASE_URL",
+    "tahoe_writer_url": "TAHOE_STORAGE_WRITER_URL",
     "tahoe_base_cap": "TAHOE_STORAGE_BASE_CAP",
     "tahoe_base_cap_file": "TAHOE_STORAGE_BASE_CAP_FILE",
     "base_url": "TAHOE_PUBLIC_BASE_URL",
@@ -65,6 +68,7 @@ class Connection:
     """What it takes to reach a tree of files. Storages with equal ones share their connections."""
 
     gateways: tuple[str, ...]
+    writer: str
     base_cap: Cap
     timeout: float
     max_age: float
@@ -136,8 +140,13 @@ def value(options: Options, name: str) -> Any:
 @sealed
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
+    every = gateways(options)
     return Connection(
-        gateways(options), base_cap(options), **numbers(options), cache=cache(options)
+        every,
+        writer(options) or every[0],
+        base_cap(options),
+        **numbers(options),
+        cache=cache(options),
     )
 
 
@@ -151,12 +160,25 @@ def gateways(options: Options) -> tuple[str, ...]:
             "such as 'http://127.0.0.1:3456/'"
         )
     urls = tuple(given) if isinstance(given, list | tuple) else (given,)
-    try:
-        for url in urls:
-            gateway_url(url)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{_where('tahoe_base_url')}: {error}") from None
+    for url in urls:
+        _require_address(url, "tahoe_base_url")
     return urls
+
+
+@sealed
+def writer(options: Options) -> str | None:
+    """The gateway that makes all changes, where it is given. Raises: ImproperlyConfigured."""
+    url: str | None = value(options, "tahoe_writer_url") or None
+    if url is not None:
+        _require_address(url, "tahoe_writer_url")
+    return url
+
+
+def _require_address(url: str, option: str) -> None:
+    try:
+        gateway_url(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{_where(option)}: {error}") from None
 
 
 @sealed

@@ -326,12 +326,13 @@ class StorageTree:
         tree: Tree | None = loop.kept.get(self.connection)
         if tree is None:
             connection = self.connection
-            transports = [
-                Transport(loop.reactor, gateway, timeout=connection.timeout)
-                for gateway in connection.gateways
-            ]
+            transports = {
+                url: Transport(loop.reactor, url, timeout=connection.timeout)
+                for url in (*connection.gateways, connection.writer)
+            }
+            gateways = [transports[url] for url in connection.gateways]
             tree = loop.kept[connection] = Tree(
-                Client(Gateways(transports)),
+                Client(Gateways(gateways, writer=transports[connection.writer])),
                 connection.base_cap,
                 max_age=connection.max_age,
                 concurrency=connection.concurrency,

@@ -96,11 +96,17 @@ class DirectoryOperations(FileOperations):
             await self._json("GET", ["uri", cap], {"t": "json"}, f"asking about {cap!r}")
         )
 
-    async def list(self, directory: Cap) -> dict[str, Node]:
-        """The children of a directory, by name. Raises: NotADirectory."""
+    async def list(self, directory: Cap, *, changes: bool = False) -> dict[str, Node]:
+        """
+        The children of a directory, by name. Raises: NotADirectory.
+
+        `changes`: ask the one of several gateways that makes the changes, which answers when those
+        that it is at are made.
+        """
         require_directory(directory)
         doing = f"listing {directory!r}"
-        return parse_children(await self._json("GET", ["uri", directory], {"t": "json"}, doing))
+        query = {"t": "json"}
+        return parse_children(await self._json("GET", ["uri", directory], query, doing, changes))
 
     async def child(self, directory: Cap, name: str) -> Node:
         """One child of a directory. Raises: NoSuchChild, NotADirectory."""
@@ -348,7 +354,7 @@ class DirectoryOperations(FileOperations):
 
     async def _some_of(self, directory: Cap, names: Sequence[str]) -> Mapping[str, Node]:
         """The children of these names, of those that are there."""
-        children = await self.list(directory)
+        children = await self.list(directory, changes=True)
         return {name: children[name] for name in map(_normal, names) if name in children}
 
 

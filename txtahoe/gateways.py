@@ -32,21 +32,30 @@ class Gateways(Requests):
     when all are, all are asked. An upload goes on at the next gateway from the start of its source,
     where that can be read again.
 
-    What changes directories and mutable files is done by the first of the list alone: two
-    gateways that write the same directory lose links. When it is away, changes fail. With
-    `next_may_change` the next gateway does them then; whoever sets it sees to it that no other
-    program's first gateway is another one.
+    What changes directories and mutable files is done by one alone: two gateways that write the
+    same directory lose links. That is the `writer`, which need not be in the list, and without it
+    the first of the list. When it is away, changes fail. With `next_may_change` the next gateway
+    of the list does them then; whoever sets it sees to it that no other program's first gateway
+    is another one.
     """
 
     def __init__(
-        self, transports: Sequence[Transport], *, rest: float = 30.0, next_may_change: bool = False
+        self,
+        transports: Sequence[Transport],
+        *,
+        writer: Transport | None = None,
+        rest: float = 30.0,
+        next_may_change: bool = False,
     ) -> None:
         if not transports:
             raise ValueError("at least one gateway is needed")
+        if writer is not None and next_may_change:
+            raise ValueError("with a writer no other gateway may make changes")
         super().__init__(transports[0].reactor)
         self.gateway = transports[0].gateway
         self.pauses = transports[0].pauses
         self._transports = list(transports)
+        self._writer = writer or transports[0]
         self._rest = rest
         self._next_may_change = next_may_change
         self._away_until: dict[Transport, float] = {}
@@ -63,7 +72,7 @@ class Gateways(Requests):
                 is_over = transport is candidates[-1]
                 if is_over and request.changes and not self._next_may_change:
                     raise GatewayUnreachable(
-                        f"{error} Only the first gateway of the list makes changes."
+                        f"{error} No other gateway makes changes."
                     ) from error
                 # Of what can be read once, something may be gone.
                 is_spent = request.body is not None and not request.body.repeatable
@@ -72,12 +81,12 @@ class Gateways(Requests):
         raise AssertionError("there is at least one candidate")
 
     async def close(self) -> None:
-        for transport in self._transports:
+        for transport in {*self._transports, self._writer}:
             await transport.close()
 
     def _candidates(self, changes: bool) -> list[Transport]:
         if changes and not self._next_may_change:
-            return self._transports[:1]
+            return [self._writer]
         now = self.reactor.seconds()
         # Sorting is stable: those that are not away come first, in the order of the list.
         return sorted(self._transports, key=lambda each: self._away_until.get(each, 0.0) > now)

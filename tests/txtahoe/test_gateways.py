@@ -78,7 +78,7 @@ class SeveralGateways(GridTestCase):
             self.both.mkdir_immutable({"f": cap}),
         ):
             error = await self.failure(change, GatewayUnreachable)
-            self.assertIn("Only the first gateway", str(error))
+            self.assertIn("No other gateway makes changes", str(error))
         self.proxies[0].refuse(False)
         await self.both.link(directory, "f", cap)
         self.assertEqual(set(await self.both.list(directory)), {"f"})
