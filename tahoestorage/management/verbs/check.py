@@ -59,7 +59,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         health = whole.run(work, progress)
     if options["json"]:
         print_json(command, health_told(health, whole))
-    else:
+    elif options["verbosity"] or not health.is_healthy:
         print_health(command, health, whole)
     for error in unkept:
         command.stderr.write(f"The admin's page will not show this check: {error}")
