@@ -65,10 +65,16 @@ DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS
 
 @frozen(cache_hash=True)
 class Connection:
-    """What it takes to reach a tree of files. Storages with equal ones share their connections."""
+    """
+    What it takes to reach a tree of files. Storages with equal ones share their connections.
+
+    `writer`: the gateway that makes all changes; with `has_common_writer` it does so for other
+    hosts too, and the tree may name another one.
+    """
 
     gateways: tuple[str, ...]
     writer: str
+    has_common_writer: bool
     base_cap: Cap
     timeout: float
     max_age: float
@@ -140,10 +146,11 @@ def value(options: Options, name: str) -> Any:
 @sealed
 def connection(options: Options) -> Connection:
     """Raises: ImproperlyConfigured, saying which option or setting to mend, and how."""
-    every = gateways(options)
+    every, common = gateways(options), writer(options)
     return Connection(
         every,
-        writer(options) or every[0],
+        common or every[0],
+        common is not None,
         base_cap(options),
         **numbers(options),
         cache=cache(options),

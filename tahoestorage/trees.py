@@ -36,6 +36,7 @@ from txtahoe.directories import Replace
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
 from txtahoe.files import Uploadable
 from txtahoe.gateways import Gateways
+from txtahoe.maintenance.writing import Writer
 from txtahoe.many import Done
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
@@ -326,18 +327,23 @@ class StorageTree:
         tree: Tree | None = loop.kept.get(self.connection)
         if tree is None:
             connection = self.connection
-            transports = {
-                url: Transport(loop.reactor, url, timeout=connection.timeout)
-                for url in (*connection.gateways, connection.writer)
-            }
-            gateways = [transports[url] for url in connection.gateways]
+
+            def connect(url: str) -> Transport:
+                return Transport(loop.reactor, url, timeout=connection.timeout)
+
+            writer = Writer(connection.writer, connect)
+            gateways = Gateways(
+                [connect(url) for url in connection.gateways],
+                writer=writer.transport if connection.has_common_writer else None,
+            )
             tree = loop.kept[connection] = Tree(
-                Client(Gateways(gateways, writer=transports[connection.writer])),
+                Client(gateways),
                 connection.base_cap,
                 max_age=connection.max_age,
                 concurrency=connection.concurrency,
                 commit_delay=connection.commit_delay,
             )
+            writer.tree = tree
         return tree
 
 

@@ -51,6 +51,10 @@ class NotSecure(GatewayUnreachable):
     transient = False
 
 
+class NoWriter(GatewayUnreachable):
+    """Which gateway makes the changes is being changed, or can't be found out; none was asked."""
+
+
 class AnswerLost(TahoeError, ConnectionResetError):
     """The connection broke after the request was sent: whether the work was done is unknown."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from txtahoe.errors import (
     AnswerLost,
@@ -33,17 +33,17 @@ class Gateways(Requests):
     where that can be read again.
 
     What changes directories and mutable files is done by one alone: two gateways that write the
-    same directory lose links. That is the `writer`, which need not be in the list, and without it
-    the first of the list. When it is away, changes fail. With `next_may_change` the next gateway
-    of the list does them then; whoever sets it sees to it that no other program's first gateway
-    is another one.
+    same directory lose links. That is the one that `writer` gives, which need not be in the list,
+    and without it the first of the list. When it is away, changes fail. With `next_may_change` the
+    next gateway of the list does them then; whoever sets it sees to it that no other program's
+    first gateway is another one.
     """
 
     def __init__(
         self,
         transports: Sequence[Transport],
         *,
-        writer: Transport | None = None,
+        writer: Callable[[], Awaitable[Transport]] | None = None,
         rest: float = 30.0,
         next_may_change: bool = False,
     ) -> None:
@@ -55,7 +55,7 @@ class Gateways(Requests):
         self.gateway = transports[0].gateway
         self.pauses = transports[0].pauses
         self._transports = list(transports)
-        self._writer = writer or transports[0]
+        self._writer = writer
         self._rest = rest
         self._next_may_change = next_may_change
         self._away_until: dict[Transport, float] = {}
@@ -63,7 +63,7 @@ class Gateways(Requests):
     async def open(self, request: Request) -> Incoming:
         # A change of which it is not known whether it was made is not for the next one to make.
         moves_on = (GatewayUnreachable,) if request.changes else _ELSEWHERE
-        candidates = self._candidates(request.changes)
+        candidates = await self._candidates(request.changes)
         for transport in candidates:
             try:
                 return await transport.open(request)
@@ -71,9 +71,7 @@ class Gateways(Requests):
                 self._note(transport, error)
                 is_over = transport is candidates[-1]
                 if is_over and request.changes and not self._next_may_change:
-                    raise GatewayUnreachable(
-                        f"{error} No other gateway makes changes."
-                    ) from error
+                    raise GatewayUnreachable(f"{error} No other gateway makes changes.") from error
                 # Of what can be read once, something may be gone.
                 is_spent = request.body is not None and not request.body.repeatable
                 if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
@@ -81,12 +79,12 @@ class Gateways(Requests):
         raise AssertionError("there is at least one candidate")
 
     async def close(self) -> None:
-        for transport in {*self._transports, self._writer}:
+        for transport in self._transports:
             await transport.close()
 
-    def _candidates(self, changes: bool) -> list[Transport]:
+    async def _candidates(self, changes: bool) -> list[Transport]:
         if changes and not self._next_may_change:
-            return [self._writer]
+            return [self._transports[0] if self._writer is None else await self._writer()]
         now = self.reactor.seconds()
         # Sorting is stable: those that are not away come first, in the order of the list.
         return sorted(self._transports, key=lambda each: self._away_until.get(each, 0.0) > now)

@@ -1,0 +1,141 @@
+"""Which gateway makes the changes of many hosts, on a gateway in memory that has many names."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Client, Gateways, Transport, Tree
+from txtahoe.errors import NoWriter
+from txtahoe.maintenance.records import RECORDS
+from txtahoe.maintenance.writing import (
+    END_SECONDS,
+    KNOWN_SECONDS,
+    Writer,
+    WriterRecord,
+    hand_over,
+    writer_of,
+)
+from txtahoe.requests import Request
+from txtahoe.streams import Incoming
+
+CAP = Cap.parse("URI:LIT:me")
+
+
+class Writers(ClockTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.writes: list[str] = []
+        self.tree = self.host()
+
+    def host(self) -> Tree:
+        """What a process of a host has, with a gateway of its own that only reads."""
+        writer = Writer("http://first/", self.connect)
+        client = Client(Gateways([self.connect("http://own/")], writer=writer.transport))
+        writer.tree = Tree(client, self.root)
+        return writer.tree
+
+    def connect(self, url: str) -> Transport:
+        writes = self.writes
+
+        class Noting(Transport):
+            async def open(self, request: Request) -> Incoming:
+                if request.changes and request.method != "GET":
+                    writes.append(urlsplit(url).hostname or "")
+                return await super().open(request)
+
+        return Noting(self.clock, url, agent=self.fake.agent, pauses=())
+
+    def link(self, name: str, tree: Tree | None = None) -> None:
+        self.now((tree or self.tree).link(name, CAP))
+
+    def refuse(self, name: str) -> None:
+        """Have a link refused, before a gateway is asked for it."""
+        before = len(self.writes)
+        self.failureResultOf(start(self.tree.link(name, CAP)), NoWriter)
+        self.assertEqual(len(self.writes), before)
+
+    def begin(self, url: str = "http://second/") -> None:
+        new = Tree(Client(self.connect("http://second/")), self.root)
+        self.handing = start(hand_over(new, url, "http://first/"))
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.pump([1.0] * int(seconds))
+
+    def test_the_first_one_writes_while_the_tree_says_nothing(self) -> None:
+        self.link("a")
+        self.link("b")
+        self.assertEqual(set(self.writes), {"first"})
+        self.assertIsNone(self.now(writer_of(self.tree)))
+
+    def test_the_record_is_read_anew_when_it_is_old(self) -> None:
+        self.begin()
+        self.pass_time(KNOWN_SECONDS + END_SECONDS)
+        self.link("a")
+        self.fake.requests.clear()
+        self.link("b")
+        self.assertEqual(len(self.fake.requests), 1)
+        self.pass_time(KNOWN_SECONDS + 1)
+        self.link("c")
+        # The record's directory is known, and the directory of the names is looked up again.
+        self.assertEqual(self.fake.requests.count("GET /uri/CAP?t=json"), 1)
+
+    def test_at_no_time_do_two_write(self) -> None:
+        other = self.host()
+        self.link("a")
+        self.begin()
+        self.pass_time(KNOWN_SECONDS - 1)
+        self.link("b")  # it has not heard of it yet
+        self.failureResultOf(start(other.link("c", CAP)), NoWriter)
+        self.pass_time(2)
+        for _ in range(int(END_SECONDS) - 2):
+            self.refuse("d")
+            self.pass_time(1)
+        self.assertNoResult(self.handing)
+        self.pass_time(KNOWN_SECONDS)
+        self.successResultOf(self.handing)
+        written = len(self.writes)
+        self.link("d")
+        self.link("e", other)
+        self.assertEqual(set(self.writes[written:]), {"second"})
+        self.assertEqual(set(self.now(self.tree.list(""))), {"a", "b", "d", "e"})
+        self.assertEqual(
+            self.now(writer_of(other)), WriterRecord("http://second/", "http://first/")
+        )
+
+    def test_one_that_was_interrupted_is_done_again(self) -> None:
+        self.begin()
+        self.handing.cancel()
+        self.failureResultOf(self.handing)
+        self.pass_time(1000)
+        self.refuse("a")
+        self.begin()
+        self.pass_time(KNOWN_SECONDS + END_SECONDS)
+        self.successResultOf(self.handing)
+        self.link("a")
+        self.assertEqual(self.writes[-1], "second")
+
+    def test_nothing_is_written_where_the_record_cannot_be_read(self) -> None:
+        self.begin()
+        self.pass_time(KNOWN_SECONDS + END_SECONDS)
+        self.link("a")
+        self.fake.lose(self.now(self.tree.resolve([RECORDS])).cap)
+        self.pass_time(KNOWN_SECONDS + 1)
+        written = len(self.writes)
+        self.failureResultOf(start(self.tree.link("b", CAP)), NoWriter)
+        self.assertEqual(len(self.writes), written)
+
+    def test_what_is_no_address_is_refused_before_anything_is_said(self) -> None:
+        self.begin("second")
+        self.failureResultOf(self.handing, ValueError)
+        self.link("a")
+
+    def test_a_strange_record_says_nothing(self) -> None:
+        for strange in ({}, {"txtahoe-writer": 3}, {"txtahoe-writer": ["http://x/"]}):
+            self.now(
+                self.tree.link([RECORDS, "writer"], CAP, metadata=strange, replace="only-files")
+            )
+            self.assertIsNone(self.now(writer_of(self.host())))
+        self.pass_time(KNOWN_SECONDS + 1)
+        self.link("a")
+        self.assertEqual(self.writes[-1], "first")

@@ -1,0 +1,160 @@
+"""
+Which gateway makes the changes of many hosts, and how that is handed over to another one.
+
+Two gateways that write one directory lose links (GATEWAY.md 2.5), so at no time may two of them
+write. The tree itself says which one does, in a record beside its files. Whoever changes anything
+has looked at the record within the last KNOWN_SECONDS. To hand over, the record says first that
+nobody makes changes. When all have seen that, and what was under way is over, it names the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil
+
+from attrs import frozen
+from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
+
+from txtahoe.caps import Cap
+from txtahoe.errors import NoSuchChild, NotADirectory, NoWriter, TahoeError
+from txtahoe.maintenance.records import RECORDS, record, records
+from txtahoe.maintenance.walking import Progress
+from txtahoe.nodes import Link, Node
+from txtahoe.transport import Transport, gateway_url
+from txtahoe.tree import Tree
+
+KNOWN_SECONDS = 20.0
+"""For so long a process goes by what the record has said."""
+END_SECONDS = 120.0
+"""So long a change may take at a gateway, with what the gateway repeats by itself."""
+
+_WRITER = "writer"
+_KEY = "txtahoe-writer"
+_EMPTY = "URI:LIT:"
+
+
+@frozen
+class WriterRecord:
+    """
+    What the tree says. `url`: of the gateway that makes the changes; None while nobody does.
+    `before`: of the one that did until then.
+    """
+
+    url: str | None
+    before: str | None = None
+
+
+class Writer:
+    """
+    The gateway that makes the changes, as the tree says; `Gateways` asks for it.
+
+    `first`: the address of the one that does as long as the tree says nothing.
+    `connect`: makes a Transport to an address. `tree` is to be set before the first change.
+    """
+
+    tree: Tree
+
+    def __init__(
+        self, first: str, connect: Callable[[str], Transport], known_seconds: float = KNOWN_SECONDS
+    ) -> None:
+        self._url = first
+        self._connect = connect
+        self._known_seconds = known_seconds
+        self._transports: dict[str, Transport] = {}
+        self._asking = DeferredLock()
+        self._looked: float | None = None
+        self._is_handed_over = False
+        self._directory: Cap | None = None
+
+    async def transport(self) -> Transport:
+        """Raises: NoWriter while nobody makes changes, and where the record can't be read."""
+        async with self._asking:  # who comes meanwhile learns from the same answer
+            now = self.tree.client.reactor.seconds()
+            if self._looked is None or now - self._looked > self._known_seconds:
+                self._learn(await self._read())
+                self._looked = now  # of when it was asked, not of when it was answered
+        if self._is_handed_over:
+            raise NoWriter(
+                "the changes are being handed over to another gateway; try again in some minutes"
+            )
+        if self._url not in self._transports:
+            self._transports[self._url] = self._connect(self._url)
+        return self._transports[self._url]
+
+    async def close(self) -> None:
+        for transport in self._transports.values():
+            await transport.close()
+
+    def _learn(self, told: WriterRecord | None) -> None:
+        self._is_handed_over = told is not None and told.url is None
+        if told is not None and told.url is not None:
+            self._url = told.url
+
+    async def _read(self) -> WriterRecord | None:
+        try:
+            return await self._read_below(self._directory)
+        except (NoSuchChild, NotADirectory):
+            self._directory = None
+            return None
+        except TahoeError as error:
+            raise NoWriter(f"which gateway makes the changes can't be found out: {error}") from None
+
+    async def _read_below(self, directory: Cap | None) -> WriterRecord | None:
+        if directory is None:
+            directory = (await self.tree.resolve([RECORDS], fresh=True)).cap
+        told = _record_of((await self.tree.client.list(directory)).get(_WRITER))
+        self._directory = directory
+        return told
+
+
+async def writer_of(tree: Tree) -> WriterRecord | None:
+    """What the tree says of the gateway that makes the changes; None where it says nothing."""
+    return _record_of((await records(tree)).get(_WRITER))
+
+
+async def hand_over(
+    tree: Tree,
+    url: str,
+    before: str,
+    *,
+    known_seconds: float = KNOWN_SECONDS,
+    end_seconds: float = END_SECONDS,
+    progress: Progress | None = None,
+) -> None:
+    """
+    Let the gateway at `url` make the changes, instead of the one at `before`.
+
+    `tree`: through the new one, which writes the record too. `url` has to lead there from every
+    host. It takes `known_seconds`, in which all others learn that nobody makes changes now, and
+    `end_seconds`, in which what was under way ends. `progress` is called each second with the
+    seconds that have gone by, and all.
+
+    It may be called again after it was interrupted, and nobody makes changes until then.
+
+    Raises: ValueError for what is no address; the errors of `Client`.
+    """
+    gateway_url(url)
+    await _say(tree, WriterRecord(None, before))
+    seconds = ceil(known_seconds + end_seconds)
+    for second in range(seconds):
+        await deferLater(tree.client.reactor, 1.0, lambda: None)
+        if progress is not None:
+            progress(second + 1, seconds)
+    await _say(tree, WriterRecord(url, before))
+
+
+async def _say(tree: Tree, told: WriterRecord) -> None:
+    metadata = {_KEY: {"url": told.url, "before": told.before}}
+    await record(tree, _WRITER, Link(Cap.parse(_EMPTY), metadata), replace="only-files")
+
+
+def _record_of(node: Node | None) -> WriterRecord | None:
+    told = None if node is None else node.metadata.get(_KEY)
+    # Metadata is anybody's: whoever writes the directory may put anything there.
+    if not isinstance(told, Mapping):
+        return None
+    url, before = told.get("url"), told.get("before")
+    return WriterRecord(
+        url if isinstance(url, str) else None, before if isinstance(before, str) else None
+    )
