@@ -37,8 +37,7 @@ class WholeTree:
     @classmethod
     def of(cls, storage: TahoeStorage) -> Self:
         """Raises: ImproperlyConfigured, saying which setting to mend."""
-        connection, location = storage.place
-        return cls(connection, Location(location))
+        return cls(storage.connection, Location(storage.location))
 
     @property
     def tree(self) -> StorageTree:

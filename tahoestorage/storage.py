@@ -79,9 +79,14 @@ class TahoeStorage(AsyncMethods):
         return url if url is None or str(url).endswith("/") else f"{url}/"
 
     @property
-    def place(self) -> tuple[conf.Connection, str]:
+    def connection(self) -> conf.Connection:
+        """How its files are reached."""
+        return self._tree.connection
+
+    @property
+    def place(self) -> tuple[Any, ...]:
         """What tells whether two storages have the same files."""
-        return self._tree.connection, self.location
+        return self.connection, self.location
 
     @cached_property
     def _location(self) -> Location:
