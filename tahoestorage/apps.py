@@ -12,7 +12,9 @@ class TahoeStorageConfig(AppConfig):
             checks,  # noqa: F401 - registers itself
             conf,
             debug,
+            deployment,  # noqa: F401 - registers itself
             logs,
+            sitechecks,  # noqa: F401 - registers itself
         )
 
         conf.hide_caps()

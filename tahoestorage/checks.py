@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import isclass, signature
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
@@ -16,13 +15,15 @@ from django.db.models import FileField
 from django.utils.module_loading import import_string
 
 from tahoestorage import conf, servers
-from tahoestorage.addresses import mount_of
+from tahoestorage.addresschecks import check_addresses
+from tahoestorage.locations import Location
 from tahoestorage.storage import TahoeStorage
+from txtahoe.caps import redact
 
+TAG = "tahoe"
 _MAKE_A_CAP = (
-    "`tahoe mkdir` makes a directory and prints its cap, URI:DIR2:…; or, with a gateway at "
-    "http://127.0.0.1:3456/: curl -X POST 'http://127.0.0.1:3456/uri?t=mkdir'. "
-    "Keep a copy: whoever loses it loses the files."
+    "`manage.py tahoe init` makes a directory and prints its cap, URI:DIR2:…, or writes it to a "
+    "file. Keep a copy: whoever loses it loses the files."
 )
 _CAP_IN_A_FILE = (
     "Give the path of a file that holds the cap and nothing else, and that the site can read; or "
@@ -44,20 +45,20 @@ _UNFIT = {
 }
 
 
-@register(Tags.files)
+@register(Tags.files, TAG)
 def check_storages(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check every TahoeStorage of STORAGES and of the models' file fields."""
     found: dict[tuple[str, str], CheckMessage] = {}
-    for options in _every_options():
+    for options in every_options():
         for message in _check(options):
             # Two storages with the same settings have the same problem once.
             found.setdefault((str(message.id), message.msg), message)
     return list(found.values())
 
 
-@register(Tags.files)
+@register(Tags.files, TAG)
 def check_threads(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -68,24 +69,51 @@ def check_threads(
     return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]
 
 
-def _every_options() -> Iterator[conf.Options]:
-    for backend in settings.STORAGES.values():
-        cls = _ours(backend.get("BACKEND", ""))
+def every_options() -> Iterator[conf.Options]:
+    """Those of every TahoeStorage of STORAGES and of the models' file fields."""
+    for _, options in options_by_alias():
+        yield options
+    for _, options in file_fields():
+        yield options
+
+
+def options_by_alias() -> Iterator[tuple[str, conf.Options]]:
+    """Those of every TahoeStorage of STORAGES, whatever is wrong with them."""
+    for alias, backend in settings.STORAGES.items():
+        cls = _ours(backend)
         if cls is not None:
             # A subclass may have arguments of its own.
             own = signature(cls.__init__).parameters
-            given: Any = backend.get("OPTIONS", {})
+            given = backend.get("OPTIONS")
+            given = given if isinstance(given, Mapping) else {}
             options: Any = {name: given[name] for name in given if name not in own}
-            yield conf.hidden(options)
+            yield alias, conf.hidden(options)
+
+
+def file_fields() -> Iterator[tuple[FileField, conf.Options]]:
+    """The models' file fields whose storage is a TahoeStorage, and its options."""
     for model in apps.get_models():
-        for field in model._meta.get_fields():
-            if isinstance(field, FileField) and isinstance(field.storage, TahoeStorage):
-                yield field.storage.options
+        for field in model._meta.local_fields:
+            if isinstance(field, FileField) and (storage := _storage_of(field)) is not None:
+                yield field, storage.options
 
 
-def _ours(backend: str) -> type[TahoeStorage] | None:
+def _storage_of(field: FileField) -> TahoeStorage | None:
     try:
-        cls = import_string(backend)
+        # The default storage is made when it is first looked at.
+        return field.storage if isinstance(field.storage, TahoeStorage) else None
+    except (ImproperlyConfigured, TypeError):
+        return None  # said of STORAGES
+
+
+def is_ours(backend: Mapping[str, Any]) -> bool:
+    """Whether a value of STORAGES is for a TahoeStorage."""
+    return _ours(backend) is not None
+
+
+def _ours(backend: Mapping[str, Any]) -> type[TahoeStorage] | None:
+    try:
+        cls = import_string(backend.get("BACKEND", ""))
     except ImportError:
         return None  # Django itself says so, in better words
     return cls if isclass(cls) and issubclass(cls, TahoeStorage) else None
@@ -105,7 +133,9 @@ def _check(options: conf.Options) -> Iterator[CheckMessage]:
                 yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
     yield from _check_rights(options)
     yield from _check_cap_file(options)
-    yield from _check_base_url(options)
+    yield from _check_location(options)
+    yield from _check_overwriting(options)
+    yield from check_addresses(options)
     yield from _check_cache(options)
 
 
@@ -139,30 +169,29 @@ def _check_cap_file(options: conf.Options) -> Iterator[CheckMessage]:
         )
 
 
-def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
-    url = conf.value(options, "base_url")
-    if not url:
-        if not _is_served(options):
-            yield Warning(
-                "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') is missing: files have no URL",
-                hint="Serve them from this site, with path('media/', include('tahoestorage.urls'))"
-                " among its URLs; or give the address of a gateway that the public can read from,"
-                " and cannot write to: `manage.py tahoe proxy` makes one.",
-                id="tahoestorage.W001",
-            )
-    elif "URI:" in str(url) or urlsplit(str(url)).query:
+def _check_location(options: conf.Options) -> Iterator[CheckMessage]:
+    location = conf.value(options, "location")
+    try:
+        conf.location(options)
+        Location(location)
+    except ImproperlyConfigured:
+        return  # said elsewhere
+    except (TypeError, ValueError):
         yield Error(
-            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') holds a cap or a query",
-            hint="Give the address alone, such as 'https://files.example.com/'.",
-            id="tahoestorage.E006",
+            f"the option 'location' is {redact(repr(location))}, which is no path",
+            hint="Give the path of a directory below that of the cap, such as 'media'.",
+            id="tahoestorage.E007",
         )
 
 
-def _is_served(options: conf.Options) -> bool:
-    try:
-        return mount_of(TahoeStorage(**options).place) is not None
-    except ImproperlyConfigured:
-        return False  # said elsewhere
+def _check_overwriting(options: conf.Options) -> Iterator[CheckMessage]:
+    given = conf.value(options, "allow_overwrite")
+    if not isinstance(given, bool):
+        yield Error(
+            f"the option 'allow_overwrite' is {redact(repr(given))}, and not True or False",
+            hint="Any text, 'False' too, lets files be replaced: make a bool of it.",
+            id="tahoestorage.E014",
+        )
 
 
 def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:

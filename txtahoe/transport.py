@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import frozen
 from hyperlink import DecodedURL
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import CancelledError
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    wrapClientTLS,
-)
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from txtahoe.deadline import Deadline
-from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, error_for
+from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, NotSecure, error_for
 from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed
 from txtahoe.streams import Incoming, Outgoing
@@ -119,8 +118,11 @@ class Transport(Requests):
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
                 f"({str(causes[-1]).rstrip('.')}). Is the node running, and is this its address?"
             )
+        if any(isinstance(cause, TLSError | VerificationError) for cause in causes):
+            reason = _tls_reason(causes[-1])
+            return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
         names = {type(cause).__name__ for cause in causes}
-        if names & {"ParseError", "BadResponseVersion", "Error", "BadHeaders"}:
+        if names & {"ParseError", "BadResponseVersion", "BadHeaders"}:
             return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
         return AnswerLost(f"{doing}: the connection to {where} was lost")
 
@@ -145,8 +147,27 @@ class _Endpoints:
             make = TCP6ClientEndpoint
         endpoint = make(self._reactor, host, uri.port, timeout=_CONNECT_SECONDS)
         if uri.scheme == b"https":
-            return wrapClientTLS(self._tls.creatorForNetloc(uri.host, uri.port), endpoint)
+            creator = self._tls.creatorForNetloc(uri.host, uri.port)
+            return _Secure(self._reactor, creator, endpoint)
         return endpoint
+
+
+@implementer(IStreamClientEndpoint)
+@frozen
+class _Secure:
+    """
+    TLS over another endpoint. As `wrapClientTLS`, whose writes wait for the global reactor in
+    releases of Twisted that do not let it be told another clock.
+    """
+
+    _reactor: Any
+    _creator: Any
+    _endpoint: IStreamClientEndpoint
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        secure = TLSMemoryBIOFactory(self._creator, True, factory, clock=self._reactor)
+        connecting: Deferred[Any] = self._endpoint.connect(secure)
+        return connecting.addCallback(lambda protocol: protocol.wrappedProtocol)
 
 
 @sealed
@@ -173,3 +194,11 @@ def gateway_url(text: str) -> DecodedURL:
 def _causes(error: Exception) -> list[Exception]:
     reasons = getattr(error, "reasons", None) or ()
     return [error, *(cause for reason in reasons for cause in _causes(reason.value))]
+
+
+def _tls_reason(error: Exception) -> str:
+    """OpenSSL tells (library, function, reason), of each of several errors."""
+    match error.args:
+        case ([*_, (_, _, str(reason))],):
+            return reason
+    return "its certificate is for another host"

@@ -26,7 +26,7 @@ class CapFileTestCase(StorageTestCase):
         super().setUp()
         self.override(
             TAHOE_STORAGE_BASE_URL=self.gateway,
-            TAHOE_PUBLIC_BASE_URL=self.gateway,
+            TAHOE_PUBLIC_BASE_URL="https://files.example.com/",
             STORAGES={"default": {"BACKEND": "tahoestorage.storage.TahoeStorage"}},
         )
         self.file = self.written(f"\n {self.cap} \n")

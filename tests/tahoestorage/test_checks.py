@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.checks import run_checks
+from django.core.files.storage import DefaultStorage, InMemoryStorage
 from django.db import models
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
@@ -52,6 +53,14 @@ class Checks(SynchronousTestCase):
         for wrong in (None, "", [], "127.0.0.1:3456", "ftp://h/", 5):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=wrong), ["E002"], wrong)
 
+    def test_more_than_the_address_of_the_gateway(self) -> None:
+        address = "http://127.0.0.1:1/"
+        for more in ("uri", f"uri/{CAP}", "?t=json", "prefix/cap/"):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=address + more), ["E013"], more)
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="http://127.0.0.1:99999/"), ["E013"])
+        self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=f"{address}uri/"), ["E013"])
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=f"{address}prefix/"), [])
+
     def test_the_cap(self) -> None:
         verifier = Cap.parse(CAP).verifier
         file = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
@@ -68,8 +77,44 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **served), [])
         unserved = {"ROOT_URLCONF": "tests.tahoestorage.no_urls"}
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **unserved), ["W001"])
-        for wrong in (f"http://h/uri/{CAP}/", "http://h/?t=json"):
-            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E006"])
+        for wrong in (
+            f"http://h/uri/{CAP}/",
+            "http://h/?t=json",
+            "http://h/#files",
+            "https://user:password@h/",
+            "https://h/uri",
+            "https://h/prefix/named/",
+        ):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E006"], wrong)
+        for wrong in (
+            "https://[::1/",
+            "files.example.com",
+            "ftp://h/",
+            "https:/h/",
+            " https://h/",
+            "https://h:x/",
+            5,
+        ):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E012"], wrong)
+        for good in ("/files/", "//files.example.com/", "https://h/uri/files", "http://h:8080"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=good), [], good)
+
+    def test_the_public_address_is_not_one_of_this_machine(self) -> None:
+        for gateway in ("http://127.0.0.1:1", "http://localhost:1/files/"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=gateway), ["W003"])
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=gateway, DEBUG=True), [])
+        for here in ("http://127.0.0.1:2/", "http://[::1]/", "http://files.localhost/"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=here), ["W005"])
+        same = "http://gateway.example.com/"
+        given = {"TAHOE_STORAGE_BASE_URL": [GOOD["TAHOE_STORAGE_BASE_URL"], same[:-1] + ":80"]}
+        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=same, **given), ["W003"])
+
+    def test_a_site_with_https_has_files_with_https(self) -> None:
+        plain = {"TAHOE_PUBLIC_BASE_URL": "http://files.example.com/"}
+        for name in ("SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_SECURE"):
+            self.assertEqual(self.ids(**plain, **{name: 1}), ["W007"])
+            self.assertEqual(self.ids(**{name: 1}), [])
+        self.assertEqual(self.ids(**plain), [])
 
     def test_the_options_of_storages(self) -> None:
         self.assertEqual(self.ids(**storage()), [])
@@ -77,7 +122,14 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
         self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
+        for wrong in (5, ["a"], "a\ud800"):
+            self.assertEqual(self.ids(**storage(location=wrong)), ["E007"])
+        for wrong in ("False", 0, "yes"):
+            self.assertEqual(self.ids(**storage(allow_overwrite=wrong)), ["E014"])
         self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
+        self.assertEqual(self.ids(**storage(signed_urls=3600)), ["E015"])
+        served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
+        self.assertEqual(self.ids(**storage(signed_urls=3600), **served), [])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_the_cache(self) -> None:
@@ -103,6 +155,81 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), [])
         options["manifest"] = None
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), ["E001"])
+
+    def test_what_django_does_not_read_in_storages(self) -> None:
+        backend = "tahoestorage.storage.TahoeStorage"
+        for wrong in ({"location": "media"}, {"OPTIONS": None}, {"OPTIONS": ["media"]}):
+            storages = {"default": {"BACKEND": backend, **wrong}}
+            self.assertEqual(self.ids(STORAGES=storages), ["E001"])
+        other = {"BACKEND": "django.core.files.storage.InMemoryStorage", "location": "media"}
+        self.assertEqual(self.ids(STORAGES={"default": other}), [])
+
+    def test_names_of_settings(self) -> None:
+        for wrong in (
+            "TAHOE_STORAGE_BASE_URLS",
+            "TAHOE_BASE_CAP",
+            "TAHOE_PUBLIC_URL",
+            "TAHOESTORAGE_BASE_CAP",
+            "TAHOE_STORAGE_LOCATION",
+        ):
+            self.assertEqual(self.ids(**{wrong: CAP}), ["W008"], wrong)
+        self.assertEqual(self.ids(TAHOE_CLUSTER="mine", TAHOMA_URL="https://h/"), [])
+
+    def test_static_files_have_a_place_of_their_own(self) -> None:
+        def ids(media: str, static: str, **options: Any) -> list[str]:
+            backend = "tahoestorage.staticfiles.TahoeStaticFilesStorage"
+            static_options = {"location": static, **options}
+            storages: dict[str, Any] = storage(location=media, **options)["STORAGES"]
+            storages["staticfiles"] = {"BACKEND": backend, "OPTIONS": static_options}
+            return self.ids(STORAGES=storages)
+
+        other = {"tahoe_base_cap": CAP[:-1] + "q"}  # than that of the model below
+        for media, static in (("a", "a"), ("a/", "/a"), ("static/a", "static"), ("a", "")):
+            self.assertEqual(ids(media, static, **other), ["W009"])
+        for media, static in (("a", "b"), ("", "static"), ("static", "static/files")):
+            self.assertEqual(ids(media, static, **other), [])
+        self.assertEqual(ids("media", "", tahoe_base_cap=CAP), ["W009"])
+
+    def test_a_directory_is_changed_by_one_gateway(self) -> None:
+        def ids(first: Any, **options: Any) -> list[str]:
+            options = {"tahoe_base_url": first, "location": "a", **options}
+            return self.ids(**storage(**options))
+
+        good = GOOD["TAHOE_STORAGE_BASE_URL"]
+        self.assertEqual(ids(["http://b:1/", good]), ["W010"])
+        self.assertEqual(ids([good[:-1], "http://b:1/"]), [])
+        self.assertEqual(ids("http://b:1/", tahoe_writer_url=good), [])
+        self.assertEqual(ids("http://b:1/", tahoe_base_cap=CAP[:-1] + "q"), [])
+
+    def test_file_fields_have_room_for_names(self) -> None:
+        def ids(upload_to: Any, max_length: int | None, storage: Any = ts) -> list[str]:
+            field = Document._meta.get_field("file")
+            self.patch(field, "upload_to", upload_to)
+            self.patch(field, "max_length", max_length)
+            self.patch(field, "storage", storage)
+            return self.ids()
+
+        memory = InMemoryStorage()
+        for upload_to, max_length, expected in (
+            ("", 40, []),
+            ("", 39, ["W011"]),
+            ("a/b/c/", 46, []),
+            ("a/b/c/", 45, ["W011"]),
+            ("a/b/c", 45, ["W011"]),
+            ("%Y/%m/%d/", 51, []),
+            ("%Y/%m/%d/", 50, ["W011"]),
+            ("a" * 100, 100, ["W011"]),
+            ("a" * 100, None, []),
+            (lambda instance, name: name, 40, []),
+            (lambda instance, name: name, 39, ["W011"]),
+        ):
+            self.assertEqual(ids(upload_to, max_length), expected, (upload_to, max_length))
+            self.assertEqual(ids(upload_to, max_length, memory), [])
+
+    def test_a_default_storage_that_cannot_be_made_is_told_and_no_more(self) -> None:
+        self.patch(Document._meta.get_field("file"), "storage", DefaultStorage())
+        self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
+        self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_every_mistake_is_said_once(self) -> None:
         self.assertEqual(

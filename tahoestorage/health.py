@@ -1,0 +1,253 @@
+"""Whether a storage works now, for probes, dashboards and `manage.py tahoe status`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from time import monotonic
+from typing import Any, Literal
+
+from attrs import evolve, frozen
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+
+from tahoestorage.reactor import Caller
+from tahoestorage.storage import TahoeStorage
+from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
+from txtahoe.caps import Cap, redact
+from txtahoe.client import Client
+from txtahoe.deadline import Deadline
+from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
+from txtahoe.many import all_done, each
+from txtahoe.nodes import GatewayStatus
+from txtahoe.transport import Transport
+
+PROBE = b"Can files be saved? django-tahoestorage asks by uploading these bytes, and reading them."
+"""
+Always the same bytes, so that all probes through a gateway make one file; and more of them than
+Tahoe-LAFS puts into the cap, without asking the grid (55).
+"""
+
+
+Kind = Literal["gateway", "servers", "reading", "shares", "saving"]
+
+
+@frozen
+class Problem:
+    """
+    What is not as it should be at the gateway at `url`; `str()` tells it, without caps.
+
+    `kind`: the gateway does not answer, or is none; it is not connected to all storage servers
+    that it knows; the root directory can't be read; it misses shares; nothing can be saved.
+    """
+
+    url: str
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.url.rstrip("/") in self.text else f"{self.url}: {self.text}"
+
+
+@frozen
+class GatewayHealth:
+    """
+    What a gateway can do now.
+
+    `is_reader`: whether files are read through it. `is_writer`: whether it makes the changes of
+    directories, as one of a storage's gateways does. `connected`, `known`: to how many storage
+    servers it is connected, and of how many it knows. `seconds`: how long its own answer took.
+    `read_seconds`: until the storage servers had told of the root directory. `write_seconds`:
+    until a small file was on the grid, and read back; not tried where the storage can only be
+    read. Each of them is None where nothing came of it.
+    """
+
+    url: str
+    is_reader: bool = True
+    is_writer: bool = True
+    connected: int | None = None
+    known: int | None = None
+    seconds: float | None = None
+    read_seconds: float | None = None
+    write_seconds: float | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_reachable(self) -> bool:
+        return self.seconds is not None
+
+
+@frozen
+class StorageHealth:
+    """
+    What a storage can do now, through each of its gateways.
+
+    `is_writable`: whether the storage's cap lets it write at all.
+    """
+
+    gateways: tuple[GatewayHealth, ...]
+    is_writable: bool = True
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether files can be read, and saved where that is meant."""
+        can_write = self.write_seconds is not None or not self.is_writable
+        return self.read_seconds is not None and can_write
+
+    @property
+    def read_seconds(self) -> float | None:
+        """That of the first gateway through which files can be read."""
+        every = (gateway.read_seconds for gateway in self.gateways if gateway.is_reader)
+        return next((seconds for seconds in every if seconds is not None), None)
+
+    @property
+    def write_seconds(self) -> float | None:
+        """That of the gateway that makes all changes."""
+        return next(gateway.write_seconds for gateway in self.gateways if gateway.is_writer)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Those of all gateways. They need not keep files from being read and saved."""
+        return tuple(problem for gateway in self.gateways for problem in gateway.problems)
+
+
+def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> StorageHealth:
+    """
+    What a storage, given by its alias or itself, can do now. `timeout`: seconds that it may take.
+
+    Each gateway is asked three things, all at once: for its status; who has shares of the root
+    directory, which costs the same however much is in it; and to upload 88 bytes and give them
+    back. These are always the same, so that any number of probes leaves one such file behind for
+    each gateway; and a server that has it already need not take anything more. Nothing that the
+    storage knows is used, and no directory is changed.
+
+    Raises: ImproperlyConfigured where there is no such storage, or a setting is missing or wrong.
+    What is away is no error here: it is what is asked about.
+    """
+    return done(_health(storage, timeout, Blocking()))
+
+
+async def ahealth(
+    storage: str | TahoeStorage = "default", *, timeout: float = 5.0
+) -> StorageHealth:
+    """As `health`, for asyncio."""
+    return await _health(storage, timeout, Awaiting())
+
+
+async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting) -> StorageHealth:
+    connection = _storage_of(storage).connection
+    readers, writer, root = connection.gateways, connection.writer, connection.base_cap
+
+    async def ask(caller: Caller) -> StorageHealth:
+        return await examine_storage(caller.loop.reactor, timeout, readers, writer, root)
+
+    return await waiting.run(ask)
+
+
+def _storage_of(storage: str | TahoeStorage) -> TahoeStorage:
+    if isinstance(storage, TahoeStorage):
+        return storage
+    found = storages[storage]
+    if isinstance(found, TahoeStorage):
+        return found
+    if storage == "default":  # files are elsewhere by default: it is that of the settings
+        return TahoeStorage()
+    raise ImproperlyConfigured(f"the storage {storage!r} is no TahoeStorage")
+
+
+async def examine_storage(
+    reactor: Any, timeout: float, readers: Collection[str], writer: str, root: Cap
+) -> StorageHealth:
+    """As `health`, in the reactor thread."""
+
+    async def examine(url: str) -> GatewayHealth:
+        found = await _examine_gateway(reactor, timeout, root, url)
+        return evolve(found, is_reader=url in readers, is_writer=url == writer)
+
+    urls = list(dict.fromkeys((*readers, writer)))
+    gateways = all_done(await each(urls, examine, len(urls)), "asking the gateways")
+    return StorageHealth(tuple(gateways), root.is_writable)
+
+
+async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) -> GatewayHealth:
+    transport = Transport(reactor, url, timeout=timeout, pauses=())
+    client = Client(transport)
+    questions = [client.status, partial(_check_root, client, root)]
+    if root.is_writable:
+        questions.append(partial(_write_and_read, client))
+    try:
+        asking = partial(_answer, reactor, timeout)
+        answers = all_done(await each(questions, asking, len(questions)), "asking a gateway")
+    finally:
+        await client.close()
+    return _judge(f"{redact(transport.gateway.to_text())}/", *answers)
+
+
+async def _check_root(client: Client, root: Cap) -> str | None:
+    """What is wrong with the root directory, if it can be read. Raises: Unrecoverable."""
+    report = await client.check(root)
+    if not report.is_recoverable:
+        raise Unrecoverable(f"too few shares of it are within reach: {report.summary}")
+    return None if report.is_healthy else f"the root directory misses shares: {report.summary}"
+
+
+async def _write_and_read(client: Client) -> None:
+    if await client.read(await client.upload(PROBE)) != PROBE:
+        raise IncompleteDownload("what was uploaded came back as something else")
+
+
+@frozen
+class _Answer:
+    """To a question: the `result` in so many `seconds`, or what went wrong."""
+
+    result: Any = None
+    seconds: float | None = None
+    failure: TahoeError | None = None
+
+    def failing(self, what: str) -> str | None:
+        return None if self.failure is None else f"{what}: {self.failure}"
+
+
+async def _answer(reactor: Any, timeout: float, question: Callable[[], Awaitable[Any]]) -> _Answer:
+    async def ask() -> Any:
+        return await question()
+
+    began = monotonic()
+    try:
+        result = await Deadline(reactor, timeout, "asking for its health").guard(ask())
+    except TahoeError as error:
+        return _Answer(failure=error)
+    return _Answer(result, monotonic() - began)
+
+
+def _judge(url: str, status: _Answer, root: _Answer, write: _Answer | None = None) -> GatewayHealth:
+    write = write or _Answer()
+    if status.failure is not None:
+        return GatewayHealth(url, problems=(Problem(url, "gateway", str(status.failure)),))
+    told: GatewayStatus = status.result
+    missing = _missing_servers(told)
+    problems: list[tuple[Kind, str | None]] = [
+        ("servers", missing),
+        ("reading", root.failing("the root directory can't be read")),
+        ("shares", None if missing else root.result),  # else the shares come back with the servers
+        ("saving", write.failing("nothing can be saved")),
+    ]
+    return GatewayHealth(
+        url=url,
+        connected=told.connected,
+        known=len(told.servers),
+        seconds=status.seconds,
+        read_seconds=root.seconds,
+        write_seconds=write.seconds,
+        problems=tuple(Problem(url, kind, text) for kind, text in problems if text),
+    )
+
+
+def _missing_servers(status: GatewayStatus) -> str | None:
+    if not status.servers:
+        return "it knows no storage server"
+    missing = [repr(server.nickname) for server in status.servers if not server.connected]
+    if not missing:
+        return None
+    counts = f"{status.connected} of the {len(status.servers)} storage servers that it knows"
+    return f"it is connected to {counts}, and not to {', '.join(missing)}"

@@ -1,0 +1,261 @@
+"""System checks that ask the network, of gateways and public addresses right and wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.checks import CheckMessage, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+from twisted.trial.unittest import SkipTest
+
+from tests.grid.proxy import Proxy
+from tests.grid.shares import lose_on
+from tests.grid.strangers import answers, stranger
+from tests.proxies.servers import Nginx
+from tests.tahoestorage.case import StorageTestCase
+from txtahoe import Cap
+from txtahoe.testing.node import free_port
+
+NOBODY = "http://127.0.0.1:1/"
+
+
+class DeploymentTestCase(StorageTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.override(
+            TAHOE_STORAGE_BASE_URL=self.gateway,
+            TAHOE_STORAGE_BASE_CAP=self.cap,
+            TAHOE_PUBLIC_BASE_URL="/path/of/this/site/",
+            STORAGES={"default": {"BACKEND": "tahoestorage.storage.TahoeStorage"}},
+            # Everything is on this machine here.
+            SILENCED_SYSTEM_CHECKS=["tahoestorage.W003", "tahoestorage.W005"],
+        )
+
+    def messages(self, **settings: Any) -> dict[str, CheckMessage]:
+        with override_settings(**settings):
+            found = [message for message in run_checks(tags=["tahoe"]) if not message.is_silenced()]
+        for message in found:
+            self.assertTrue(message.hint)
+            self.assertNotIn(self.cap.split(":")[2], str(message))
+        return {str(message.id).removeprefix("tahoestorage."): message for message in found}
+
+    def ids(self, **settings: Any) -> list[str]:
+        return list(self.messages(**settings))
+
+
+class Commands(DeploymentTestCase):
+    def asked(self, *command: str) -> list[str]:
+        """What a command asks of the gateway."""
+        with Proxy(self.gateway) as proxy, override_settings(TAHOE_STORAGE_BASE_URL=proxy.url):
+            call_command(*command, stdout=StringIO(), stderr=StringIO())
+            return proxy.requests
+
+    def test_the_network_is_asked_where_that_is_asked_for_and_once(self) -> None:
+        for command in (("check",), ("check", "--tag", "files"), ("migrate", "--verbosity", "0")):
+            self.assertEqual(self.asked(*command), [], command)
+        for command in (
+            ("check", "--deploy"),
+            ("check", "--tag", "tahoe"),
+            ("check", "--tag", "tahoe", "--deploy"),
+        ):
+            self.assertEqual(
+                sorted(self.asked(*command)), ["GET /", "GET /uri", "POST /uri", "PUT /uri"]
+            )
+
+    def test_an_error_makes_it_fail(self) -> None:
+        with override_settings(TAHOE_STORAGE_BASE_URL=NOBODY):
+            problem = self.assertRaises(SystemCheckError, call_command, "check", "--tag", "tahoe")
+        self.assertIn("tahoestorage.E101", str(problem))
+
+    def test_two_storages_of_one_place_are_asked_once(self) -> None:
+        backend = "tahoestorage.storage.TahoeStorage"
+        places = {
+            alias: {"BACKEND": backend, "OPTIONS": {"location": alias}}
+            for alias in ("default", "other")
+        }
+        with override_settings(STORAGES=places):
+            self.assertEqual(self.asked("check", "--deploy").count("PUT /uri"), 1)
+
+
+class Gateways(DeploymentTestCase):
+    def test_a_good_one(self) -> None:
+        self.assertEqual(self.ids(), [])
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=self.grid.gateway_urls), [])
+
+    def test_one_that_is_none_or_away(self) -> None:
+        with stranger(answers("200 OK", "welcome")) as other:
+            for url in (NOBODY, other):
+                self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E101"])
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=[self.gateway, other]), ["W101"])
+            self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=other), ["E101"])
+
+    def test_a_root_of_another_grid(self) -> None:
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=self.cap[:-52] + "a" * 52), ["E103"])
+
+    def test_a_root_that_has_lost_a_share(self) -> None:
+        self.assertEqual(lose_on(self.grid.servers[0], Cap.parse(self.cap)), 1)
+        self.assertEqual(self.ids(), ["W105"])
+
+    def test_settings_that_are_wrong_anyway_are_not_tried(self) -> None:
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="gateway"), ["E002"])
+        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL="https://host:port/"), ["E012"])
+        with Proxy(self.gateway) as proxy:
+            address = f"{proxy.url}uri/{self.cap}/"
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=address), ["E006"])
+            self.assertEqual(proxy.requests, [])
+
+
+class PublicAddresses(DeploymentTestCase):
+    def found_at(self, url: str, **settings: Any) -> list[str]:
+        return self.ids(TAHOE_PUBLIC_BASE_URL=url, **settings)
+
+    def test_the_gateway_itself(self) -> None:
+        found = self.messages(TAHOE_PUBLIC_BASE_URL=self.gateway)
+        self.assertEqual(list(found), ["E112", "E113"])
+        for request in ("PUT {}uri", "PUT {}cap", "POST {}uri?t=mkdir-immutable"):
+            self.assertIn(request.format(self.gateway), found["E112"].msg)
+        self.assertIn("manage.py tahoe proxy", str(found["E112"].hint))
+
+    def test_a_path_does_not_hide_what_is_open_beside_it(self) -> None:
+        self.assertEqual(self.found_at(f"{self.gateway}files/"), ["E111", "E112", "E113"])
+
+    def test_what_is_open_is_found_while_the_grid_is_away(self) -> None:
+        away = {"TAHOE_STORAGE_BASE_URL": NOBODY}
+        self.assertEqual(self.found_at(self.gateway, **away), ["E101", "E112", "E113"])
+
+    def test_trying_leaves_nothing_behind_and_tells_no_cap_of_a_directory(self) -> None:
+        sent: list[bytes] = []
+        with Proxy(self.gateway) as proxy:
+            proxy.sent = lambda client, data: sent.append(data)  # type: ignore[method-assign]
+            self.assertEqual(self.found_at(proxy.url), ["E112", "E113"])
+        told = re.findall(r"URI:[^/? ]*", unquote_to_bytes(b"".join(sent)).decode())
+        kinds = sorted(Cap.parse(cap).kind for cap in told)
+        self.assertEqual(kinds, ["CHK", "DIR2-LIT", "DIR2-LIT"])
+        self.assertEqual(self.storage.listdir(""), ([], []))
+
+    def test_an_address_that_is_not_reached_from_here(self) -> None:
+        for url in (NOBODY, "http://127.0.0.1:99999/"):
+            self.assertIn("W115", self.found_at(url))
+
+    def test_a_server_of_something_else(self) -> None:
+        for status, body in (("404 Not Found", ""), ("200 OK", "hello"), ("302 Found", "")):
+            with stranger(answers(status, body)) as url:
+                self.assertEqual(self.found_at(url), ["E111"])
+
+
+class WebServers(DeploymentTestCase):
+    """With nginx between the public and the gateway."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if Nginx.path() is None:
+            reason = "nginx is not installed here; apt-get install it"
+            self.assertNotEqual(os.environ.get("CI"), "true", reason)
+            raise SkipTest(reason)
+        self.nginx = Nginx(Path(self.mktemp()).absolute())
+        self.listen = self.nginx.options["listen"]
+        self.public = f"http://{self.listen}/"
+
+    def printed(self, listen: str) -> str:
+        """The configuration that the command prints."""
+        output = StringIO()
+        with override_settings(TAHOE_PUBLIC_BASE_URL=self.public):
+            call_command("tahoe", "proxy", "nginx", stdout=output, listen=listen)
+        return output.getvalue()
+
+    def found_with(self, site: str) -> list[str]:
+        with self.nginx.running(site):
+            return self.ids(TAHOE_PUBLIC_BASE_URL=self.public)
+
+    def test_the_printed_configuration_is_good(self) -> None:
+        self.assertEqual(self.found_with(self.printed(self.listen)), [])
+
+    def test_one_that_refuses_changes_alone(self) -> None:
+        found = self.found_with(
+            f"""server {{
+                listen {self.listen};
+                server_name 127.0.0.1;
+                location / {{ limit_except GET {{ deny all; }} proxy_pass {self.gateway}; }}
+            }}"""
+        )
+        self.assertEqual(found, ["E113"])
+
+    def test_one_that_forgets_the_other_door(self) -> None:
+        found = self.found_with(
+            f"""server {{
+                listen {self.listen};
+                server_name 127.0.0.1;
+                location /uri {{ return 403; }}
+                location / {{ proxy_pass {self.gateway}; }}
+            }}"""
+        )
+        self.assertEqual(found, ["E112", "E113"])
+
+    def test_https(self) -> None:
+        key, listen = self.certificate(), f"127.0.0.1:{free_port()}"
+        secure = f"https://{listen}/"
+        files = f"ssl_certificate {key}; ssl_certificate_key {key};"
+        sites = self.printed(listen).replace(f"listen {listen};", f"listen {listen} ssl; {files}")
+        with self.nginx.running(sites):
+            found = self.messages(TAHOE_PUBLIC_BASE_URL=secure)
+            self.assertEqual(list(found), ["E114"])
+            self.assertIn("certificate verify failed", found["E114"].msg)
+            with trusting(key):
+                self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=secure), [])
+                other = secure.replace("127.0.0.1", "localhost")
+                found = self.messages(TAHOE_PUBLIC_BASE_URL=other)
+            self.assertIn("its certificate is for another host", found["E114"].msg)
+            plain = self.public.replace("http:", "https:")
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=plain), ["E114"])
+
+    def certificate(self) -> Path:
+        """A file with a key and a certificate for 127.0.0.1, which nobody else has signed."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "files")])
+        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(address, critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        file = Path(self.mktemp()).absolute()
+        file.write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return file
+
+
+@contextmanager
+def trusting(certificate: Path) -> Iterator[None]:
+    """Let it be one of the authorities that this machine trusts."""
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = str(certificate)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before

@@ -1,0 +1,201 @@
+"""What a storage tells of its health, and how a site tells it to others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+
+from tahoestorage.health import StorageHealth, ahealth, health
+from tests.grid.proxy import Proxy
+from tests.grid.strangers import answers, silent, stranger
+from tests.tahoestorage.case import StorageTestCase
+from txtahoe import Cap
+from txtahoe.testing.grid import Server
+
+NOBODY = "http://127.0.0.1:1/"
+
+
+class HealthTestCase(StorageTestCase):
+    def kinds(self, found: StorageHealth) -> list[str]:
+        for problem in found.problems:
+            self.assertNotIn(self.cap.split(":")[2], str(problem))
+            self.assertIn("http://127.0.0.1:", str(problem))
+        return [problem.kind for problem in found.problems]
+
+
+class Health(HealthTestCase):
+    def count_shares(self) -> int:
+        """Those of all files, on all servers."""
+        files = (
+            file
+            for server in self.grid.servers
+            for file in (server.folder / "storage" / "shares").rglob("*")
+        )
+        return sum(file.is_file() for file in files)
+
+    def test_a_grid_in_good_order(self) -> None:
+        found = health(self.storage)
+        (gateway,) = found.gateways
+        self.assertTrue(found.is_ok)
+        self.assertEqual(found.problems, ())
+        self.assertEqual((gateway.url, gateway.connected, gateway.known), (self.gateway, 3, 3))
+        for seconds in (gateway.seconds, found.read_seconds, found.write_seconds):
+            self.assertGreater(seconds or 0, 0)
+
+    def test_it_asks_four_requests_and_makes_one_file_once(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        self.assertTrue(health(storage).is_ok)
+        self.assertEqual(sorted(proxy.requests), ["GET /", "GET /uri", "POST /uri", "PUT /uri"])
+        shares = self.count_shares()
+        self.assertTrue(health(storage).is_ok)
+        self.assertEqual(self.count_shares(), shares)
+        self.assertEqual(storage.listdir(""), ([], []))
+
+    def test_a_gateway_that_is_away_or_is_none(self) -> None:
+        with stranger(silent) as mute, stranger(answers("200 OK", "welcome")) as other:
+            for url in (NOBODY, mute, other):
+                found = health(self.new_storage(tahoe_base_url=url), timeout=1)
+                self.assertFalse(found.is_ok)
+                self.assertEqual(self.kinds(found), ["gateway"])
+                self.assertFalse(found.gateways[0].is_reachable)
+
+    def test_files_are_read_through_the_next_gateway_and_not_saved(self) -> None:
+        found = health(self.new_storage(tahoe_base_url=[NOBODY, self.gateway]))
+        self.assertFalse(found.is_ok)
+        self.assertEqual(self.kinds(found), ["gateway"])
+        self.assertIsNone(found.write_seconds)
+        self.assertIsNotNone(found.read_seconds)
+
+    def test_another_gateway_that_is_away_does_no_harm(self) -> None:
+        found = health(self.new_storage(tahoe_base_url=[self.gateway, NOBODY]))
+        self.assertTrue(found.is_ok)
+        self.assertEqual(self.kinds(found), ["gateway"])
+
+    def test_a_writer_of_its_own_is_asked_too(self) -> None:
+        urls = self.grid.gateway_urls
+        good = health(self.new_storage(tahoe_writer_url=urls[1]))
+        self.assertTrue(good.is_ok)
+        self.assertEqual([gateway.is_writer for gateway in good.gateways], [False, True])
+        for options in (
+            {"tahoe_writer_url": NOBODY},
+            {"tahoe_base_url": NOBODY, "tahoe_writer_url": urls[1]},
+        ):
+            self.assertFalse(health(self.new_storage(**options)).is_ok)
+
+    def test_a_root_that_is_not_on_the_grid(self) -> None:
+        lost = self.cap[:-52] + "a" * 52
+        found = health(self.new_storage(tahoe_base_cap=lost))
+        self.assertFalse(found.is_ok)
+        self.assertEqual(self.kinds(found), ["reading"])
+
+    def test_with_a_cap_that_reads_nothing_is_saved(self) -> None:
+        reader = str(Cap.parse(self.cap).reader)
+        storage, proxy = self.new_storage_through_proxy(tahoe_base_cap=reader)
+        found = health(storage)
+        self.assertTrue(found.is_ok)
+        self.assertFalse(found.is_writable)
+        self.assertIsNone(found.write_seconds)
+        self.assertEqual(sorted(proxy.requests), ["GET /", "POST /uri"])
+
+    def test_storages_by_their_names(self) -> None:
+        backend = "tahoestorage.storage.TahoeStorage"
+        options = {"tahoe_base_url": NOBODY, "tahoe_base_cap": self.cap}
+        self.override(
+            TAHOE_STORAGE_BASE_URL=self.gateway,
+            TAHOE_STORAGE_BASE_CAP=self.cap,
+            STORAGES={
+                "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+                "away": {"BACKEND": backend, "OPTIONS": options},
+                "memory": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+            },
+        )
+        self.assertTrue(health().is_ok)
+        self.assertFalse(health("away").is_ok)
+        for wrong in ("memory", "typo"):
+            self.assertRaises(ImproperlyConfigured, health, wrong)
+        self.override(TAHOE_STORAGE_BASE_CAP=None)
+        self.assertRaises(ImproperlyConfigured, health)
+
+    def test_for_asyncio(self) -> None:
+        async def both() -> list[StorageHealth]:
+            away = self.new_storage(tahoe_base_url=NOBODY)
+            return list(await asyncio.gather(ahealth(self.storage), ahealth(away)))
+
+        self.assertEqual([found.is_ok for found in asyncio.run(both())], [True, False])
+
+
+class SiteTestCase(HealthTestCase):
+    """A site whose gateway can go away, and which tells by django-health-check how it is."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.proxy = Proxy(self.gateway).__enter__()
+        self.addCleanup(self.proxy.__exit__)
+        self.override(
+            ROOT_URLCONF="tests.tahoestorage.health_urls",
+            TAHOE_STORAGE_BASE_URL=self.proxy.url,
+            TAHOE_STORAGE_BASE_CAP=self.cap,
+            TAHOE_PUBLIC_BASE_URL="/a/path/of/this/site/",
+            STORAGES={"default": {"BACKEND": "tahoestorage.storage.TahoeStorage"}},
+        )
+
+    def ask(self, path: str = "/health/") -> tuple[int, dict[str, Any]]:
+        answer = Client(raise_request_exception=False).get(path, {"format": "json"})
+        return answer.status_code, answer.json()
+
+
+class HealthChecks(SiteTestCase):
+    def test_all_is_well(self) -> None:
+        self.assertEqual(self.ask(), (200, {"TahoeHealthCheck(alias='default')": "OK"}))
+
+    def test_the_gateway_is_away(self) -> None:
+        self.proxy.refuse()
+        with self.assertLogs("health_check", "WARNING"):
+            status, told = self.ask()
+        self.assertEqual(status, 500)
+        self.assertIn("no Tahoe-LAFS gateway can be reached at", str(told))
+
+    def test_there_is_no_such_storage(self) -> None:
+        with self.assertLogs("health_check", "WARNING"):
+            status, told = self.ask("/health/of-nothing/")
+        self.assertEqual(status, 500)
+        self.assertIn("'missing'", str(told))
+
+
+class ServersAway(SiteTestCase):
+    def stop(self, server: Server) -> None:
+        self.addCleanup(server.start)
+        server.stop()
+        self.grid.wait_ready()
+
+    def test_one_of_three_may_be_away_and_two_may_not(self) -> None:
+        self.addCleanup(self.grid.wait_ready)
+        first, second, _ = self.grid.servers
+
+        self.stop(first)
+        found = health()
+        self.assertTrue(found.is_ok)
+        self.assertEqual(self.kinds(found), ["servers"])
+        self.assertIn(
+            f"2 of the 3 storage servers that it knows, and not to {first.name!r}", str(found)
+        )
+        self.assertEqual(self.ask()[0], 200)
+        self.assertEqual(self.check(), ["W102"])
+
+        self.stop(second)
+        found = health()
+        self.assertFalse(found.is_ok)
+        self.assertTrue(found.gateways[0].is_reachable)
+        self.assertEqual(self.kinds(found), ["servers", "reading", "saving"])
+        self.assertEqual((found.read_seconds, found.write_seconds), (None, None))
+        with self.assertLogs("health_check", "WARNING"):
+            self.assertEqual(self.ask()[0], 500)
+        self.assertEqual(self.check(), ["W102", "E103", "E104"])
+
+    def check(self) -> list[str]:
+        messages = run_checks(tags=["tahoe"])
+        return [str(message.id).removeprefix("tahoestorage.") for message in messages]
