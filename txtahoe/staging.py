@@ -11,15 +11,13 @@ from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, DeferredSemaphore
 
 from txtahoe.caps import Cap
+from txtahoe.digests import DIGEST, digest_of, with_digest
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory, SomeFailed, another
 from txtahoe.files import Uploadable
 from txtahoe.many import each
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path, split_name
 from txtahoe.tree import Tree
-
-# The key in a link's metadata under which stands what the file's bytes are.
-DIGEST = "txtahoe-sha256"
 
 # Files that are held in memory until they are on the grid: enough to keep the uploads of a tree
 # busy, and little memory.
@@ -68,11 +66,8 @@ class _Saved:
 
     async def node(self) -> Node:
         cap = await self.upload.cap()
-        # A digest counts for the cap that it was made of: other clients keep the metadata of a
-        # link when they replace the file.
-        metadata = {DIGEST: {cap.fingerprint: self.digest}}
         times = {"tahoe": {"linkcrtime": self.since, "linkmotime": self.since}}
-        return Node("filenode", cap, cap.size, {**metadata, **times})
+        return Node("filenode", cap, cap.size, {**with_digest(cap, self.digest), **times})
 
 
 @frozen
@@ -228,7 +223,7 @@ class Staging:
             raise NotADirectory(f"{directory[-1]!r} is not a directory")
         children = await self._tree.list(directory)
         for node in children.values():
-            digest = _digest_of(node)
+            digest = digest_of(node)
             if digest is not None:
                 self._uploads.setdefault(digest, _Upload(node.cap))
         self._views[directory] = {**children}
@@ -250,7 +245,7 @@ class Staging:
         """Whether these bytes are there already; a change that is pending may be undone."""
         there = await self._file(path)
         before = self._before(path, there)
-        if before is not None and _digest_of(before) == digest:
+        if before is not None and digest_of(before) == digest:
             self._undo(path, before)
             return True
         # An upload that has failed is not among them.
@@ -359,14 +354,6 @@ class Staging:
                 self._failures.append(error)
         self._room.release()
         upload.finish(outcome)
-
-
-def _digest_of(node: Node) -> str | None:
-    """The digest of a file's bytes, if its link was made here, and leads where it led then."""
-    # Metadata is anybody's: whoever writes the directory may put anything there.
-    digests = node.metadata.get(DIGEST)
-    digest: Any = digests.get(node.cap.fingerprint) if isinstance(digests, Mapping) else None
-    return digest if isinstance(digest, str) and not node.cap.is_mutable else None
 
 
 def _own(node: Node) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from tahoestorage.management.verbs import (
     get,
     init,
     ls,
+    migrate,
     proxy,
     put,
     renew,
     restore,
     rm,
     snapshot,
+    status,
     url,
+    writer,
 )
 
 
@@ -42,6 +45,7 @@ class Verb(Protocol):
 
 VERBS: dict[str, Verb] = {
     "init": init,
+    "status": status,
     "ls": ls,
     "du": du,
     "get": get,
@@ -53,5 +57,7 @@ VERBS: dict[str, Verb] = {
     "snapshot": snapshot,
     "restore": restore,
     "diff": diff,
+    "migrate": migrate,
     "proxy": proxy,
+    "writer": writer,
 }

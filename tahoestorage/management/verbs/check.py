@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
+from tahoestorage.management import database_check
 from tahoestorage.management.printing import add_json_argument, bar, print_json
 from tahoestorage.management.reports import health_told, print_health, raise_unhealthy
 from tahoestorage.management.storages import add_storage_argument, storage_of
@@ -28,13 +29,18 @@ def add_arguments(parser: CommandParser) -> None:
         "--verify", action="store_true", help="read all shares and compare their hashes"
     )
     parser.add_argument("--repair", action="store_true", help="make shares anew that are missing")
+    database_check.add_arguments(parser)
     add_storage_argument(parser)
     add_json_argument(parser)
 
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """See `Verb`."""
-    whole = WholeTree.of(storage_of(options["storage"]))
+    storage = storage_of(options["storage"])
+    if options["database"]:
+        database_check.handle(command, options, storage)
+        return
+    whole = WholeTree.of(storage)
     name = options["name"]
     path = () if name is None else whole.path_of(name)
 

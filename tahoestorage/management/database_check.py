@@ -1,0 +1,155 @@
+"""`manage.py tahoe check --database`: the files that rows name, and those that none does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from attrs import frozen
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tahoestorage.inventory import Comparison, Inventory
+from tahoestorage.management.exits import LOST, NOT_HEALTHY
+from tahoestorage.management.printing import bar, print_json, print_table
+from tahoestorage.storage import TahoeStorage
+
+_HOUR = 3600
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """`--database`, and what can be said with it."""
+    group = parser.add_argument_group("the database")
+    group.add_argument(
+        "--database",
+        action="store_true",
+        help="instead, compare the files with the FileFields of all models: ends with 4 where the "
+        "file of a row is missing, with 3 where there are files that no row names",
+    )
+    group.add_argument(
+        "--remove-unnamed",
+        action="store_true",
+        help="delete the files that no row names, and that are where a FileField puts its files, "
+        "but for those named after another one, as thumbnails are",
+    )
+    group.add_argument(
+        "--older-than",
+        type=float,
+        metavar="SECONDS",
+        default=_HOUR,
+        help="a file that was saved later may get its row yet; default: 3600, an hour",
+    )
+    group.add_argument(
+        "--no-input", dest="interactive", action="store_false", help="delete without asking"
+    )
+
+
+def handle(command: BaseCommand, options: dict[str, Any], storage: TahoeStorage) -> None:
+    """
+    Do it, and print what was found.
+
+    Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
+    """
+    asks = options["remove_unnamed"] and options["interactive"]
+    if asks and (options["json"] or not sys.stdin.isatty()):
+        raise CommandError("There is nobody to ask: --no-input deletes without asking.")
+    inventory = Inventory(storage)
+    with bar("reading names", "directories") as progress:
+        found = inventory.compare(options["older_than"], progress)
+    report = _Report(found, [str(column) for column in inventory.references.unseen])
+    if not options["json"]:
+        report.print(command, options["verbosity"])
+    removed: list[str] = []
+    if options["remove_unnamed"] and found.unnamed and report.is_complete(command):
+        removed = _remove(command, inventory, found.unnamed, asks)
+    if options["json"]:
+        print_json(command, {**report.for_programs(), "removed": removed})
+    elif removed and options["verbosity"]:
+        command.stdout.write(f"{len(removed):,} files removed.")
+    _raise_found(found, len(found.unnamed) - len(removed))
+
+
+def _remove(command: BaseCommand, inventory: Inventory, names: list[str], asks: bool) -> list[str]:
+    """Those that were removed."""
+    question = f"Delete the {len(names):,} files that no row names? [y/N] "
+    if asks and input(question).lower() not in ("y", "yes"):
+        return []
+    removed, failed = inventory.remove(names)
+    for name, problem in failed.items():
+        command.stderr.write(f"{name}: {problem}")
+    return removed
+
+
+def _raise_found(found: Comparison, unnamed: int) -> None:
+    if found.missing or found.unread:
+        raise CommandError(
+            f"{len(found.missing):,} rows name a file that is not there, and "
+            f"{len(found.unread):,} directories can't be read. If no server is away, restore them "
+            "from a snapshot or a backup.",
+            returncode=LOST,
+        )
+    if unnamed:
+        raise CommandError(f"No row names {unnamed:,} of the files.", returncode=NOT_HEALTHY)
+
+
+@frozen
+class _Report:
+    """What was found. `unseen`: the fields whose table is in no database."""
+
+    found: Comparison
+    unseen: list[str]
+
+    def is_complete(self, command: BaseCommand) -> bool:
+        """Whether all rows were seen that could name a file; else it is said."""
+        if self.unseen:
+            command.stderr.write("Nothing is deleted: not all fields could be looked at.")
+        return not self.unseen
+
+    def print(self, command: BaseCommand, verbosity: int) -> None:
+        found = self.found
+        if found.missing:
+            print_table(
+                command,
+                ["field", "row", "name", "problem"],
+                [
+                    [one.reference.column, one.reference.pk, one.reference.name, one.problem]
+                    for one in found.missing
+                ],
+            )
+        for name, problem in found.unread.items():
+            command.stdout.write(f"can't be read: {name}/: {problem}")
+        for name in found.unnamed:
+            command.stdout.write(f"no row names: {name}")
+        if verbosity > 1:
+            for name in found.others:
+                command.stdout.write(f"of another kind: {name}")
+        for column in self.unseen:
+            command.stdout.write(f"not looked at: {column}, whose table is in no database")
+        if verbosity:
+            command.stdout.write(
+                f"{found.references:,} rows name files, {len(found.missing):,} of them missing; of "
+                f"{found.files:,} files {len(found.unnamed):,} are named by no row, "
+                f"{found.recent:,} are recent and {len(found.others):,} of another kind."
+            )
+
+    def for_programs(self) -> dict[str, Any]:
+        found = self.found
+        return {
+            "references": found.references,
+            "files": found.files,
+            "missing": [
+                {
+                    "model": one.reference.column.model._meta.label,
+                    "field": one.reference.column.field.name,
+                    "database": one.reference.database,
+                    "pk": str(one.reference.pk),
+                    "name": one.reference.name,
+                    "problem": one.problem,
+                }
+                for one in found.missing
+            ],
+            "unread": found.unread,
+            "unnamed": found.unnamed,
+            "recent": found.recent,
+            "others": found.others,
+            "not_looked_at": self.unseen,
+        }

@@ -1,0 +1,241 @@
+"""All files of one storage, copied to another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from enum import Enum
+from itertools import islice
+from threading import Event
+
+from attrs import define, field, frozen
+from django.core.files.storage import FileSystemStorage, Storage
+
+from tahoestorage.hashing import HashedFile
+from tahoestorage.maintenance import WholeTree
+from tahoestorage.sides import Find, Side, Stored
+from tahoestorage.storage import TahoeStorage
+from txtahoe.errors import ExistingChild, TahoeError
+
+# Names that are asked about at once: on a grid that is one request for each directory of them.
+_LOOK = 250
+# Bytes that are copied before they get names, at most: so much more is copied again by who goes
+# on where a process was killed.
+_UNNAMED = 2**26
+# Files that are tried once more at the end, at most.
+_AGAIN = 1000
+
+
+class State(Enum):
+    """What became of a file. In `CONFLICT` another one has its name, and both are left alone."""
+
+    COPIED = "copied"
+    THERE = "there"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+
+@frozen
+class Outcome:
+    """What became of the file of a name. `size`: the bytes that were copied."""
+
+    name: str
+    state: State
+    size: int = 0
+    problem: Exception | None = None
+
+
+@frozen
+class _Copy:
+    stored: Stored
+    digest: str
+    size: int
+
+
+# A file alone is to be tried again.
+_Result = Outcome | _Copy | Stored
+
+
+@define(eq=False)
+class Migration:
+    """
+    Copies the files of `source` to `destination`, under their names; it can be ended at any
+    moment, and begun again.
+
+    What is there already is compared, first by size, then by content, which is not read where its
+    digest was kept. No file is replaced, and none is taken away, but for the part of a file that
+    a process has left which was killed: it is shorter than the file, and begins as that does.
+
+    `at_once`: files at a time. `verify`: whether copies are read back and compared; on a grid a
+    file has no name before that. `dry_run`: whether nothing is changed.
+    """
+
+    source: Side
+    destination: Side
+    at_once: int = 8
+    verify: bool = True
+    dry_run: bool = False
+    _ready: list[_Copy] = field(factory=list, init=False)
+    _again: list[Stored] = field(factory=list, init=False)
+    _is_first: bool = field(default=True, init=False)
+    _stopping: Event = field(factory=Event, init=False)
+
+    def run(self, directory: str = "") -> Generator[Outcome, None, None]:
+        """
+        Copy what is in a directory and below it, once; tell of each file as it goes on.
+
+        To close the iterator, or Ctrl-C while it waits, ends it and leaves no part of a file.
+
+        Raises: what listing the directory raises. What goes wrong with one file ends no other.
+        """
+        pool = ThreadPoolExecutor(self.at_once, "migration")
+        try:
+            yield from self._outcomes(pool, directory)
+        finally:
+            self._stopping.set()
+            pool.shutdown(cancel_futures=True)
+
+    def _outcomes(self, pool: ThreadPoolExecutor, directory: str) -> Iterator[Outcome]:
+        yield from self._side_by_side(pool, self._files(directory))
+        # Of equal files that are uploaded at the same moment a grid takes one.
+        self._is_first = False
+        yield from self._side_by_side(pool, [(f, self.destination.find) for f in self._again])
+        yield from self._keep()
+
+    def _side_by_side(
+        self, pool: ThreadPoolExecutor, files: Iterable[tuple[Stored, Find]]
+    ) -> Iterator[Outcome]:
+        running: set[Future[_Result]] = set()
+        for file, find in files:
+            running.add(pool.submit(self._migrate, file, find))
+            if len(running) >= 2 * self.at_once:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from self._settle(finished)
+        yield from self._settle(as_completed(running))
+
+    def _files(self, directory: str) -> Iterator[tuple[Stored, Find]]:
+        files = self.source.files(directory)
+        while some := list(islice(files, _LOOK)):
+            find = self.destination.look([file.name for file in some])
+            for file in some:
+                yield file, find
+
+    def _settle(self, finished: Iterable[Future[_Result]]) -> Iterator[Outcome]:
+        for future in finished:
+            result = future.result()
+            if isinstance(result, Stored):
+                self._again.append(result)
+                continue
+            if isinstance(result, Outcome):
+                yield result
+                continue
+            self._ready.append(result)
+            unnamed = sum(copy.size for copy in self._ready)
+            if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
+                yield from self._keep()
+
+    def _keep(self) -> Iterator[Outcome]:
+        copies, self._ready = self._ready, []
+        errors = self.destination.keep([(copy.stored, copy.digest) for copy in copies])
+        for copy, error in zip(copies, errors, strict=True):
+            name = copy.stored.name
+            if error is None:
+                yield Outcome(name, State.COPIED, copy.size)
+            elif isinstance(error, ExistingChild):  # somebody else has saved it meanwhile
+                yield Outcome(name, State.CONFLICT)
+            else:
+                yield Outcome(name, State.FAILED, problem=error)
+
+    # What follows runs in the threads of the pool.
+
+    def _migrate(self, file: Stored, find: Find) -> _Result:
+        try:
+            if "\\" in file.name:
+                raise OSError("Django takes a backslash for a slash, so it can't keep its name")
+            there = find(file.name)
+            state = State.COPIED if there is None else self._compare(file, there)
+            if state is not State.COPIED:
+                return Outcome(file.name, state)
+            if self.dry_run:
+                return Outcome(file.name, state, file.size())
+            if there is not None:
+                self.destination.discard(file.name)
+            return self._copy(file)
+        except Exception as error:  # storages raise errors of many kinds
+            is_transient = isinstance(error, TahoeError) and error.transient
+            if is_transient and self._is_first and len(self._again) < _AGAIN:
+                return file
+            return Outcome(file.name, State.FAILED, problem=error)
+
+    def _compare(self, file: Stored, there: Stored) -> State:
+        """What is to become of a file whose name is taken: COPIED, if by a part of itself."""
+        try:
+            size, size_there = file.size(), there.size()
+            if size == size_there and self._digest(file) == self._digest(there):
+                return State.THERE
+            if self.destination.leaves_parts and size_there < size and _begins(file, there):
+                return State.COPIED
+        except IsADirectoryError:
+            pass
+        return State.CONFLICT
+
+    def _copy(self, file: Stored) -> _Copy:
+        with file.open() as opened:
+            content = HashedFile(opened, file.name, self._go_on)
+            try:
+                copy = self.destination.put(file.name, content)
+            except Exception:
+                self._discard_part(file, content)
+                raise
+            if copy.name != file.name:
+                self.destination.discard(copy.name)
+                raise OSError(
+                    f"the storage would not save it under this name, but as {copy.name!r}"
+                )
+            digest = content.digest()
+        if self.verify and self._digest(copy) != digest:
+            self.destination.discard(file.name)
+            raise OSError("what was read back is not what was saved, and was taken away again")
+        return _Copy(copy, digest, content.hashed)
+
+    def _discard_part(self, file: Stored, content: HashedFile) -> None:
+        there = self.destination.find(file.name) if self.destination.leaves_parts else None
+        if there is None or there.size() >= file.size():
+            return
+        # A source that fails can't be read again.
+        is_what_was_read = there.size() == content.hashed and _digest(there) == content.so_far
+        if is_what_was_read or _begins(file, there):
+            self.destination.discard(file.name)
+
+    def _digest(self, file: Stored) -> str:
+        return file.digest or _digest(file, self._go_on)
+
+    def _go_on(self, _: int) -> None:
+        if self._stopping.is_set():
+            raise InterruptedError("the migration was ended")
+
+
+def overlap(one: Storage, other: Storage) -> bool:
+    """Whether two storages are known to have files in common. Raises: ImproperlyConfigured."""
+    if isinstance(one, TahoeStorage) and isinstance(other, TahoeStorage):
+        trees = WholeTree.of(one), WholeTree.of(other)
+        caps = [tree.connection.base_cap for tree in trees]
+        roots = [tree.location.root for tree in trees]
+        length = min(map(len, roots))
+        return caps[0].names_same(caps[1]) and roots[0][:length] == roots[1][:length]
+    if isinstance(one, FileSystemStorage) and isinstance(other, FileSystemStorage):
+        folders = [os.path.realpath(storage.location) for storage in (one, other)]
+        return os.path.commonpath(folders) in folders
+    return one is other
+
+
+def _begins(file: Stored, part: Stored) -> bool:
+    """Whether a file begins with the bytes of another one."""
+    with file.open() as whole, part.open() as beginning:
+        return all(whole.read(len(chunk)) == chunk for chunk in beginning.chunks())
+
+
+def _digest(file: Stored, told: Callable[[int], None] = lambda _: None) -> str:
+    with file.open() as opened:
+        return HashedFile(opened, file.name, told).digest()

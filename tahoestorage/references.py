@@ -1,0 +1,144 @@
+"""The files that rows of the databases name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from attrs import define, frozen
+from django.apps import apps
+from django.core.files.storage import storages
+from django.db import connections, router
+from django.db.models import FileField, Model, QuerySet
+
+from tahoestorage.locations import Location
+from tahoestorage.storage import TahoeStorage
+from txtahoe.paths import Path
+
+_CHUNK = 2000
+# What strftime replaces, with the flags that some systems know.
+_DIRECTIVE = re.compile("(%[-_0^#]?.)")
+
+
+@frozen
+class Reference:
+    """What a row names: the file of `name`, in a field of the row with the primary key `pk`."""
+
+    column: Column
+    database: str
+    pk: Any
+    name: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the row says so still."""
+        row = {"pk": self.pk, self.column.field.attname: self.name}
+        return self.column.query(self.database).filter(**row).exists()
+
+    def path(self) -> Path:
+        """Where the file is. Raises: SuspiciousFileOperation."""
+        return self.column.location.path_of(self.name)
+
+
+@frozen
+class Column:
+    """A file field of a table. `location`: where the names of its storage begin."""
+
+    model: type[Model]
+    field: FileField
+    location: Location
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.label}.{self.field.name}"
+
+    def query(self, database: str) -> QuerySet[Any]:
+        # Managers may hide rows.
+        return QuerySet(self.model).using(database).order_by()
+
+    def references(self, database: str) -> Iterator[Reference]:
+        rows = self.query(database).values_list("pk", self.field.attname)
+        for pk, name in rows.iterator(chunk_size=_CHUNK):
+            if name:
+                yield Reference(self, database, pk, str(name))
+
+    def is_upload_directory(self, directory: Path) -> bool:
+        """Whether the field's `upload_to` leads there; what a function says is not known."""
+        if callable(self.field.upload_to):
+            return False
+        given = self.location.path_of(str(self.field.upload_to))
+        return len(given) == len(directory) and all(map(_can_become, given, directory))
+
+
+@define
+class References:
+    """
+    What rows name in `columns`, in all databases.
+
+    `unseen`: the columns whose table is in none of them, once the rows have been read.
+    """
+
+    columns: list[Column]
+    unseen: list[Column]
+
+    @classmethod
+    def into(cls, storage: TahoeStorage) -> Self:
+        """Those to the files of a storage, by fields that use it or one in whose location it is."""
+        cap, root = storage.connection.base_cap, Location(storage.location).root
+        found: dict[tuple[str, str | None], Column] = {}
+        for model, field in file_fields():
+            if not isinstance(field.storage, TahoeStorage):
+                continue
+            column = Column(model, field, Location(field.storage.location))
+            is_around = root[: len(column.location.root)] == column.location.root
+            if field.storage.connection.base_cap.names_same(cap) and is_around:
+                # Of two models of one table the first one will do.
+                found.setdefault((model._meta.db_table, field.column), column)
+        return cls(list(found.values()), [])
+
+    def __iter__(self) -> Iterator[Reference]:
+        """Each of them, once a database. Raises: the errors of django.db."""
+        tables = {name: set(_tables(name)) for name in connections}
+        self.unseen = []
+        for column in self.columns:
+            databases = [name for name in connections if _is_in(column.model, name, tables[name])]
+            if not databases:
+                self.unseen.append(column)
+            for name in databases:
+                yield from column.references(name)
+
+
+def file_fields() -> Iterator[tuple[type[Model], FileField]]:
+    """Each one with the model that has its column: a proxy has none, a child not its parent's."""
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_fields:
+            if isinstance(field, FileField):
+                yield model, field
+
+
+def site_storages() -> Iterator[TahoeStorage]:
+    """Those of STORAGES, and those of file fields. Raises: ImproperlyConfigured."""
+    fields = (field.storage for _, field in file_fields())
+    every: Iterable[Any] = (storages[alias] for alias in storages.backends)
+    for storage in (*every, *fields):
+        if isinstance(storage, TahoeStorage):
+            yield storage
+
+
+def _can_become(upload_to: str, name: str) -> bool:
+    """Whether this part of an `upload_to` can become a directory of that name, at some date."""
+    parts = _DIRECTIVE.split(upload_to)
+    parts[1::2] = ["%" if directive == "%%" else ".+" for directive in parts[1::2]]
+    parts[::2] = map(re.escape, parts[::2])
+    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+
+
+def _tables(database: str) -> list[str]:
+    return connections[database].introspection.table_names(include_views=True)
+
+
+def _is_in(model: type[Model], database: str, tables: set[str]) -> bool:
+    if not router.allow_migrate_model(database, model):
+        return False
+    converted = connections[database].introspection.identifier_converter(model._meta.db_table)
+    return converted in tables
