@@ -106,6 +106,7 @@ class Server:
 
     `available_space`: in bytes. `last_seen`: when it last said anything, in seconds since 1970
     UTC. Both are None, and so is `version`, where the gateway does not know.
+    `id`: what it is called in the reports of checks; empty where the gateway does not say it.
     """
 
     nickname: str
@@ -114,6 +115,7 @@ class Server:
     available_space: int | None
     version: str | None = None
     last_seen: float | None = None
+    id: str = ""
 
 
 @frozen
@@ -186,6 +188,7 @@ def _parse_server(told: Mapping[str, Any]) -> Server:
         available_space=told.get("available_space"),
         version=told.get("version"),
         last_seen=told.get("last_received_data"),
+        id=str(told.get("nodeid", "")),
     )
 
 

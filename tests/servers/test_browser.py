@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import threading
 import wave
 from io import BytesIO
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
-from twisted.trial.unittest import SkipTest
 
+from tests.browser import open_browser, start_site
 from tests.tahoestorage.case import StorageTestCase
 
 _RATE = 44_100
@@ -34,11 +28,6 @@ def sound() -> bytes:
         sound.setframerate(_RATE)
         sound.writeframes(os.urandom(4 * _RATE * _SECONDS))
     return file.getvalue()
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
 
 
 class Watched:
@@ -75,44 +64,8 @@ class Browser(StorageTestCase):
         )
         self.storage = storages["default"]
         self.site = Watched()
-        self.url = self.start(self.site)
-        self.browser = self.open_browser()
-
-    def start(self, application: Any) -> str:
-        server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
-        server.set_app(application)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    def open_browser(self) -> Chrome:
-        paths = shutil.which("chromium"), shutil.which("chromedriver")
-        if None in paths:
-            if os.environ.get("CI"):
-                raise AssertionError("chromium and chromedriver are not installed")
-            raise SkipTest("chromium and chromedriver are not installed")
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        options = ChromeOptions()
-        options.binary_location = paths[0]
-        for argument in (
-            "headless",
-            "no-sandbox",
-            "disable-gpu",
-            "disable-quic",
-            "no-first-run",
-            "disable-background-networking",
-            "disable-component-update",
-            "disable-sync",
-            "mute-audio",
-            f"user-data-dir={folder.name}",
-        ):
-            options.add_argument(f"--{argument}")
-        browser = Chrome(options, Service(paths[1]))
-        self.addCleanup(browser.quit)
-        return browser
+        self.url = start_site(self, self.site)
+        self.browser = open_browser(self)
 
     def wait_for(self, script: str) -> Any:
         return WebDriverWait(self.browser, 60).until(

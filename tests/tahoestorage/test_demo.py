@@ -318,6 +318,17 @@ class SiteTests(SynchronousTestCase):
         self.browser.open(link)
         self.assertEqual(self.browser.status, 404)
 
+    def test_the_admin_shows_the_grid(self) -> None:
+        self.browser.upload("documents", "on-the-grid.txt", b"x" * 100)
+        self.assertIn('href="/admin/tahoestorage/grid/"', self.browser.page)
+        self.browser.open("admin/")
+        self.browser.submit("admin/login/?next=/admin/", username="demo", password="demo")
+        self.browser.open("admin/tahoestorage/grid/")
+        self.assertEqual(self.browser.page.count("✓ connected"), 2 * 3)
+        self.assertIn("demo/</a>", self.browser.page)
+        self.browser.open("admin/tahoestorage/grid/node/?path=demo/documents/on-the-grid.txt")
+        self.assertIn("3 of 3 shares are good", self.browser.page)
+
     def test_the_cap_is_in_a_private_file_and_nowhere_else(self) -> None:
         self.assertEqual((self.demo.folder.path / "demo.json").stat().st_mode & 0o777, 0o600)
         cap = self.demo.folder.values()["base_cap"]

@@ -1,0 +1,245 @@
+"""What the pages say, of a grid that is well, and of one that is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from html import unescape
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+
+from tahoestorage import overview, placement
+from tests.admin.case import FILES, GRID, AdminTestCase, node, words
+from tests.grid.shares import damage, lose_on
+from tests.grid.strangers import silent, stranger
+from txtahoe.maintenance import renew, take_snapshot
+from txtahoe.testing.node import free_port
+
+
+class PageTestCase(AdminTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        # Equal bytes of two tests would have the same shares.
+        self.file = ContentFile(os.urandom(10_000))
+
+
+class GridPage(PageTestCase):
+    def test_it_tells_of_gateways_and_servers(self) -> None:
+        self.use(self.options(tahoe_base_url=self.grid.gateway_urls))
+        said = words(self.get(GRID))
+        for number, url in enumerate(self.grid.gateway_urls, 1):
+            self.assertRegex(said, rf"gateway {number} {url} ✓ has answered in \d+ ms")
+        self.assertEqual(said.count("connected to 3 of 3 servers"), 2)
+        for server in self.grid.servers:
+            self.assertRegex(said, rf"{server.name} ✓ connected [\d.]+ GB just now tahoe-lafs/1")
+        self.assertNotIn("✗", said)
+
+    def test_it_tells_how_much_is_in_each_directory(self) -> None:
+        self.storage.save("a/b/1.bin", self.file)
+        self.storage.save("a/2.bin", self.file)
+        self.storage.save("c/3.bin", self.file)
+        self.storage.save("4.bin", self.file)
+        said = words(self.get(GRID))
+        self.assertIn("a/ 19.5 KB 2 1 c/ 9.8 KB 1 0 files in no directory 9.8 KB 1 – ", said)
+        self.assertIn("All 39.1 KB 4 3 On the servers that is about 58.6 KB", said)
+
+    def test_it_tells_of_the_last_check_of_leases_and_of_snapshots(self) -> None:
+        said = words(self.get(GRID))
+        for expected in ("No check of everything is known", "No renewal of all", "None is kept"):
+            self.assertIn(expected, said)
+        self.storage.save("a/b.bin", self.file)
+        self.storage.save("a/small", ContentFile(b"small"))
+        taken = self.whole.run(lambda tree, _: take_snapshot(tree))
+        self.keep_secret(taken.cap)
+        self.whole.run(lambda tree, _: renew(tree))
+        self.keep_check()
+        said = words(self.get(GRID))
+        self.assertIn(f"{taken.name} just now 2 2 0", said)
+        self.assertIn("All leases were renewed just now", said)
+        self.assertIn("✓ All was healthy at the last check, just now", said)
+        self.assertRegex(said, "healthy [0-9] healthy, and so small that it needs no shares [0-9]")
+        self.assertIn("b.bin", words(self.get(node(f".tahoe-maintenance/{taken.name}/a"))))
+
+    def test_what_was_not_healthy_leads_to_its_page(self) -> None:
+        self.storage.save("a & <b>/ü 100%?.bin", self.file)
+        lose_on(self.grid.servers[0], self.cap_of("a & <b>/ü 100%?.bin"))
+        self.keep_check()
+        page = self.get(GRID)
+        self.assertIn("All could be read, but not all was healthy", words(page))
+        self.assertIn("shares are missing or damaged 2 found of 3; 2 are", words(page))
+        link = re.search(r'<a href="([^"]*)">a &amp; &lt;b&gt;/ü 100%\?.bin</a>', page)
+        said = words(self.get(unescape(link[1])))
+        self.assertIn("✗ It can be read, and is not healthy : 2 of 3 shares are good", said)
+
+    def test_it_tells_of_what_is_under_way(self) -> None:
+        server = self.grid.servers[0]
+        self.patch(overview, "PATIENCE", 1.0)  # nothing that asks a frozen server is answered
+        server.freeze()
+        self.addCleanup(self.grid.wait_ready)
+        self.addCleanup(server.thaw)
+        upload = Request(f"{self.gateway}uri", os.urandom(300_000), method="PUT")
+        sending = threading.Thread(target=lambda: urlopen(upload, timeout=120).close())
+        sending.start()
+        said = ""
+        while "under way:" not in said and sending.is_alive():
+            said = words(self.get(GRID))
+        server.thaw()
+        sending.join()
+        self.assertRegex(said, r"Gateway 1: 1 under way .* upload 293.0 KB \d+ % under way: ")
+
+    def test_a_gateway_that_is_away_is_named_and_the_others_are_asked(self) -> None:
+        away = f"http://127.0.0.1:{free_port()}/"
+        self.use(self.options(tahoe_base_url=[self.gateway, away]))
+        said = words(self.get(GRID))
+        self.assertRegex(said, rf"gateway 2 {away} ✗ .* no Tahoe-LAFS gateway can be reached")
+        self.assertIn("Gateway 2 does not answer", said)
+        self.assertIn("server-1 ✓ connected", said)
+        self.assertIn("No check of everything is known", said)
+
+    def test_it_comes_where_nothing_answers(self) -> None:
+        away = f"http://127.0.0.1:{free_port()}/"
+        self.use(self.options(tahoe_base_url=away))
+        said = words(self.get(GRID))
+        self.assertIn("no Tahoe-LAFS gateway can be reached", said)
+        self.assertIn("Nothing else is known while no gateway answers", said)
+        self.assertIn("no Tahoe-LAFS gateway can be reached", words(self.get(node("a"))))
+        for module in (overview, placement):
+            self.patch(module, "PATIENCE", 0.5)
+        with stranger(silent) as url:
+            self.use(self.options(tahoe_base_url=url))
+            self.assertIn("✗ not found out in 0.5 seconds", words(self.get(GRID)))
+            self.assertIn("no progress for 0.5 seconds", words(self.get(node("a"))))
+
+    def test_a_directory_that_is_lost_hides_no_other(self) -> None:
+        self.storage.save("a/b/1.bin", self.file)
+        self.storage.save("c/2.bin", self.file)
+        for server in self.grid.servers:
+            lose_on(server, self.cap_of("a/b"))
+        self.keep_check()
+        said = words(self.get(GRID))
+        self.assertIn("a/ 0 bytes 0 1 1 not readable", said)
+        self.assertIn("c/ 9.8 KB 1 0", said)
+        self.assertIn("✗ Not all could be read", said)
+        self.assertIn("what is below this directory was not seen", said)
+        self.assertIn("✗ It can't be read now", words(self.get(node("a/b"))))
+        self.assertIn("HTTP 410", words(self.get(node("a/b/1.bin"))))
+
+    def test_of_several_trees_one_is_chosen(self) -> None:
+        other = self.whole.run(lambda tree, _: tree.client.mkdir())
+        self.use(
+            self.options(),
+            static=self.options(location="static"),
+            other=self.options(tahoe_base_cap=str(other)),
+        )
+        self.storage.save("a/b.bin", self.file)
+        page = self.get(GRID)
+        self.assertIn("default, static other Gateways", words(page))
+        self.assertIn("a/ 9.8 KB", words(page))
+        self.assertIn("manage.py tahoe check checks", words(page))
+        link = re.search(r'<a href="([^"]*)">a/</a>', page)[1]
+        self.assertIn("b.bin", words(self.get(unescape(link))))
+        said = words(self.get(f"{GRID}?storage=other"))
+        self.assertIn("manage.py tahoe check --storage other checks", said)
+        self.assertNotIn("a/ 9.8 KB", said)
+        self.get(f"{GRID}?storage=missing", 404)
+        self.get(node("a", storage="other"), 404)
+
+    def test_what_is_wrong_with_the_settings_is_said(self) -> None:
+        self.use({"tahoe_base_url": self.gateway})
+        self.assertIn("TAHOE_STORAGE_BASE_CAP", words(self.get(GRID)))
+        self.get(node("a"), 404)
+        self.override(STORAGES={"default": FILES, "staticfiles": FILES})
+        self.assertIn("No storage of this site is a TahoeStorage", words(self.get(GRID)))
+        self.override(TAHOE_STORAGE_BASE_URL=self.gateway, TAHOE_STORAGE_BASE_CAP=self.cap)
+        self.assertIn("server-1 ✓ connected", words(self.get(GRID)))
+
+    def test_drawings_are_the_same_in_every_language(self) -> None:
+        self.storage.save("a.bin", self.file)
+        self.keep_check()
+        self.override(LANGUAGE_CODE="de", USE_THOUSAND_SEPARATOR=True)
+        page = self.get(GRID)
+        self.assertIn("Abmelden", page)
+        self.assertIn("at the last check, just now", words(page))
+        drawn = "".join(re.findall(r"<svg class=.*?</svg>", page, re.DOTALL))
+        numbers = re.findall(r' (?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', drawn)
+        self.assertIn("1000", numbers)
+        self.assertEqual([each for each in numbers if not each.isdecimal()], [])
+
+    def test_links_keep_the_language_of_the_site(self) -> None:
+        self.storage.save("a/b.bin", self.file)
+        middleware = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
+        self.override(ROOT_URLCONF="tests.admin.translated_urls", MIDDLEWARE=middleware)
+        page = self.get("/de/admin/tahoestorage/grid/")
+        self.assertIn('href="/de/admin/tahoestorage/grid/node/?path=a"', page)
+        self.assertNotIn("/en", page)
+
+
+class NodePage(PageTestCase):
+    def test_it_tells_where_the_shares_are(self) -> None:
+        self.storage.save("a/b.bin", self.file)
+        lose_on(self.grid.servers[1], self.cap_of("a/b.bin"))
+        said = words(self.get(node("a/b.bin")))
+        self.assertIn("Name a/b.bin Kind file Size 9.8 KB Linked ", said)
+        rows = re.findall(r"server-\d [✓–]\D*[✓–]\D*[✓–]", said)
+        self.assertEqual([row.count("✓") for row in rows], [1, 0, 1], said)
+
+    def test_buttons_check_verify_and_repair(self) -> None:
+        self.storage.save("a/b.bin", self.file)
+        address, cap = node("a/b.bin"), self.cap_of("a/b.bin")
+        self.assertIn("✓ It is healthy", words(self.post(address, "check")))
+        self.assertIn("All shares were read", words(self.post(address, "verify")))
+        self.assertIn("There was nothing to repair", words(self.post(address, "repair")))
+        lose_on(self.grid.servers[2], cap)
+        said = words(self.post(address, "repair"))
+        self.assertIn("✓ It is healthy: 3 of 3 shares are good", said)
+        self.assertIn("Before the repair it was so: 2 of 3 shares are good", said)
+        self.assertGreaterEqual(len(self.grid.share_files(cap.storage_index)), 3)
+        damage(self.grid, cap, 0)
+        self.assertIn("✓ It is healthy", words(self.post(address, "check")))
+        said = words(self.post(address, "verify"))
+        self.assertIn("✗ It can't be read now", said)
+        self.assertEqual(said.count("✗ damaged"), len(self.grid.share_files(cap.storage_index)))
+        self.post(address, "remove", 400)
+
+    def test_what_is_small_has_no_shares(self) -> None:
+        self.storage.save("small", ContentFile(b"small"))
+        page = self.get(node("small"))
+        self.assertIn("has no shares of its own", words(page))
+        self.assertNotIn("<button name", page)
+
+    def test_directories_are_listed_with_links(self) -> None:
+        files = [(f"a/{number:03}.txt", ContentFile(b"small")) for number in range(101)]
+        self.storage.save_many([*files, ("a/b/c/d.bin", self.file)])
+        said = words(self.get(node("a")))
+        self.assertRegex(said, r"Kind directory .* b/ [\d-]+ [\d:]+ 9.8 KB 1 1 000.txt")
+        self.assertIn("098.txt", said)
+        self.assertNotIn("099.txt", said)
+        page = self.get(node("a"))
+        link = re.search(r'<a href="([^"]*)">Next</a>', page)[1]
+        said = words(self.get(unescape(link)))
+        self.assertIn("099.txt", said)
+        self.assertIn("Page 2 of 2: 102 names", said)
+        self.assertIn("a/", words(self.get(node(""))))
+
+    def test_what_cannot_be_addressed_has_no_link(self) -> None:
+        cap = self.storage.save("real", self.file) and self.cap_of("real")
+        for name in ("with/slash", "..", "plain name"):
+            self.whole.run(lambda tree, _, name=name: tree.client.link(tree.root, name, cap))
+        page = self.get(node(""))
+        self.assertIn(">plain name</a>", page)
+        self.assertIn("with/slash", page)
+        self.assertNotIn("with/slash</a>", page)
+        self.assertNotIn(">..</a>", page)
+
+    def test_what_is_not_there(self) -> None:
+        self.storage.save("a", self.file)
+        for path in ("missing", "a/below", "../a", "missing/below"):
+            self.get(f"{GRID}node/?path={quote(path)}", 404)
+        self.assertIn(
+            "What is in it Name Linked Size Files Directories below a ",
+            words(self.get(node("", page=7))),
+        )

@@ -1,0 +1,59 @@
+"""A real browser, and a site for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def start_site(test: SynchronousTestCase, application: Any, **options: Any) -> str:
+    """The URL at which a WSGI application is served until the end of the test."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet, **options)
+    server.set_app(application)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    test.addCleanup(server.server_close)
+    test.addCleanup(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def open_browser(test: SynchronousTestCase) -> Chrome:
+    """A browser without a window, until the test ends, which is skipped where there is none."""
+    paths = shutil.which("chromium"), shutil.which("chromedriver")
+    if None in paths:
+        if os.environ.get("CI"):
+            raise AssertionError("chromium and chromedriver are not installed")
+        raise SkipTest("chromium and chromedriver are not installed")
+    folder = TemporaryDirectory()
+    test.addCleanup(folder.cleanup)
+    options = ChromeOptions()
+    options.binary_location = paths[0]
+    for argument in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "mute-audio",
+        f"user-data-dir={folder.name}",
+    ):
+        options.add_argument(f"--{argument}")
+    browser = Chrome(options, Service(paths[1]))
+    test.addCleanup(browser.quit)
+    return browser
