@@ -24,7 +24,7 @@ from tahoestorage.locations import Location, Name
 from tahoestorage.operations import Operations, to_save
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.many import Done
 from txtahoe.nodes import names_by_kind
 
@@ -79,7 +79,7 @@ class TahoeStorage(AsyncMethods):
         return url if url is None or str(url).endswith("/") else f"{url}/"
 
     @property
-    def place(self) -> tuple[conf.Connection, str]:
+    def place(self) -> tuple[Any, ...]:
         """What tells whether two storages have the same files."""
         return self._tree.connection, self.location
 
@@ -253,7 +253,7 @@ class TahoeStorage(AsyncMethods):
 
     def _time(self, name: Name, timestamp: float | None) -> datetime:
         if timestamp is None:
-            raise NotImplementedError(f"The grid has no time for {str(name)!r}.")
+            raise NotImplementedError(f"The grid has no time for {redact(str(name))!r}.")
         return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
 
     # How it is written down: without the cap.

@@ -1,0 +1,226 @@
+"""Links to files whose names carry their caps: so that leases, checks and snapshots find them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+
+from txtahoe.capnames import CapName, digest_of
+from txtahoe.caps import Cap
+from txtahoe.errors import NoSuchChild, Unrecoverable
+from txtahoe.ledger import Ledger
+from txtahoe.many import all_done, each
+from txtahoe.nodes import Node
+from txtahoe.paths import Path
+from txtahoe.tree import Tree
+
+ANCHORS = ".tahoe-anchors"
+"""The directory in which all links stand, by the day on which they were made."""
+
+BATCH = 500
+"""Links in one directory, at most: it is written as fast with as many as with one."""
+
+TOGETHER = 64 * BATCH
+"""Links that one call of `Anchors.link` makes, at most."""
+
+_LEDGER = "ledger"
+_AT_ONCE = 4
+_MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+_DELETED = "deleted "
+_NOTHING = Cap.parse("URI:LIT:")
+# Clocks may differ, and a write may take a while: after that nobody adds to a day that is over.
+_SETTLING = timedelta(hours=1)
+
+
+class Anchors:
+    """
+    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/<batch>/`.
+
+    `below`: that directory. `seconds`: the time since 1970 UTC.
+
+    New links go into new batches, so it does not matter how many there are already, nor how many
+    processes make links at the same time. What a batch of `link` holds never changes; others, see
+    `batch`, are added to until their day is over. What is linked is also written down in the
+    ledger, which is no more than a memory: what is not in it is read from the directories.
+
+    Every method raises the errors of `Tree`.
+    """
+
+    def __init__(
+        self, tree: Tree, below: Path = (), *, seconds: Callable[[], float] = time.time
+    ) -> None:
+        self.tree = tree
+        self._client = tree.client
+        self._top = (*below, ANCHORS)
+        self._seconds = seconds
+
+    async def known(self, *, anew: bool = False) -> Ledger:
+        """
+        What is linked.
+
+        `anew`: read all directories, also those that the ledger knows. What can't be read of them
+        is not linked.
+        """
+        top = await self._children(self._top)
+        ledger = Ledger()
+        if not anew and _LEDGER in top:
+            ledger = await self._read(top[_LEDGER].cap)
+        settled = _day(self._now() - _SETTLING - timedelta(days=1))
+        batches = await self._batches(top, ledger.until)
+        wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
+        read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
+        for (path, node), found in zip(wanted.items(), read, strict=True):
+            if isinstance(found, Unrecoverable):
+                continue
+            if isinstance(found, Exception):
+                raise found
+            linked, deleted = found
+            is_settled = path.rpartition("/")[0] <= settled
+            if is_settled:
+                ledger.deleted |= deleted
+            if is_settled or not node.cap.is_mutable:
+                ledger.add(path, linked)
+            else:
+                ledger.note(linked)
+        ledger.until = max(ledger.until, settled)
+        return ledger
+
+    async def link(self, names: Sequence[CapName], ledger: Ledger) -> None:
+        """Link names, no more than TOGETHER, that are not in the ledger: all of them, or none."""
+        parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+        links = [{name.label: name.cap for name in part} for part in parts]
+        made = await each(links, self._client.mkdir_immutable, _AT_ONCE)
+        caps = all_done(made, "making directories of links")
+        if not caps:
+            return
+        cap = caps[0]
+        if len(caps) > 1:
+            cap = await self._client.mkdir_immutable({str(n): each for n, each in enumerate(caps)})
+        path = self.batch()
+        await self.tree.link(path, cap)
+        ledger.add(self._below(path), (digest_of(name.text) for name in names))
+
+    async def unlink(self, ledger: Ledger) -> None:
+        """Take away the links of those names in the ledger that were deleted."""
+        for path in ledger.holding(ledger.deleted):
+            names = (*self._top, *path.split("/"))
+            node = await self.tree.resolve(names)
+            cap = await self._without(node.cap, ledger.deleted)
+            await self.tree.link(names, cap, replace=True)
+            linked, _ = await self._digests(cap)
+            ledger.add(path, linked)
+
+    async def keep(self, ledger: Ledger) -> None:
+        """Write the ledger down, where it has changed."""
+        if not ledger.is_changed:
+            return
+        cap = await self._client.upload(ledger.data)
+        await self.tree.link((*self._top, _LEDGER), cap, replace="only-files")
+        ledger.is_changed = False
+
+    async def walk(self) -> AsyncGenerator[list[CapName], None]:
+        """All names that are linked, batch by batch; a name may come more than once."""
+        batches = await self._batches(await self._children(self._top), "")
+        for path in sorted(batches):
+            found: list[CapName] = []
+            async for label, node in self._links(batches[path].cap):
+                name = CapName.of_link(label, node.cap)
+                found += [name] if name else []
+            yield found
+
+    def batch(self) -> Path:
+        """The path of a new batch, of today."""
+        return (*self._top, *self.today.split("/"), token_hex(4))
+
+    @property
+    def today(self) -> str:
+        return _day(self._now())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._seconds(), UTC)
+
+    def _below(self, path: Path) -> str:
+        return "/".join(path[len(self._top) :])
+
+    async def _read(self, cap: Cap) -> Ledger:
+        try:
+            return Ledger.parse(await self._client.read(cap))
+        except (Unrecoverable, ValueError):
+            return Ledger()
+
+    async def _children(self, path: Path) -> Mapping[str, Node]:
+        """The children of a directory, or none where it is missing."""
+        try:
+            return await self.tree.list(path)
+        except NoSuchChild:
+            return {}
+
+    async def _batches(self, top: Mapping[str, Node], until: str) -> dict[str, Node]:
+        """The batches of all days after `until`, by their paths."""
+        months = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
+        listed = await self._list_all(months)
+        days = [f"{month}/{day}" for month, children in listed.items() for day in children]
+        batches = await self._list_all(day for day in days if day > until)
+        return {
+            f"{day}/{name}": node
+            for day, children in batches.items()
+            for name, node in children.items()
+            if node.is_directory
+        }
+
+    async def _list_all(self, paths: Iterable[str]) -> dict[str, Mapping[str, Node]]:
+        wanted = list(paths)
+        listed = await each(
+            wanted, lambda path: self._children((*self._top, *path.split("/"))), _AT_ONCE
+        )
+        found = zip(wanted, listed, strict=True)
+        return {path: {} if isinstance(c, Unrecoverable) else _or_raise(c) for path, c in found}
+
+    async def _digests(self, directory: Cap) -> tuple[list[int], set[int]]:
+        """Of the names that are linked in a batch, and of those that it says are deleted."""
+        linked: list[int] = []
+        deleted: set[int] = set()
+        async for label, node in self._links(directory):
+            name = CapName.of_link(label, node.cap)
+            if name is not None:
+                linked.append(digest_of(name.text))
+            elif label.startswith(_DELETED):
+                deleted.add(int(label.removeprefix(_DELETED), 16))
+        return linked, deleted
+
+    async def _links(self, directory: Cap) -> AsyncGenerator[tuple[str, Node], None]:
+        for label, node in (await self._client.list(directory)).items():
+            if node.is_directory:
+                async for link in self._links(node.cap):
+                    yield link
+            else:
+                yield label, node
+
+    async def _without(self, directory: Cap, deleted: set[int]) -> Cap:
+        """A copy of a batch, which never changes, without the names of these digests."""
+        links: dict[str, Cap] = {}
+        for label, node in (await self._client.list(directory)).items():
+            name = None if node.is_directory else CapName.of_link(label, node.cap)
+            if node.is_directory:
+                links[label] = await self._without(node.cap, deleted)
+            elif name is not None and digest_of(name.text) not in deleted:
+                links[label] = node.cap
+        return await self._client.mkdir_immutable(links)
+
+
+def deletion(name: CapName) -> tuple[str, Cap]:
+    """The link by which a batch says that a name was deleted, as its own name and its cap."""
+    return f"{_DELETED}{digest_of(name.text):016x}", _NOTHING
+
+
+def _day(time: datetime) -> str:
+    return f"{time:%Y-%m/%d}"
+
+
+def _or_raise(result: Mapping[str, Node] | Exception) -> Mapping[str, Node]:
+    if isinstance(result, Exception):
+        raise result
+    return result
