@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from txtahoe.anchors import BATCH, Anchors, deletion
 from txtahoe.capnames import CapName
 from txtahoe.caps import Cap
+from txtahoe.errors import SomeFailed
 from txtahoe.paths import Path
 
 logger = getLogger("txtahoe")
@@ -49,10 +50,21 @@ class Anchoring:
         self._add(*deletion(name))
 
     async def flush(self) -> None:
-        """Make all links that wait, now. Raises: as `Tree.link_many`; they wait on then."""
+        """Make all links that wait, now. Raises: the errors of `Tree.link`; they wait on then."""
         async with self._lock:
             while self._waiting:
                 await self._flush_some()
+        self._stop()
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._waiting.clear()
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._call is not None and not self._waiting:
+            self._call.cancel()
+            self._call = None
 
     def _add(self, label: str, cap: Cap) -> None:
         if len(self._waiting) < _MOST_WAITING:
@@ -83,7 +95,10 @@ class Anchoring:
         if self._room < len(some) or self._batch[-3:-1] != today:
             self._batch, self._room = self._anchors.batch(), BATCH
         links = [((*self._batch, label), cap) for label, cap in some.items()]
-        await self._anchors.tree.link_many(links, replace=True)
+        try:
+            await self._anchors.tree.link_many(links, replace=True)
+        except SomeFailed as error:  # it is one write, so all of them
+            raise error.errors[0] from None
         self._room -= len(links)
         for label in some:
             self._waiting.pop(label, None)

@@ -10,7 +10,7 @@ from secrets import token_hex
 
 from txtahoe.capnames import CapName, digest_of
 from txtahoe.caps import Cap
-from txtahoe.errors import NoSuchChild, Unrecoverable
+from txtahoe.errors import IncompleteDownload, NoSuchChild, Unrecoverable
 from txtahoe.ledger import Ledger
 from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
@@ -148,7 +148,7 @@ class Anchors:
     async def _read(self, cap: Cap) -> Ledger:
         try:
             return Ledger.parse(await self._client.read(cap))
-        except (Unrecoverable, ValueError):
+        except (Unrecoverable, IncompleteDownload, ValueError):
             return Ledger()
 
     async def _children(self, path: Path) -> Mapping[str, Node]:
