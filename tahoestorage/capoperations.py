@@ -69,7 +69,7 @@ class CapOperations(Operations):
     async def linked_in(self, directory: str) -> tuple[list[str], list[str]]:
         """What is in a directory on the grid, but for the links behind names with caps."""
         directories, files = await super().listdir(directory)
-        return [name for name in directories if directory or name != ANCHORS], files
+        return [name for name in directories if name != ANCHORS], files
 
     async def _save_together(
         self, files: Sequence[tuple[Name, Any]], progress: Done | None

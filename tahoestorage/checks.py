@@ -17,6 +17,8 @@ from django.utils.module_loading import import_string
 
 from tahoestorage import conf, servers
 from tahoestorage.addresses import mount_of
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.filefields import fields_of
 from tahoestorage.storage import TahoeStorage
 
 _MAKE_A_CAP = (
@@ -37,6 +39,7 @@ _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E008", conf.cache, "Give one of its names, or leave it out to share nothing."),
     ("E010", conf.signed_urls, "3600 is an hour. Without it links do not expire."),
 ]
+_ROOM = 255  # characters for a name with its cap
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
     "locmem.LocMemCache": "is of one process alone",
@@ -50,8 +53,8 @@ def check_storages(
 ) -> list[CheckMessage]:
     """Check every TahoeStorage of STORAGES and of the models' file fields."""
     found: dict[tuple[str, str], CheckMessage] = {}
-    for options in _every_options():
-        for message in _check(options):
+    for kind, options in _every_options():
+        for message in _check(kind, options):
             # Two storages with the same settings have the same problem once.
             found.setdefault((str(message.id), message.msg), message)
     return list(found.values())
@@ -68,7 +71,26 @@ def check_threads(
     return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]
 
 
-def _every_options() -> Iterator[conf.Options]:
+@register(Tags.files)
+def check_fields(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that names that carry caps have room in the database."""
+    return [
+        Warning(
+            f"{field} has max_length={field.max_length}: names that carry a cap are longer than "
+            "those of other storages by some 100 characters",
+            hint=f"Give it max_length={_ROOM} or more.",
+            obj=field,
+            id="tahoestorage.W006",
+        )
+        for field in fields_of(TahoeCapStorage)
+        if field.max_length is not None and field.max_length < _ROOM
+    ]
+
+
+def _every_options() -> Iterator[tuple[type[TahoeStorage], conf.Options]]:
+    """With the kind of each storage."""
     for backend in settings.STORAGES.values():
         cls = _ours(backend.get("BACKEND", ""))
         if cls is not None:
@@ -76,11 +98,15 @@ def _every_options() -> Iterator[conf.Options]:
             own = signature(cls.__init__).parameters
             given: Any = backend.get("OPTIONS", {})
             options: Any = {name: given[name] for name in given if name not in own}
-            yield conf.hidden(options)
+            yield _kind(cls), conf.hidden(options)
     for model in apps.get_models():
         for field in model._meta.get_fields():
             if isinstance(field, FileField) and isinstance(field.storage, TahoeStorage):
-                yield field.storage.options
+                yield _kind(type(field.storage)), field.storage.options
+
+
+def _kind(cls: type[TahoeStorage]) -> type[TahoeStorage]:
+    return TahoeCapStorage if issubclass(cls, TahoeCapStorage) else TahoeStorage
 
 
 def _ours(backend: str) -> type[TahoeStorage] | None:
@@ -91,7 +117,7 @@ def _ours(backend: str) -> type[TahoeStorage] | None:
     return cls if isclass(cls) and issubclass(cls, TahoeStorage) else None
 
 
-def _check(options: conf.Options) -> Iterator[CheckMessage]:
+def _check(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
     unknown = conf.unknown_options(dict(options))
     if unknown is not None:
         yield Error(unknown, hint="Correct or remove it.", id="tahoestorage.E001")
@@ -105,7 +131,7 @@ def _check(options: conf.Options) -> Iterator[CheckMessage]:
                 yield Error(str(error), hint=hint, id=f"tahoestorage.{number}")
     yield from _check_rights(options)
     yield from _check_cap_file(options)
-    yield from _check_base_url(options)
+    yield from _check_base_url(kind, options)
     yield from _check_cache(options)
 
 
@@ -139,10 +165,10 @@ def _check_cap_file(options: conf.Options) -> Iterator[CheckMessage]:
         )
 
 
-def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
+def _check_base_url(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
     url = conf.value(options, "base_url")
     if not url:
-        if not _is_served(options):
+        if not _is_served(kind, options):
             yield Warning(
                 "TAHOE_PUBLIC_BASE_URL (or the option 'base_url') is missing: files have no URL",
                 hint="Serve them from this site, with path('media/', include('tahoestorage.urls'))"
@@ -158,9 +184,9 @@ def _check_base_url(options: conf.Options) -> Iterator[CheckMessage]:
         )
 
 
-def _is_served(options: conf.Options) -> bool:
+def _is_served(kind: type[TahoeStorage], options: conf.Options) -> bool:
     try:
-        return mount_of(TahoeStorage(**options).place) is not None
+        return mount_of(kind(**options).place) is not None
     except ImproperlyConfigured:
         return False  # said elsewhere
 
