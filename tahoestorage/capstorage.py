@@ -8,12 +8,14 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
 from tahoestorage.capoperations import CapOperations
 from tahoestorage.captree import CapTree
 from tahoestorage.locations import Name
+from tahoestorage.sealednames import seal, unseal
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done
 from txtahoe.errors import NoSuchChild, NotADirectory
@@ -57,6 +59,10 @@ class TahoeCapStorage(TahoeStorage):
             overwrites=self._allow_overwrite,
         )
 
+    @cached_property
+    def _seal(self) -> str:
+        return f"{self._tree.connection.base_cap!r} {self.location}"
+
     def flush(self) -> None:
         """
         Link what this process has saved and not linked yet.
@@ -68,6 +74,20 @@ class TahoeCapStorage(TahoeStorage):
     async def aflush(self) -> None:
         """As `flush`."""
         await self.operations.awaited.tree.flush()
+
+    def name_served(self, name: str) -> str:
+        found = unseal(self._location.clean(name), self._seal)
+        if found is not None:
+            return found.text
+        plain = super().name_served(name)
+        if self.operations.tree.named(self._location.path_of(plain)) is not None:
+            # Anybody who has a cap could show what it leads to under an address of this site.
+            raise SuspiciousFileOperation("the URL of a file was not made by url()")
+        return plain
+
+    def _name_in_url(self, name: str) -> str:
+        named = self.operations.tree.named(self._location.path_of(name))
+        return name if named is None else seal(named, self._seal)
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """

@@ -112,6 +112,7 @@ class TahoeStorage(AsyncMethods):
                 "_location",
                 "_tree",
                 "operations",
+                "_seal",  # of a TahoeCapStorage
             ):
                 self.__dict__.pop(name, None)
 
@@ -240,7 +241,22 @@ class TahoeStorage(AsyncMethods):
                 "the option 'signed_urls' is for files that this site serves: add "
                 "path('media/', include('tahoestorage.urls')) to its URLs"
             )
-        return None if mount is None else mount.url(self._location.clean(name), seconds)
+        if mount is None:
+            return None
+        name = self._location.clean(name)
+        return mount.url(name, self._name_in_url(name), seconds)
+
+    def _name_in_url(self, name: str) -> str:
+        """The name that the URL of a file has where this site serves it."""
+        return name
+
+    def name_served(self, name: str) -> str:
+        """
+        The name of the file that is served under a name in a URL.
+
+        Raises: SuspiciousFileOperation where no file can have it.
+        """
+        return self._location.clean(name)
 
     @property
     def _is_asked_first(self) -> bool:
