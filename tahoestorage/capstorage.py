@@ -30,12 +30,13 @@ class TahoeCapStorage(TahoeStorage):
     To save is one upload, and no directory is changed. To open such a name, its `size` and its
     `url` ask nobody for the cap, in any process, for ever. A name is never taken; equal bytes that
     are saved under one name twice have one name. What a name leads to never changes: `open` is
-    for reading.
+    for reading. That `exists` says it is there means that it was saved; there are no times.
 
     Files are linked below the root behind the back of `save`, some seconds later and many at once,
     in `.tahoe-anchors`; what a process could not link before it ended is linked by `manage.py
     tahoe anchor`, for whatever the database names. These links are what checks, leases and
-    snapshots go by.
+    snapshots go by, and `listdir` and `walk`, which read them all. `delete` can't take the cap back
+    from who has it: it has the link removed, by `tahoe anchor`, where no row has the name.
 
     Names without a cap lead where those of a TahoeStorage lead, so a field can change from that to
     this, and keeps its files. A field needs `max_length=255`.

@@ -125,12 +125,11 @@ class TahoeStorage(AsyncMethods):
         It returns when the bytes are on the grid and the name leads to them. They are uploaded
         once, whatever names turn out to be taken, and no name is asked for beforehand.
         """
-        if self._is_asked_first:
-            return super().save(name, content, max_length)  # type: ignore[arg-type]
-        name, content = to_save(name, content)
         token = _max_length.set(max_length)
         try:
-            saved: str = self._save(name, content)
+            if self._is_asked_first:
+                return super().save(name, content, max_length)  # type: ignore[arg-type]
+            saved: str = self._save(*to_save(name, content))
         finally:
             _max_length.reset(token)
         validate_file_name(saved, allow_relative_path=True)

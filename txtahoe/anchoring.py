@@ -84,8 +84,9 @@ class Anchoring:
             await self.flush()
         except Exception as error:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            logger.warning("%d links are not made yet: %s", len(self._waiting), error)
-            self._wait()
+            if self._waiting:
+                logger.warning("%d links are not made yet: %s", len(self._waiting), error)
+                self._wait()
         else:
             self._pause = DELAY
 

@@ -6,7 +6,9 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from secrets import token_hex
+from typing import TypeVar
 
 from txtahoe.capnames import CapName, digest_of
 from txtahoe.caps import Cap
@@ -16,6 +18,8 @@ from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.tree import Tree
+
+T = TypeVar("T")
 
 ANCHORS = ".tahoe-anchors"
 """The directory in which all links stand, by the day on which they were made."""
@@ -69,15 +73,13 @@ class Anchors:
         if not anew and _LEDGER in top:
             ledger = await self._read(top[_LEDGER].cap)
         settled = _day(self._now() - _SETTLING - timedelta(days=1))
-        batches = await self._batches(top, ledger.until)
+        batches = await self._batches(top, ledger.until, lost_is_empty=True)
         wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
         read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
         for (path, node), found in zip(wanted.items(), read, strict=True):
             if isinstance(found, Unrecoverable):
                 continue
-            if isinstance(found, Exception):
-                raise found
-            linked, deleted = found
+            linked, deleted = _or_raise(found)
             is_settled = path.rpartition("/")[0] <= settled
             if is_settled:
                 ledger.deleted |= deleted
@@ -122,14 +124,18 @@ class Anchors:
         ledger.is_changed = False
 
     async def walk(self) -> AsyncGenerator[list[CapName], None]:
-        """All names that are linked, batch by batch; a name may come more than once."""
-        batches = await self._batches(await self._children(self._top), "")
-        for path in sorted(batches):
-            found: list[CapName] = []
-            async for label, node in self._links(batches[path].cap):
-                name = CapName.of_link(label, node.cap)
-                found += [name] if name else []
-            yield found
+        """
+        All names that are linked, batch by batch; a name may come more than once.
+
+        Raises: Unrecoverable where something of the links is lost.
+        """
+        batches = await self._batches(await self._children(self._top))
+        left = iter(sorted(batches))
+        while some := list(islice(left, _AT_ONCE)):
+            read = await each(some, lambda path: self._links(batches[path].cap), _AT_ONCE)
+            for links in map(_or_raise, read):
+                names = (CapName.of_link(label, node.cap) for label, node in links)
+                yield [name for name in names if name is not None]
 
     def batch(self) -> Path:
         """The path of a new batch, of today."""
@@ -158,12 +164,14 @@ class Anchors:
         except NoSuchChild:
             return {}
 
-    async def _batches(self, top: Mapping[str, Node], until: str) -> dict[str, Node]:
+    async def _batches(
+        self, top: Mapping[str, Node], until: str = "", *, lost_is_empty: bool = False
+    ) -> dict[str, Node]:
         """The batches of all days after `until`, by their paths."""
         months = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
-        listed = await self._list_all(months)
+        listed = await self._list_all(months, lost_is_empty)
         days = [f"{month}/{day}" for month, children in listed.items() for day in children]
-        batches = await self._list_all(day for day in days if day > until)
+        batches = await self._list_all((day for day in days if day > until), lost_is_empty)
         return {
             f"{day}/{name}": node
             for day, children in batches.items()
@@ -171,19 +179,22 @@ class Anchors:
             if node.is_directory
         }
 
-    async def _list_all(self, paths: Iterable[str]) -> dict[str, Mapping[str, Node]]:
+    async def _list_all(
+        self, paths: Iterable[str], lost_is_empty: bool
+    ) -> dict[str, Mapping[str, Node]]:
         wanted = list(paths)
         listed = await each(
             wanted, lambda path: self._children((*self._top, *path.split("/"))), _AT_ONCE
         )
-        found = zip(wanted, listed, strict=True)
-        return {path: {} if isinstance(c, Unrecoverable) else _or_raise(c) for path, c in found}
+        if lost_is_empty:
+            listed = [{} if isinstance(found, Unrecoverable) else found for found in listed]
+        return dict(zip(wanted, map(_or_raise, listed), strict=True))
 
     async def _digests(self, directory: Cap) -> tuple[list[int], set[int]]:
         """Of the names that are linked in a batch, and of those that it says are deleted."""
         linked: list[int] = []
         deleted: set[int] = set()
-        async for label, node in self._links(directory):
+        for label, node in await self._links(directory):
             name = CapName.of_link(label, node.cap)
             if name is not None:
                 linked.append(digest_of(name.text))
@@ -191,13 +202,14 @@ class Anchors:
                 deleted.add(int(label.removeprefix(_DELETED), 16))
         return linked, deleted
 
-    async def _links(self, directory: Cap) -> AsyncGenerator[tuple[str, Node], None]:
-        for label, node in (await self._client.list(directory)).items():
-            if node.is_directory:
-                async for link in self._links(node.cap):
-                    yield link
-            else:
-                yield label, node
+    async def _links(self, directory: Cap) -> list[tuple[str, Node]]:
+        """All links in a batch, or in a group of them."""
+        children = await self._client.list(directory)
+        parts = [node.cap for node in children.values() if node.is_directory]
+        links = [(label, node) for label, node in children.items() if not node.is_directory]
+        for more in await each(parts, self._links, _AT_ONCE):
+            links += _or_raise(more)
+        return links
 
     async def _without(self, directory: Cap, deleted: set[int]) -> Cap:
         """A copy of a batch, which never changes, without the names of these digests."""
@@ -220,7 +232,7 @@ def _day(time: datetime) -> str:
     return f"{time:%Y-%m/%d}"
 
 
-def _or_raise(result: Mapping[str, Node] | Exception) -> Mapping[str, Node]:
+def _or_raise(result: T | Exception) -> T:
     if isinstance(result, Exception):
         raise result
     return result

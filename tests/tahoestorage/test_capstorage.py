@@ -192,8 +192,9 @@ class Saving(CapStorageTestCase):
                 return f"chosen/{name}"
 
         storage = Choosing(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
-        name = storage.save("f", ContentFile(DATA), max_length=255)
+        name = storage.save("long name.txt", ContentFile(DATA), max_length=112)
         self.assertEqual(self.carried(name).directory, "chosen")
+        self.assertEqual(len(name), 112)
 
     def test_uploads_go_on_while_the_gateway_that_links_is_away(self) -> None:
         storage = self.new_storage(tahoe_base_url=[NOWHERE, self.gateway])

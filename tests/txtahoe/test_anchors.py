@@ -13,6 +13,7 @@ from txtahoe import Cap, Tree
 from txtahoe.anchoring import DELAY, Anchoring
 from txtahoe.anchors import ANCHORS, BATCH, Anchors
 from txtahoe.capnames import CapName, digest_of
+from txtahoe.errors import Unrecoverable
 from txtahoe.ledger import Ledger
 from txtahoe.maintenance import check, take_snapshot
 from txtahoe.testing.fake import LostAnswer, Status
@@ -140,6 +141,14 @@ class Linking(AnchorsTestCase):
         anew = self.now(self.new_anchors().known(anew=True))
         for name in names:
             self.assertIn(digest_of(name.text), anew)
+
+    def test_a_day_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
+        names = literals(range(30))
+        self.now(self.anchors.link(names, Ledger()))
+        self.lose(f"{ANCHORS}/2026-11/22")
+        self.failureResultOf(start(anext(self.new_anchors().walk())), Unrecoverable)
+        self.time += DAY
+        self.assertIn("POST /uri?t=mkdir-immutable", self.anchor(names))
 
     def test_a_directory_may_be_their_place(self) -> None:
         anchors = Anchors(self.tree, ("media", "x"))
