@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from tests.grid.case import GridTestCase
@@ -16,7 +17,7 @@ from txtahoe.capnames import CapName, digest_of
 from txtahoe.errors import Unrecoverable
 from txtahoe.ledger import Ledger
 from txtahoe.maintenance import check, take_snapshot
-from txtahoe.testing.fake import LostAnswer, Status
+from txtahoe.testing.fake import LostAnswer, Silence, Status
 
 DAY = 86400.0
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
@@ -40,18 +41,20 @@ class AnchorsTestCase(MaintenanceTestCase):
         """One that knows nothing yet, as in a new process."""
         return Anchors(Tree(self.client, self.root), seconds=lambda: self.time, **options)
 
-    def anchor(self, names: list[CapName], *, seen: Iterable[CapName] = ()) -> list[str]:
+    def anchor(self, names: list[CapName]) -> list[str]:
         """Link those of the names that are not linked; the requests that it took."""
         self.fake.requests.clear()
-        anchors = self.new_anchors()
-        ledger = self.now(anchors.known())
-        missing = [name for name in names if digest_of(name.text) not in ledger]
-        self.now(anchors.link(missing, ledger))
-        for name in names:
-            ledger.deleted.discard(digest_of(name.text))
-        self.now(anchors.unlink(ledger))
-        self.now(anchors.keep(ledger))
+        self.now(self.anchored(names))
         return list(self.fake.requests)
+
+    async def anchored(self, names: list[CapName]) -> None:
+        anchors = self.new_anchors()
+        ledger = await anchors.known()
+        missing = [name for name in names if digest_of(name.text) not in ledger]
+        await anchors.link(missing, ledger)
+        ledger.deleted -= {digest_of(name.text) for name in names}
+        await anchors.unlink(ledger)
+        await anchors.keep(ledger)
 
     def linked(self) -> list[str]:
         async def linked() -> list[str]:
@@ -100,6 +103,22 @@ class Linking(AnchorsTestCase):
         self.now(self.anchors.link(names, ledger))
         self.anchor(names)
         self.assert_linked(names)
+
+    def test_killed_at_any_request_it_is_finished_by_the_next_run(self) -> None:
+        names = literals(range(10))
+        for is_done in (False, True):
+            for number in count():
+                self.root = self.fake.make_directory()
+                self.fake.fail_next("*", Silence(done=is_done), skip=number)
+                running = start(self.anchored(names))
+                if running.called:
+                    break
+                running.addErrback(lambda _: None).cancel()
+                self.anchor(names)
+                self.assert_linked(names)
+                self.assertEqual([each for each in self.anchor(names) if "GET" not in each], [])
+            self.assertGreater(number, 8)
+            self.fake.forget_faults()
 
     def test_what_is_not_linked_as_a_whole_is_not_linked(self) -> None:
         names = literals(range(30))
