@@ -44,8 +44,8 @@ class CapTree(StorageTree):
 
     def require_replaceable(self, name: str | None) -> None:
         raise NotWriteable(
-            f"{name!r} cannot be written: the file of a name that carries a cap never changes. "
-            "save() the new content, and keep the name that it returns"
+            f"{name!r} cannot be written: where names carry the caps of their files, what a name "
+            "leads to never changes. save() the new content, and keep the name that it returns"
         )
 
     def named(self, path: Path) -> CapName | None:

@@ -92,8 +92,8 @@ class Anchoring:
 
     async def _flush_some(self) -> None:
         some = dict(islice(self._waiting.items(), BATCH))
-        today = tuple(self._anchors.today.split("/"))
-        if self._room < len(some) or self._batch[-3:-1] != today:
+        is_of_this_hour = "/".join(self._batch[-4:-1]) == self._anchors.hour
+        if self._room < len(some) or not is_of_this_hour:
             self._batch, self._room = self._anchors.batch(), BATCH
         links = [((*self._batch, label), cap) for label, cap in some.items()]
         try:

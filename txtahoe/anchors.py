@@ -22,7 +22,7 @@ from txtahoe.tree import Tree
 T = TypeVar("T")
 
 ANCHORS = ".tahoe-anchors"
-"""The directory in which all links stand, by the day on which they were made."""
+"""The directory in which all links stand, by the hour in which they were made, UTC."""
 
 BATCH = 500
 """Links in one directory, at most: it is written as fast with as many as with one."""
@@ -35,19 +35,19 @@ _AT_ONCE = 4
 _MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
 _DELETED = "deleted "
 _NOTHING = Cap.parse("URI:LIT:")
-# Clocks may differ, and a write may take a while: after that nobody adds to a day that is over.
-_SETTLING = timedelta(hours=1)
+# So old is an hour to which nobody adds any more: clocks may differ, and a write take a while.
+_SETTLING = timedelta(hours=2)
 
 
 class Anchors:
     """
-    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/<batch>/`.
+    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`.
 
     `below`: that directory. `seconds`: the time since 1970 UTC.
 
     New links go into new batches, so it does not matter how many there are already, nor how many
     processes make links at the same time. What a batch of `link` holds never changes; others, see
-    `batch`, are added to until their day is over. What is linked is also written down in the
+    `batch`, are added to until their hour is over. What is linked is also written down in the
     ledger, which is no more than a memory: what is not in it is read from the directories.
 
     Every method raises the errors of `Tree`.
@@ -72,7 +72,7 @@ class Anchors:
         ledger = Ledger()
         if not anew and _LEDGER in top:
             ledger = await self._read(top[_LEDGER].cap)
-        settled = _day(self._now() - _SETTLING - timedelta(days=1))
+        settled = _hour(self._now() - _SETTLING)
         batches = await self._batches(top, ledger.until, lost_is_empty=True)
         wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
         read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
@@ -138,12 +138,13 @@ class Anchors:
                 yield [name for name in names if name is not None]
 
     def batch(self) -> Path:
-        """The path of a new batch, of today."""
-        return (*self._top, *self.today.split("/"), token_hex(4))
+        """The path of a new batch, of this hour."""
+        return (*self._top, *self.hour.split("/"), token_hex(4))
 
     @property
-    def today(self) -> str:
-        return _day(self._now())
+    def hour(self) -> str:
+        """This one, as the path of its batches."""
+        return _hour(self._now())
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._seconds(), UTC)
@@ -167,14 +168,16 @@ class Anchors:
     async def _batches(
         self, top: Mapping[str, Node], until: str = "", *, lost_is_empty: bool = False
     ) -> dict[str, Node]:
-        """The batches of all days after `until`, by their paths."""
-        months = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
-        listed = await self._list_all(months, lost_is_empty)
-        days = [f"{month}/{day}" for month, children in listed.items() for day in children]
-        batches = await self._list_all((day for day in days if day > until), lost_is_empty)
+        """The batches of all hours after `until`, by their paths."""
+        paths = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
+        for length in (10, 13):  # of the path of a day, and of an hour
+            listed = await self._list_all(paths, lost_is_empty)
+            below = [f"{path}/{name}" for path, children in listed.items() for name in children]
+            paths = [path for path in below if path >= until[:length]]
+        listed = await self._list_all((path for path in paths if path > until), lost_is_empty)
         return {
-            f"{day}/{name}": node
-            for day, children in batches.items()
+            f"{path}/{name}": node
+            for path, children in listed.items()
             for name, node in children.items()
             if node.is_directory
         }
@@ -228,8 +231,8 @@ def deletion(name: CapName) -> tuple[str, Cap]:
     return f"{_DELETED}{digest_of(name.text):016x}", _NOTHING
 
 
-def _day(time: datetime) -> str:
-    return f"{time:%Y-%m/%d}"
+def _hour(time: datetime) -> str:
+    return f"{time:%Y-%m/%d/%H}"
 
 
 def _or_raise(result: T | Exception) -> T:

@@ -16,7 +16,7 @@ class Ledger:
     The digests (see `capnames.digest_of`) of names that are linked, by the path of what they are
     linked in.
 
-    `until`: the last day of which everything is in it; "" for none.
+    `until`: the last hour of which everything is in it; "" for none.
     `deleted`: of names that were deleted, and may still be linked.
 
     That a name has by chance the digest of one of a million others has the odds 1 to 10^13.

@@ -126,9 +126,9 @@ def anchors(names: int = 10_000) -> Case:
         ours,
         bare,
         Speed(time=1.3),
-        # A write for each batch, and for their group, the day, the month, the links, the root and
-        # the ledger.
-        Limits(requests=names // BATCH + 12, directory_writes=names // BATCH + 6),
+        # A write for each batch, and for their group, the hour, the day, the month, the links, the
+        # root and the ledger.
+        Limits(requests=names // BATCH + 14, directory_writes=names // BATCH + 7),
         most_rounds=3,
     )
 
@@ -157,7 +157,7 @@ def more_anchors(names: int = 10_000, more: int = 100) -> Case:
         side(names),
         side(more),
         Speed(time=1.5),
-        Limits(requests=12, directory_writes=4),
+        Limits(requests=12, directory_writes=3),
         most_rounds=3,
     )
 

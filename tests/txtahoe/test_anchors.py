@@ -19,7 +19,7 @@ from txtahoe.ledger import Ledger
 from txtahoe.maintenance import check, take_snapshot
 from txtahoe.testing.fake import LostAnswer, Silence, Status
 
-DAY = 86400.0
+HOUR = 3600.0
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 
 
@@ -83,7 +83,7 @@ class Linking(AnchorsTestCase):
             self.anchor(literals(range(before)))
             costs.append(self.anchor(literals(range(before + 100))))
         self.assertEqual(costs[0], costs[1])
-        self.assertLess(len(costs[0]), 12)
+        self.assertLess(len(costs[0]), 13)
 
     def test_no_directory_is_large(self) -> None:
         names = literals(range(3 * BATCH + 1))
@@ -161,12 +161,12 @@ class Linking(AnchorsTestCase):
         for name in names:
             self.assertIn(digest_of(name.text), anew)
 
-    def test_a_day_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
+    def test_an_hour_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
         names = literals(range(30))
         self.now(self.anchors.link(names, Ledger()))
-        self.lose(f"{ANCHORS}/2026-11/22")
+        self.lose(f"{ANCHORS}/2026-11/22/12")
         self.failureResultOf(start(anext(self.new_anchors().walk())), Unrecoverable)
-        self.time += DAY
+        self.time += HOUR
         self.assertIn("POST /uri?t=mkdir-immutable", self.anchor(names))
 
     def test_a_directory_may_be_their_place(self) -> None:
@@ -218,23 +218,23 @@ class Behind(AnchorsTestCase):
                 self.now(self.anchoring.flush())
         self.now(self.anchoring.flush())
         self.assert_linked(literals(range(BATCH + 30)))
-        batches = self.now(self.tree.list(f"{ANCHORS}/2026-11/22"))
+        batches = self.now(self.tree.list(f"{ANCHORS}/2026-11/22/12"))
         self.assertEqual(len(batches), 2)
 
-    def test_a_day_has_its_own(self) -> None:
+    def test_an_hour_has_its_own(self) -> None:
         for number in range(3):
             self.anchoring.link(literals([number])[0])
             self.now(self.anchoring.flush())
-            self.time += DAY
-        self.assertEqual(set(self.now(self.tree.list(f"{ANCHORS}/2026-11"))), {"22", "23", "24"})
+            self.time += HOUR
+        self.assertEqual(set(self.now(self.tree.list(f"{ANCHORS}/2026-11/22"))), {"12", "13", "14"})
 
-    def test_they_are_known_at_once_and_written_down_when_their_day_is_over(self) -> None:
+    def test_they_are_known_at_once_and_written_down_when_their_hour_is_over(self) -> None:
         names = literals(range(3))
         for name in names:
             self.anchoring.link(name)
         self.now(self.anchoring.flush())
         self.assertNotIn("PUT /uri", self.anchor(names))
-        self.time += 2 * DAY
+        self.time += 3 * HOUR
         self.assertIn("PUT /uri", self.anchor(names))
         known = self.anchor(names)
         self.assertEqual([request for request in known if "GET" not in request], [])
@@ -268,8 +268,8 @@ class Deleting(AnchorsTestCase):
         self.delete(names[3], names[-1])
         left = [*names[:3], *names[4:-1]]
         self.anchor(left)
-        self.assert_linked(names)  # its day is not over
-        self.time += 2 * DAY
+        self.assert_linked(names)  # its hour is not over
+        self.time += 3 * HOUR
         self.anchor(left)
         self.assert_linked(left)
         self.anchor(left)
@@ -279,7 +279,7 @@ class Deleting(AnchorsTestCase):
         names = literals(range(3))
         self.anchor(names)
         self.delete(names[0])
-        self.time += 2 * DAY
+        self.time += 3 * HOUR
         self.anchor(names)
         self.assert_linked(names)
 
@@ -287,7 +287,7 @@ class Deleting(AnchorsTestCase):
         names = literals(range(3))
         self.anchor(names)
         self.delete(names[0])
-        self.time += 2 * DAY
+        self.time += 3 * HOUR
         self.anchor(names[1:])
         self.anchor(names)
         self.assert_linked(names)
@@ -299,7 +299,7 @@ class Deleting(AnchorsTestCase):
             anchoring.link(name)
         anchoring.delete(names[0])
         self.now(anchoring.flush())
-        self.time += 2 * DAY
+        self.time += 3 * HOUR
         self.anchor(names[1:])
         self.assert_linked(names[1:])
 
