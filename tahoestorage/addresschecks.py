@@ -28,14 +28,14 @@ _PUBLIC = (
 )
 
 
-def check_addresses(options: conf.Options) -> Iterator[CheckMessage]:
-    """Check the gateways and the base URL of one storage."""
+def check_addresses(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
+    """Check the gateways and the base URL of a storage of some kind."""
     yield from _check_gateways(options)
-    yield from _check_signed_urls(options)
+    yield from _check_signed_urls(kind, options)
     url = conf.value(options, "base_url")
     if url:
         yield from _check_base_url(str(url), options)
-    elif not _is_served(options):
+    elif not _is_served(kind, options):
         yield Warning(
             f"{_BASE_URL} is missing: files have no URL",
             hint=f"{_SERVE_HERE}; or {_PUBLIC}.",
@@ -54,9 +54,9 @@ def _check_gateways(options: conf.Options) -> Iterator[CheckMessage]:
             )
 
 
-def _check_signed_urls(options: conf.Options) -> Iterator[CheckMessage]:
+def _check_signed_urls(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
     with suppress(ImproperlyConfigured):  # said elsewhere
-        if conf.signed_urls(options) is not None and not _is_served(options):
+        if conf.signed_urls(options) is not None and not _is_served(kind, options):
             yield Error(
                 "the option 'signed_urls' is for files that this site serves, and it does not "
                 "serve those of this storage",
@@ -162,8 +162,8 @@ def _is_secure_site() -> bool:
     )
 
 
-def _is_served(options: conf.Options) -> bool:
+def _is_served(kind: type[TahoeStorage], options: conf.Options) -> bool:
     try:
-        return mount_of(TahoeStorage(**options).place) is not None
+        return mount_of(kind(**options).place) is not None
     except ImproperlyConfigured:
         return False  # said elsewhere

@@ -36,9 +36,13 @@ class Mount:
     namespace: str
     alias: str
 
-    def url(self, name: str, seconds: float | None) -> str:
-        """The URL of a file; a signed one can be used for 90 % of `seconds`, or up to all."""
-        url = reverse(f"{self.namespace}:file", kwargs={"name": name})
+    def url(self, name: str, served: str, seconds: float | None) -> str:
+        """
+        The URL of a file; a signed one can be used for 90 % of `seconds`, or up to all.
+
+        `served`: the name in the URL.
+        """
+        url = reverse(f"{self.namespace}:file", kwargs={"name": served})
         if seconds is None:
             return url
         step = max(1, int(seconds / _STEADY))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import isclass, signature
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +16,8 @@ from django.utils.module_loading import import_string
 
 from tahoestorage import conf, servers
 from tahoestorage.addresschecks import check_addresses
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.filefields import every_file_field
 from tahoestorage.locations import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
@@ -38,6 +40,7 @@ _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E008", conf.cache, "Give one of its names, or leave it out to share nothing."),
     ("E010", conf.signed_urls, "3600 is an hour. Without it links do not expire."),
 ]
+_ROOM = 255  # characters for a name with its cap
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
     "locmem.LocMemCache": "is of one process alone",
@@ -51,8 +54,8 @@ def check_storages(
 ) -> list[CheckMessage]:
     """Check every TahoeStorage of STORAGES and of the models' file fields."""
     found: dict[tuple[str, str], CheckMessage] = {}
-    for options in every_options():
-        for message in _check(options):
+    for kind, options in every_storage():
+        for message in _check(kind, options):
             # Two storages with the same settings have the same problem once.
             found.setdefault((str(message.id), message.msg), message)
     return list(found.values())
@@ -69,12 +72,43 @@ def check_threads(
     return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]
 
 
+@register(Tags.files)
+def check_fields(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that names that carry caps have room in the database."""
+    return [
+        Warning(
+            f"{field} has max_length={field.max_length}: names that carry a cap are longer than "
+            "those of other storages by some 100 characters",
+            hint=f"Give it max_length={_ROOM} or more.",
+            obj=field,
+            id="tahoestorage.W006",
+        )
+        for field, _ in file_fields()
+        if isinstance(field.storage, TahoeCapStorage)
+        and field.max_length is not None
+        and field.max_length < _ROOM
+    ]
+
+
 def every_options() -> Iterator[conf.Options]:
     """Those of every TahoeStorage of STORAGES and of the models' file fields."""
-    for _, options in options_by_alias():
+    for _, options in every_storage():
         yield options
-    for _, options in file_fields():
-        yield options
+
+
+def every_storage() -> Iterator[tuple[type[TahoeStorage], conf.Options]]:
+    """As `every_options`, with the kind of each storage."""
+    for alias, options in options_by_alias():
+        yield _kind(_ours(settings.STORAGES[alias])), options
+    for field, options in file_fields():
+        yield _kind(type(field.storage)), options
+
+
+def _kind(cls: type[Any] | None) -> type[TahoeStorage]:
+    is_carrying = cls is not None and issubclass(cls, TahoeCapStorage)
+    return TahoeCapStorage if is_carrying else TahoeStorage
 
 
 def options_by_alias() -> Iterator[tuple[str, conf.Options]]:
@@ -92,10 +126,9 @@ def options_by_alias() -> Iterator[tuple[str, conf.Options]]:
 
 def file_fields() -> Iterator[tuple[FileField, conf.Options]]:
     """The models' file fields whose storage is a TahoeStorage, and its options."""
-    for model in apps.get_models():
-        for field in model._meta.local_fields:
-            if isinstance(field, FileField) and (storage := _storage_of(field)) is not None:
-                yield field, storage.options
+    for _, field in every_file_field():
+        if (storage := _storage_of(field)) is not None:
+            yield field, storage.options
 
 
 def _storage_of(field: FileField) -> TahoeStorage | None:
@@ -119,7 +152,7 @@ def _ours(backend: Mapping[str, Any]) -> type[TahoeStorage] | None:
     return cls if isclass(cls) and issubclass(cls, TahoeStorage) else None
 
 
-def _check(options: conf.Options) -> Iterator[CheckMessage]:
+def _check(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
     unknown = conf.unknown_options(dict(options))
     if unknown is not None:
         yield Error(unknown, hint="Correct or remove it.", id="tahoestorage.E001")
@@ -135,7 +168,7 @@ def _check(options: conf.Options) -> Iterator[CheckMessage]:
     yield from _check_cap_file(options)
     yield from _check_location(options)
     yield from _check_overwriting(options)
-    yield from check_addresses(options)
+    yield from check_addresses(kind, options)
     yield from _check_cache(options)
 
 

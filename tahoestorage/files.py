@@ -21,6 +21,7 @@ from tahoestorage.reactor import Caller
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import Download
+from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
@@ -79,7 +80,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._raw = Reader(self._tree, was)
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
-            self._tree.require_writable(self.name)
+            self._tree.require_replaceable(self.name)
             self._was = self._look_up() if kind == "r" else self._look_up_or_none()
             if kind == "x" and self._was is not None:
                 raise ExistingChild(f"the name {self.name!r} is taken")
@@ -90,6 +91,9 @@ class TahoeFile(File):  # type: ignore[type-arg]
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
         self.mode = mode
+
+    def __repr__(self) -> str:
+        return redact(super().__repr__())  # a name may carry the cap of its file
 
     def _look_up_or_none(self) -> Node | None:
         try:

@@ -15,6 +15,7 @@ from tahoestorage.maintenance import WholeTree
 from tahoestorage.references import Reference, References, site_storages
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done
+from txtahoe.anchors import ANCHORS
 from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance import Progress
@@ -144,9 +145,13 @@ class Inventory:
         for child in place.enter(children):
             if not child.node.is_directory:
                 self._files[child.path] = child.node.modified
-            elif not child.is_below_itself and not self._neighbours.have(child):
+            elif not child.is_below_itself and not self._is_of_others(child):
                 below.append(child)
         return below
+
+    def _is_of_others(self, place: Place) -> bool:
+        """Whether a directory is another storage's, or that of the links to names with caps."""
+        return place.path == (*self._root, ANCHORS) or self._neighbours.have(place)
 
     def _follow(self, found: Comparison) -> set[Path]:
         """The files that are named."""

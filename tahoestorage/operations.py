@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from attrs import evolve, frozen
 from django.core.exceptions import SuspiciousFileOperation
@@ -39,7 +39,7 @@ class Operations:
     overwrites: bool
 
     @property
-    def awaited(self) -> Operations:
+    def awaited(self) -> Self:
         """The same, for tasks of asyncio."""
         return evolve(self, tree=self.tree.awaited)
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from attrs import define, frozen
-from django.apps import apps
 from django.core.files.storage import storages
 from django.db import connections, router
 from django.db.models import FileField, Model, QuerySet
 
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.filefields import every_file_field
 from tahoestorage.locations import Location
 from tahoestorage.storage import TahoeStorage
+from txtahoe.capnames import is_cap
 from txtahoe.paths import Path
 
 _CHUNK = 2000
@@ -57,10 +59,15 @@ class Column:
         return QuerySet(self.model).using(database).order_by()
 
     def references(self, database: str) -> Iterator[Reference]:
+        """Those that lead to a file by a directory, and not by a cap that they carry."""
         rows = self.query(database).values_list("pk", self.field.attname)
         for pk, name in rows.iterator(chunk_size=_CHUNK):
-            if name:
+            if name and not self._is_carrying(str(name)):
                 yield Reference(self, database, pk, str(name))
+
+    def _is_carrying(self, name: str) -> bool:
+        above = name.rpartition("/")[0]
+        return isinstance(self.field.storage, TahoeCapStorage) and is_cap(above.rpartition("/")[2])
 
     def is_upload_directory(self, directory: Path) -> bool:
         """Whether the field's `upload_to` leads there; what a function says is not known."""
@@ -86,7 +93,7 @@ class References:
         """Those to the files of a storage, by fields that use it or one in whose location it is."""
         cap, root = storage.connection.base_cap, Location(storage.location).root
         found: dict[tuple[str, str | None], Column] = {}
-        for model, field in file_fields():
+        for model, field in every_file_field():
             if not isinstance(field.storage, TahoeStorage):
                 continue
             column = Column(model, field, Location(field.storage.location))
@@ -108,17 +115,9 @@ class References:
                 yield from column.references(name)
 
 
-def file_fields() -> Iterator[tuple[type[Model], FileField]]:
-    """Each one with the model that has its column: a proxy has none, a child not its parent's."""
-    for model in apps.get_models(include_auto_created=True):
-        for field in model._meta.local_fields:
-            if isinstance(field, FileField):
-                yield model, field
-
-
 def site_storages() -> Iterator[TahoeStorage]:
     """Those of STORAGES, and those of file fields. Raises: ImproperlyConfigured."""
-    fields = (field.storage for _, field in file_fields())
+    fields = (field.storage for _, field in every_file_field())
     every: Iterable[Any] = (storages[alias] for alias in storages.backends)
     for storage in (*every, *fields):
         if isinstance(storage, TahoeStorage):

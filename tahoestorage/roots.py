@@ -7,13 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import evolve, field, frozen
-from django.apps import apps
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
-from django.db.models import FileField
 
 from tahoestorage import conf
+from tahoestorage.filefields import every_file_field
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.storage import TahoeStorage
 
@@ -72,11 +71,10 @@ def _of_settings() -> Iterator[Root]:
 
 
 def _of_fields() -> Iterator[Root]:
-    for model in apps.get_models():
-        for each in model._meta.local_fields:
-            with suppress(ImproperlyConfigured):  # of the default storage, which is told already
-                if isinstance(each, FileField) and isinstance(each.storage, TahoeStorage):
-                    yield _root(str(each), each.storage)
+    for _, each in every_file_field():
+        with suppress(ImproperlyConfigured):  # of the default storage, which is told already
+            if isinstance(each.storage, TahoeStorage):
+                yield _root(str(each), each.storage)
 
 
 def _of_the_three_settings() -> Iterator[Root]:

@@ -24,7 +24,7 @@ from tahoestorage.locations import Location, Name
 from tahoestorage.operations import Operations, to_save
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.many import Done
 from txtahoe.nodes import names_by_kind
 
@@ -117,6 +117,7 @@ class TahoeStorage(AsyncMethods):
                 "_location",
                 "_tree",
                 "operations",
+                "_seal",  # of a TahoeCapStorage
             ):
                 self.__dict__.pop(name, None)
 
@@ -129,12 +130,11 @@ class TahoeStorage(AsyncMethods):
         It returns when the bytes are on the grid and the name leads to them. They are uploaded
         once, whatever names turn out to be taken, and no name is asked for beforehand.
         """
-        if self._is_asked_first:
-            return super().save(name, content, max_length)  # type: ignore[arg-type]
-        name, content = to_save(name, content)
         token = _max_length.set(max_length)
         try:
-            saved: str = self._save(name, content)
+            if self._is_asked_first:
+                return super().save(name, content, max_length)  # type: ignore[arg-type]
+            saved: str = self._save(*to_save(name, content))
         finally:
             _max_length.reset(token)
         validate_file_name(saved, allow_relative_path=True)
@@ -245,7 +245,22 @@ class TahoeStorage(AsyncMethods):
                 "the option 'signed_urls' is for files that this site serves: add "
                 "path('media/', include('tahoestorage.urls')) to its URLs"
             )
-        return None if mount is None else mount.url(self._location.clean(name), seconds)
+        if mount is None:
+            return None
+        name = self._location.clean(name)
+        return mount.url(name, self._name_in_url(name), seconds)
+
+    def _name_in_url(self, name: str) -> str:
+        """The name that the URL of a file has where this site serves it."""
+        return name
+
+    def name_served(self, name: str) -> str:
+        """
+        The name of the file that is served under a name in a URL.
+
+        Raises: SuspiciousFileOperation where no file can have it.
+        """
+        return self._location.clean(name)
 
     @property
     def _is_asked_first(self) -> bool:
@@ -258,7 +273,7 @@ class TahoeStorage(AsyncMethods):
 
     def _time(self, name: Name, timestamp: float | None) -> datetime:
         if timestamp is None:
-            raise NotImplementedError(f"The grid has no time for {str(name)!r}.")
+            raise NotImplementedError(f"The grid has no time for {redact(str(name))!r}.")
         return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
 
     # How it is written down: without the cap.

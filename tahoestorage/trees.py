@@ -41,7 +41,7 @@ from txtahoe.many import Done
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.transport import Transport
-from txtahoe.tree import Tree
+from txtahoe.tree import Content, Tree
 from txtahoe.uploads import SMALL, Opener
 
 T = TypeVar("T")
@@ -101,6 +101,10 @@ class StorageTree:
         cap = self.connection.base_cap
         if not cap.is_writable:
             raise NotWriteable(f"{name!r} cannot be written: {cap!r} can only be read")
+
+    def require_replaceable(self, name: str | None) -> None:
+        """Raises: NotWriteable where the file of a name cannot be replaced by another one."""
+        self.require_writable(name)
 
     def known(self, path: Path) -> Node | None:
         """What a path leads to, if that is known in this process; no change of threads."""
@@ -210,16 +214,10 @@ class StorageTree:
         """
 
         async def save(tree: Tree, caller: Caller) -> list[Exception | None]:
-            def opener(content: File[Any]) -> Opener:
-                async def opened() -> Uploadable:
-                    opening = partial(_opened, content)
-                    return (await caller.run(opening, blocks=_blocks(content)))(caller)
-
-                return opened
-
             again = None if otherwise is None else lambda n: caller.run(partial(otherwise, n))
             told = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
-            sources = [(path, self._cap_of(file) or opener(file)) for path, file in files]
+            contents = self._contents([file for _, file in files], caller)
+            sources = [(path, content) for (path, _), content in zip(files, contents, strict=True)]
             try:
                 await tree.save_many(sources, replace=replace, otherwise=again, progress=told)
             except SomeFailed as error:
@@ -311,6 +309,17 @@ class StorageTree:
         if not self.shared.is_there:
             return call(self.shared)
         return await self.waiting.call(lambda: call(self.shared))
+
+    def _contents(self, files: Iterable[File[Any]], caller: Caller) -> list[Content]:
+        """What is saved of Django files, which are opened when their turn has come."""
+
+        def opener(file: File[Any]) -> Opener:
+            async def opened() -> Uploadable:
+                return (await caller.run(partial(_opened, file), blocks=_blocks(file)))(caller)
+
+            return opened
+
+        return [self._cap_of(file) or opener(file) for file in files]
 
     def _cap_of(self, content: File[Any]) -> Cap | None:
         return content.cap_at(self.connection) if isinstance(content, OnGrid) else None

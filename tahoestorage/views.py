@@ -24,7 +24,7 @@ from tahoestorage.serving import storage_of
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.streaming import Stream
 from tahoestorage.waiting import done
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
 
 logger = logging.getLogger("tahoestorage")
@@ -60,16 +60,16 @@ def serve(
     """
     store = storage_of(storage)
     try:
-        name = store.operations.location.clean(name)
+        name = store.name_served(name)
     except SuspiciousFileOperation:
         raise Http404("No file has such a name.") from None
     is_for_all = _require_permission(request, name, storage, store, permission)
     try:
         answer = _answer(request, store, name)
     except (NoSuchChild, NotADirectory, IsADirectory):
-        raise Http404(f"There is no file {name!r}.") from None
+        raise Http404(f"There is no file {redact(name)!r}.") from None
     except OSError as error:
-        logger.error("%r cannot be served: %s", name, error)
+        logger.error("%r cannot be served: %s", redact(name), error)
         answer = HttpResponse("This file cannot be read now.\n", "text/plain", 503)
     answer.headers["Cache-Control"] = "no-cache" if is_for_all else "private, no-cache"
     answer.headers["X-Content-Type-Options"] = "nosniff"

@@ -75,6 +75,12 @@ class Tree(Reading):
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
         return await self._uploads.upload(source, progress)
 
+    async def upload_many(
+        self, contents: Iterable[Content], *, progress: Done | None = None
+    ) -> list[Cap | Exception]:
+        """As `upload`, side by side; what is on the grid already is not uploaded again."""
+        return await each(contents, self._cap_of, 2 * self._concurrency, progress)
+
     async def save(
         self,
         path: str | Sequence[str],

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from tests.bench.carrying import (
+    anchors,
+    cap_urls,
+    concurrent_cap_saves,
+    more_anchors,
+    sequential_cap_saves,
+)
 from tests.bench.case import Case
 from tests.bench.large import download_of_large, upload_of_large
 from tests.bench.maintaining import snapshot
@@ -40,6 +47,11 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         first_collectstatic(),
         unchanged_collectstatic(),
         snapshot(),
+        sequential_cap_saves(),
+        concurrent_cap_saves(),
+        cap_urls(),
+        anchors(),
+        more_anchors(),
         upload_of_large(large_megabytes),
         download_of_large(large_megabytes),
     ]

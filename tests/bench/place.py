@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.storage import TahoeStorage
 from tests.bench.bare import Bare
 
@@ -48,10 +49,22 @@ class Place:
         self.folder = folder
         self.concurrency = concurrency or Concurrency()
         self.bare = Bare(gateway)
+        self._cap_storages: list[TahoeCapStorage] = []
 
     def storage(self, cap: str) -> TahoeStorage:
         """A storage that knows nothing yet, as in a new process."""
         return TahoeStorage(**self.options(cap))
+
+    def cap_storage(self, cap: str) -> TahoeCapStorage:
+        """The same, with names that carry caps."""
+        self.settle()
+        self._cap_storages.append(TahoeCapStorage(**self.options(cap)))
+        return self._cap_storages[-1]
+
+    def settle(self) -> None:
+        """Make the links that are still to come, so that they do not come later."""
+        while self._cap_storages:
+            self._cap_storages.pop().flush()
 
     def options(self, cap: str) -> dict[str, Any]:
         """The options of such a storage."""
@@ -75,7 +88,8 @@ class Place:
         return self.bare.together(make, children, at_once)
 
     def close(self) -> None:
-        """End the threads of the bare requests."""
+        """Make links that are to come, and end the threads of the bare requests."""
+        self.settle()
         self.bare.close()
 
 

@@ -6,6 +6,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.bench.carrying import (
+    anchors,
+    cap_urls,
+    concurrent_cap_saves,
+    more_anchors,
+    sequential_cap_saves,
+)
 from tests.bench.case import Case, Skipped
 from tests.bench.counting import Counts
 from tests.bench.large import download_of_large, upload_of_large
@@ -124,6 +131,23 @@ class MaintenanceTests(CountsTestCase):
         counts = self.count(snapshot(files=40, directories=8))
         self.assertEqual((counts.uploads, counts.file_reads), (0, 0))
         self.assertGreater(counts.most_at_once, 1)
+
+
+class CarryingTests(CountsTestCase):
+    def test_a_save_is_an_upload(self) -> None:
+        for case in (sequential_cap_saves(5), concurrent_cap_saves(16)):
+            counts = self.count(case)
+            self.assertEqual(counts.uploads, case.operations)
+
+    def test_a_new_process_asks_nothing(self) -> None:
+        self.assertEqual(self.count(cap_urls(20)).requests, 0)
+
+    def test_links_to_all_names_are_a_write_for_each_batch(self) -> None:
+        self.count(anchors(1000))
+
+    def test_more_links_cost_the_same_beside_few_and_many(self) -> None:
+        few, many = (self.count(more_anchors(names, 10)) for names in (10, 1500))
+        self.assertEqual(few, many)
 
 
 class BareTests(CountsTestCase):

@@ -131,6 +131,29 @@ class Processes(StorageTestCase):
             assert len(ts.listdir("")[1]) == 23
         """)
 
+    def test_what_is_yet_to_be_linked_is_linked_by_the_process_that_saved_it(self) -> None:
+        self.run_script("""
+            from tahoestorage.capstorage import TahoeCapStorage
+            caps = TahoeCapStorage(tahoe_base_url=url, tahoe_base_cap=cap)
+            def linked():
+                return {file for _, _, files in caps.walk() for file in files}
+            caps.save("parent", ContentFile(b"p" * 100))
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    caps.save("child", ContentFile(b"c" * 100))
+                    caps.flush()
+                    assert linked() == {"child"}, linked()
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(pid, 0)[1] == 0
+            caps.flush()
+            assert linked() == {"parent", "child"}, linked()
+            caps.save("lost", ContentFile(b"l" * 100))  # and nobody waits for it
+        """)
+        self.assertEqual(len(self.storage.listdir(".tahoe-anchors")[0]), 1)
+
     def test_multiprocessing_works_by_fork_and_by_spawn(self) -> None:
         script = os.path.join(self.mktemp())
         os.makedirs(os.path.dirname(script) or ".", exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.management.verbs import (
+    anchor,
     check,
     diff,
     du,
@@ -58,6 +59,7 @@ VERBS: dict[str, Verb] = {
     "restore": restore,
     "diff": diff,
     "migrate": migrate,
+    "anchor": anchor,
     "proxy": proxy,
     "writer": writer,
 }

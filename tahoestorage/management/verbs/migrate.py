@@ -11,6 +11,7 @@ from typing import Any
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json, size
@@ -74,6 +75,12 @@ def _migration(options: dict[str, Any]) -> Migration:
     source, destination = _storage(options["source"]), _storage(options["destination"])
     if overlap(source, destination):
         raise CommandError("The two storages have files in common: one is in the other.")
+    if isinstance(destination, TahoeCapStorage):
+        raise CommandError(
+            f"A file gets another name in {options['destination']!r}, one that carries its cap. "
+            "Copy to a TahoeStorage with the same cap and location: the names that it gives lead "
+            "to the same files in the other one."
+        )
     if isinstance(destination, TahoeStorage):
         WholeTree.of(destination).tree.require_writable(options["destination"])
     return Migration(

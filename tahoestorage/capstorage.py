@@ -1,0 +1,117 @@
+"""Django's Storage on a Tahoe-LAFS grid, with names that carry the caps of their files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.utils.deconstruct import deconstructible
+
+from tahoestorage import conf
+from tahoestorage.capoperations import CapOperations
+from tahoestorage.captree import CapTree
+from tahoestorage.locations import Name
+from tahoestorage.sealednames import seal, unseal
+from tahoestorage.storage import TahoeStorage
+from tahoestorage.waiting import done
+from txtahoe.errors import NoSuchChild, NotADirectory
+
+
+@deconstructible(path="tahoestorage.capstorage.TahoeCapStorage")
+class TahoeCapStorage(TahoeStorage):
+    """
+    As TahoeStorage, but `save` returns names such as `docs/2026/<cap>/report.pdf`, which hold the
+    read cap of the file.
+
+    To save is one upload, and no directory is changed. To open such a name, its `size` and its
+    `url` ask nobody for the cap, in any process, for ever. A name is never taken; equal bytes that
+    are saved under one name twice have one name. What a name leads to never changes: `open` is
+    for reading. That `exists` says it is there means that it was saved; there are no times.
+
+    Files are linked below the root behind the back of `save`, some seconds later and many at once,
+    in `.tahoe-anchors`; what a process could not link before it ended is linked by `manage.py
+    tahoe anchor`, for whatever the database names. These links are what checks, leases and
+    snapshots go by, and `listdir` and `walk`, which read them all. `delete` can't take the cap back
+    from who has it: it has the link removed, by `tahoe anchor`, where no row has the name.
+
+    Names without a cap lead where those of a TahoeStorage lead, so a field can change from that to
+    this, and keeps its files. A field needs `max_length=255`.
+    """
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        return (*super().place, "caps")
+
+    @cached_property
+    def _tree(self) -> CapTree:
+        return CapTree(conf.connection(self.options), self._location.root)
+
+    @cached_property
+    def operations(self) -> CapOperations:
+        return CapOperations(
+            tree=self._tree,
+            location=self._location,
+            chooser=self,
+            is_asked=self._is_asked_first,
+            overwrites=self._allow_overwrite,
+        )
+
+    @cached_property
+    def _seal(self) -> str:
+        return f"{self._tree.connection.base_cap!r} {self.location}"
+
+    def flush(self) -> None:
+        """
+        Link what this process has saved and not linked yet.
+
+        Raises: the errors of `txtahoe`; it is tried again later then.
+        """
+        done(self.operations.tree.flush())
+
+    async def aflush(self) -> None:
+        """As `flush`."""
+        await self.operations.awaited.tree.flush()
+
+    def name_served(self, name: str) -> str:
+        found = unseal(self._location.clean(name), self._seal)
+        if found is not None:
+            return found.text
+        plain = super().name_served(name)
+        if self.operations.tree.named(self._location.path_of(plain)) is not None:
+            # Anybody who has a cap could show what it leads to under an address of this site.
+            raise SuspiciousFileOperation("the URL of a file was not made by url()")
+        return plain
+
+    def _name_in_url(self, name: str) -> str:
+        named = self.operations.tree.named(self._location.path_of(name))
+        return name if named is None else seal(named, self._seal)
+
+    def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
+        """
+        As `TahoeStorage.walk`, of all that is linked. A directory of names with caps holds one for
+        each cap. All links are read first, and kept in memory.
+        """
+        folders = done(self.operations.folders())
+        start = self._location.clean(path)
+        # The directories that are there on the grid, and not in names with caps alone.
+        on_grid = {start}
+        waiting = deque([start])
+        while waiting:
+            directory = waiting.popleft()
+            directories, files = folders.pop(directory, (set(), set()))
+            if directory in on_grid:
+                with suppress(*([NoSuchChild, NotADirectory] if directories or files else [])):
+                    others = done(self.operations.linked_in(directory))
+                    on_grid.update(_join(directory, name) for name in others[0])
+                    directories.update(others[0])
+                    files.update(others[1])
+            waiting.extend(_join(directory, name) for name in sorted(directories))
+            yield directory, sorted(directories), sorted(files)
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name

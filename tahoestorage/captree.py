@@ -1,0 +1,138 @@
+"""A tree on the grid, with names that carry the caps of their files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import frozen
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files import File
+
+from tahoestorage.reactor import Caller, Loop
+from tahoestorage.trees import StorageTree
+from txtahoe.anchoring import Anchoring
+from txtahoe.anchors import Anchors
+from txtahoe.capnames import CapName
+from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.errors import NotWriteable
+from txtahoe.many import Done
+from txtahoe.nodes import Link, Node
+from txtahoe.paths import Path
+from txtahoe.tree import Tree
+
+T = TypeVar("T")
+Naming = Callable[[Cap], CapName]
+
+
+@frozen
+class CapTree(StorageTree):
+    """
+    As StorageTree; a path with a cap before its last name leads to the file of that cap, and
+    nobody is asked about it.
+
+    `root`: the path at which the names begin; below it are the links to their files.
+    """
+
+    root: Path
+
+    async def run(
+        self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
+    ) -> T:
+        return await super().run(operation, name and redact(name))
+
+    def require_replaceable(self, name: str | None) -> None:
+        raise NotWriteable(
+            f"{name!r} cannot be written: where names carry the caps of their files, what a name "
+            "leads to never changes. save() the new content, and keep the name that it returns"
+        )
+
+    def named(self, path: Path) -> CapName | None:
+        """
+        The name of a path; None for one without a cap.
+
+        Raises: SuspiciousFileOperation for another cap than that of an immutable file.
+        """
+        try:
+            return CapName.parse("/".join(path[len(self.root) :]))
+        except BadCap as error:
+            reason = str(error)
+        raise SuspiciousFileOperation(f"the name of a file carries a cap that is none: {reason}")
+
+    def known(self, path: Path) -> Node | None:
+        return self._node(path) or super().known(path)
+
+    async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
+        return self._node(path) or await super().resolve(path, name, fresh=fresh)
+
+    async def save_named(self, content: File[Any], naming: Naming, name: str) -> CapName:
+        """
+        Upload a Django file, as `StorageTree.save` does, and return the name that `naming` makes
+        of its cap. It is linked later.
+        """
+        source = self._cap_of(content) or await self._opened(content)
+
+        async def save(tree: Tree, caller: Caller) -> CapName:
+            cap = source if isinstance(source, Cap) else await tree.upload(source(caller))
+            return self._named(naming, cap, self._anchoring(caller.loop, tree))
+
+        return await self.run(save, name)
+
+    async def save_many_named(
+        self, files: Sequence[tuple[Naming, File[Any]]], progress: Done | None
+    ) -> list[CapName | Exception]:
+        """As `save_named`, side by side. `progress` is called in this thread."""
+
+        async def save(tree: Tree, caller: Caller) -> list[CapName | Exception]:
+            told = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
+            contents = self._contents([content for _, content in files], caller)
+            caps = await tree.upload_many(contents, progress=told)
+            anchoring = self._anchoring(caller.loop, tree)
+            pairs = zip([naming for naming, _ in files], caps, strict=True)
+            return [
+                cap if isinstance(cap, Exception) else self._try(naming, cap, anchoring)
+                for naming, cap in pairs
+            ]
+
+        return await self.run(save)
+
+    async def forget(self, name: CapName) -> None:
+        """Have it written down that a name was deleted."""
+
+        async def forget(tree: Tree, caller: Caller) -> None:
+            self._anchoring(caller.loop, tree).delete(name)
+
+        await self.run(forget)
+
+    async def flush(self) -> None:
+        """Make the links that are waiting. Raises: as `Anchoring.flush`."""
+        await self.run(lambda tree, caller: self._anchoring(caller.loop, tree).flush())
+
+    async def anchors(self, operation: Callable[[Anchors], Awaitable[T]]) -> T:
+        """The result of an operation on the links, as `run`."""
+        return await self.run(lambda tree, _: operation(Anchors(tree, self.root)))
+
+    def _node(self, path: Path) -> Node | None:
+        name = self.named(path)
+        return None if name is None else Link(name.cap).node
+
+    async def _offered(self, path: Path) -> Node | None:
+        return self._node(path) or await super()._offered(path)
+
+    def _try(self, naming: Naming, cap: Cap, anchoring: Anchoring) -> CapName | Exception:
+        try:
+            return self._named(naming, cap, anchoring)
+        except SuspiciousFileOperation as error:
+            return error
+
+    def _named(self, naming: Naming, cap: Cap, anchoring: Anchoring) -> CapName:
+        name = naming(cap)
+        anchoring.link(name)
+        return name
+
+    def _anchoring(self, loop: Loop, tree: Tree) -> Anchoring:
+        anchoring: Anchoring | None = loop.kept.get(self)
+        if anchoring is None:
+            anchoring = loop.kept[self] = Anchoring(Anchors(tree, self.root))
+        return anchoring

@@ -1,0 +1,29 @@
+"""An app of a project, with files whose names carry their caps; to be installed by a test."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from tahoestorage.capstorage import TahoeCapStorage
+
+
+class Carrying(models.Model):
+    report = models.FileField(upload_to="reports", storage=TahoeCapStorage(), max_length=255)
+    other = models.FileField(storage=TahoeCapStorage(), max_length=255, null=True)
+    elsewhere = models.FileField(storage=TahoeCapStorage(location="elsewhere"), max_length=500)
+
+    class Meta:
+        app_label = "carrying"
+
+
+class CarryingMore(Carrying):
+    more = models.FileField(storage=TahoeCapStorage(), max_length=255)
+
+    class Meta:
+        app_label = "carrying"
+
+
+class CarryingProxy(Carrying):
+    class Meta:
+        app_label = "carrying"
+        proxy = True

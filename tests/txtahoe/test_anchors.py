@@ -1,0 +1,353 @@
+"""Links to files whose names carry their caps, on a gateway in memory and on a real grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from tests.grid.case import GridTestCase
+from tests.txtahoe.case import start
+from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from txtahoe import Cap, Tree
+from txtahoe.anchoring import DELAY, Anchoring
+from txtahoe.anchors import ANCHORS, BATCH, Anchors
+from txtahoe.capnames import CapName, digest_of
+from txtahoe.errors import Unrecoverable
+from txtahoe.ledger import Ledger
+from txtahoe.maintenance import check, take_snapshot
+from txtahoe.testing.fake import LostAnswer, Silence, Status
+
+HOUR = 3600.0
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+
+
+def literals(numbers: Iterable[int], directory: str = "docs") -> list[CapName]:
+    """Names of small files, which are in their caps."""
+    return [
+        CapName(directory, Cap.parse("URI:LIT:" + "a" * 8 * (n // 1000)), f"{n}.txt")
+        for n in numbers
+    ]
+
+
+class AnchorsTestCase(MaintenanceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.time = NOON
+        self.anchors = self.new_anchors()
+
+    def new_anchors(self, **options: Any) -> Anchors:
+        """One that knows nothing yet, as in a new process."""
+        return Anchors(Tree(self.client, self.root), seconds=lambda: self.time, **options)
+
+    def anchor(self, names: list[CapName]) -> list[str]:
+        """Link those of the names that are not linked; the requests that it took."""
+        self.fake.requests.clear()
+        self.now(self.anchored(names))
+        return list(self.fake.requests)
+
+    async def anchored(self, names: list[CapName]) -> None:
+        anchors = self.new_anchors()
+        ledger = await anchors.known()
+        missing = [name for name in names if digest_of(name.text) not in ledger]
+        await anchors.link(missing, ledger)
+        ledger.deleted -= {digest_of(name.text) for name in names}
+        await anchors.unlink(ledger)
+        await anchors.keep(ledger)
+
+    def linked(self) -> list[str]:
+        async def linked() -> list[str]:
+            anchors = self.new_anchors()
+            return [name.text async for names in anchors.walk() for name in names]
+
+        return sorted(self.now(linked()))
+
+    def assert_linked(self, names: Iterable[CapName]) -> None:
+        self.assertEqual(self.linked(), sorted(name.text for name in names))
+
+
+class Linking(AnchorsTestCase):
+    def test_every_name_is_linked_once(self) -> None:
+        names = literals(range(20))
+        self.anchor(names)
+        self.assert_linked(names)
+        writes = [request for request in self.anchor(names) if "GET" not in request]
+        self.assertEqual(writes, [])
+        self.assert_linked(names)
+
+    def test_a_hundred_more_cost_the_same_however_many_there_are(self) -> None:
+        costs = []
+        for before in (100, 8 * BATCH):
+            self.root = self.fake.make_directory()
+            self.anchor(literals(range(before)))
+            costs.append(self.anchor(literals(range(before + 100))))
+        self.assertEqual(costs[0], costs[1])
+        self.assertLess(len(costs[0]), 13)
+
+    def test_no_directory_is_large(self) -> None:
+        names = literals(range(3 * BATCH + 1))
+        requests = self.anchor(names)
+        self.assertEqual(requests.count("POST /uri?t=mkdir-immutable"), 5)
+        self.assert_linked(names)
+
+        async def sizes() -> list[int]:
+            return [len(children) async for _, children in Tree(self.client, self.root).walk()]
+
+        self.assertLessEqual(max(self.now(sizes())), BATCH)
+
+    def test_links_that_nobody_wrote_down_are_found(self) -> None:
+        """As after a kill between the links and the ledger."""
+        names = literals(range(30))
+        ledger = self.now(self.anchors.known())
+        self.now(self.anchors.link(names, ledger))
+        self.anchor(names)
+        self.assert_linked(names)
+
+    def test_killed_at_any_request_it_is_finished_by_the_next_run(self) -> None:
+        names = literals(range(10))
+        for is_done in (False, True):
+            for number in count():
+                self.root = self.fake.make_directory()
+                self.fake.fail_next("*", Silence(done=is_done), skip=number)
+                running = start(self.anchored(names))
+                if running.called:
+                    break
+                running.addErrback(lambda _: None).cancel()
+                self.anchor(names)
+                self.assert_linked(names)
+                self.assertEqual([each for each in self.anchor(names) if "GET" not in each], [])
+            self.assertGreater(number, 8)
+            self.fake.forget_faults()
+
+    def test_what_is_not_linked_as_a_whole_is_not_linked(self) -> None:
+        names = literals(range(30))
+        self.fake.fail_next("POST /uri/CAP?t=set_children", Status(503), times=10)
+        ledger = self.now(self.anchors.known())
+        self.failureResultOf(start(self.anchors.link(names, ledger)))
+        self.assertNotIn(digest_of(names[0].text), ledger)
+
+    def test_two_who_link_the_same_at_once_lose_nothing(self) -> None:
+        names = literals(range(30))
+        ledgers = [self.now(anchors.known()) for anchors in (self.anchors, self.new_anchors())]
+        for ledger, some in zip(ledgers, (names[:20], names[10:]), strict=True):
+            anchors = self.new_anchors()
+            self.now(anchors.link(some, ledger))
+        for ledger in reversed(ledgers):  # the ledger of the second one is lost
+            self.now(self.new_anchors().keep(ledger))
+        self.anchor(names)
+        self.assertEqual([request for request in self.anchor(names) if "GET" not in request], [])
+        self.assertEqual(set(self.linked()), {name.text for name in names})
+
+    def test_a_ledger_that_is_lost_or_no_ledger_is_made_anew(self) -> None:
+        names = literals(range(30))
+        self.anchor(names)
+        self.lose(f"{ANCHORS}/ledger")
+        finding = start(self.new_anchors().known())
+        while not finding.called:
+            self.clock.advance(10)
+        self.assertIn(digest_of(names[0].text), self.successResultOf(finding))
+        self.now(self.tree.save(f"{ANCHORS}/ledger", b"no ledger" * 50, replace=True))
+        self.assertIn(digest_of(names[0].text), self.now(self.new_anchors().known()))
+
+    def test_what_is_lost_of_the_links_is_linked_again(self) -> None:
+        names = literals(range(30))
+        ledger = self.now(self.anchors.known())
+        self.now(self.anchors.link(names, ledger))
+        [path] = ledger.holding({digest_of(names[0].text)})
+        self.lose(f"{ANCHORS}/{path}")
+        self.anchor(names)
+        anew = self.now(self.new_anchors().known(anew=True))
+        for name in names:
+            self.assertIn(digest_of(name.text), anew)
+
+    def test_an_hour_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
+        names = literals(range(30))
+        self.now(self.anchors.link(names, Ledger()))
+        self.lose(f"{ANCHORS}/2026-11/22/12")
+        self.failureResultOf(start(anext(self.new_anchors().walk())), Unrecoverable)
+        self.time += HOUR
+        self.assertIn("POST /uri?t=mkdir-immutable", self.anchor(names))
+
+    def test_a_directory_may_be_their_place(self) -> None:
+        anchors = Anchors(self.tree, ("media", "x"))
+        self.now(anchors.link(literals(range(3)), Ledger()))
+        self.assertEqual(list(self.now(self.tree.list("media/x"))), [ANCHORS])
+
+
+class Behind(AnchorsTestCase):
+    """Links that are made some time after they were wanted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.anchoring = Anchoring(self.anchors)
+
+    def writes(self) -> list[str]:
+        return [request for request in self.fake.requests if "GET" not in request]
+
+    def test_many_wait_for_one_write(self) -> None:
+        self.anchoring.link(literals([0])[0])
+        self.clock.advance(DELAY)
+        self.fake.requests.clear()
+        names = literals(range(1, 50))
+        for name in names:
+            self.anchoring.link(name)
+        self.assertEqual(self.fake.requests, [])
+        self.clock.advance(DELAY)
+        self.assertEqual(self.writes(), ["POST /uri/CAP?t=set_children"])
+        self.assert_linked(literals(range(50)))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_fails_is_tried_again_and_ever_more_seldom(self) -> None:
+        self.fake.fail_next("GET /uri/CAP?t=json", Status(503), times=3)
+        names = literals(range(3))
+        for name in names:
+            self.anchoring.link(name)
+        with self.assertLogs("txtahoe", "WARNING") as logs:
+            for pause in (DELAY, 2 * DELAY, 4 * DELAY):
+                self.clock.advance(pause)
+        self.assertIn("3 links are not made yet", logs.output[0])
+        self.assertEqual(len(logs.output), 3)
+        self.clock.advance(8 * DELAY)
+        self.assert_linked(names)
+
+    def test_a_batch_is_added_to_until_it_is_full(self) -> None:
+        for number in range(BATCH + 30):
+            self.anchoring.link(literals([number])[0])
+            if number % 100 == 0:
+                self.now(self.anchoring.flush())
+        self.now(self.anchoring.flush())
+        self.assert_linked(literals(range(BATCH + 30)))
+        batches = self.now(self.tree.list(f"{ANCHORS}/2026-11/22/12"))
+        self.assertEqual(len(batches), 2)
+
+    def test_an_hour_has_its_own(self) -> None:
+        for number in range(3):
+            self.anchoring.link(literals([number])[0])
+            self.now(self.anchoring.flush())
+            self.time += HOUR
+        self.assertEqual(set(self.now(self.tree.list(f"{ANCHORS}/2026-11/22"))), {"12", "13", "14"})
+
+    def test_they_are_known_at_once_and_written_down_when_their_hour_is_over(self) -> None:
+        names = literals(range(3))
+        for name in names:
+            self.anchoring.link(name)
+        self.now(self.anchoring.flush())
+        self.assertNotIn("PUT /uri", self.anchor(names))
+        self.time += 3 * HOUR
+        self.assertIn("PUT /uri", self.anchor(names))
+        known = self.anchor(names)
+        self.assertEqual([request for request in known if "GET" not in request], [])
+        self.assert_linked(names)
+
+    def test_a_lost_answer_loses_nothing(self) -> None:
+        name = literals([1])[0]
+        self.anchoring.link(name)
+        self.now(self.anchoring.flush())
+        self.fake.fail_next("POST /uri/CAP?t=set_children", LostAnswer())
+        self.anchoring.link(literals([2])[0])
+        self.now(self.anchoring.flush())
+        self.assert_linked(literals([1, 2]))
+
+    def test_what_waits_can_be_dropped(self) -> None:
+        self.anchoring.link(literals([1])[0])
+        self.anchoring.forget()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Deleting(AnchorsTestCase):
+    def delete(self, *names: CapName) -> None:
+        anchoring = Anchoring(self.new_anchors())
+        for name in names:
+            anchoring.delete(name)
+        self.now(anchoring.flush())
+
+    def test_a_name_that_was_deleted_loses_its_link(self) -> None:
+        names = literals(range(BATCH + 10))
+        self.anchor(names)
+        self.delete(names[3], names[-1])
+        left = [*names[:3], *names[4:-1]]
+        self.anchor(left)
+        self.assert_linked(names)  # its hour is not over
+        self.time += 3 * HOUR
+        self.anchor(left)
+        self.assert_linked(left)
+        self.anchor(left)
+        self.assert_linked(left)
+
+    def test_a_name_that_another_row_has_keeps_it(self) -> None:
+        names = literals(range(3))
+        self.anchor(names)
+        self.delete(names[0])
+        self.time += 3 * HOUR
+        self.anchor(names)
+        self.assert_linked(names)
+
+    def test_a_name_that_comes_back_is_linked_again(self) -> None:
+        names = literals(range(3))
+        self.anchor(names)
+        self.delete(names[0])
+        self.time += 3 * HOUR
+        self.anchor(names[1:])
+        self.anchor(names)
+        self.assert_linked(names)
+
+    def test_links_of_the_background_are_taken_away_too(self) -> None:
+        anchoring = Anchoring(self.anchors)
+        names = literals(range(3))
+        for name in names:
+            anchoring.link(name)
+        anchoring.delete(names[0])
+        self.now(anchoring.flush())
+        self.time += 3 * HOUR
+        self.anchor(names[1:])
+        self.assert_linked(names[1:])
+
+
+class OnAGrid(GridTestCase):
+    async def test_names_are_linked_checked_and_in_snapshots(self) -> None:
+        tree = await self.new_tree()
+        names = [
+            CapName("docs/é", await self.client.upload(b"%d" % n * 100), f"{n}%2F.txt")
+            for n in range(3)
+        ]
+        names += literals(range(2 * BATCH))
+        anchors = Anchors(tree)
+        ledger = await anchors.known()
+        await anchors.link(names, ledger)
+        await anchors.keep(ledger)
+        anchoring = Anchoring(anchors)
+        behind = CapName("a", names[0].cap, "behind")
+        anchoring.link(behind)
+        await anchoring.flush()
+        ledger = await Anchors(Tree(self.client, tree.root)).known()
+        for name in (*names, behind):
+            self.assertIn(digest_of(name.text), ledger)
+        found = [name async for some in anchors.walk() for name in some]
+        self.assertEqual({name.text for name in found}, {n.text for n in (*names, behind)})
+        health = await check(tree)
+        self.assertTrue(health.is_healthy)
+        self.assertGreater(health.objects, len(names))
+        snapshot = await take_snapshot(tree)
+        self.assertTrue(snapshot.is_complete)
+        then = Anchors(Tree(self.client, snapshot.cap))
+        again = [name.text async for some in then.walk() for name in some]
+        self.assertEqual(set(again), {name.text for name in (*names, behind)})
+
+
+class Ledgers(AnchorsTestCase):
+    def test_what_is_written_down_comes_back(self) -> None:
+        ledger = Ledger()
+        ledger.until = "2026-11/20"
+        ledger.add("2026-11/20/a", [1, 2, 2**64 - 1])
+        ledger.add("2026-11/20/b", [])
+        again = Ledger.parse(ledger.data)
+        self.assertEqual((again.data, again.until), (ledger.data, "2026-11/20"))
+        self.assertTrue(all(number in again for number in (1, 2, 2**64 - 1)))
+        self.assertNotIn(3, again)
+        self.assertEqual(again.holding({2, 9}), ["2026-11/20/a"])
+        self.assertTrue(again.has("2026-11/20/b"))
+
+    def test_what_is_no_ledger(self) -> None:
+        for data in (b"", b"no", b"\xff", b"ledger x\na !!!", b"ledger x\na AAAA"):
+            self.assertRaises(ValueError, Ledger.parse, data)

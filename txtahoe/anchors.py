@@ -1,0 +1,241 @@
+"""Links to files whose names carry their caps: so that leases, checks and snapshots find them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from secrets import token_hex
+from typing import TypeVar
+
+from txtahoe.capnames import CapName, digest_of
+from txtahoe.caps import Cap
+from txtahoe.errors import IncompleteDownload, NoSuchChild, Unrecoverable
+from txtahoe.ledger import Ledger
+from txtahoe.many import all_done, each
+from txtahoe.nodes import Node
+from txtahoe.paths import Path
+from txtahoe.tree import Tree
+
+T = TypeVar("T")
+
+ANCHORS = ".tahoe-anchors"
+"""The directory in which all links stand, by the hour in which they were made, UTC."""
+
+BATCH = 500
+"""Links in one directory, at most: it is written as fast with as many as with one."""
+
+TOGETHER = 64 * BATCH
+"""Links that one call of `Anchors.link` makes, at most."""
+
+_LEDGER = "ledger"
+_AT_ONCE = 4
+_MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+_DELETED = "deleted "
+_NOTHING = Cap.parse("URI:LIT:")
+# So old is an hour to which nobody adds any more: clocks may differ, and a write take a while.
+_SETTLING = timedelta(hours=2)
+
+
+class Anchors:
+    """
+    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`.
+
+    `below`: that directory. `seconds`: the time since 1970 UTC.
+
+    New links go into new batches, so it does not matter how many there are already, nor how many
+    processes make links at the same time. What a batch of `link` holds never changes; others, see
+    `batch`, are added to until their hour is over. What is linked is also written down in the
+    ledger, which is no more than a memory: what is not in it is read from the directories.
+
+    Every method raises the errors of `Tree`.
+    """
+
+    def __init__(
+        self, tree: Tree, below: Path = (), *, seconds: Callable[[], float] = time.time
+    ) -> None:
+        self.tree = tree
+        self._client = tree.client
+        self._top = (*below, ANCHORS)
+        self._seconds = seconds
+
+    async def known(self, *, anew: bool = False) -> Ledger:
+        """
+        What is linked.
+
+        `anew`: read all directories, also those that the ledger knows. What can't be read of them
+        is not linked.
+        """
+        top = await self._children(self._top)
+        ledger = Ledger()
+        if not anew and _LEDGER in top:
+            ledger = await self._read(top[_LEDGER].cap)
+        settled = _hour(self._now() - _SETTLING)
+        batches = await self._batches(top, ledger.until, lost_is_empty=True)
+        wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
+        read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
+        for (path, node), found in zip(wanted.items(), read, strict=True):
+            if isinstance(found, Unrecoverable):
+                continue
+            linked, deleted = _or_raise(found)
+            is_settled = path.rpartition("/")[0] <= settled
+            if is_settled:
+                ledger.deleted |= deleted
+            if is_settled or not node.cap.is_mutable:
+                ledger.add(path, linked)
+            else:
+                ledger.note(linked)
+        ledger.until = max(ledger.until, settled)
+        return ledger
+
+    async def link(self, names: Sequence[CapName], ledger: Ledger) -> None:
+        """Link names, no more than TOGETHER, that are not in the ledger: all of them, or none."""
+        parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+        links = [{name.label: name.cap for name in part} for part in parts]
+        made = await each(links, self._client.mkdir_immutable, _AT_ONCE)
+        caps = all_done(made, "making directories of links")
+        if not caps:
+            return
+        cap = caps[0]
+        if len(caps) > 1:
+            cap = await self._client.mkdir_immutable({str(n): each for n, each in enumerate(caps)})
+        path = self.batch()
+        await self.tree.link(path, cap)
+        ledger.add(self._below(path), (digest_of(name.text) for name in names))
+
+    async def unlink(self, ledger: Ledger) -> None:
+        """Take away the links of those names in the ledger that were deleted."""
+        for path in ledger.holding(ledger.deleted):
+            names = (*self._top, *path.split("/"))
+            node = await self.tree.resolve(names)
+            cap = await self._without(node.cap, ledger.deleted)
+            await self.tree.link(names, cap, replace=True)
+            linked, _ = await self._digests(cap)
+            ledger.add(path, linked)
+
+    async def keep(self, ledger: Ledger) -> None:
+        """Write the ledger down, where it has changed."""
+        if not ledger.is_changed:
+            return
+        cap = await self._client.upload(ledger.data)
+        await self.tree.link((*self._top, _LEDGER), cap, replace="only-files")
+        ledger.is_changed = False
+
+    async def walk(self) -> AsyncGenerator[list[CapName], None]:
+        """
+        All names that are linked, batch by batch; a name may come more than once.
+
+        Raises: Unrecoverable where something of the links is lost.
+        """
+        batches = await self._batches(await self._children(self._top))
+        left = iter(sorted(batches))
+        while some := list(islice(left, _AT_ONCE)):
+            read = await each(some, lambda path: self._links(batches[path].cap), _AT_ONCE)
+            for links in map(_or_raise, read):
+                names = (CapName.of_link(label, node.cap) for label, node in links)
+                yield [name for name in names if name is not None]
+
+    def batch(self) -> Path:
+        """The path of a new batch, of this hour."""
+        return (*self._top, *self.hour.split("/"), token_hex(4))
+
+    @property
+    def hour(self) -> str:
+        """This one, as the path of its batches."""
+        return _hour(self._now())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._seconds(), UTC)
+
+    def _below(self, path: Path) -> str:
+        return "/".join(path[len(self._top) :])
+
+    async def _read(self, cap: Cap) -> Ledger:
+        try:
+            return Ledger.parse(await self._client.read(cap))
+        except (Unrecoverable, IncompleteDownload, ValueError):
+            return Ledger()
+
+    async def _children(self, path: Path) -> Mapping[str, Node]:
+        """The children of a directory, or none where it is missing."""
+        try:
+            return await self.tree.list(path)
+        except NoSuchChild:
+            return {}
+
+    async def _batches(
+        self, top: Mapping[str, Node], until: str = "", *, lost_is_empty: bool = False
+    ) -> dict[str, Node]:
+        """The batches of all hours after `until`, by their paths."""
+        paths = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
+        for length in (10, 13):  # of the path of a day, and of an hour
+            listed = await self._list_all(paths, lost_is_empty)
+            below = [f"{path}/{name}" for path, children in listed.items() for name in children]
+            paths = [path for path in below if path >= until[:length]]
+        listed = await self._list_all((path for path in paths if path > until), lost_is_empty)
+        return {
+            f"{path}/{name}": node
+            for path, children in listed.items()
+            for name, node in children.items()
+            if node.is_directory
+        }
+
+    async def _list_all(
+        self, paths: Iterable[str], lost_is_empty: bool
+    ) -> dict[str, Mapping[str, Node]]:
+        wanted = list(paths)
+        listed = await each(
+            wanted, lambda path: self._children((*self._top, *path.split("/"))), _AT_ONCE
+        )
+        if lost_is_empty:
+            listed = [{} if isinstance(found, Unrecoverable) else found for found in listed]
+        return dict(zip(wanted, map(_or_raise, listed), strict=True))
+
+    async def _digests(self, directory: Cap) -> tuple[list[int], set[int]]:
+        """Of the names that are linked in a batch, and of those that it says are deleted."""
+        linked: list[int] = []
+        deleted: set[int] = set()
+        for label, node in await self._links(directory):
+            name = CapName.of_link(label, node.cap)
+            if name is not None:
+                linked.append(digest_of(name.text))
+            elif label.startswith(_DELETED):
+                deleted.add(int(label.removeprefix(_DELETED), 16))
+        return linked, deleted
+
+    async def _links(self, directory: Cap) -> list[tuple[str, Node]]:
+        """All links in a batch, or in a group of them."""
+        children = await self._client.list(directory)
+        parts = [node.cap for node in children.values() if node.is_directory]
+        links = [(label, node) for label, node in children.items() if not node.is_directory]
+        for more in await each(parts, self._links, _AT_ONCE):
+            links += _or_raise(more)
+        return links
+
+    async def _without(self, directory: Cap, deleted: set[int]) -> Cap:
+        """A copy of a batch, which never changes, without the names of these digests."""
+        links: dict[str, Cap] = {}
+        for label, node in (await self._client.list(directory)).items():
+            name = None if node.is_directory else CapName.of_link(label, node.cap)
+            if node.is_directory:
+                links[label] = await self._without(node.cap, deleted)
+            elif name is not None and digest_of(name.text) not in deleted:
+                links[label] = node.cap
+        return await self._client.mkdir_immutable(links)
+
+
+def deletion(name: CapName) -> tuple[str, Cap]:
+    """The link by which a batch says that a name was deleted, as its own name and its cap."""
+    return f"{_DELETED}{digest_of(name.text):016x}", _NOTHING
+
+
+def _hour(time: datetime) -> str:
+    return f"{time:%Y-%m/%d/%H}"
+
+
+def _or_raise(result: T | Exception) -> T:
+    if isinstance(result, Exception):
+        raise result
+    return result
