@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError, Unrecoverable
-from txtahoe.names import HIDDEN, REMOVED
+from txtahoe.layouts import HIDDEN
+from txtahoe.names import REMOVED
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 
