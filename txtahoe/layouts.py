@@ -37,7 +37,7 @@ what the closed directory has kept, until that is swept away.
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Container
 from hashlib import sha256
 from secrets import token_hex
 from string import hexdigits
@@ -59,6 +59,7 @@ _SPREAD = "txtahoe-spread"
 _PART = "txtahoe-part"
 
 DIGITS = hexdigits[:16]
+_PART_NAME = ".tahoe-part-"
 _NOTE = b"More names of this directory are in its parts."
 _NOTE_CAP = Cap.parse(f"URI:LIT:{b32encode(_NOTE).decode().lower().rstrip('=')}")
 
@@ -83,17 +84,21 @@ def digit_of(name: str, depth: int) -> str:
     return sha256(name.encode()).hexdigest()[depth]
 
 
-def part_name(digit: str, taken: Mapping[str, Node]) -> str:
+def part_name(digit: str, names: Container[str]) -> str:
     """
-    The name under which a part is linked, in a directory with children.
+    The name under which a part is linked beside `names`, those that a closed directory has kept.
 
-    All who make the part choose the same, so that one of them only can link it: what is in a
-    closed directory under the name of a file stays there.
+    All who make the part choose the same, so that one of them only can link it.
     """
-    name = f".tahoe-part-{digit}"
-    while name in taken and _PART not in taken[name].metadata:
+    name = _PART_NAME + digit
+    while name in names:
         name += "~"
     return name
+
+
+def is_like_part(name: str) -> bool:
+    """Whether a name stays where it is, because that of a part depends on it."""
+    return name.startswith(_PART_NAME)
 
 
 def part_link(part: Cap, digit: str) -> Link:
@@ -131,6 +136,11 @@ class Contents:
     @property
     def is_closing(self) -> bool:
         return "closing" in self.marks
+
+    @property
+    def kept(self) -> set[str]:
+        """All names that are linked here, whoever has the say."""
+        return {*self.names, *self.left, *self.stays}
 
     def part_of(self, name: str, depth: int) -> Cap | None:
         """The part which has the say of a name."""

@@ -43,8 +43,8 @@ class Names:
         *,
         max_age: float,
         max_known: int,
-        at_once: int = 8,
-        spreads: bool = False,
+        at_once: int,
+        spreads: bool,
     ) -> None:
         self.client = client
         self.root = Node("dirnode", root)
