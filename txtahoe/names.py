@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -203,16 +203,23 @@ class Names:
             elif name in contents.names:
                 return contents.names[name]
             elif is_new:
-                return self._left_behind(way, name)
+                return await self.left_behind(path, way)
             else:
                 anew = True
 
-    def _left_behind(self, way: Iterable[Cap], name: str) -> Node:
-        """What a name leads to that the parts do not have. Raises: NoSuchChild."""
-        for layout in map(self.layouts.get, way):
-            if layout is not None and name in layout.stays:
-                return layout.stays[name]
-        raise NoSuchChild(f"no such child: {name!r}")
+    async def left_behind(self, path: Path, way: Sequence[Cap]) -> Node:
+        """
+        What a path leads to in closed directories on its way whose parts do not have it.
+
+        Raises: NoSuchChild.
+        """
+        for depth, cap in enumerate(way):
+            layout = self.layouts.get(cap)
+            if layout is not None and path[-1] in layout.stays:
+                contents = await self.ask(path[:-1], cap, depth, anew=True)
+                if path[-1] in contents.stays:
+                    return contents.stays[path[-1]]
+        raise NoSuchChild(f"no such child: {path[-1]!r}")
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
         """

@@ -156,12 +156,12 @@ class Spreading:
     ) -> None:
         """Have a name, which leads to `node`, taken away by `unlink` wherever it is."""
         place = await self.place(path, directory, name)
-        twins = await self._unlink_twins(place, name, node)
+        is_gone = await self._unlink_twins(place, name, node)
+        missing = None
         try:
             await unlink(place.cap)
-        except NoSuchChild:
-            if not twins:
-                raise
+        except NoSuchChild as error:
+            missing = error
         finally:
             self._names.outdate(place.cap)
         if not self._is_sure(place) and await self._is_closed_now(path, place):
@@ -169,6 +169,9 @@ class Spreading:
             there = await self._names.ask(path, place.cap, place.depth, anew=True)
             if name in there.names and there.names[name].is_same_link(node):
                 await self.unlink(path, directory, name, node, unlink)
+                return
+        if missing is not None and not is_gone:
+            raise missing
 
     async def make(self, links: Mapping[str, Link]) -> Cap:
         """A new directory with first names, which nobody knows of yet."""
@@ -293,7 +296,7 @@ class Spreading:
     async def _write(
         self, path: Path, place: Place, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        outcome = Outcome(failed={} if replace else self._taken(place, links))
+        outcome = Outcome(failed={} if replace else await self._taken(path, place, links))
         wanted = {name: link for name, link in links.items() if name not in outcome.failed}
         if not wanted:
             return outcome
@@ -350,14 +353,14 @@ class Spreading:
     ) -> Outcome:
         return await self.write(path, place.way[0], links, replace)
 
-    def _taken(self, place: Place, names: Iterable[str]) -> dict[str, Exception]:
-        """Those names that closed directories on the way keep for what others have linked."""
-        layouts = [self._names.layouts.get(cap) for cap in place.way[:-1]]
-        return {
-            name: ExistingChild(f"the name {name!r} is taken")
-            for name in names
-            if any(layout is not None and name in layout.stays for layout in layouts)
-        }
+    async def _taken(self, path: Path, place: Place, names: Iterable[str]) -> dict[str, Exception]:
+        """Those names that closed directories on the way have for what others have linked."""
+        taken: dict[str, Exception] = {}
+        for name in names if place.depth else ():
+            with suppress(NoSuchChild):
+                await self._names.left_behind((*path, name), place.way[:-1])
+                taken[name] = ExistingChild(f"the name {name!r} is taken")
+        return taken
 
     async def _unlink_twins(self, place: Place, name: str, node: Node) -> bool:
         """Take a name out of closed directories on the way; whether it had a meaning there."""

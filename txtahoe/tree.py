@@ -264,11 +264,16 @@ class Tree(Reading):
                 raise ExistingChild("the file has changed since it was opened")
             await self.link(path, cap, replace="only-files" if there else False)
 
-    async def unlink(self, path: str | Sequence[str]) -> None:
-        """Take the name of a file away. Raises: IsADirectory; NotWriteable; UnknownOutcome."""
+    async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
+        """
+        Take the name of a file away. Without `only_files` that of a directory too, be it full: what
+        others save into it at this moment is lost, unless it can't change.
+
+        Raises: IsADirectory; NotWriteable; UnknownOutcome.
+        """
         directory, name = split_name(split(path))
         node = await self.resolve((*directory, name), fresh=True)
-        if node.is_directory:
+        if node.is_directory and only_files:
             raise IsADirectory(f"{node.cap!r} is a directory")
         await self._links.unlink(
             directory, name, node, lambda parent: self.client.unlink(parent, name, node)
