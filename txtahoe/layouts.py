@@ -116,7 +116,8 @@ class Contents:
     """
     The children of a directory, told apart.
 
-    `names`: those that are read here. `parts`: by digit, with `part_links` for their links.
+    `names`: those that are read here. `parts`: by digit, with `part_links` for their names and
+    links.
     `left`: those of which the parts have the say now, `stays` aside: these were linked by who did
     not know, or are of a kind that can't be moved, and count where their part does not have them.
     `marks`: the links of the states that the directory has.
@@ -124,7 +125,7 @@ class Contents:
 
     names: Children
     parts: dict[str, Cap] = field(factory=dict)
-    part_links: Children = field(factory=dict)
+    part_links: dict[str, tuple[str, Node]] = field(factory=dict)
     left: frozenset[str] = frozenset()
     stays: Children = field(factory=dict)
     marks: dict[State, tuple[str, Node]] = field(factory=dict)
@@ -161,13 +162,13 @@ def contents_of(children: Children, depth: int) -> Contents:
     whose names these are.
     """
     names: Children = {}
-    part_links: Children = {}
+    part_links: dict[str, tuple[str, Node]] = {}
     marks: dict[State, tuple[str, Node]] = {}
     for name in sorted(children) if _are_spread(children) else children:
         node = children[name]
         digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
         if node.is_directory and isinstance(digit, str) and digit in DIGITS:
-            part_links.setdefault(digit, node)
+            part_links.setdefault(digit, (name, node))
         elif state in ("tree", "closing", "closed"):
             marks.setdefault(state, (name, node))
         else:
@@ -175,9 +176,8 @@ def contents_of(children: Children, depth: int) -> Contents:
     contents = Contents(names, marks=marks, part_links=part_links)
     if not contents.is_closed:
         return contents
-    return _told_apart(
-        evolve(contents, parts={d: node.cap for d, node in part_links.items()}), depth
-    )
+    parts = {digit: node.cap for digit, (_, node) in part_links.items()}
+    return _told_apart(evolve(contents, parts=parts), depth)
 
 
 def _are_spread(children: Children) -> bool:

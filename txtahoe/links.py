@@ -124,7 +124,7 @@ class Links:
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
         """A new directory with first children, which nobody knows of yet."""
-        return await self._spreading.make(links)
+        return await self._spreading.shaping.make(links)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
         """

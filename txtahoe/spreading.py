@@ -11,23 +11,12 @@ from attrs import define, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError
-from txtahoe.layouts import (
-    DIGITS,
-    Contents,
-    Fanout,
-    Layout,
-    State,
-    digit_of,
-    is_like_part,
-    mark,
-    part_link,
-    part_name,
-)
+from txtahoe.layouts import Fanout, digit_of, is_like_part, mark
 from txtahoe.many import each
 from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
-from txtahoe.questions import Question, Questions
+from txtahoe.shaping import Shaping
 
 # Directories that are written at the same time for one call.
 _AT_ONCE = 8
@@ -38,20 +27,18 @@ class Place:
     """
     Where a name is to be changed: in the last of `way`, which begins with its directory.
 
-    `asked`: when that was read. `is_closing`: it is so since then, or before.
+    `depth`: of the last one. `asked`: when that was read. `is_closing`: it is so since then, or
+    before.
     """
 
     way: tuple[Cap, ...]
+    depth: int
     asked: float
     is_closing: bool
 
     @property
     def cap(self) -> Cap:
         return self.way[-1]
-
-    @property
-    def depth(self) -> int:
-        return len(self.way) - 1
 
 
 @define
@@ -83,42 +70,47 @@ class Spreading:
         self._client = names.client
         self._fanout = fanout or Fanout()
         self._spreads = fanout is not None
-        self._making: Questions[tuple[Cap, str], Cap] = Questions()
-        self._closing: Questions[Cap, None] = Questions()
+        self.shaping = Shaping(names, self._fanout)
+
+    @property
+    def fanout(self) -> Fanout | None:
+        """When directories are to be spread."""
+        return self._fanout if self._spreads else None
 
     @property
     def is_on(self) -> bool:
         """Whether directories may be spread. Where not, nothing is asked about them."""
         return self._names.layouts.is_on
 
-    async def place(self, path: Path, directory: Cap, name: str) -> Place:
+    async def place(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Place:
         """
         Where a name is to be changed now. Parts that are missing are made, and directories closed
         of which it is known for long enough that they are closing.
 
-        `directory`: that of the path, in which the name is.
+        `directory`: that of the path, in which the name is; or a part, so many parts below it.
         """
         if not self.is_on:
-            return Place((directory,), -inf, False)
+            return Place((directory,), 0, -inf, False)
         way = [directory]
         while True:
-            cap, depth = way[-1], len(way) - 1
+            cap = way[-1]
             digit = digit_of(name, depth)
-            layout = await self._layout(path, cap, depth)
+            layout = await self.shaping.layout(path, cap, depth)
             if layout.is_closed:
                 part = layout.parts.get(digit)
-                way.append(part or await self.make_part(path, cap, depth, digit))
-            elif self._is_due(layout):
-                await self._close(path, cap, depth)
+                way.append(part or await self.shaping.make_part(path, cap, depth, digit))
+                depth += 1
+            elif self.shaping.is_due(layout):
+                await self.shaping.close_now(path, cap, depth)
             else:
-                return Place(tuple(way), layout.asked, layout.closing_since is not None)
+                return Place(tuple(way), depth, layout.asked, layout.closing_since is not None)
 
     async def look(self, path: Path, directory: Cap, name: str) -> None:
         """Look ahead where a name will be changed, without changing anything."""
         while True:
             way = self._names.layouts.way(directory, name)
             depth = len(way) - 1
-            layout = await self._layout(path, way[-1], depth)
+            layout = await self.shaping.layout(path, way[-1], depth)
             if digit_of(name, depth) not in layout.parts:
                 return
 
@@ -173,107 +165,31 @@ class Spreading:
         if missing is not None and not is_gone:
             raise missing
 
-    async def make(self, links: Mapping[str, Link]) -> Cap:
-        """A new directory with first names, which nobody knows of yet."""
-        if not self.is_on:
-            return await self._client.mkdir(links)
-        if len(links) > self._fanout.limit:
-            await self.mark_tree()
-        return await self.build(links, 0, keep_times=False)
-
-    async def build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
-        """A new directory, or part, with names that are spread where they are many."""
-        if len(links) <= self._fanout.limit:
-            asked = self._now()
-            cap = await self._client.mkdir(links, keep_times=keep_times)
-            self._names.layouts.learn_new(cap, len(links), asked)
-            return cap
-        slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
-        for name, link in links.items():
-            slices[digit_of(name, depth)][name] = link
-
-        async def build(digit: str) -> Link:
-            part = await self.build(slices[digit], depth + 1, keep_times=keep_times)
-            return part_link(part, digit)
-
-        children = dict(mark("closed"))
-        for digit, part in zip(DIGITS, await each(DIGITS, build, _AT_ONCE), strict=True):
-            if isinstance(part, Exception):
-                raise part
-            children[part_name(digit, ())] = part
-        return await self._client.mkdir(children)
-
-    async def close(self, path: Path, directory: Cap, depth: int) -> float:
+    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
         """
-        Go on with closing a directory, or a part `depth` parts below it. Returns for how many
-        seconds it has to be waited, then to go on; 0.0 where it is closed.
+        Move a name that a closed directory has for what others have linked to where it belongs,
+        where another one may be already. Returns whether it is gone from the directory.
+
+        `depth`: as for `place`.
         """
-        contents = await self._names.ask(path, directory, depth, anew=True)
-        if contents.is_closed:
-            return 0.0
         layout = self._names.layouts.get(directory)
-        if layout is None or layout.closing_since is None:
-            await self.mark_tree()
-            await self._mark(directory, "closing")
-            self._note_closing(directory)
-            return self._wait
-        left = layout.closing_since + self._wait - self._now()
-        if left <= 0:
-            await self._close(path, directory, depth)
-        return max(left, 0.0)
-
-    async def make_part(self, path: Path, directory: Cap, depth: int, digit: str) -> Cap:
-        """
-        The part of a closed directory for a digit, made where it is missing.
-
-        `depth`: as for `close`.
-        """
-
-        async def make(question: Question[Cap]) -> Cap:
-            # Read after it was closed: there are no other names that belong to the part.
-            contents = await self._names.ask(path, directory, depth, anew=True)
-            if digit not in contents.parts:
-                await self._link_part(directory, contents, depth, digit)
-                contents = await self._names.ask(path, directory, depth, anew=True)
-            return contents.parts[digit]
-
-        return (await self._making.ask((directory, digit), make))[0]
-
-    async def _link_part(self, cap: Cap, contents: Contents, depth: int, digit: str) -> None:
-        links = contents.belonging(digit, depth)
-        part = await self.build(links, depth + 1, keep_times=True)
+        if not node.cap.is_known or layout is None:
+            return False
+        place = await self.place(path, directory, name, depth)
         try:
-            with suppress(ExistingChild):  # somebody else was faster: theirs is the part
-                name = part_name(digit, contents.kept)
-                await self._client.set_children(cap, {name: part_link(part, digit)})
+            with suppress(ExistingChild):
+                link = Link(node.cap, node.metadata)
+                await self._client.set_children(place.cap, {name: link})
         finally:
-            self._names.outdate(cap)
-
-    async def mark_tree(self) -> None:
-        """See to it that the root has its mark."""
-        if not self._names.layouts.is_marked:
-            root = self._names.root.cap
-            contents = await self._names.ask((), root, 0, anew=True)
-            if "tree" not in contents.marks:
-                await self._mark(root, "tree")
-            self._names.layouts.is_marked = True
+            self._names.outdate(place.cap)
+        if not self._is_sure(place):
+            return False  # it is looked after the next time
+        await self._client.unlink(directory, name, node)
+        layout.stays.pop(name, None)
+        self._names.outdate(directory)
+        return True
 
     # What is known of a directory.
-
-    async def _layout(self, path: Path, cap: Cap, depth: int) -> Layout:
-        """What is known of a directory: that it is closed, or else what is new enough."""
-        while True:
-            layout = self._names.layouts.get(cap)
-            if layout is not None and (layout.is_closed or self._is_new(layout)):
-                return layout
-            await self._names.ask(path, cap, depth, anew=False)
-
-    def _is_new(self, layout: Layout) -> bool:
-        return self._now() - layout.asked < self._fanout.pace
-
-    def _is_due(self, layout: Layout) -> bool:
-        since = layout.closing_since
-        return since is not None and self._now() - since >= self._wait
 
     def _is_sure(self, place: Place) -> bool:
         """Whether a change which is answered now was made before the directory was closed."""
@@ -283,10 +199,6 @@ class Spreading:
 
     async def _is_closed_now(self, path: Path, place: Place) -> bool:
         return (await self._names.ask(path, place.cap, place.depth, anew=True)).is_closed
-
-    @property
-    def _wait(self) -> float:
-        return 3 * self._fanout.pace
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
@@ -316,7 +228,7 @@ class Spreading:
         finally:
             self._names.outdate(place.cap)
         if marks:
-            self._note_closing(place.cap)
+            self.shaping.note_closing(place.cap)
         self._note_count(place.cap, len(wanted))
         made = {name: made[name] for name in wanted}
         if not self._is_sure(place) and await self._is_closed_now(path, place):
@@ -342,6 +254,8 @@ class Spreading:
                 outcome.made[name] = node
             else:
                 again[name] = links[name]
+                if is_like_part(name):
+                    continue
                 with suppress(TahoeError):  # it would come to light when the other one is deleted
                     await self._client.unlink(place.cap, name, node)
         if again:
@@ -387,29 +301,10 @@ class Spreading:
         is_large = layout is not None and layout.count + more > self._fanout.limit
         if not self._spreads or not is_large or place.is_closing:
             return {}
-        await self.mark_tree()
+        await self.shaping.mark_tree()
         return mark("closing")
-
-    def _note_closing(self, cap: Cap) -> None:
-        layout = self._names.layouts.get(cap)
-        if layout is not None and layout.closing_since is None:
-            layout.closing_since = self._now()
 
     def _note_count(self, cap: Cap, more: int) -> None:
         layout = self._names.layouts.get(cap)
         if layout is not None:
             layout.count += more
-
-    async def _close(self, path: Path, cap: Cap, depth: int) -> None:
-        async def close(question: Question[None]) -> None:
-            if not (await self._names.ask(path, cap, depth, anew=True)).is_closed:
-                await self._mark(cap, "closed")
-                await self._names.ask(path, cap, depth, anew=True)
-
-        await self._closing.ask(cap, close)
-
-    async def _mark(self, cap: Cap, state: State) -> None:
-        try:
-            await self._client.set_children(cap, mark(state))
-        finally:
-            self._names.outdate(cap)

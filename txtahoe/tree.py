@@ -72,8 +72,9 @@ class Tree(Reading):
         fanout: Fanout | None = None,
     ) -> None:
         super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
-        self._spreading = Spreading(self._names, fanout)
-        self._links = Links(self._names, self._spreading, commit_delay=commit_delay)
+        self.spreading = Spreading(self._names, fanout)
+        """How directories are spread, for `maintenance.spread`."""
+        self._links = Links(self._names, self.spreading, commit_delay=commit_delay)
         self._uploads = Uploads(client, concurrency)
         self._replacing = DeferredLock()
 
@@ -332,8 +333,8 @@ class Tree(Reading):
 
         async def look() -> None:
             directory = await self._names.directory(path)
-            if self._spreading.is_on:
-                await self._spreading.look(path, directory, name)
+            if self.spreading.is_on:
+                await self.spreading.look(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed

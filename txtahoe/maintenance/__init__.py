@@ -13,6 +13,7 @@ from txtahoe.maintenance.snapshots import (
     remove_snapshot,
     take_snapshot,
 )
+from txtahoe.maintenance.spread import Spread, spread
 from txtahoe.maintenance.usage import Usage, usage
 from txtahoe.maintenance.walking import Progress
 
@@ -25,6 +26,7 @@ __all__ = [
     "Renewal",
     "Restored",
     "Snapshot",
+    "Spread",
     "State",
     "Usage",
     "check",
@@ -34,6 +36,7 @@ __all__ = [
     "remove_snapshot",
     "renew",
     "restore",
+    "spread",
     "take_snapshot",
     "usage",
 ]

@@ -43,7 +43,7 @@ class Place:
 
     def parts(self, contents: Contents) -> Iterator[Place]:
         """The places of the parts of this directory, which have its path."""
-        for node in contents.part_links.values():
+        for _, node in contents.part_links.values():
             yield Place(self.path, node, self, self.depth + 1)
 
     def enter(self, children: Children) -> Iterator[Place]:
