@@ -240,6 +240,11 @@ class Layouts:
         """What is known of a directory."""
         return self._layouts.get(directory)
 
+    def parts(self, directory: Cap) -> dict[str, Cap]:
+        """The parts that a directory is known to have."""
+        layout = self._layouts.get(directory)
+        return {} if layout is None else layout.parts
+
     def way(self, directory: Cap, name: str) -> list[Cap]:
         """A directory, and the parts in it that lead to a name, as far as they are known."""
         way = [directory]

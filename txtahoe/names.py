@@ -14,7 +14,7 @@ from txtahoe.client import Client
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.known import Known
 from txtahoe.layouts import HIDDEN, Children, Contents, Layouts, contents_of, digit_of
-from txtahoe.many import each
+from txtahoe.many import all_or_first, each
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.questions import How, Question, Questions
@@ -125,9 +125,7 @@ class Names:
 
         parts = [digit for digit in contents.parts if digits is None or digit in digits]
         children = {**contents.stays, **contents.names}
-        for found in await each(parts, gather, len(parts)):
-            if isinstance(found, Exception):
-                raise found
+        for found in all_or_first(await each(parts, gather, len(parts))):
             children.update(found)
         return children
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild
@@ -18,7 +19,7 @@ from txtahoe.layouts import (
     part_link,
     part_name,
 )
-from txtahoe.many import each
+from txtahoe.many import all_or_first, each
 from txtahoe.names import Names
 from txtahoe.nodes import Link
 from txtahoe.paths import Path
@@ -42,6 +43,7 @@ class Shaping:
         self._fanout = fanout
         self._making: Questions[tuple[Cap, str], Cap] = Questions()
         self._closing: Questions[Cap, None] = Questions()
+        self._room = DeferredSemaphore(_AT_ONCE)
 
     async def layout(self, path: Path, cap: Cap, depth: int) -> Layout:
         """What is known of a directory: that it is closed, or else what is new enough to write."""
@@ -70,8 +72,9 @@ class Shaping:
     async def build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
         """A new directory, or part, with names that are spread where they are many."""
         if len(links) <= self._fanout.limit:
-            asked = self._now()
-            cap = await self._client.mkdir(links, keep_times=keep_times)
+            async with self._room:
+                asked = self._now()
+                cap = await self._client.mkdir(links, keep_times=keep_times)
             self._names.layouts.learn_new(cap, len(links), asked)
             return cap
         slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
@@ -82,12 +85,9 @@ class Shaping:
             part = await self.build(slices[digit], depth + 1, keep_times=keep_times)
             return part_link(part, digit)
 
-        children = dict(mark("closed"))
-        for digit, part in zip(DIGITS, await each(DIGITS, build, _AT_ONCE), strict=True):
-            if isinstance(part, Exception):
-                raise part
-            children[part_name(digit, ())] = part
-        return await self._client.mkdir(children)
+        parts = all_or_first(await each(DIGITS, build, _AT_ONCE))
+        names = [part_name(digit, ()) for digit in DIGITS]
+        return await self._client.mkdir({**dict(zip(names, parts, strict=True)), **mark("closed")})
 
     async def close(self, path: Path, directory: Cap, depth: int) -> float:
         """
@@ -121,21 +121,39 @@ class Shaping:
             # Read after it was closed: there are no other names that belong to the part.
             contents = await self._names.ask(path, directory, depth, anew=True)
             if digit not in contents.parts:
-                await self._link_part(directory, contents, depth, digit)
-                contents = await self._names.ask(path, directory, depth, anew=True)
-            return contents.parts[digit]
+                await self.link_parts(directory, contents, depth, [digit])
+            return self._names.layouts.parts(directory).get(digit) or await again()
+
+        async def again() -> Cap:
+            return (await self._names.ask(path, directory, depth, anew=True)).parts[digit]
 
         return (await self._making.ask((directory, digit), make))[0]
 
-    async def _link_part(self, cap: Cap, contents: Contents, depth: int, digit: str) -> None:
-        links = contents.belonging(digit, depth)
-        part = await self.build(links, depth + 1, keep_times=True)
+    async def link_parts(
+        self, directory: Cap, contents: Contents, depth: int, digits: Sequence[str]
+    ) -> bool:
+        """
+        Make parts of a directory, which was read when it was closed, and link them together.
+
+        Returns whether they are linked; somebody else may have been faster with one of them.
+        """
+
+        async def build(digit: str) -> Cap:
+            links = contents.belonging(digit, depth)
+            return await self.build(links, depth + 1, keep_times=True)
+
+        parts = dict(zip(digits, all_or_first(await each(digits, build, _AT_ONCE)), strict=True))
+        links = {
+            part_name(digit, contents.kept): part_link(part, digit) for digit, part in parts.items()
+        }
         try:
-            with suppress(ExistingChild):  # somebody else was faster: theirs is the part
-                name = part_name(digit, contents.kept)
-                await self._client.set_children(cap, {name: part_link(part, digit)})
+            await self._client.set_children(directory, links)
+        except ExistingChild:
+            return False
         finally:
-            self._names.outdate(cap)
+            self._names.outdate(directory)
+        self._names.layouts.parts(directory).update(parts)
+        return True
 
     async def mark_tree(self) -> None:
         """See to it that the root has its mark."""

@@ -172,8 +172,7 @@ class Spreading:
 
         `depth`: as for `place`.
         """
-        layout = self._names.layouts.get(directory)
-        if not node.cap.is_known or layout is None:
+        if not node.cap.is_known:
             return False
         place = await self.place(path, directory, name, depth)
         try:
@@ -185,7 +184,6 @@ class Spreading:
         if not self._is_sure(place):
             return False  # it is looked after the next time
         await self._client.unlink(directory, name, node)
-        layout.stays.pop(name, None)
         self._names.outdate(directory)
         return True
 

@@ -17,6 +17,8 @@ from txtahoe.tree import Tree
 
 # A directory that can't be replaced, the root of a tree, is swept name by name, if it has no more.
 _MOST_SWEPT = 500
+# So many parts are linked by one write. What was made since the last one is lost when it is killed.
+_TOGETHER = 4
 
 
 @define
@@ -49,7 +51,7 @@ async def spread(
 
     It may end at any point, and begin anew; it may run while others use the tree, and several
     times at once. It takes three times the `pace` to close directories. Names come into parts by
-    the thousand where a directory has many: each by one link, made when the part is complete.
+    the thousand where a directory has many, by one link, which is made when the part is complete.
 
     `progress` counts directories that were read, and then anew those that were spread.
 
@@ -127,9 +129,11 @@ class _Spreading:
         if not before.is_closed:
             return  # it has shrunk
         self.done.directories += 1
-        for digit in DIGITS:
-            if digit not in before.parts:
-                await self._shaping.make_part(path, cap, depth, digit)
+        missing = [digit for digit in DIGITS if digit not in before.parts]
+        for digits in (missing[start : start + _TOGETHER] for start in range(0, 16, _TOGETHER)):
+            if digits and not await self._shaping.link_parts(cap, before, depth, digits):
+                for digit in digits:  # others are at it as well
+                    await self._shaping.make_part(path, cap, depth, digit)
         for name, node in before.stays.items():
             await self._tree.spreading.adopt(path, cap, depth, name, node)
         after = (await self._look(place)).contents

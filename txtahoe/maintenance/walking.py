@@ -12,7 +12,7 @@ from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError, Unrecoverable
 from txtahoe.layouts import HIDDEN, Contents, contents_of
-from txtahoe.many import each
+from txtahoe.many import all_or_first, each
 from txtahoe.names import REMOVED
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
@@ -137,9 +137,7 @@ class Listings:
         children = {**contents.stays, **contents.names}
         parts = contents.parts.values()
         below = await each(parts, lambda part: self._whole(path, part, depth + 1), len(parts))
-        for found in below:
-            if isinstance(found, Exception):
-                raise found
+        for found in all_or_first(below):
             children.update(found)
         return children
 
