@@ -336,6 +336,7 @@ class StorageTree:
                 max_age=connection.max_age,
                 concurrency=connection.concurrency,
                 commit_delay=connection.commit_delay,
+                fanout=connection.fanout,
             )
         return tree
 

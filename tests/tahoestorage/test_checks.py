@@ -78,6 +78,8 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
         self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
         self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
+        for wrong in (0, 3, "yes", 2.5):
+            self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_the_cache(self) -> None:

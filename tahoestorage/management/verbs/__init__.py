@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.management.verbs import proxy
+from tahoestorage.management.verbs import proxy, spread
 
 
 class Verb(Protocol):
@@ -22,4 +22,4 @@ class Verb(Protocol):
         """Do it; what there is to say goes to `command.stdout`. Raises: CommandError."""
 
 
-VERBS: dict[str, Verb] = {"proxy": proxy}
+VERBS: dict[str, Verb] = {"proxy": proxy, "spread": spread}
