@@ -15,7 +15,7 @@ from txtahoe import Tree
 
 OLD = [f"old-{number}" for number in range(24)]
 USERS = ("ann", "bob", "cyd")
-ROUNDS = 9
+ROUNDS = 6
 LIMIT = 6
 # So short that processes on a slow machine are often not sure, and have to look once more.
 PACE = 0.4
