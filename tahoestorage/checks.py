@@ -39,6 +39,7 @@ _PROBLEMS: list[tuple[str, Callable[[conf.Options], object], str]] = [
     ("E007", conf.location, "Give the path of a directory below that of the cap."),
     ("E008", conf.cache, "Give one of its names, or leave it out to share nothing."),
     ("E010", conf.signed_urls, "3600 is an hour. Without it links do not expire."),
+    ("E016", conf.fanout, "True is best. Without it no directory is spread."),
 ]
 _ROOM = 255  # characters for a name with its cap
 _UNFIT = {

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.layouts import Fanout
 from txtahoe.sealing import sealed
 from txtahoe.transport import gateway_url
 
@@ -47,6 +48,8 @@ class Options(TypedDict, total=False):
     """Seconds for which a URL of a file that `tahoestorage.urls` serves can be used."""
     cache: str | None
     """The cache of Django, by its alias, in which processes share what names lead to."""
+    fanout: bool | int
+    """Whether a directory that has grown is spread over parts; a number: with how many names."""
 
 
 SETTINGS = {
@@ -59,6 +62,7 @@ SETTINGS = {
 _remembered: dict[str, Cap] = {}
 _LONGEST_FILE = 2**16  # bytes of a file that may hold a cap
 _NUMBERS = {"timeout": 60.0, "max_age": 10.0, "concurrency": 8, "commit_delay": 0.5}
+_LEAST_FANOUT = 16  # with fewer names, most of their requests would be about parts
 _MAY_BE_ZERO = ("max_age", "commit_delay")
 DEFAULTS: dict[str, Any] = {"location": "", "allow_overwrite": False, **_NUMBERS}
 
@@ -80,6 +84,7 @@ class Connection:
     max_age: float
     concurrency: int
     commit_delay: float
+    fanout: Fanout | None
     cache: str | None = field(eq=False)  # the tree is the same with any
 
 
@@ -153,6 +158,7 @@ def connection(options: Options) -> Connection:
         common is not None,
         base_cap(options),
         **numbers(options),
+        fanout=fanout(options),
         cache=cache(options),
     )
 
@@ -299,6 +305,19 @@ def cache(options: Options) -> str | None:
         return given
     known = ", ".join(map(repr, settings.CACHES))
     raise ImproperlyConfigured(f"the option 'cache' is not one of CACHES, which are {known}")
+
+
+@sealed
+def fanout(options: Options) -> Fanout | None:
+    """Raises: ImproperlyConfigured."""
+    given: bool | int | None = value(options, "fanout")
+    if given is None or isinstance(given, bool):
+        return Fanout() if given else None
+    if isinstance(given, int) and given >= _LEAST_FANOUT:
+        return Fanout(given)
+    raise ImproperlyConfigured(
+        f"the option 'fanout' is True, or a number of names, {_LEAST_FANOUT} or more"
+    )
 
 
 def _where(option: str) -> str:

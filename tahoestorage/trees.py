@@ -351,6 +351,7 @@ class StorageTree:
                 max_age=connection.max_age,
                 concurrency=connection.concurrency,
                 commit_delay=connection.commit_delay,
+                fanout=connection.fanout,
             )
             writer.tree = tree
         return tree

@@ -119,7 +119,7 @@ class Batch:
         try:
             if path[-1] in parent:
                 raise NotADirectory(f"{path[-1]!r} is to be a file and a directory")
-            cap = await self._names.client.mkdir({name: e.link for name, e in entries.items()})
+            cap = await self._links.new({name: e.link for name, e in entries.items()})
         except CancelledError:
             raise
         except Exception as error:

@@ -58,11 +58,13 @@ class DirectoryOperations(FileOperations):
         *,
         format: DirectoryFormat | None = None,
         private_key: bytes | None = None,
+        keep_times: bool = False,
     ) -> Cap:
         """
         A new directory that no other directory names, empty or with `children`; its write cap.
 
-        `private_key`: as for `create_mutable`.
+        `private_key`: as for `create_mutable`. `keep_times`: the links are those of another
+        directory, and have their times from there.
 
         Raises: ValueError for a format or a key together with children: the gateway ignores them.
         """
@@ -72,7 +74,7 @@ class DirectoryOperations(FileOperations):
             return await self._make(query, repeat=repeat)
         if format or private_key:
             raise ValueError("a directory with children can't have a format or a private key")
-        return await self._make({"t": "mkdir-with-children"}, _newborn(children))
+        return await self._make({"t": "mkdir-with-children"}, _newborn(children, keep_times))
 
     async def mkdir_immutable(self, children: Children) -> Cap:
         """
@@ -362,10 +364,20 @@ def _normal(name: str) -> str:
     return normalize("NFC", name)
 
 
-def _newborn(children: Children) -> BytesSource:
+def _newborn(children: Children, keep_times: bool) -> BytesSource:
     """The children of a directory that is made: here the gateway does not tell the time itself."""
     now = time()
-    return _children(_links(children, {"tahoe": {"linkcrtime": now, "linkmotime": now}}))
+    links = _links(children, {"tahoe": {"linkcrtime": now, "linkmotime": now}})
+    if keep_times:
+        links = {
+            name: Link(link.cap, {**link.metadata, **_metadata(children[name])})
+            for name, link in links.items()
+        }
+    return _children(links)
+
+
+def _metadata(child: Cap | Link) -> Mapping[str, Any]:
+    return child.metadata if isinstance(child, Link) else {}
 
 
 def _links(children: Children, metadata: Mapping[str, Any]) -> dict[str, Link]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -21,6 +21,7 @@ from txtahoe.errors import (
 from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
+from txtahoe.spreading import Outcome, Spreading
 
 # How often in a row a write is refused though all of its names are free when one looks.
 _REFUSALS = 3
@@ -28,13 +29,14 @@ _REFUSALS = 3
 
 @define(eq=False)
 class _Change:
-    """Of one name in a directory: a link, or else what `act` does."""
+    """Of one name in a directory: a link, or else what `unlink` does, given what it leads to."""
 
     name: str
     since: float
     link: Link | None = None
     replace: Replace = False
-    act: Callable[[Cap], Awaitable[None]] | None = None
+    node: Node | None = None
+    unlink: Callable[[Cap], Awaitable[None]] | None = None
     done: Deferred[None] = field(factory=Deferred)
 
     def succeed(self) -> None:
@@ -71,13 +73,15 @@ class Links:
     gathers, and goes out as one. Changes of one name keep their order.
 
     A directory that is missing is made, with the links that wait for it as its first children.
+    Where its names are spread, each part is written once.
 
     `commit_delay`: seconds that links wait, at most, for others that are `expected` in their
     directory.
     """
 
-    def __init__(self, names: Names, *, commit_delay: float) -> None:
+    def __init__(self, names: Names, spreading: Spreading, *, commit_delay: float) -> None:
         self._names = names
+        self._spreading = spreading
         self._client = names.client
         self._commit_delay = commit_delay
         self._queues: dict[Path, _Queue] = {}
@@ -97,9 +101,11 @@ class Links:
         now = self._now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
-    def act(self, path: Path, name: str, act: Callable[[Cap], Awaitable[None]]) -> Deferred[None]:
-        """Have a name changed by `act`, which is given the cap of its directory."""
-        return self._add(path, [_Change(name, self._now(), act=act)])[0]
+    def unlink(
+        self, path: Path, name: str, node: Node, unlink: Callable[[Cap], Awaitable[None]]
+    ) -> Deferred[None]:
+        """Have a name, which leads to `node`, taken away by `unlink`, given where it is linked."""
+        return self._add(path, [_Change(name, self._now(), node=node, unlink=unlink)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
@@ -116,6 +122,10 @@ class Links:
                 queue.wake.callback(None)
             self._drop_if_idle(path, queue)
 
+    async def new(self, links: Mapping[str, Link]) -> Cap:
+        """A new directory with first children, which nobody knows of yet."""
+        return await self._spreading.shaping.make(links)
+
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
         """
         Make the directory of a path, with its first children.
@@ -123,7 +133,7 @@ class Links:
         Raises: ExistingChild where it is there: somebody else was faster.
         """
         with self.expected(path[:-1]):
-            cap = await self._client.mkdir(links)
+            cap = await self.new(links)
             linked = self.link(path[:-1], path[-1], Link(cap))
         await linked
         return cap
@@ -176,71 +186,52 @@ class Links:
             queue.wake = None
 
     async def _commit(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
-        act = batch[0].act if batch else None
-        if act is None:
+        if batch and batch[0].unlink is not None:
+            await self._unlink(path, batch[0])
+        else:
             await self._link(path, queue, batch)
-            return
+
+    async def _unlink(self, path: Path, change: _Change) -> None:
+        assert change.unlink is not None
+        assert change.node is not None
+        name, node, unlink = change.name, change.node, change.unlink
         directory = await self._names.directory(path)
         try:
-            await act(directory)
+            await self._spreading.unlink(path, directory, name, node, unlink)
         finally:
             self._names.outdate(directory)
-            self._names.forget((*path, batch[0].name))
-        batch[0].succeed()
+            self._names.forget((*path, name))
+        change.succeed()
 
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         refusals = 0
         while batch:
             links = {change.name: change.link for change in batch if change.link is not None}
-            try:
-                nodes = await self._write(path, links, batch[0].replace)
-            except ExistingChild as error:
-                refused = {change for change in batch if change.name in error.names}
-                refusals = 0 if refused else refusals + 1
-                if refusals == _REFUSALS:
-                    raise
-                for change in refused:
-                    change.fail(_taken(change.name))
-                batch = [change for change in batch if change not in refused]
-            else:
-                for name, node in nodes.items():
-                    self._names.learn((*path, name), node)
-                for change in batch:
-                    change.succeed()
-                _refuse(queue, links)
-                return
+            outcome = await self._write(path, links, batch[0].replace)
+            for name, node in outcome.made.items():
+                self._names.learn((*path, name), node)
+            left = [change for change in batch if not _is_told(change, outcome)]
+            _refuse(queue, outcome.made)
+            refusals = refusals + 1 if len(left) == len(batch) else 0
+            if refusals == _REFUSALS and outcome.refusal is not None:
+                raise outcome.refusal
+            batch = left
 
-    async def _write(
-        self, path: Path, links: Mapping[str, Link], replace: Replace
-    ) -> Mapping[str, Node]:
-        """What the names lead to then. Raises: ExistingChild, which tells the names."""
+    async def _write(self, path: Path, links: Mapping[str, Link], replace: Replace) -> Outcome:
         try:
             directory = await self._names.directory(path)
         except NoSuchChild:
             try:
                 await self.make(path, links)
-                return {name: link.node for name, link in links.items()}
+                return Outcome({name: link.node for name, link in links.items()})
             except ExistingChild:
                 directory = await self._names.directory(path, fresh=True)
-        try:
-            return await self._set(path, directory, links, replace)
-        except (NotADirectory, Unrecoverable):
+        outcome = await self._spreading.write(path, directory, links, replace)
+        if outcome.failed and all(map(_is_lost, outcome.failed.values())):
             found = await self._names.directory(path, fresh=True)
-            if found == directory:
-                raise
-            return await self._set(path, found, links, replace)
-
-    async def _set(
-        self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
-    ) -> Mapping[str, Node]:
-        try:
-            return await self._client.set_children(directory, links, replace=replace)
-        except BaseException:
-            for name in links:  # some of them may be there, or come to be there later
-                self._names.forget((*path, name))
-            raise
-        finally:
-            self._names.outdate(directory)
+            if found != directory:
+                return await self._spreading.write(path, found, links, replace)
+        return outcome
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
@@ -270,7 +261,23 @@ def _next_batch(queue: _Queue) -> list[_Change]:
     return batch
 
 
-def _refuse(queue: _Queue, taken: Mapping[str, Link]) -> None:
+def _is_told(change: _Change, outcome: Outcome) -> bool:
+    """Tell who waits for a link what came of it, and say whether anything did."""
+    error = outcome.failed.get(change.name)
+    if error is not None:
+        change.fail(_taken(change.name) if isinstance(error, ExistingChild) else error)
+        return True
+    if change.name in outcome.made:
+        change.succeed()
+        return True
+    return False
+
+
+def _is_lost(error: Exception) -> bool:
+    return isinstance(error, NotADirectory | Unrecoverable)
+
+
+def _refuse(queue: _Queue, taken: Container[str]) -> None:
     """Those that wait for names that were given away just now need not be tried."""
     changed = set()
     for change in list(queue.changes):

@@ -56,3 +56,13 @@ def all_done(results: Sequence[Any], doing: str) -> list[Any]:
         count = f"{len(errors)} of {len(results)}"
         raise SomeFailed(f"{doing}: {count} failed, the first one with: {errors[0]}", results)
     return list(results)
+
+
+def all_or_first(results: Sequence[T | Exception]) -> list[T]:
+    """The results, if there is no exception among them. Raises: the first one."""
+    found = []
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+        found.append(result)
+    return found

@@ -20,13 +20,26 @@ class Reading:
     """The looking half of a `Tree`."""
 
     def __init__(
-        self, client: Client, root: Cap, max_age: float, max_known: int, concurrency: int
+        self,
+        client: Client,
+        root: Cap,
+        max_age: float,
+        max_known: int,
+        concurrency: int,
+        spreads: bool,
     ) -> None:
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = root
-        self._names = Names(client, root, max_age=max_age, max_known=max_known)
+        self._names = Names(
+            client,
+            root,
+            max_age=max_age,
+            max_known=max_known,
+            at_once=concurrency,
+            spreads=spreads,
+        )
         self._concurrency = concurrency
 
     def known(self, path: str | Sequence[str]) -> Node | None:

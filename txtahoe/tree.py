@@ -22,12 +22,14 @@ from txtahoe.errors import (
     NotWriteable,
 )
 from txtahoe.files import Progress, Uploadable
+from txtahoe.layouts import Fanout
 from txtahoe.links import Links
 from txtahoe.many import Done, all_done, each
 from txtahoe.names import REMOVED
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path, split, split_name
 from txtahoe.reading import Reading
+from txtahoe.spreading import Spreading
 from txtahoe.uploads import Opener, Uploads, is_small
 
 # What is saved: bytes, what opens them, or the cap of what is on the grid already.
@@ -51,6 +53,8 @@ class Tree(Reading):
     `python -m tests.bench` looks for the fastest on a machine.
     `commit_delay`: seconds that a link waits, at most, for others that are about to be made in
     the same directory, so that one write makes them all. A lone link never waits.
+    `fanout`: when directories that have grown are spread; see `layouts`. Without it none is, but
+    those that others have spread are read and written as they must be.
 
     Every method raises the errors of `Client`; with a missing name on the path that is
     NoSuchChild, with a file where a directory is needed NotADirectory.
@@ -65,9 +69,12 @@ class Tree(Reading):
         max_known: int = 10_000,
         concurrency: int = 8,
         commit_delay: float = 0.5,
+        fanout: Fanout | None = None,
     ) -> None:
-        super().__init__(client, root, max_age, max_known, concurrency)
-        self._links = Links(self._names, commit_delay=commit_delay)
+        super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
+        self.spreading = Spreading(self._names, fanout)
+        """How directories are spread, for `maintenance.spread`."""
+        self._links = Links(self._names, self.spreading, commit_delay=commit_delay)
         self._uploads = Uploads(client, concurrency)
         self._replacing = DeferredLock()
 
@@ -106,7 +113,7 @@ class Tree(Reading):
         # Others in the directory do not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
         expected = self._links.expected(directory) if is_soon else nullcontext()
-        with expected, self._looking_ahead(directory):
+        with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source, progress), metadata or {})
             linked = self._links.link(directory, name, link, replace)
         while True:
@@ -264,14 +271,19 @@ class Tree(Reading):
                 raise ExistingChild("the file has changed since it was opened")
             await self.link(path, cap, replace="only-files" if there else False)
 
-    async def unlink(self, path: str | Sequence[str]) -> None:
-        """Take the name of a file away. Raises: IsADirectory; NotWriteable; UnknownOutcome."""
+    async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
+        """
+        Take the name of a file away. Without `only_files` that of a directory too, be it full: what
+        others save into it at this moment is lost, unless it can't change.
+
+        Raises: IsADirectory; NotWriteable; UnknownOutcome.
+        """
         directory, name = split_name(split(path))
         node = await self.resolve((*directory, name), fresh=True)
-        if node.is_directory:
+        if node.is_directory and only_files:
             raise IsADirectory(f"{node.cap!r} is a directory")
-        await self._links.act(
-            directory, name, lambda parent: self.client.unlink(parent, name, node)
+        await self._links.unlink(
+            directory, name, node, lambda parent: self.client.unlink(parent, name, node)
         )
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
@@ -310,8 +322,8 @@ class Tree(Reading):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         await self._links.link(to_directory, to_name, Link(node.cap, node.metadata))
-        await self._links.act(
-            directory, name, lambda parent: self.client.unlink_moved(parent, name, node)
+        await self._links.unlink(
+            directory, name, node, lambda parent: self.client.unlink_moved(parent, name, node)
         )
 
     async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
@@ -322,9 +334,15 @@ class Tree(Reading):
         raise ValueError(f"{content!r} is no immutable file; `link` gives a name to any cap")
 
     @contextmanager
-    def _looking_ahead(self, directory: Path) -> Iterator[None]:
+    def _looking_ahead(self, path: Path, name: str) -> Iterator[None]:
         """Ask about a directory while a file that will be linked in it is still on its way."""
-        looking = Deferred.fromCoroutine(self._names.directory(directory))
+
+        async def look() -> None:
+            directory = await self._names.directory(path)
+            if self.spreading.is_on:
+                await self.spreading.look(path, directory, name)
+
+        looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed
         try:
             yield

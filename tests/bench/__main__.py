@@ -19,6 +19,7 @@ from tests.bench.growth import Growth, growth_cases
 from tests.bench.measuring import Bench, Result
 from tests.bench.place import Concurrency
 from tests.bench.report import document, table
+from tests.bench.spreading import spreading_cases
 from txtahoe.testing.grid import Grid, interrupt_once
 
 
@@ -52,7 +53,8 @@ def command_parser() -> argparse.ArgumentParser:
         "--growth",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="also time calls in directories of up to 10,000 names and 8 levels",
+        help="also time calls in directories of up to 10,000 names and 8 levels, and of 100,000 "
+        "names that are spread",
     )
     parser.add_argument("--list", action="store_true", help="print the cases and their targets")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all results to a file")
@@ -68,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     wanted = _filter(options.case)
     cases = [case for case in every_case(options.large_megabytes) if wanted(case)]
-    growth = [point for point in growth_cases() if options.growth and wanted(point.case)]
+    grown = [*growth_cases(), *spreading_cases()]
+    growth = [point for point in grown if options.growth and wanted(point.case)]
     if not cases and not growth:
         parser.error("no case has such a name; --list shows them")
     if options.list:

@@ -10,7 +10,12 @@ from typing import Any
 from tests.bench.growth import Growth
 from tests.bench.measuring import Result
 
-_AXES = {"names": "names in the directory", "depth": "directories on the path"}
+_AXES = {
+    "names": "names in the directory",
+    "depth": "directories on the path",
+    "fanout": "names, spread over parts",
+    "flat": "names, in one directory",
+}
 
 
 def is_available() -> bool:

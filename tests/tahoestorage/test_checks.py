@@ -130,6 +130,8 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(signed_urls=3600)), ["E015"])
         served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
         self.assertEqual(self.ids(**storage(signed_urls=3600), **served), [])
+        for wrong in (0, 3, "yes", 2.5):
+            self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_the_cache(self) -> None:

@@ -14,6 +14,7 @@ from txtahoe.maintenance.snapshots import (
     remove_snapshot,
     take_snapshot,
 )
+from txtahoe.maintenance.spread import Spread, spread
 from txtahoe.maintenance.usage import Usage, usage
 from txtahoe.maintenance.walking import Progress
 
@@ -26,6 +27,7 @@ __all__ = [
     "Renewal",
     "Restored",
     "Snapshot",
+    "Spread",
     "State",
     "Usage",
     "check",
@@ -37,6 +39,7 @@ __all__ = [
     "remove_snapshot",
     "renew",
     "restore",
+    "spread",
     "take_snapshot",
     "usage",
 ]

@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecoverable
+from txtahoe.layouts import Contents, contents_of
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
 from txtahoe.paths import Path, split
@@ -75,7 +76,7 @@ class Health:
     What a check has found.
 
     `counts`: how many links led to objects in each state. `objects`: how many objects were
-    looked at: what has several names is one of them.
+    looked at: what has several names is one of them. The parts of a directory count, too.
     `problems`: in the order of their first paths.
     `began`: in seconds since 1970 UTC. `seconds`: how long it took.
 
@@ -196,14 +197,15 @@ class _Checking:
     async def _visit(self, place: Place) -> Iterable[Place]:
         cap = place.node.cap
         problem = await self._examine(place.node)
-        children: dict[str, Node] = {}
+        contents = Contents({})
         if cap.is_directory and cap.is_readable:
             try:
-                children = await self._client.list(cap)
+                contents = contents_of(await self._client.list(cap), place.depth)
             except TahoeError as error:
                 problem = self._closed(problem, error)
         self._settle(cap, problem)
-        return [below for below in place.enter(children) if self._is_new(below)]
+        children = place.enter({**contents.stays, **contents.names})
+        return [below for below in (*place.parts(contents), *children) if self._is_new(below)]
 
     def _settle(self, cap: Cap, problem: Problem) -> None:
         each = self._objects[_key(cap)]

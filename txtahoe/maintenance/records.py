@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.names import HIDDEN
+from txtahoe.layouts import HIDDEN
 from txtahoe.nodes import Link, Node
 from txtahoe.tree import Tree
 

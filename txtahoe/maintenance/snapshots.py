@@ -13,8 +13,9 @@ from attrs import define, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import ExistingChild, NoSuchChild, NotWriteable, Unrecoverable
+from txtahoe.layouts import Contents, contents_of, part_name
 from txtahoe.maintenance.records import RECORDS, record, records
-from txtahoe.maintenance.walking import AT_ONCE, Children, Listings, Place, Progress, explore
+from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
 from txtahoe.names import REMOVED
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
@@ -64,11 +65,11 @@ async def take_snapshot(
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     began = time()
-    children = await tree.client.list(tree.root)
+    contents = contents_of(await tree.client.list(tree.root), 0)
     copying = _Copying(tree.client)
-    cap = await copying.run(tree.root, children, at_once, progress)
-    if RECORDS in children:
-        tree.learn([RECORDS], children[RECORDS])
+    cap = await copying.run(tree.root, contents, at_once, progress)
+    if RECORDS in contents.names:
+        tree.learn([RECORDS], contents.names[RECORDS])
     numbers = {
         "began": began,
         "files": copying.files,
@@ -113,10 +114,8 @@ async def remove_snapshot(tree: Tree, name: str) -> None:
     node = (await records(tree)).get(name)
     if node is None or _snapshot(name, node) is None:
         raise NoSuchChild(f"no snapshot {name!r} is kept under this root")
-    directory = await tree.resolve([RECORDS])
-    # Not by the tree, which unlinks files only: others may be saving into a directory. Nobody
-    # saves into this one, because it can't change.
-    await tree.client.unlink(directory.cap, name, node)
+    # It is a directory that can't change, so nobody saves into it.
+    await tree.unlink([RECORDS, name], only_files=False)
 
 
 def _snapshot(name: str, node: Node) -> Snapshot | None:
@@ -132,12 +131,14 @@ def _snapshot(name: str, node: Node) -> Snapshot | None:
 @define(eq=False)
 class _Directory:
     """
-    A directory that is to be copied.
+    A directory, or a part of one, that is to be copied.
 
+    `name`: that of the copy in the one above it.
     `links`: what the copy is to hold. `missing`: how many directories are still to come into it.
     """
 
     place: Place
+    name: str = ""
     above: _Directory | None = None
     links: dict[str, Link] = field(factory=dict)
     missing: int = 0
@@ -155,10 +156,10 @@ class _Copying:
         self.left_out: dict[Path, str] = {}
 
     async def run(
-        self, root: Cap, children: Children, at_once: int, progress: Progress | None
+        self, root: Cap, contents: Contents, at_once: int, progress: Progress | None
     ) -> Cap:
-        """The cap of the copy of a directory with these children, and of all below it."""
-        await self._listings.know(root, children)
+        """The cap of the copy of a directory with these contents, and of all below it."""
+        await self._listings.know(root, contents)
         start = _Directory(Place((), Node("dirnode", root)))
         await explore(start, self._visit, at_once, progress)
         assert self._cap is not None
@@ -167,7 +168,7 @@ class _Copying:
     async def _visit(self, directory: _Directory) -> list[_Directory]:
         place = directory.place
         try:
-            children = await self._listings.of(place.path, place.node.cap)
+            contents = await self._listings.contents(place.path, place.node.cap, place.depth)
         except Unrecoverable as error:
             assert directory.above is not None
             self._leave_out(place, str(error.strerror))
@@ -175,10 +176,17 @@ class _Copying:
             await self._make(directory.above)
             return []
         below = [
-            _Directory(child, directory)
-            for child in place.enter(children)
+            _Directory(child, child.path[-1], directory)
+            for child in place.enter({**contents.stays, **contents.names})
             if self._is_to_be_copied(child, directory)
         ]
+        if contents.is_closed:
+            name, closed = contents.marks["closed"]
+            directory.links[name] = Link(closed.cap, closed.metadata)
+            below += [
+                _Directory(part, part_name(digit, contents.kept), directory)
+                for digit, part in zip(contents.parts, place.parts(contents), strict=True)
+            ]
         directory.missing = len(below)
         await self._make(directory)
         return below
@@ -204,13 +212,13 @@ class _Copying:
         """Make the copy of a directory that has all, and so those above it that then have."""
         while not directory.missing:
             cap = await self._client.mkdir_immutable(directory.links)
-            self.directories += 1
+            self.directories += not directory.place.depth
             if directory.above is None:
                 self._cap = cap
                 return
             node = directory.place.node
             kept = {key: value for key, value in node.metadata.items() if key != REMOVED}
-            directory.above.links[directory.place.path[-1]] = Link(cap, kept)
+            directory.above.links[directory.name] = Link(cap, kept)
             directory.above.missing -= 1
             directory = directory.above
 

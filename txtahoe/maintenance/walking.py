@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError, Unrecoverable
-from txtahoe.names import HIDDEN, REMOVED
+from txtahoe.layouts import HIDDEN, Contents, contents_of
+from txtahoe.many import all_or_first, each
+from txtahoe.names import REMOVED
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 
@@ -28,11 +30,21 @@ AT_ONCE = 8
 
 @frozen(eq=False)
 class Place:
-    """Where a walk has come: to what a path leads to, by way of the directories above it."""
+    """
+    Where a walk has come: to what a path leads to, by way of the directories above it.
+
+    `depth`: how many parts it is below the directory of the path, where it is a part of that.
+    """
 
     path: Path
     node: Node
     above: Place | None = None
+    depth: int = 0
+
+    def parts(self, contents: Contents) -> Iterator[Place]:
+        """The places of the parts of this directory, which have its path."""
+        for _, node in contents.part_links.values():
+            yield Place(self.path, node, self, self.depth + 1)
 
     def enter(self, children: Children) -> Iterator[Place]:
         """The places of the children of this directory."""
@@ -98,7 +110,7 @@ class Listings:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._ahead: dict[Cap, Children] = {}
+        self._ahead: dict[Cap, Contents] = {}
 
     async def of(self, path: Path, directory: Cap) -> Children:
         """
@@ -106,37 +118,55 @@ class Listings:
 
         `path`: where it is, for errors. Raises: as `Client.list`.
         """
+        return await self._whole(path, directory, 0)
+
+    async def contents(self, path: Path, directory: Cap, depth: int) -> Contents:
+        """As `of`, but for the names that a part has, itself `depth` parts below the directory."""
         try:
-            return await self._of(directory)
+            return await self._contents(directory, depth)
         except TahoeError as error:
             error.filename = error.filename or "/".join(path)
             raise
 
-    async def know(self, directory: Cap, children: Children) -> None:
-        """Take the children of a directory, which somebody has read already."""
-        self._ahead[directory] = await self._shown(children)
+    async def know(self, directory: Cap, contents: Contents) -> None:
+        """Take the contents of a directory, which somebody has read already."""
+        self._ahead[directory] = await self._shown(contents)
 
-    async def _of(self, directory: Cap) -> Children:
+    async def _whole(self, path: Path, directory: Cap, depth: int) -> Children:
+        contents = await self.contents(path, directory, depth)
+        children = {**contents.stays, **contents.names}
+        parts = contents.parts.values()
+        below = await each(parts, lambda part: self._whole(path, part, depth + 1), len(parts))
+        for found in all_or_first(below):
+            children.update(found)
+        return children
+
+    async def _contents(self, directory: Cap, depth: int) -> Contents:
         ahead = self._ahead.pop(directory, None)
         if ahead is not None:
             return ahead
-        return await self._shown(await self._client.list(directory))
+        return await self._shown(contents_of(await self._client.list(directory), depth))
 
-    async def _shown(self, children: Children) -> Children:
-        return {
-            name: node
-            for name, node in children.items()
-            if HIDDEN not in node.metadata and not await self._is_removed(node)
-        }
+    async def _shown(self, contents: Contents) -> Contents:
+        return evolve(
+            contents,
+            names={
+                name: node
+                for name, node in contents.names.items()
+                if HIDDEN not in node.metadata and not await self._is_removed(node)
+            },
+        )
 
     async def _is_removed(self, node: Node) -> bool:
         """Whether a directory with that mark is empty still."""
         if REMOVED not in node.metadata:
             return False
         try:
-            children = await self._of(node.cap)
+            contents = await self._contents(node.cap, 0)
+            if contents.parts:
+                return not await self._whole((), node.cap, 0)
         except Unrecoverable:
             return False
-        if children:
-            self._ahead[node.cap] = children
-        return not children
+        if contents.names:
+            self._ahead[node.cap] = contents
+        return not contents.names

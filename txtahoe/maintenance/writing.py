@@ -65,7 +65,6 @@ class Writer:
         self._asking = DeferredLock()
         self._looked: float | None = None
         self._is_handed_over = False
-        self._directory: Cap | None = None
 
     async def transport(self) -> Transport:
         """Raises: NoWriter while nobody makes changes, and where the record can't be read."""
@@ -93,19 +92,11 @@ class Writer:
 
     async def _read(self) -> WriterRecord | None:
         try:
-            return await self._read_below(self._directory)
+            return _record_of(await self.tree.resolve([RECORDS, _WRITER], fresh=True))
         except (NoSuchChild, NotADirectory):
-            self._directory = None
             return None
         except TahoeError as error:
             raise NoWriter(f"which gateway makes the changes can't be found out: {error}") from None
-
-    async def _read_below(self, directory: Cap | None) -> WriterRecord | None:
-        if directory is None:
-            directory = (await self.tree.resolve([RECORDS], fresh=True)).cap
-        told = _record_of((await self.tree.client.list(directory)).get(_WRITER))
-        self._directory = directory
-        return told
 
 
 async def writer_of(tree: Tree) -> WriterRecord | None:

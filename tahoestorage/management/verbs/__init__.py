@@ -21,6 +21,7 @@ from tahoestorage.management.verbs import (
     restore,
     rm,
     snapshot,
+    spread,
     status,
     url,
     writer,
@@ -60,6 +61,7 @@ VERBS: dict[str, Verb] = {
     "diff": diff,
     "migrate": migrate,
     "anchor": anchor,
+    "spread": spread,
     "proxy": proxy,
     "writer": writer,
 }

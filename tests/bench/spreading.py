@@ -1,0 +1,183 @@
+"""What one call costs as a directory grows whose names are spread over parts, and as a flat one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from secrets import token_hex
+
+from attrs import define, field, frozen
+from django.core.files.base import ContentFile
+
+from tahoestorage.storage import TahoeStorage
+from tahoestorage.waiting import done
+from tests.bench.case import Action, Case, Side, Speed
+from tests.bench.growth import Growth
+from tests.bench.place import Place, random_content
+from txtahoe.caps import Cap
+from txtahoe.layouts import contents_of
+from txtahoe.nodes import parse_children
+
+NAMES = (0, 1_000, 10_000, 100_000)
+FLAT_NAMES = (0, 1_000, 10_000)
+"""A flat directory of 100,000 names would take half a minute for each change, if at all."""
+_BATCH = 2_000
+_SMALL = Cap.parse("URI:LIT:onwwc3dm")
+_ROUNDS = 3
+_DIRECTORY = "d"
+_TARGET = "target.bin"
+
+
+@frozen
+class Bed:
+    """A directory below `root`, with a file of its own that is read."""
+
+    root: str
+    content: bytes
+
+
+@define
+class Beds:
+    """Directories with many names, filled once each."""
+
+    fanout: bool
+    _kept: dict[int, Bed] = field(factory=dict)
+
+    def of_names(self, names: int, place: Place) -> Bed:
+        if names not in self._kept:
+            self._kept[names] = self._filled(names, place)
+        return self._kept[names]
+
+    def storage(self, place: Place, bed: Bed) -> TahoeStorage:
+        options = place.options(bed.root)
+        return TahoeStorage(**{**options, "fanout": self.fanout})
+
+    def _filled(self, names: int, place: Place) -> Bed:
+        root = place.bare.make_directory()
+        bed = Bed(root, random_content())
+        tree = self.storage(place, bed).operations.tree
+        links = [(f"{_DIRECTORY}/{number:06}.bin", _SMALL) for number in range(names)]
+        links.append((f"{_DIRECTORY}/{_TARGET}", Cap.parse(place.bare.upload(bed.content))))
+        # A directory that is made with many names is spread; a flat one takes few at a time.
+        batch = len(links) if self.fanout else _BATCH
+        for start in range(0, len(links), batch):
+            some = links[start : start + batch]
+            done(tree.run(lambda tree, _, some=some: tree.link_many(some)))
+        return bed
+
+
+def spreading_cases() -> list[Growth]:
+    """Every point of every curve."""
+    points = []
+    for axis, beds, numbers in (
+        ("fanout", Beds(True), NAMES),
+        ("flat", Beds(False), FLAT_NAMES),
+    ):
+        for names in numbers:
+            for operation, prepare in _OPERATIONS.items():
+                case = Case(
+                    f"growth: {operation}, {axis} {names:,}",
+                    1,
+                    _side(prepare, beds, names),
+                    None,
+                    most_rounds=_ROUNDS,
+                )
+                points.append(Growth(operation, axis, names, case))
+            if axis == "fanout":
+                points.append(Growth("list", axis, names, listing(beds, names)))
+    return points
+
+
+def listing(beds: Beds, names: int) -> Case:
+    """All names, against the same requests for the parts, as fast as bare requests can be."""
+    return Case(
+        f"growth: list, fanout {names:,}",
+        1,
+        _side(_list, beds, names),
+        lambda place: partial(_bare_list, place, beds.of_names(names, place)),
+        Speed(time=1.5),
+        most_rounds=_ROUNDS,
+    )
+
+
+def _side(prepare: Callable[[TahoeStorage, Bed], Action], beds: Beds, names: int) -> Side:
+    def side(place: Place) -> Action:
+        bed = beds.of_names(names, place)
+        return prepare(beds.storage(place, bed), bed)
+
+    return side
+
+
+def _first_save(storage: TahoeStorage, bed: Bed) -> Action:
+    content, name = ContentFile(random_content()), f"{_DIRECTORY}/{token_hex(8)}.bin"
+
+    def run() -> None:
+        assert storage.save(name, content) == name
+
+    return run
+
+
+def _save(storage: TahoeStorage, bed: Bed) -> Action:
+    storage.listdir(_DIRECTORY)
+    return _first_save(storage, bed)
+
+
+def _first_exists(storage: TahoeStorage, bed: Bed) -> Action:
+    def run() -> None:
+        assert not storage.exists(f"{_DIRECTORY}/{token_hex(8)}.bin")
+
+    return run
+
+
+def _exists(storage: TahoeStorage, bed: Bed) -> Action:
+    storage.listdir(_DIRECTORY)
+    return _first_exists(storage, bed)
+
+
+def _first_read(storage: TahoeStorage, bed: Bed) -> Action:
+    def run() -> None:
+        with storage.open(f"{_DIRECTORY}/{_TARGET}") as file:
+            assert file.read() == bed.content
+
+    return run
+
+
+def _read(storage: TahoeStorage, bed: Bed) -> Action:
+    storage.listdir(_DIRECTORY)
+    return _first_read(storage, bed)
+
+
+def _delete(storage: TahoeStorage, bed: Bed) -> Action:
+    storage.listdir(_DIRECTORY)
+    name = f"{_DIRECTORY}/{token_hex(8)}.bin"
+    storage.save(name, ContentFile(b"small"))
+    return lambda: storage.delete(name)
+
+
+def _list(storage: TahoeStorage, bed: Bed) -> Action:
+    return lambda: storage.listdir(_DIRECTORY)
+
+
+def _bare_list(place: Place, bed: Bed) -> None:
+    below = [place.bare.look_up(bed.root, _DIRECTORY)]
+    depth = 0
+    while below:
+        listings = place.bare.together(place.bare.listing, below, place.concurrency.listings)
+        below = [part for listing in listings for part in _parts(listing, depth)]
+        depth += 1
+
+
+def _parts(listing: dict[str, object], depth: int) -> list[str]:
+    contents = contents_of(parse_children(["dirnode", {"children": listing}]), depth)
+    return [str(part) for part in contents.parts.values()]
+
+
+_OPERATIONS = {
+    "save": _save,
+    "first save": _first_save,
+    "read": _read,
+    "first read": _first_read,
+    "exists": _exists,
+    "first exists": _first_exists,
+    "delete": _delete,
+}

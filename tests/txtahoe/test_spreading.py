@@ -1,0 +1,449 @@
+"""Directories whose names are spread over parts: one directory, for who does not look closer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Link, Tree
+from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
+from txtahoe.layouts import Fanout, contents_of, digit_of, is_like_part, part_name
+from txtahoe.testing.fake import Delay, LostAnswer
+
+CAP = Cap.parse("URI:LIT:me")
+OTHER = Cap.parse("URI:LIT:mi")
+FANOUT = Fanout(limit=4, pace=10.0)
+NAMES = [f"name{number}" for number in range(60)]
+
+
+class SpreadingTestCase(ClockTestCase):
+    """A tree in which a directory of more than four names is spread."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tree = self.another()
+        self.plain = Tree(self.client, self.root)
+
+    def another(self, fanout: Fanout | None = FANOUT, **options: Any) -> Tree:
+        """The same tree, as another process sees it."""
+        return Tree(self.client, self.root, fanout=fanout, **options)
+
+    def failure(self, attempt: Any, expected: type[Exception]) -> Any:
+        return self.failureResultOf(start(attempt), expected).value
+
+    def save(self, *names: str, tree: Tree | None = None, cap: Cap = CAP) -> None:
+        for name in names:
+            self.now((tree or self.tree).link(name, cap))
+
+    def children(self, *way: str) -> dict[str, Any]:
+        """What is linked in a directory, or in a part of it, marks and parts included."""
+        cap = self.root
+        for name in way:
+            cap = self.now(self.client.list(cap))[name].cap
+        return self.now(self.client.list(cap))
+
+    def closed(self) -> None:
+        """Have the root closed, with six names in it."""
+        self.save(*NAMES[:6])
+        self.clock.advance(31)
+        self.save(NAMES[6])
+        self.assertTrue(contents_of(self.children(), 0).is_closed)
+
+    def grown(self) -> None:
+        """Have the root and some of its parts spread, with all names in them."""
+        self.closed()
+        self.save(*NAMES[7:40])
+        self.clock.advance(31)
+        self.save(*NAMES[40:50])
+        self.clock.advance(31)
+        self.save(*NAMES[50:])
+
+    def depth(self, cap: Cap | None = None, depth: int = 0) -> int:
+        contents = contents_of(self.now(self.client.list(cap or self.root)), depth)
+        return max([depth, *(self.depth(part, depth + 1) for part in contents.parts.values())])
+
+
+class OneDirectory(SpreadingTestCase):
+    def test_a_directory_grows_deeper_and_its_names_are_as_before(self) -> None:
+        self.grown()
+        self.assertEqual(self.depth(), 2)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(set(self.now(tree.list(""))), set(NAMES))
+            for name in NAMES:
+                self.assertEqual(self.now(tree.resolve(name)).cap, CAP)
+            found = self.now(tree.prefetch([*NAMES[:9], "missing"]))
+            self.assertEqual(found.keys(), {(name,) for name in NAMES[:9]})
+            self.failure(tree.resolve("missing"), NoSuchChild)
+
+    def test_no_directory_is_much_larger_than_the_limit(self) -> None:
+        self.grown()
+        late = [f"late{number}" for number in range(60)]
+        self.save(*late)
+        root = self.children()
+        self.assertEqual(len(contents_of(root, 0).kept), 6)
+        self.assertEqual(set(self.now(self.tree.list(""))), {*NAMES, *late})
+
+    def test_names_below_the_limit_stay_together(self) -> None:
+        self.save(*NAMES[:4])
+        self.clock.advance(1000)
+        self.now(self.tree.resolve(NAMES[0], fresh=True))
+        self.assertEqual(set(self.children()), set(NAMES[:4]))
+
+    def test_taken_names_are_refused_wherever_they_are(self) -> None:
+        self.grown()
+        self.now(self.plain.resolve(NAMES[0]))
+        for tree in (self.tree, self.another(), self.plain):
+            for name in NAMES:
+                self.failure(tree.link(name, OTHER), ExistingChild)
+        self.assertEqual({node.cap for node in self.now(self.plain.list("")).values()}, {CAP})
+
+    def test_deleted_names_are_gone_and_free(self) -> None:
+        for number, tree in enumerate((self.tree, self.another(), self.plain)):
+            if not number:
+                self.grown()
+            for name in NAMES[20 * number : 20 * number + 20]:
+                self.now(tree.unlink(name))
+                self.failure(tree.resolve(name), NoSuchChild)
+                self.failure(tree.unlink(name), NoSuchChild)
+        self.assertEqual(self.now(self.another().list("")), {})
+        self.assertEqual(contents_of(self.children(), 0).kept, set())
+        self.save(NAMES[3], tree=self.another(), cap=OTHER)
+        self.assertEqual(self.now(self.plain.resolve(NAMES[3], fresh=True)).cap, OTHER)
+
+    def test_replaced_and_renamed_names(self) -> None:
+        self.grown()
+        for name in NAMES[:10]:
+            self.now(self.tree.link(name, OTHER, replace="only-files"))
+        for name in NAMES[10:20]:
+            node = self.now(self.tree.resolve(name))
+            self.now(self.tree.replace(name, OTHER, node))
+            self.failure(self.tree.replace(name, CAP, node), ExistingChild)
+        for name in NAMES[20:30]:
+            self.now(self.tree.rename(name, f"new-{name}"))
+        expected = dict.fromkeys(NAMES[:20], OTHER)
+        expected.update({f"new-{name}": CAP for name in NAMES[20:30]})
+        expected.update(dict.fromkeys(NAMES[30:], CAP))
+        for tree in (self.tree, self.another(), self.plain):
+            found = self.now(tree.list(""))
+            self.assertEqual({name: node.cap for name, node in found.items()}, expected)
+
+    def test_links_keep_their_marks_and_times(self) -> None:
+        self.save(*NAMES[:6])
+        before = self.now(self.tree.list(""))
+        self.clock.advance(1000)
+        self.grown_from_six()
+        after = self.now(self.another().list(""))
+        for name in NAMES[:6]:
+            self.assertEqual(after[name], before[name])
+
+    def grown_from_six(self) -> None:
+        for name in NAMES[6:]:
+            self.save(name)
+        self.clock.advance(31)
+        self.save(*(f"more{number}" for number in range(40)))
+        self.assertGreater(len(contents_of(self.children(), 0).parts), 10)
+
+    def test_directories_in_a_spread_directory(self) -> None:
+        self.grown()
+        self.save("d/f", "d/g", "e/f")
+        self.assertEqual(set(self.now(self.another().list("d"))), {"f", "g"})
+        self.failure(self.tree.remove_directory("d"), DirectoryNotEmpty)
+        self.failure(self.tree.unlink("d"), IsADirectory)
+        self.now(self.tree.unlink("d/f"))
+        self.now(self.tree.unlink("d/g"))
+        self.now(self.tree.remove_directory("d"))
+        self.assertEqual(set(self.now(self.plain.list(""))), {*NAMES, "e"})
+        self.save("d/again", tree=self.plain)
+        self.assertIn("d", self.now(self.tree.list("")))
+        walked = {path: set(names) for path, names in self.walked(self.another())}
+        self.assertEqual(walked, {(): {*NAMES, "d", "e"}, ("d",): {"again"}, ("e",): {"f"}})
+
+    def walked(self, tree: Tree) -> list[Any]:
+        async def walk() -> list[Any]:
+            return [step async for step in tree.walk()]
+
+        found: list[Any] = self.now(walk())
+        return found
+
+    def test_a_spread_directory_can_be_renamed_and_removed(self) -> None:
+        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        self.clock.advance(31)
+        self.save(*(f"d/{name}" for name in NAMES[6:]))
+        self.now(self.tree.rename("d", "e"))
+        self.assertEqual(set(self.now(self.tree.list("e"))), set(NAMES))
+        for name in NAMES:
+            self.now(self.tree.unlink(f"e/{name}"))
+        self.now(self.tree.remove_directory("e"))
+        self.assertEqual(self.now(self.another().list("")), {})
+        self.save("e/x")
+        self.assertEqual(set(self.now(self.another().list("e"))), {"x"})
+
+    def test_many_at_once(self) -> None:
+        self.closed()
+        more = [f"d/{name}" for name in NAMES] + [f"many{number}" for number in range(30)]
+        self.now(self.tree.link_many([(name, CAP) for name in more]))
+        self.assertEqual(set(self.now(self.plain.list("d"))), set(NAMES))
+        self.assertEqual(len(self.now(self.plain.list(""))), 7 + 30 + 1)
+        # A directory that is born with many names is spread from its birth.
+        self.assertEqual(contents_of(self.children_of("d"), 0).names, {})
+
+    def children_of(self, path: str) -> Any:
+        return self.now(self.client.list(self.now(self.tree.resolve(path)).cap))
+
+    def test_files_that_are_named_as_parts_are(self) -> None:
+        names = [part_name(digit, ()) for digit in "0123456789abcdef"]
+        self.assertTrue(all(map(is_like_part, names)))
+        self.save(*names)
+        self.clock.advance(31)
+        self.save(*NAMES)
+        for name in names[:8]:
+            self.now(self.tree.unlink(name))
+        self.clock.advance(31)
+        self.save(*(f"more{number}" for number in range(60)))
+        for tree in (self.another(), self.plain):
+            found = set(self.now(tree.list("")))
+            self.assertEqual({name for name in found if is_like_part(name)}, set(names[8:]))
+            self.assertEqual(self.now(tree.resolve(names[9])).cap, CAP)
+        self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
+
+    def test_what_is_of_an_unknown_kind_stays_and_is_found(self) -> None:
+        strange = Cap.parse("lafs://from-the-future")
+        self.save("strange", cap=strange)
+        self.grown()
+        digit = digit_of("strange", 0)
+        self.assertIn(digit, contents_of(self.children(), 0).parts)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("strange")).type, "unknown")
+            self.assertIn("strange", self.now(tree.list("")))
+        self.failure(self.another_that_has_looked().link("strange", CAP), ExistingChild)
+
+    def another_that_has_looked(self) -> Tree:
+        tree = self.another()
+        self.now(tree.list(""))
+        return tree
+
+    def test_another_client_finds_every_file_by_walking(self) -> None:
+        self.grown()
+        found = set()
+
+        def walk(cap: Cap) -> None:
+            for name, node in self.now(self.client.list(cap)).items():
+                if node.is_directory:
+                    walk(node.cap)
+                found.add(name)
+
+        walk(self.root)
+        self.assertLessEqual(set(NAMES), found)
+
+    def test_what_another_client_links_in_a_closed_directory_is_found(self) -> None:
+        self.grown()
+        self.clock.advance(1)
+        self.now(self.client.link(self.root, "foreign", OTHER))
+        tree = self.another()
+        self.assertEqual(self.now(tree.resolve("foreign")).cap, OTHER)
+        self.assertIn("foreign", self.now(tree.list("")))
+        self.failure(tree.link("foreign", CAP), ExistingChild)
+        self.now(tree.unlink("foreign"))
+        self.failure(self.another().resolve("foreign"), NoSuchChild)
+
+
+class Agreement(SpreadingTestCase):
+    """Processes of which one does not know yet what another one knows."""
+
+    def test_nobody_writes_on_knowledge_that_is_too_old(self) -> None:
+        other = self.another()
+        self.save(*NAMES[:3])
+        self.save("others", tree=other)
+        self.save(*NAMES[3:6])
+        self.clock.advance(31)
+        self.save(NAMES[6])
+        self.save("late", NAMES[7], tree=other)
+        self.failure(other.link(NAMES[6], OTHER), ExistingChild)
+        self.failure(self.tree.link("late", OTHER), ExistingChild)
+        self.assertEqual(set(self.now(self.plain.list(""))), {*NAMES[:8], "others", "late"})
+
+    def test_a_directory_is_closed_only_long_after_it_is_known_to_be_closing(self) -> None:
+        self.save(*NAMES[:6])
+        self.clock.advance(29)
+        self.save(NAMES[6])
+        self.assertFalse(contents_of(self.children(), 0).is_closed)
+        newcomer = self.another()
+        self.save(NAMES[7], tree=newcomer)
+        self.clock.advance(2)
+        self.save(NAMES[8], tree=newcomer)
+        self.assertFalse(contents_of(self.children(), 0).is_closed)
+        self.save(NAMES[9])
+        self.assertTrue(contents_of(self.children(), 0).is_closed)
+        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:10]))
+
+    def overtaken(self, change: Any, after: Any, pattern: str) -> Any:
+        """What comes of a change that is made only when 50 seconds have passed."""
+        began = self.clock.seconds()
+        self.fake.fail_next(pattern, Delay(50))
+        changing = start(change)
+        after()
+        self.assertNoResult(changing)
+        self.clock.advance(50 - (self.clock.seconds() - began))
+        return changing
+
+    def close(self) -> None:
+        """Close the root, and make all of its parts, by another process."""
+        tree = self.another()
+        self.save(*(f"close{number}" for number in range(6)), tree=tree)
+        for _ in range(4):
+            self.clock.advance(10)
+            self.save(f"{self.clock.seconds()}", tree=tree)
+        self.save(*(f"fill{number}" for number in range(60)), tree=tree)
+        self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
+
+    def test_a_link_that_comes_too_late_is_made_where_it_belongs(self) -> None:
+        self.save("before")
+        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*")
+        self.successResultOf(saving)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
+        self.failure(self.another().link("f", OTHER), ExistingChild)
+        self.now(self.another().unlink("f"))
+        self.failure(self.another().resolve("f"), NoSuchChild)
+
+    def test_a_link_that_comes_too_late_takes_no_name_from_another(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            self.save("f", tree=self.another(), cap=OTHER)
+
+        saving = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        self.failureResultOf(saving, ExistingChild)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
+
+    def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
+        self.save("f")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
+        self.successResultOf(deleting)
+        for tree in (self.tree, self.another(), self.plain):
+            self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_deletion_that_comes_too_late_takes_no_new_file(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            tree = self.another()
+            self.now(tree.unlink("f"))
+            self.save("f", tree=tree, cap=OTHER)
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.clock.advance(2)
+        self.failureResultOf(deleting, NoSuchChild)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
+
+    def test_two_who_make_the_same_part_make_one(self) -> None:
+        self.closed()
+        missing = next(
+            name
+            for name in NAMES[7:]
+            if digit_of(name, 0) not in contents_of(self.children(), 0).parts
+        )
+        other = self.another()
+        self.now(other.list(""))
+        self.fake.fail_next("*mkdir*", Delay(1))
+        saving = start(self.tree.link(missing, CAP))
+        self.failure_or_none = start(other.link(missing, OTHER))
+        self.clock.advance(1)
+        self.failureResultOf(saving, ExistingChild)
+        self.successResultOf(self.failure_or_none)
+        self.assertEqual(self.now(self.plain.resolve(missing)).cap, OTHER)
+
+    def test_a_part_whose_link_is_in_doubt_is_not_made_twice(self) -> None:
+        self.closed()
+        for name in NAMES[7:30]:
+            self.fake.fail_next("*set_children*", LostAnswer())
+            saving = start(self.tree.link(name, CAP))
+            self.clock.advance(5)
+            self.successResultOf(saving)
+        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:30]))
+
+    def test_a_tree_is_marked_before_anything_in_it_is_closing(self) -> None:
+        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        self.assertIn("tree", contents_of(self.children(), 0).marks)
+        self.assertEqual(set(self.now(self.plain.list(""))), {"d"})
+        self.now(self.plain.link("x/y", CAP))
+        self.clock.advance(31)
+        self.save("d/more")
+        # It knows by now, and would have needed a look at the root anyway.
+        self.save(*(f"d/{name}" for name in NAMES[7:]), tree=self.plain)
+        self.assertEqual(len(self.now(self.another().list("d"))), 60)
+
+    def test_a_storage_without_the_option_closes_nothing(self) -> None:
+        self.save(*NAMES[:6])
+        self.now(self.plain.list(""))
+        for number in range(20):
+            self.save(f"d/{number}", tree=self.plain)
+        self.clock.advance(100)
+        self.save("d/more", tree=self.plain)
+        directory = self.now(self.plain.resolve("d")).cap
+        self.assertEqual(contents_of(self.now(self.client.list(directory)), 0).marks, {})
+
+
+class Requests(SpreadingTestCase):
+    def requests(self, attempt: Any) -> list[str]:
+        self.fake.requests.clear()
+        self.now(attempt)
+        return list(self.fake.requests)
+
+    def test_a_tree_without_the_option_asks_for_nothing_more(self) -> None:
+        link = "POST /uri/CAP?t=set_children"
+        self.assertEqual(len(self.requests(self.plain.link("f", CAP))), 1)
+        self.assertIn(link, self.requests(self.plain.link("g", CAP))[0])
+
+    def test_a_change_of_what_is_known_is_one_request_however_deep_it_is(self) -> None:
+        self.grown()
+        new, another = [name for name in map(str, range(60)) if not self.is_closing(name)][:2]
+        self.now(self.tree.list(""))
+        self.assertEqual(len(self.requests(self.tree.link(new, CAP))), 1)
+        tree = self.another()
+        self.now(tree.list(""))
+        self.assertEqual(len(self.requests(tree.link(another, CAP))), 1)
+
+    def is_closing(self, name: str) -> bool:
+        """Whether the part in which a name would be is about to be closed."""
+        contents, depth = contents_of(self.children(), 0), 0
+        while contents.is_closed:
+            part = contents.part_of(name, depth)
+            if part is None:
+                return True
+            depth += 1
+            contents = contents_of(self.now(self.client.list(part)), depth)
+        return contents.is_closing or len(contents.names) >= FANOUT.limit
+
+    def test_a_question_is_one_request_however_deep_the_name_is(self) -> None:
+        self.grown()
+        self.clock.advance(20)
+        self.assertEqual(self.requests(self.tree.resolve(NAMES[5])), ["GET /uri/CAP?t=json"])
+        self.fake.requests.clear()
+        self.failure(self.tree.resolve("missing"), NoSuchChild)
+        self.assertEqual(len(self.fake.requests), 1)
+
+    def test_a_listing_reads_each_part_once(self) -> None:
+        self.grown()
+        parts = 1 + self.parts_below(self.root, 0)
+        self.assertEqual(len(self.requests(self.another().list(""))), parts)
+
+    def parts_below(self, cap: Cap, depth: int) -> int:
+        parts = contents_of(self.now(self.client.list(cap)), depth).parts.values()
+        return len(parts) + sum(self.parts_below(part, depth + 1) for part in parts)
+
+
+class Layouts(SpreadingTestCase):
+    def test_marks_that_make_no_sense_are_names(self) -> None:
+        links = {
+            "part": Link(CAP, {"txtahoe-part": "3"}),
+            "many": Link(self.root, {"txtahoe-part": "33"}),
+            "list": Link(self.root, {"txtahoe-part": ["3"]}),
+            "mark": Link(CAP, {"txtahoe-spread": {"closed": 1}}),
+        }
+        self.now(self.client.set_children(self.root, links))
+        self.assertEqual(contents_of(self.children(), 0).names.keys(), links.keys())
+        self.assertEqual(set(self.now(self.tree.list(""))), set(links))

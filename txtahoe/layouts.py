@@ -1,0 +1,283 @@
+"""
+How a directory is laid out: flat, or with its names spread over sub-directories, its *parts*.
+
+A directory is read and written as a whole, so a large one is slow. With a `Fanout` one that has
+grown is *closed*: it takes no more names. Each name belongs to the part for the first hexadecimal
+digit of its SHA-256. A part is a directory, which is closed in its turn when it has grown, and
+then the second digit counts, and so on. What is a part or a mark is told by the metadata of its
+link, never by its name: users may name their files as they like.
+
+The first who has to change a name whose part is missing makes it, with all names of the closed
+directory that belong to it, and links it where no other part is linked for the digit. From then on
+the part has the say. So names move many at once, by one link, and there is no moment at which one
+is missing, or is there twice. Before, nobody sees the part; who dies then leaves nothing behind.
+
+Nobody may go on to write into a closed directory, though there is no way to hinder those who do
+not know yet that it is closed. So there are three states, of which processes at the same time know
+two that are neighbours at most. With t for `Fanout.pace`, each process by its own clock:
+
+*Open.* Names are linked in the directory itself, by who has read it since t. If the answer comes
+within 2t of that reading, the link was made before the directory was closed.
+*Closing.* A mark says so. Who links there, or needed longer, reads the directory once more before
+telling that it is done. If it is closed then, it is not known whether who made a part has seen the
+link: one looks, and makes it in the part where it is not there.
+*Closed.* Another mark, made by anybody who has known for 3t that the directory is closing. What
+was read before it was closing has led to no link, unless one that is looked after, for t by then.
+
+That holds for deletions as well. No two clocks need to agree, and it does not matter who dies when.
+What it takes is that one gateway makes all changes, so that no link replaces another one.
+
+The root of a tree has a mark from before any directory in it is closing. A storage without the
+option needs no request to find it; it then follows all this, but closes nothing of its own accord.
+What a client links in a closed directory that knows nothing of this is found while the part has no
+such name. Every other client finds all files by walking; where parts have the say, it also sees
+what the closed directory has kept, until that is swept away.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from collections.abc import Container
+from hashlib import sha256
+from secrets import token_hex
+from string import hexdigits
+from typing import Literal
+
+from attrs import define, evolve, field, frozen
+
+from txtahoe.caps import Cap
+from txtahoe.nodes import Link, Node
+
+Children = dict[str, Node]
+State = Literal["tree", "closing", "closed"]
+
+# The key in a link's metadata that says: this directory is in no listing; who names it finds it.
+HIDDEN = "txtahoe-hidden"
+# The key of a mark: of a directory that is "closing" or "closed", or at the root of the "tree".
+_SPREAD = "txtahoe-spread"
+# The key of a part: its digit.
+_PART = "txtahoe-part"
+
+DIGITS = hexdigits[:16]
+_PART_NAME = ".tahoe-part-"
+_NOTE = b"More names of this directory are in its parts."
+_NOTE_CAP = Cap.parse(f"URI:LIT:{b32encode(_NOTE).decode().lower().rstrip('=')}")
+
+
+@frozen
+class Fanout:
+    """
+    When directories are spread.
+
+    `limit`: names up to which a directory is left as it is. A change of 128 names costs a fifth
+    more than one of a single name; processes may have different limits.
+    `pace`: seconds for which what is known of a directory allows to write there. It takes three
+    times as long to close one. All processes must have the same.
+    """
+
+    limit: int = 128
+    pace: float = 10.0
+
+
+def digit_of(name: str, depth: int) -> str:
+    """The digit of the part to which a name belongs, `depth` parts below its directory."""
+    return sha256(name.encode()).hexdigest()[depth]
+
+
+def part_name(digit: str, names: Container[str]) -> str:
+    """
+    The name under which a part is linked beside `names`, those that a closed directory has kept.
+
+    All who make the part choose the same, so that one of them only can link it.
+    """
+    name = _PART_NAME + digit
+    while name in names:
+        name += "~"
+    return name
+
+
+def is_like_part(name: str) -> bool:
+    """Whether a name stays where it is, because that of a part depends on it."""
+    return name.startswith(_PART_NAME)
+
+
+def part_link(part: Cap, digit: str) -> Link:
+    """The link of a part."""
+    return Link(part, {_PART: digit, HIDDEN: True})
+
+
+def mark(state: State) -> dict[str, Link]:
+    """A mark, under a name that nobody has."""
+    return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE_CAP, {_SPREAD: state, HIDDEN: True})}
+
+
+@frozen
+class Contents:
+    """
+    The children of a directory, told apart.
+
+    `names`: those that are read here. `parts`: by digit, with `part_links` for their names and
+    links.
+    `left`: those of which the parts have the say now, `stays` aside: these were linked by who did
+    not know, or are of a kind that can't be moved, and count where their part does not have them.
+    `marks`: the links of the states that the directory has.
+    """
+
+    names: Children
+    parts: dict[str, Cap] = field(factory=dict)
+    part_links: dict[str, tuple[str, Node]] = field(factory=dict)
+    left: frozenset[str] = frozenset()
+    stays: Children = field(factory=dict)
+    marks: dict[State, tuple[str, Node]] = field(factory=dict)
+
+    @property
+    def is_closed(self) -> bool:
+        return "closed" in self.marks
+
+    @property
+    def is_closing(self) -> bool:
+        return "closing" in self.marks
+
+    @property
+    def kept(self) -> set[str]:
+        """All names that are linked here, whoever has the say."""
+        return {*self.names, *self.left, *self.stays}
+
+    def part_of(self, name: str, depth: int) -> Cap | None:
+        """The part which has the say of a name."""
+        return self.parts.get(digit_of(name, depth)) if self.parts else None
+
+    def belonging(self, digit: str, depth: int) -> dict[str, Link]:
+        """The links of the names that belong to a part."""
+        return {
+            name: Link(node.cap, node.metadata)
+            for name, node in self.names.items()
+            if node.cap.is_known and digit_of(name, depth) == digit
+        }
+
+
+def contents_of(children: Children, depth: int) -> Contents:
+    """
+    The children of a directory, told apart. `depth`: how many parts it is below the directory
+    whose names these are.
+    """
+    names: Children = {}
+    part_links: dict[str, tuple[str, Node]] = {}
+    marks: dict[State, tuple[str, Node]] = {}
+    for name in sorted(children) if _are_spread(children) else children:
+        node = children[name]
+        digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
+        if node.is_directory and isinstance(digit, str) and digit in DIGITS:
+            part_links.setdefault(digit, (name, node))
+        elif state in ("tree", "closing", "closed"):
+            marks.setdefault(state, (name, node))
+        else:
+            names[name] = node
+    contents = Contents(names, marks=marks, part_links=part_links)
+    if not contents.is_closed:
+        return contents
+    parts = {digit: node.cap for digit, (_, node) in part_links.items()}
+    return _told_apart(evolve(contents, parts=parts), depth)
+
+
+def _are_spread(children: Children) -> bool:
+    return any(_PART in node.metadata or _SPREAD in node.metadata for node in children.values())
+
+
+def _told_apart(contents: Contents, depth: int) -> Contents:
+    closed = contents.marks["closed"][1].modified
+    names: Children = {}
+    stays: Children = {}
+    left = set()
+    for name, node in contents.names.items():
+        if contents.part_of(name, depth) is None:
+            names[name] = node
+        elif not node.cap.is_known or _is_later(node.created, closed):
+            stays[name] = node
+        else:
+            left.add(name)
+    return evolve(contents, names=names, stays=stays, left=frozenset(left))
+
+
+def _is_later(time: float | None, than: float | None) -> bool:
+    return time is not None and than is not None and time > than
+
+
+@define
+class Layout:
+    """
+    What is known of one directory or part.
+
+    `asked`: when it was read last, or before. `count`: of its own names, about.
+    `closing_since`: since when it is known that it is closing. Times are those of the reactor.
+    """
+
+    asked: float
+    count: int = 0
+    closing_since: float | None = None
+    is_closed: bool = False
+    parts: dict[str, Cap] = field(factory=dict)
+    left: frozenset[str] = frozenset()
+    stays: Children = field(factory=dict)
+
+
+class Layouts:
+    """
+    The layouts of directories; the last `max_known` ones.
+
+    That a directory is closed, and which parts it has, is true for ever once it is true.
+    """
+
+    def __init__(self, max_known: int, keeps_all: bool) -> None:
+        self._max_known = max_known
+        self._layouts: dict[Cap, Layout] = {}
+        self.is_on = keeps_all
+        """Whether some directory of this tree may be spread."""
+        self.is_marked = False
+        """Whether the tree is known to have its mark."""
+
+    def get(self, directory: Cap) -> Layout | None:
+        """What is known of a directory."""
+        return self._layouts.get(directory)
+
+    def parts(self, directory: Cap) -> dict[str, Cap]:
+        """The parts that a directory is known to have."""
+        layout = self._layouts.get(directory)
+        return {} if layout is None else layout.parts
+
+    def way(self, directory: Cap, name: str) -> list[Cap]:
+        """A directory, and the parts in it that lead to a name, as far as they are known."""
+        way = [directory]
+        layout = self._layouts.get(directory)
+        while layout is not None and layout.parts:
+            part = layout.parts.get(digit_of(name, len(way) - 1))
+            if part is None:
+                break
+            way.append(part)
+            layout = self._layouts.get(part)
+        return way
+
+    def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
+        """What was read of a directory."""
+        if contents.marks or contents.part_links:
+            self.is_on = True
+        self.is_marked = self.is_marked or "tree" in contents.marks
+        if not self.is_on:
+            return
+        layout = self._layouts.pop(directory, None) or Layout(asked)
+        self._layouts[directory] = layout
+        layout.asked = max(asked, layout.asked)
+        layout.count = len(contents.names)
+        if contents.is_closing and layout.closing_since is None:
+            layout.closing_since = now
+        if contents.is_closed:
+            layout.is_closed = True
+            layout.parts.update(contents.parts)
+            layout.left, layout.stays = contents.left, contents.stays
+        if len(self._layouts) > self._max_known:
+            del self._layouts[next(iter(self._layouts))]
+
+    def learn_new(self, directory: Cap, count: int, asked: float) -> None:
+        """A directory was made with so many names; nobody else knows of it before it is linked."""
+        if self.is_on:
+            self._layouts[directory] = Layout(asked, count)

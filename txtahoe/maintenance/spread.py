@@ -1,0 +1,201 @@
+"""Directories that are large already, spread over parts while others go on to use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define, frozen
+from twisted.internet.task import deferLater
+
+from txtahoe.caps import Cap
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable
+from txtahoe.layouts import DIGITS, Contents, contents_of, is_like_part
+from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
+from txtahoe.nodes import Link
+from txtahoe.paths import Path, split
+from txtahoe.tree import Tree
+
+# A directory that can't be replaced, the root of a tree, is swept name by name, if it has no more.
+_MOST_SWEPT = 500
+# So many parts are linked by one write. What was made since the last one is lost when it is killed.
+_TOGETHER = 4
+
+
+@define
+class Spread:
+    """
+    What was done.
+
+    `directories`: how many had become too large, or were not spread wholly, parts among them.
+    `names`: how many of their names have come into parts.
+    `swept`: how many links were taken away of which parts have the say. `unswept`: how many are
+    still there, which do no harm but to the time of reading.
+    """
+
+    directories: int = 0
+    names: int = 0
+    swept: int = 0
+    unswept: int = 0
+
+
+async def spread(
+    tree: Tree,
+    path: str | Sequence[str] = (),
+    *,
+    at_once: int = AT_ONCE,
+    progress: Progress | None = None,
+) -> Spread:
+    """
+    Spread the directories that are larger than the limit of the tree's `fanout`, at a path and
+    below it, and take away what spreading has left behind.
+
+    It may end at any point, and begin anew; it may run while others use the tree, and several
+    times at once. It takes three times the `pace` to close directories. Names come into parts by
+    the thousand where a directory has many, by one link, which is made when the part is complete.
+
+    `progress` counts directories that were read, and then anew those that were spread.
+
+    Raises: ValueError for a tree without `fanout`; NotWriteable; NotADirectory; the errors of
+    `Client`.
+    """
+    names = split(path)
+    if tree.spreading.fanout is None:
+        raise ValueError("the tree has no fanout: nothing says when a directory is too large")
+    if not tree.root.is_writable:
+        raise NotWriteable(f"{tree.root!r} does not give the right to write")
+    node = await tree.resolve(names, fresh=True)
+    if not node.is_directory:
+        raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
+    spreading = _Spreading(tree, tree.spreading.fanout.limit)
+    start = Place(names, node)
+    # All that are large are marked before anybody waits for them.
+    await explore(start, spreading.announce, at_once, progress)
+    for number, place in enumerate(reversed(spreading.large), 1):
+        await spreading.spread(place)
+        if progress is not None:
+            progress(number, len(spreading.large))
+    return spreading.done
+
+
+@frozen
+class _Shape:
+    """What a directory is like."""
+
+    contents: Contents
+    is_large: bool
+
+    @property
+    def is_unfinished(self) -> bool:
+        contents = self.contents
+        is_closed = contents.is_closed
+        return is_closed and bool(contents.kept or len(contents.parts) < len(DIGITS))
+
+
+class _Spreading:
+    def __init__(self, tree: Tree, limit: int) -> None:
+        self._tree = tree
+        self._client = tree.client
+        self._shaping = tree.spreading.shaping
+        self._limit = limit
+        self.large: list[Place] = []
+        self.done = Spread()
+
+    async def announce(self, place: Place) -> Iterable[Place]:
+        """Have a directory that is too large marked as closing; give those below it."""
+        try:
+            shape = await self._look(place)
+        except (NoSuchChild, NotADirectory):
+            return []
+        if shape.is_large or shape.is_unfinished:
+            self.large.append(place)
+        if shape.is_large:
+            await self._shaping.close(place.path, place.node.cap, place.depth)
+        contents = shape.contents
+        below = [
+            child
+            for child in place.enter(contents.names)
+            if child.node.is_directory and child.node.cap.is_writable and not child.is_below_itself
+        ]
+        return [*place.parts(contents), *below]
+
+    async def spread(self, place: Place) -> None:
+        """Close a directory, make its parts, and sweep it."""
+        path, cap, depth = place.path, place.node.cap, place.depth
+        shape = await self._look(place)
+        if shape.is_large:
+            while wait := await self._shaping.close(path, cap, depth):
+                await deferLater(self._client.reactor, wait)
+        before = (await self._look(place)).contents
+        if not before.is_closed:
+            return  # it has shrunk
+        self.done.directories += 1
+        missing = [digit for digit in DIGITS if digit not in before.parts]
+        for digits in (missing[start : start + _TOGETHER] for start in range(0, 16, _TOGETHER)):
+            if digits and not await self._shaping.link_parts(cap, before, depth, digits):
+                for digit in digits:  # others are at it as well
+                    await self._shaping.make_part(path, cap, depth, digit)
+        for name, node in before.stays.items():
+            await self._tree.spreading.adopt(path, cap, depth, name, node)
+        after = (await self._look(place)).contents
+        self.done.names += len(before.names) - len(after.names)
+        await self._sweep(place, after)
+
+    async def _look(self, place: Place) -> _Shape:
+        contents = contents_of(await self._client.list(place.node.cap), place.depth)
+        is_open = not contents.is_closed
+        return _Shape(contents, is_open and len(contents.names) > self._limit)
+
+    async def _sweep(self, place: Place, contents: Contents) -> None:
+        """Take away those links of a directory of which its parts have the say."""
+        swept = 0
+        if contents.left and not contents.names and not contents.stays:
+            if place.path or place.depth:
+                swept = len(contents.left) * await self._replace(place, contents)
+            elif len(contents.left) <= _MOST_SWEPT:
+                swept = await self._unlink(place.node.cap, contents)
+        self.done.swept += swept
+        self.done.unswept += len(contents.left) - swept
+
+    async def _unlink(self, cap: Cap, contents: Contents) -> int:
+        children = await self._client.list(cap)
+        names = [name for name in contents.left if not is_like_part(name) and name in children]
+        for name in names:
+            await self._client.unlink(cap, name, children[name])
+        return len(names)
+
+    async def _replace(self, place: Place, contents: Contents) -> bool:
+        """
+        Put a new directory with the same parts in the place of one; whether that was done.
+
+        Nobody changes a directory of which all parts are there, and who knows the old one finds
+        the same parts by it.
+        """
+        links = dict([contents.marks["closed"], *contents.part_links.values()])
+        kept = {name: Link(node.cap, node.metadata) for name, node in links.items()}
+        new = await self._client.mkdir(kept, keep_times=True)
+        if place.depth:
+            assert place.above is not None
+            return await self._replace_part(place.above, place.node.cap, new)
+        return await self._replace_directory(place.path, place.node.cap, new)
+
+    async def _replace_part(self, above: Place, old: Cap, new: Cap) -> bool:
+        parts = (await self._look(above)).contents.part_links.values()
+        for name, node in parts:
+            if node.cap == old:
+                link = Link(new, node.metadata)
+                await self._client.set_children(above.node.cap, {name: link}, replace=True)
+                return True
+        return False
+
+    async def _replace_directory(self, path: Path, old: Cap, new: Cap) -> bool:
+        try:
+            node = await self._tree.resolve(path, fresh=True)
+        except (NoSuchChild, NotADirectory):
+            return False
+        if node.cap != old:
+            return False
+        try:
+            await self._tree.link(path, new, replace=True, metadata=node.metadata)
+        except ExistingChild:
+            return False
+        return True
