@@ -12,9 +12,9 @@ from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_http_methods, require_safe
 
-from tahoestorage import overview, pictures, placement
+from tahoestorage.gridpage import overview, pictures, placement
+from tahoestorage.gridpage.roots import Root, all_roots
 from tahoestorage.models import Grid
-from tahoestorage.roots import Root, all_roots
 from txtahoe.errors import NoSuchChild, NotADirectory, TahoeError
 from txtahoe.paths import Path, split
 

@@ -8,13 +8,11 @@ class TahoeStorageConfig(AppConfig):
     verbose_name = "Tahoe-LAFS storage"
 
     def ready(self) -> None:
-        from tahoestorage import (
-            checks,  # noqa: F401 - registers itself
-            conf,
-            debug,
-            deployment,  # noqa: F401 - registers itself
-            logs,
-            sitechecks,  # noqa: F401 - registers itself
+        from tahoestorage import conf, debug, logs
+        from tahoestorage.checks import (  # noqa: F401 - they register themselves
+            deployment,
+            site,
+            storages,
         )
 
         conf.hide_caps()

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.timesince import timesince
 from django.utils.translation import get_language, override
 
-from tahoestorage import pictures
+from tahoestorage.gridpage import pictures
 from txtahoe.maintenance import Snapshot
 from txtahoe.maintenance.records import RECORDS
 from txtahoe.paths import Path, split

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.http import HttpResponse
 from django.test import Client
 
-from tahoestorage import overview, placement
+from tahoestorage.gridpage import overview, placement
 from tahoestorage.maintenance import WholeTree
 from tests.secrets.search import Secrets
 from tests.tahoestorage.case import StorageTestCase

@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from tahoestorage import listing
-from tahoestorage.inquiry import Inquiry, Part
-from tahoestorage.listing import Listing, list_directory
+from tahoestorage.gridpage import listing
+from tahoestorage.gridpage.inquiry import Inquiry, Part
+from tahoestorage.gridpage.listing import Listing, list_directory
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe.errors import NoSuchChild

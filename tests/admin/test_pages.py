@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from tahoestorage import overview, placement
+from tahoestorage.gridpage import overview, placement
 from tests.admin.case import FILES, GRID, AdminTestCase, node, words
 from tests.grid.shares import damage, lose_on
 from tests.grid.strangers import silent, stranger

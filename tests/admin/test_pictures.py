@@ -6,9 +6,9 @@ from collections import Counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tahoestorage.inquiry import Part
-from tahoestorage.overview import Gateway, Overview
-from tahoestorage.pictures import bar_of, map_of
+from tahoestorage.gridpage.inquiry import Part
+from tahoestorage.gridpage.overview import Gateway, Overview
+from tahoestorage.gridpage.pictures import bar_of, map_of
 from txtahoe.maintenance import Health, State
 from txtahoe.nodes import GatewayStatus, Server
 

@@ -32,11 +32,6 @@ class Rows(CommandTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # The models of other tests, which stay where they are once they are imported.
-        others = mock.patch.dict(apps.all_models["tahoestorage"], clear=True)
-        others.start()
-        self.addCleanup(apps.clear_cache)
-        self.addCleanup(others.stop)
         self.override(INSTALLED_APPS=[*settings.INSTALLED_APPS, APP])
         self.models = apps.get_app_config("filing")
         # It was asked for once, when the models were made.

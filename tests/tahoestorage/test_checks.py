@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.files.storage import DefaultStorage, InMemoryStorage
-from django.db import models
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from tahoestorage.storage import TahoeStorage
+from tests.tahoestorage.checked import Document, ts
 from txtahoe import Cap
 
 CAP = "URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52
@@ -20,16 +20,6 @@ GOOD = {
     "TAHOE_PUBLIC_BASE_URL": "https://files.example.com/",
 }
 
-# As in the design: at import, whatever the settings are.
-ts = TahoeStorage()
-
-
-class Document(models.Model):
-    file = models.FileField(upload_to="a/b/c/", storage=ts)
-
-    class Meta:
-        app_label = "tahoestorage"
-
 
 def storage(**options: Any) -> dict[str, Any]:
     backend = "tahoestorage.storage.TahoeStorage"
@@ -37,6 +27,12 @@ def storage(**options: Any) -> dict[str, Any]:
 
 
 class Checks(SynchronousTestCase):
+    def setUp(self) -> None:
+        apps = [*settings.INSTALLED_APPS, "tests.tahoestorage.checked"]
+        override = override_settings(INSTALLED_APPS=apps)
+        override.enable()
+        self.addCleanup(override.disable)
+
     def ids(self, **settings: Any) -> list[str]:
         with override_settings(**{**GOOD, **settings}):
             messages = run_checks(tags=["files"])

@@ -64,7 +64,7 @@ class Picture(models.Model):
     height = models.IntegerField(null=True)
 
     class Meta:
-        app_label = "tahoestorage"
+        app_label = "uploading"  # which is not installed
 
 
 class PictureForm(forms.ModelForm):

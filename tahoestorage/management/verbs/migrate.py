@@ -15,8 +15,8 @@ from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json, size
-from tahoestorage.migrating import Migration, Outcome, State, overlap
-from tahoestorage.sides import side_of
+from tahoestorage.moving.migration import Migration, Outcome, State, overlap
+from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 

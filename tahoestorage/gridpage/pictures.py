@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from tahoestorage.overview import Gateway, Overview, SeenServer
+from tahoestorage.gridpage.overview import Gateway, Overview, SeenServer
 from txtahoe.maintenance import Health, State
 
 # From one box to the next.

@@ -15,8 +15,8 @@ from django.db.models import FileField
 from django.utils.module_loading import import_string
 
 from tahoestorage import conf, servers
-from tahoestorage.addresschecks import check_addresses
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.checks.addresses import check_addresses
 from tahoestorage.filefields import every_file_field
 from tahoestorage.locations import Location
 from tahoestorage.storage import TahoeStorage

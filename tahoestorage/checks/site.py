@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.checks import TAG, file_fields, is_ours, options_by_alias
+from tahoestorage.checks.storages import TAG, file_fields, is_ours, options_by_alias
 from tahoestorage.locations import Location
 from txtahoe.caps import Cap
 from txtahoe.paths import Path

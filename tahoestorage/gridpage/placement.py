@@ -10,8 +10,8 @@ from typing import Any, Literal
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from tahoestorage.inquiry import PATIENCE, Inquiry, Part
-from tahoestorage.listing import Listing, list_directory
+from tahoestorage.gridpage.inquiry import PATIENCE, Inquiry, Part
+from tahoestorage.gridpage.listing import Listing, list_directory
 from tahoestorage.maintenance import WholeTree
 from txtahoe.deadline import Deadline
 from txtahoe.nodes import GatewayStatus, Node, Server

@@ -19,8 +19,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf, servers
-from tahoestorage.checks import TAG, every_options
-from tahoestorage.exposure import examine_public
+from tahoestorage.checks.exposure import examine_public
+from tahoestorage.checks.storages import TAG, every_options
 from tahoestorage.health import PROBE, Kind, examine_storage
 from tahoestorage.reactor import Caller
 from tahoestorage.waiting import Blocking, done

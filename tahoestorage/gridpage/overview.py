@@ -8,8 +8,8 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from tahoestorage.inquiry import PATIENCE, Inquiry, Part
-from tahoestorage.listing import Listing, list_directory
+from tahoestorage.gridpage.inquiry import PATIENCE, Inquiry, Part
+from tahoestorage.gridpage.listing import Listing, list_directory
 from tahoestorage.maintenance import WholeTree
 from txtahoe.client import Client
 from txtahoe.errors import NotAGateway

@@ -12,9 +12,9 @@ from threading import Event
 from attrs import define, field, frozen
 from django.core.files.storage import FileSystemStorage, Storage
 
-from tahoestorage.hashing import HashedFile
 from tahoestorage.maintenance import WholeTree
-from tahoestorage.sides import Find, Side, Stored
+from tahoestorage.moving.hashing import HashedFile
+from tahoestorage.moving.sides import Find, Side, Stored
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 

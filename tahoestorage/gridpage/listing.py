@@ -7,7 +7,7 @@ from math import ceil
 
 from attrs import evolve, field, frozen
 
-from tahoestorage.inquiry import Inquiry, Part
+from tahoestorage.gridpage.inquiry import Inquiry, Part
 from txtahoe.maintenance import Usage, usage
 from txtahoe.many import all_done, each
 from txtahoe.nodes import Node

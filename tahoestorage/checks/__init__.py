@@ -1,0 +1,1 @@
+"""System checks: of settings and models, and of what the network says where that is asked for."""

@@ -1,0 +1,1 @@
+"""Files of one storage copied to another."""
