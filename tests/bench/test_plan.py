@@ -274,7 +274,7 @@ class RealCountsTests(SynchronousTestCase):
     def test_caps(self) -> None:
         caps, site = Caps(PRICES), Site(20)
         root = self.place.bare.make_directory()
-        name = carrying(self.place, root).save("d/1.bin", ContentFile(random_content()))
+        name = self.place.cap_storage(root).save("d/1.bin", ContentFile(random_content()))
         self.assert_counts(caps.first_save(site), lambda place: saving(place.cap_storage(root)))
         self.assert_counts(caps.page(site), lambda place: showing(place.cap_storage(root), [name]))
 
