@@ -33,7 +33,7 @@ TOGETHER = 64 * BATCH
 _LEDGER = "ledger"
 _AT_ONCE = 4
 _MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
-_DELETED = "deleted "
+_DELETED = re.compile("deleted ([0-9a-f]{16})")
 _NOTHING = Cap.parse("URI:LIT:")
 # So old is an hour to which nobody adds any more: clocks may differ, and a write take a while.
 _SETTLING = timedelta(hours=2)
@@ -169,18 +169,13 @@ class Anchors:
         self, top: Mapping[str, Node], until: str = "", *, lost_is_empty: bool = False
     ) -> dict[str, Node]:
         """The batches of all hours after `until`, by their paths."""
-        paths = [name for name in top if _MONTH.fullmatch(name) and name >= until[:7]]
+        months = [name for name in top if _MONTH.fullmatch(name) and top[name].is_directory]
+        paths = [month for month in months if month >= until[:7]]
         for length in (10, 13):  # of the path of a day, and of an hour
             listed = await self._list_all(paths, lost_is_empty)
-            below = [f"{path}/{name}" for path, children in listed.items() for name in children]
-            paths = [path for path in below if path >= until[:length]]
+            paths = [path for path in _directories(listed) if path >= until[:length]]
         listed = await self._list_all((path for path in paths if path > until), lost_is_empty)
-        return {
-            f"{path}/{name}": node
-            for path, children in listed.items()
-            for name, node in children.items()
-            if node.is_directory
-        }
+        return _directories(listed)
 
     async def _list_all(
         self, paths: Iterable[str], lost_is_empty: bool
@@ -201,8 +196,8 @@ class Anchors:
             name = CapName.of_link(label, node.cap)
             if name is not None:
                 linked.append(digest_of(name.text))
-            elif label.startswith(_DELETED):
-                deleted.add(int(label.removeprefix(_DELETED), 16))
+            elif match := _DELETED.fullmatch(label):
+                deleted.add(int(match[1], 16))
         return linked, deleted
 
     async def _links(self, directory: Cap) -> list[tuple[str, Node]]:
@@ -228,7 +223,17 @@ class Anchors:
 
 def deletion(name: CapName) -> tuple[str, Cap]:
     """The link by which a batch says that a name was deleted, as its own name and its cap."""
-    return f"{_DELETED}{digest_of(name.text):016x}", _NOTHING
+    return f"deleted {digest_of(name.text):016x}", _NOTHING
+
+
+def _directories(listed: Mapping[str, Mapping[str, Node]]) -> dict[str, Node]:
+    """The directories in some others, by their paths. Anybody may put other things there."""
+    return {
+        f"{path}/{name}": node
+        for path, children in listed.items()
+        for name, node in children.items()
+        if node.is_directory
+    }
 
 
 def _hour(time: datetime) -> str:

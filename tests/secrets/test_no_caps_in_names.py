@@ -17,6 +17,7 @@ from tests.grid import strangers
 from tests.grid.proxy import Proxy
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_no_caps_in_the_storage import StorageSecretsTestCase
+from tests.tahoestorage.case import forget_links
 from txtahoe import Cap
 from txtahoe.capnames import CapName
 
@@ -26,6 +27,7 @@ class NamesWithCaps(StorageSecretsTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(forget_links)
         storage: Any = self.new_storage()
         self.name = storage.save("docs/here.txt", ContentFile(os.urandom(5000)))
         storage.flush()

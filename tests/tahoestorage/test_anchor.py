@@ -17,7 +17,7 @@ from tahoestorage.anchored import anchor
 from tahoestorage.capstorage import TahoeCapStorage
 from tests.grid.proxy import Proxy
 from tests.tahoestorage.carrying import Carrying, CarryingMore
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap
 from txtahoe.capnames import CapName
 
@@ -27,6 +27,7 @@ NOWHERE = "http://127.0.0.1:1/"
 class AnchorTestCase(StorageTestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(forget_links)
         self.override(
             INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.tahoestorage.carrying"],
             TAHOE_STORAGE_BASE_URL=self.gateway,

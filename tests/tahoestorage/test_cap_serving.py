@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 
 from tahoestorage import addresses
 from tahoestorage.storage import TahoeStorage
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap
 from txtahoe.capnames import CapName
 
@@ -23,6 +23,7 @@ DATA = os.urandom(5000)
 class ServingNamesWithCaps(StorageTestCase):
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(forget_links)
 
         def storage(**options: Any) -> dict[str, Any]:
             options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}

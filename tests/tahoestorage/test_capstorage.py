@@ -22,9 +22,8 @@ from tahoestorage.reactor import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap, Tree
-from txtahoe.anchoring import Anchoring
 from txtahoe.anchors import ANCHORS
 from txtahoe.capnames import CapName
 from txtahoe.errors import GatewayUnreachable, NoSuchChild, NotWriteable, SomeFailed
@@ -37,11 +36,9 @@ NOWHERE = "http://127.0.0.1:1/"
 class CapStorageTestCase(StorageTestCase):
     storage: TahoeCapStorage
 
-    def tearDown(self) -> None:
-        """What waits for a gateway of the test would wait for ever."""
-        for kept in list(current_loop().kept.values()):
-            if isinstance(kept, Anchoring):
-                current_loop().call_soon(kept.forget)
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(forget_links)
 
     def new_storage(self, **options: Any) -> TahoeCapStorage:
         defaults: dict[str, Any] = {

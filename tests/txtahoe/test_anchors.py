@@ -161,6 +161,18 @@ class Linking(AnchorsTestCase):
         for name in names:
             self.assertIn(digest_of(name.text), anew)
 
+    def test_what_others_put_there_does_not_matter(self) -> None:
+        names = literals(range(3))
+        self.anchor(names)
+        places = ["2026-12", "2026-11/file", "2026-11/22/file", "2026-11/22/12/file", "file"]
+        places += ["2026-11/22/12/other/deleted x", "2026-11/22/12/other/deleted 00"]
+        for place in places:
+            self.now(self.tree.save(f"{ANCHORS}/{place}", b"x" * 100))
+        self.assertEqual([each for each in self.anchor(names) if "mkdir" in each], [])
+        self.time += 3 * HOUR
+        self.anchor(names)
+        self.assert_linked(names)
+
     def test_an_hour_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
         names = literals(range(30))
         self.now(self.anchors.link(names, Ledger()))
