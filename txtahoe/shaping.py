@@ -142,6 +142,7 @@ class Shaping:
 
         Returns whether they are linked; somebody else may have been faster with one of them.
         """
+        assert contents.is_closed
 
         async def build(digit: str) -> Cap:
             links = contents.belonging(digit, depth)
