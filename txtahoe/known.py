@@ -7,10 +7,13 @@ from collections.abc import Callable
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 
+_Times = dict[Path, tuple[float, Node]]
+
 
 class Known:
     """
-    What paths led to, for `max_age` seconds after it was learnt; the last `max_known` ones.
+    What paths led to, for `max_age` seconds after it was learnt; the last `max_known` files, and as
+    many directories, so that the files of a large directory do not make it forgotten.
 
     That a path leads nowhere is not kept: somebody else may save there at any moment.
     """
@@ -20,23 +23,32 @@ class Known:
         self._max_known = max_known
         self._max_age = max_age
         # In the order in which it was learnt, so that what comes first is the oldest.
-        self._nodes: dict[Path, tuple[float, Node]] = {}
+        self._files: _Times = {}
+        self._directories: _Times = {}
 
     def get(self, path: Path) -> Node | None:
         """May be called in any thread."""
-        since, node = self._nodes.get(path, (0.0, None))
-        return None if node is None or self._seconds() - since >= self._max_age else node
+        found = self._directories.get(path) or self._files.get(path)
+        if found is None or self._seconds() - found[0] >= self._max_age:
+            return None
+        return found[1]
 
     def put(self, path: Path, node: Node) -> None:
-        self._nodes.pop(path, None)
-        self._nodes[path] = self._seconds(), node
-        if len(self._nodes) > self._max_known:
-            del self._nodes[next(iter(self._nodes))]
+        self._pop(path)
+        nodes = self._directories if node.is_directory else self._files
+        nodes[path] = self._seconds(), node
+        if len(nodes) > self._max_known:
+            del nodes[next(iter(nodes))]
 
     def forget(self, path: Path) -> None:
         """Forget a path and all that is below it."""
-        _, node = self._nodes.pop(path, (0.0, None))
+        node = self._pop(path)
         if node is not None and not node.is_directory:
             return
-        for known in [known for known in self._nodes if known[: len(path)] == path]:
-            del self._nodes[known]
+        for nodes in (self._files, self._directories):
+            for known in [known for known in nodes if known[: len(path)] == path]:
+                del nodes[known]
+
+    def _pop(self, path: Path) -> Node | None:
+        found = self._directories.pop(path, None) or self._files.pop(path, None)
+        return None if found is None else found[1]

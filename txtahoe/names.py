@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ class Names:
     (GATEWAY.md 1). Who asks about it meanwhile waits for the same answer, and it answers for all
     names in it for `max_age` seconds; the last `max_known` names are kept. For a name that is not
     in it the directory is asked again. Where its names are spread over parts (see `layouts`), those
-    are asked that have the say; `at_once` of them at a time where all are wanted.
+    are asked that have the say, `at_once` of them at a time.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Names:
         if layout is not None and digits is not None and digits <= layout.parts.keys():
             contents = Contents({}, parts=layout.parts, stays=layout.stays)
         else:
-            contents = await self._read(path, directory, depth)
+            contents = await self.ask(path, directory, depth, anew=True)
 
         async def gather(digit: str) -> Children:
             below = wanted and {name for name in wanted if digit_of(name, depth) == digit}
@@ -128,12 +128,6 @@ class Names:
         for found in all_or_first(await each(parts, gather, len(parts))):
             children.update(found)
         return children
-
-    async def _read(self, path: Path, directory: Cap, depth: int) -> Contents:
-        if not depth:
-            return await self.ask(path, directory, depth, anew=True)
-        async with self._room:
-            return await self.ask(path, directory, depth, anew=True)
 
     async def _is_removed(self, path: Path, node: Node) -> bool:
         return REMOVED in node.metadata and not await self._present(path, node.cap)
@@ -239,8 +233,10 @@ class Names:
     def _how(self, path: Path, directory: Cap, depth: int) -> How[Contents]:
         async def ask(question: Question[Contents]) -> Contents:
             seconds = self.client.reactor.seconds
-            asked = seconds()
-            contents = contents_of(await self.client.list(directory), depth)
+            async with self._room if depth else nullcontext():
+                asked = seconds()
+                children = await self.client.list(directory)
+            contents = contents_of(children, depth)
             self.layouts.learn(directory, contents, asked, seconds())
             if not question.is_outdated:
                 for name, node in contents.names.items():

@@ -46,12 +46,17 @@ class Shaping:
         self._room = DeferredSemaphore(_AT_ONCE)
 
     async def layout(self, path: Path, cap: Cap, depth: int) -> Layout:
-        """What is known of a directory: that it is closed, or else what is new enough to write."""
-        while True:
-            layout = self._names.layouts.get(cap)
-            if layout is not None and (layout.is_closed or self._is_new(layout)):
-                return layout
+        """
+        What is known of a directory: that it is closed, or else what is new enough to write there,
+        or was asked for just now: who needs longer than that to read it, looks once more later.
+        """
+        layout = self._names.layouts.get(cap)
+        while layout is None or not (layout.is_closed or self._is_new(layout)):
             await self._names.ask(path, cap, depth, anew=False)
+            layout = self._names.layouts.get(cap)
+            if layout is not None:
+                break
+        return layout
 
     def _is_new(self, layout: Layout) -> bool:
         return self._now() - layout.asked < self._fanout.pace
@@ -137,6 +142,7 @@ class Shaping:
 
         Returns whether they are linked; somebody else may have been faster with one of them.
         """
+        assert contents.is_closed
 
         async def build(digit: str) -> Cap:
             links = contents.belonging(digit, depth)

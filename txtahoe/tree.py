@@ -346,8 +346,9 @@ class Tree(Reading):
         looking.addErrback(lambda _: None)  # it is asked again when it is needed
         try:
             yield
-        finally:
+        except BaseException:
             looking.cancel()
+            raise
 
     def _require_writable(self) -> None:
         if not self.root.is_writable:

@@ -53,8 +53,14 @@ def command_parser() -> argparse.ArgumentParser:
         "--growth",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="also time calls in directories of up to 10,000 names and 8 levels, and of 100,000 "
-        "names that are spread",
+        help="also time calls in directories of up to 10,000 names and 8 levels",
+    )
+    parser.add_argument(
+        "--most-names",
+        metavar="N",
+        type=_positive,
+        default=10_000,
+        help="names in the largest directory that is spread (10000); 100000 take long",
     )
     parser.add_argument("--list", action="store_true", help="print the cases and their targets")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all results to a file")
@@ -70,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     wanted = _filter(options.case)
     cases = [case for case in every_case(options.large_megabytes) if wanted(case)]
-    grown = [*growth_cases(), *spreading_cases()]
+    grown = [*growth_cases(), *spreading_cases(options.most_names)]
     growth = [point for point in grown if options.growth and wanted(point.case)]
     if not cases and not growth:
         parser.error("no case has such a name; --list shows them")

@@ -66,14 +66,14 @@ class Beds:
         return bed
 
 
-def spreading_cases() -> list[Growth]:
-    """Every point of every curve."""
+def spreading_cases(most_names: int) -> list[Growth]:
+    """Every point of every curve, in directories of up to so many names."""
     points = []
     for axis, beds, numbers in (
         ("fanout", Beds(True), NAMES),
         ("flat", Beds(False), FLAT_NAMES),
     ):
-        for names in numbers:
+        for names in (number for number in numbers if number <= most_names):
             for operation, prepare in _OPERATIONS.items():
                 case = Case(
                     f"growth: {operation}, {axis} {names:,}",

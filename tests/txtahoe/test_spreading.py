@@ -339,6 +339,15 @@ class Agreement(SpreadingTestCase):
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
 
+    def test_who_needs_long_to_read_a_directory_writes_all_the_same(self) -> None:
+        self.fake.fail_next("GET*", Delay(25), times=2)
+        saving = start(self.tree.link("f", CAP))
+        self.clock.advance(25)
+        self.assertNoResult(saving)  # it looks once more, as it may be closed by now
+        self.clock.advance(25)
+        self.successResultOf(saving)
+        self.assertEqual(set(self.children()), {"f"})
+
     def test_two_who_make_the_same_part_make_one(self) -> None:
         self.closed()
         missing = next(
