@@ -367,25 +367,21 @@ def _normal(name: str) -> str:
 def _newborn(children: Children, keep_times: bool) -> BytesSource:
     """The children of a directory that is made: here the gateway does not tell the time itself."""
     now = time()
-    links = _links(children, {"tahoe": {"linkcrtime": now, "linkmotime": now}})
-    if keep_times:
-        links = {
-            name: Link(link.cap, {**link.metadata, **_metadata(children[name])})
-            for name, link in links.items()
-        }
-    return _children(links)
+    times = {"tahoe": {"linkcrtime": now, "linkmotime": now}}
+    return _children(_links(children, *([{}, times] if keep_times else [times, {}])))
 
 
-def _metadata(child: Cap | Link) -> Mapping[str, Any]:
-    return child.metadata if isinstance(child, Link) else {}
-
-
-def _links(children: Children, metadata: Mapping[str, Any]) -> dict[str, Link]:
-    """The links to `children`, each with its own metadata and what is given here."""
+def _links(
+    children: Children, metadata: Mapping[str, Any], otherwise: Mapping[str, Any] | None = None
+) -> dict[str, Link]:
+    """The links to `children`, with `metadata` over their own, and these over `otherwise`."""
     links = {
         name: child if isinstance(child, Link) else Link(child) for name, child in children.items()
     }
-    return {name: Link(link.cap, {**link.metadata, **metadata}) for name, link in links.items()}
+    return {
+        name: Link(link.cap, {**(otherwise or {}), **link.metadata, **metadata})
+        for name, link in links.items()
+    }
 
 
 @sealed
