@@ -181,13 +181,13 @@ class CommandTests(SynchronousTestCase):
 
     def test_the_list_has_every_case_and_its_target(self) -> None:
         listed = self.run_command("--list").splitlines()
-        self.assertEqual(len(listed), 16 + 28)
+        self.assertEqual(len(listed), 21 + 28 + 45)
         self.assertIn("time <= 1.15 x; <= 40 requests", listed[0])
 
     def test_cases_are_chosen_by_parts_of_their_names(self) -> None:
         listed = self.run_command("--list", "--case", "prefetch", "--case", "depth 8")
         self.assertEqual(len(listed.splitlines()), 5)
-        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 16)
+        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 21)
 
     def test_bad_arguments_get_a_message(self) -> None:
         for arguments, message in (
