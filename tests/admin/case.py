@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django.core.management import call_command
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import translation
 
 from tahoestorage.gridpage import overview, placement
 from tahoestorage.maintenance import WholeTree
@@ -57,6 +58,8 @@ class AdminTestCase(StorageTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # A request leaves its language to the thread.
+        self.addCleanup(translation.deactivate)
         self.secrets = Secrets()
         self.keep_secret(Cap.parse(self.cap))
         self.override(

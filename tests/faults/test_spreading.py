@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -51,6 +52,7 @@ class Processes(GridTestCase):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
             text=True,
         )
         self.addCleanup(process.wait)

@@ -77,8 +77,8 @@ class Writers(ClockTestCase):
         self.assertEqual(len(self.fake.requests), 1)
         self.pass_time(KNOWN_SECONDS + 1)
         self.link("c")
-        # The record's directory is known, and the directory of the names is looked up again.
-        self.assertEqual(self.fake.requests.count("GET /uri/CAP?t=json"), 1)
+        # The root, and the directory of the record.
+        self.assertEqual(self.fake.requests.count("GET /uri/CAP?t=json"), 2)
 
     def test_at_no_time_do_two_write(self) -> None:
         other = self.host()
