@@ -28,7 +28,8 @@ That holds for deletions as well. No two clocks need to agree, and it does not m
 What it takes is that one gateway makes all changes, so that no link replaces another one.
 
 The root of a tree has a mark from before any directory in it is closing. A storage without the
-option needs no request to find it; it then follows all this, but closes nothing of its own accord.
+option reads the root once in t while it makes changes, mostly along with something else. When it
+finds the mark it follows all this, but closes nothing of its own accord.
 What a client links in a closed directory that knows nothing of this is found while the part has no
 such name. Every other client finds all files by walking; where parts have the say, it also sees
 what the closed directory has kept, until that is swept away.
@@ -39,6 +40,7 @@ from __future__ import annotations
 from base64 import b32encode
 from collections.abc import Container
 from hashlib import sha256
+from math import inf
 from secrets import token_hex
 from string import hexdigits
 from typing import Literal
@@ -228,9 +230,12 @@ class Layouts:
     That a directory is closed, and which parts it has, is true for ever once it is true.
     """
 
-    def __init__(self, max_known: int, keeps_all: bool) -> None:
+    def __init__(self, root: Cap, max_known: int, keeps_all: bool) -> None:
+        self._root = root
         self._max_known = max_known
         self._layouts: dict[Cap, Layout] = {}
+        self.root_asked = -inf
+        """When the root of the tree, which would have its mark, was read last."""
         self.is_on = keeps_all
         """Whether some directory of this tree may be spread."""
         self.is_marked = False
@@ -259,6 +264,8 @@ class Layouts:
 
     def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
         """What was read of a directory."""
+        if directory == self._root:
+            self.root_asked = max(asked, self.root_asked)
         if contents.marks or contents.part_links:
             self.is_on = True
         self.is_marked = self.is_marked or "tree" in contents.marks

@@ -48,7 +48,7 @@ class Names:
     ) -> None:
         self.client = client
         self.root = Node("dirnode", root)
-        self.layouts = Layouts(max_known, spreads)
+        self.layouts = Layouts(root, max_known, spreads)
         """How directories are laid out, as far as that is known."""
         self._known = Known(client.reactor.seconds, max_age, max_known)
         self._listings: Questions[Cap, Contents] = Questions()

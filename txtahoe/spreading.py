@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from math import inf
 
 from attrs import define, field, frozen
 
@@ -77,11 +76,6 @@ class Spreading:
         """When directories are to be spread."""
         return self._fanout if self._spreads else None
 
-    @property
-    def is_on(self) -> bool:
-        """Whether directories may be spread. Where not, nothing is asked about them."""
-        return self._names.layouts.is_on
-
     async def place(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Place:
         """
         Where a name is to be changed now. Parts that are missing are made, and directories closed
@@ -89,8 +83,8 @@ class Spreading:
 
         `directory`: that of the path, in which the name is; or a part, so many parts below it.
         """
-        if not self.is_on:
-            return Place((directory,), 0, -inf, False)
+        if not await self._finds_on():
+            return Place((directory,), 0, self._names.layouts.root_asked, False)
         way = [directory]
         while True:
             cap = way[-1]
@@ -107,7 +101,7 @@ class Spreading:
 
     async def look(self, path: Path, directory: Cap, name: str) -> None:
         """Look ahead where a name will be changed, without changing anything."""
-        while True:
+        while await self._finds_on():
             way = self._names.layouts.way(directory, name)
             depth = len(way) - 1
             layout = await self.shaping.layout(path, way[-1], depth)
@@ -189,10 +183,15 @@ class Spreading:
 
     # What is known of a directory.
 
+    async def _finds_on(self) -> bool:
+        """Whether directories may be spread: the root is asked where that was not done lately."""
+        layouts = self._names.layouts
+        if not layouts.is_on and self._now() - layouts.root_asked > self._fanout.pace:
+            await self._names.ask((), self._names.root.cap, 0, anew=False)
+        return layouts.is_on
+
     def _is_sure(self, place: Place) -> bool:
         """Whether a change which is answered now was made before the directory was closed."""
-        if not self.is_on:
-            return True
         return not place.is_closing and self._now() - place.asked <= 2 * self._fanout.pace
 
     async def _is_closed_now(self, path: Path, place: Place) -> bool:

@@ -339,8 +339,7 @@ class Tree(Reading):
 
         async def look() -> None:
             directory = await self._names.directory(path)
-            if self.spreading.is_on:
-                await self.spreading.look(path, directory, name)
+            await self.spreading.look(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed

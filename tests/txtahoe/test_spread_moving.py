@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from tests.txtahoe.case import start
 from tests.txtahoe.test_spreading import CAP, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
-from txtahoe.errors import NoSuchChild
+from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.layouts import contents_of
 from txtahoe.maintenance import spread
 from txtahoe.testing.fake import Delay
@@ -66,6 +66,29 @@ class Moving(MovingTestCase):
         expected = {*NAMES[2:], "one", "two"}
         for tree in (*others, self.another(), self.plain):
             self.assertEqual(set(self.seen("d", tree)), expected)
+
+    def test_who_has_no_option_and_a_long_memory_takes_part(self) -> None:
+        self.filled("d")
+        plain = self.another(None, max_age=10_000)
+        self.now(plain.link("d/one", CAP))
+        self.spread()
+        self.failure(plain.link(f"d/{NAMES[0]}", OTHER), ExistingChild)
+        self.now(plain.link("d/two", CAP))
+        self.assertEqual(set(self.seen("d")), {*NAMES, "one", "two"})
+
+    def test_who_has_no_option_and_is_late_looks_once_more(self) -> None:
+        self.filled("d")
+        plain = self.another(None)
+        self.now(plain.list("d"))
+        late = Delay(60.0)
+        self.fake.fail_next("POST /uri/CAP?t=set_children", late)
+        linking = start(plain.link("d/late", CAP))
+        spreading = start(spread(self.tree))
+        self.clock.advance(31)
+        self.successResultOf(spreading)
+        self.clock.advance(31)
+        self.successResultOf(linking)
+        self.assertEqual(set(self.seen("d")), {*NAMES, "late"})
 
     def test_what_is_small_or_spread_already_is_left_alone(self) -> None:
         self.filled("small", NAMES[:4])

@@ -402,10 +402,12 @@ class Requests(SpreadingTestCase):
         self.now(attempt)
         return list(self.fake.requests)
 
-    def test_a_tree_without_the_option_asks_for_nothing_more(self) -> None:
-        link = "POST /uri/CAP?t=set_children"
-        self.assertEqual(len(self.requests(self.plain.link("f", CAP))), 1)
-        self.assertIn(link, self.requests(self.plain.link("g", CAP))[0])
+    def test_a_tree_without_the_option_asks_for_the_root_once_in_a_while(self) -> None:
+        self.assertEqual(len(self.requests(self.plain.link("a", CAP))), 2)
+        for name in "bcd":
+            self.assertEqual(len(self.requests(self.plain.link(name, CAP))), 1)
+        self.clock.advance(11)
+        self.assertEqual(len(self.requests(self.plain.link("e", CAP))), 2)
 
     def test_a_change_of_what_is_known_is_one_request_however_deep_it_is(self) -> None:
         self.grown()
