@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from time import monotonic
 from typing import Any, Literal
@@ -11,6 +11,8 @@ from attrs import evolve, frozen
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.conf import Connection
 from tahoestorage.reactor import Caller
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
@@ -18,9 +20,12 @@ from txtahoe.caps import Cap, redact
 from txtahoe.client import Client
 from txtahoe.deadline import Deadline
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
+from txtahoe.gateways import Gateways
+from txtahoe.maintenance.writing import HANDED_OVER, writer_of
 from txtahoe.many import all_done, each
 from txtahoe.nodes import GatewayStatus
 from txtahoe.transport import Transport
+from txtahoe.tree import Tree
 
 PROBE = b"Can files be saved? django-tahoestorage asks by uploading these bytes, and reading them."
 """
@@ -82,11 +87,13 @@ class StorageHealth:
     """
     What a storage can do now, through each of its gateways.
 
-    `is_writable`: whether the storage's cap lets it write at all.
+    `is_writable`: whether the storage's cap lets it write at all. `needs_writer`: whether to save
+    takes the gateway that makes the changes; not so where names carry their caps.
     """
 
     gateways: tuple[GatewayHealth, ...]
     is_writable: bool = True
+    needs_writer: bool = True
 
     @property
     def is_ok(self) -> bool:
@@ -97,18 +104,23 @@ class StorageHealth:
     @property
     def read_seconds(self) -> float | None:
         """That of the first gateway through which files can be read."""
-        every = (gateway.read_seconds for gateway in self.gateways if gateway.is_reader)
-        return next((seconds for seconds in every if seconds is not None), None)
+        return _first(gateway.read_seconds for gateway in self.gateways if gateway.is_reader)
 
     @property
     def write_seconds(self) -> float | None:
-        """That of the gateway that makes all changes."""
-        return next(gateway.write_seconds for gateway in self.gateways if gateway.is_writer)
+        """That of the gateway that makes all changes, or of the first one that can save files."""
+        if self.needs_writer:
+            return _first(gateway.write_seconds for gateway in self.gateways if gateway.is_writer)
+        return _first(gateway.write_seconds for gateway in self.gateways if gateway.is_reader)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Those of all gateways. They need not keep files from being read and saved."""
         return tuple(problem for gateway in self.gateways for problem in gateway.problems)
+
+
+def _first(every: Iterable[float | None]) -> float | None:
+    return next((seconds for seconds in every if seconds is not None), None)
 
 
 def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> StorageHealth:
@@ -119,7 +131,8 @@ def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> 
     directory, which costs the same however much is in it; and to upload 88 bytes and give them
     back. These are always the same, so that any number of probes leaves one such file behind for
     each gateway; and a server that has it already need not take anything more. Nothing that the
-    storage knows is used, and no directory is changed.
+    storage knows is used, and no directory is changed. Where hosts have a common writer, the tree
+    is asked before which gateway that is now; half of the time is for this.
 
     Raises: ImproperlyConfigured where there is no such storage, or a setting is missing or wrong.
     What is away is no error here: it is what is asked about.
@@ -135,13 +148,20 @@ async def ahealth(
 
 
 async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting) -> StorageHealth:
-    connection = _storage_of(storage).connection
-    readers, writer, root = connection.gateways, connection.writer, connection.base_cap
+    storage = _storage_of(storage)
+    connection = storage.connection
+    readers, root = connection.gateways, connection.base_cap
 
     async def ask(caller: Caller) -> StorageHealth:
-        return await examine_storage(caller.loop.reactor, timeout, readers, writer, root)
+        reactor, seconds = caller.loop.reactor, timeout
+        writer: str | None = connection.writer
+        if connection.has_common_writer:
+            seconds = timeout / 2
+            writer = await _writer_now(reactor, seconds, connection)
+        return await examine_storage(reactor, seconds, readers, writer, root)
 
-    return await waiting.run(ask)
+    found = await waiting.run(ask)
+    return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
 
 
 def _storage_of(storage: str | TahoeStorage) -> TahoeStorage:
@@ -155,18 +175,34 @@ def _storage_of(storage: str | TahoeStorage) -> TahoeStorage:
     raise ImproperlyConfigured(f"the storage {storage!r} is no TahoeStorage")
 
 
+async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:
+    """The gateway that makes the changes; None while they are handed over to another one."""
+    urls = connection.gateways
+    transports = [Transport(reactor, url, timeout=timeout, pauses=()) for url in urls]
+    client = Client(Gateways(transports))
+    try:
+        asking = partial(writer_of, Tree(client, connection.base_cap))
+        told = (await _answer(reactor, timeout, asking)).result
+    finally:
+        await client.close()
+    return connection.writer if told is None else told.url
+
+
 async def examine_storage(
-    reactor: Any, timeout: float, readers: Collection[str], writer: str, root: Cap
+    reactor: Any, timeout: float, readers: Collection[str], writer: str | None, root: Cap
 ) -> StorageHealth:
-    """As `health`, in the reactor thread."""
+    """As `health`, in the reactor thread. `writer`: None while nobody makes changes."""
 
     async def examine(url: str) -> GatewayHealth:
         found = await _examine_gateway(reactor, timeout, root, url)
         return evolve(found, is_reader=url in readers, is_writer=url == writer)
 
-    urls = list(dict.fromkeys((*readers, writer)))
-    gateways = all_done(await each(urls, examine, len(urls)), "asking the gateways")
-    return StorageHealth(tuple(gateways), root.is_writable)
+    urls = list(dict.fromkeys(url for url in (*readers, writer) if url is not None))
+    first, *others = all_done(await each(urls, examine, len(urls)), "asking the gateways")
+    if writer is None:
+        problem = Problem(first.url, "saving", f"nothing can be saved: {HANDED_OVER}")
+        first = evolve(first, problems=(*first.problems, problem))
+    return StorageHealth((first, *others), root.is_writable)
 
 
 async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) -> GatewayHealth:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
+from attrs import asdict
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.health import StorageHealth, ahealth, health
+from tahoestorage.maintenance import WholeTree
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, silent, stranger
 from tests.tahoestorage.case import StorageTestCase
-from txtahoe import Cap
+from txtahoe import Cap, Link
+from txtahoe.errors import NoSuchChild
+from txtahoe.maintenance.records import RECORDS, record
+from txtahoe.maintenance.writing import WriterRecord
 from txtahoe.testing.grid import Server
 
 NOBODY = "http://127.0.0.1:1/"
@@ -85,6 +92,35 @@ class Health(HealthTestCase):
             {"tahoe_base_url": NOBODY, "tahoe_writer_url": urls[1]},
         ):
             self.assertFalse(health(self.new_storage(**options)).is_ok)
+
+    def test_it_asks_the_gateway_to_which_the_changes_were_handed_over(self) -> None:
+        gateway, other = self.grid.gateway_urls
+        storage = self.new_storage(tahoe_writer_url=NOBODY)
+        self.say(WriterRecord(None, NOBODY))
+        found = health(storage)
+        self.assertFalse(found.is_ok)
+        self.assertEqual(self.kinds(found), ["saving"])
+        self.assertIn("handed over", str(found.problems[0]))
+        self.say(WriterRecord(other, NOBODY))
+        found = health(storage)
+        self.assertTrue(found.is_ok)
+        self.assertEqual([each.url for each in found.gateways if each.is_writer], [other])
+
+    def say(self, told: WriterRecord) -> None:
+        """Have the tree say which gateway makes the changes, without a handover's time."""
+        whole = WholeTree.of(self.storage)
+        with contextlib.suppress(NoSuchChild):
+            whole.run(lambda tree, _: tree.unlink([RECORDS, "writer"]))
+        link = Link(Cap.parse("URI:LIT:"), {"txtahoe-writer": asdict(told)})
+        whole.run(lambda tree, _: record(tree, "writer", link))
+
+    def test_names_that_carry_caps_are_saved_without_the_writer(self) -> None:
+        storage = TahoeCapStorage(
+            tahoe_base_url=self.gateway, tahoe_base_cap=self.cap, tahoe_writer_url=NOBODY
+        )
+        found = health(storage)
+        self.assertTrue(found.is_ok)
+        self.assertEqual(self.kinds(found), ["gateway"])
 
     def test_a_root_that_is_not_on_the_grid(self) -> None:
         lost = self.cap[:-52] + "a" * 52

@@ -29,6 +29,9 @@ KNOWN_SECONDS = 20.0
 END_SECONDS = 120.0
 """So long a change may take at a gateway, with what the gateway repeats by itself."""
 
+HANDED_OVER = "the changes are being handed over to another gateway; try again in some minutes"
+"""Why nobody makes changes."""
+
 _WRITER = "writer"
 _KEY = "txtahoe-writer"
 _EMPTY = "URI:LIT:"
@@ -74,9 +77,7 @@ class Writer:
                 self._learn(await self._read())
                 self._looked = now  # of when it was asked, not of when it was answered
         if self._is_handed_over:
-            raise NoWriter(
-                "the changes are being handed over to another gateway; try again in some minutes"
-            )
+            raise NoWriter(HANDED_OVER)
         if self._url not in self._transports:
             self._transports[self._url] = self._connect(self._url)
         return self._transports[self._url]
