@@ -24,9 +24,6 @@ class Directory:
     def possible(self, name: str) -> set[Value]:
         return self._possible[name]
 
-    def is_surely_there(self, name: str) -> bool:
-        return ABSENT not in self._possible[name]
-
     def acknowledge(self, changes: Mapping[str, Value]) -> None:
         for name, value in changes.items():
             self._possible[name] = {value}

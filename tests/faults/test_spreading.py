@@ -1,54 +1,81 @@
-"""A directory is spread by processes that are killed, while other processes use it."""
+"""
+A directory is spread by processes that are killed, while other processes use it.
+
+With TXTAHOE_SPREAD_NAMES=20000 in the environment it is a large one, which takes some minutes.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+from attrs import frozen
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from tests.faults.spreading import DIRECTORY, literal
 from tests.grid.case import GridTestCase
 from txtahoe import Tree
+from txtahoe.layouts import Fanout, contents_of
+from txtahoe.maintenance import spread
 
-OLD = [f"old-{number}" for number in range(24)]
-USERS = ("ann", "bob", "cyd")
-ROUNDS = 6
-LIMIT = 6
-# So short that processes on a slow machine are often not sure, and have to look once more.
-PACE = 0.4
+# So many names are linked by one write of a large directory.
+_TOGETHER = 2_000
+
+
+@frozen
+class Scale:
+    """
+    How large it is. `names`: those that are there before. `rounds`: of the users, each of some
+    changes. `limit`, `pace`: those of `Fanout`. `kills`: after how many seconds the processes that
+    spread it are killed, one after the other; those after them are not.
+    """
+
+    names: int
+    users: int
+    rounds: int
+    limit: int
+    pace: float
+    kills: tuple[float, ...]
+
+
+# The pace is so short that on a slow machine one is often not sure, and has to look once more.
+SMALL = Scale(24, 3, 6, 6, 0.4, (1.5, 2.5, 3.5) * 2)
+NAMES = int(os.environ.get("TXTAHOE_SPREAD_NAMES", "0"))
+SCALE = Scale(NAMES, 4, 40, 128, 2.0, (5.0, 15.0, 25.0)) if NAMES else SMALL
 
 
 class Processes(GridTestCase):
-    """Three users of a directory that is too large from the start, and those who spread it."""
+    """Some who use a directory that is too large from the start, and those who spread it."""
 
-    timeout = 300
+    timeout = 3600 if NAMES else 300
 
     async def test_nothing_is_lost_and_no_name_is_given_away_twice(self) -> None:
         tree = await self.new_tree()
-        await tree.link_many([(f"{DIRECTORY}/{name}", literal(name)) for name in OLD])
-        users = [self.begin(tree, who) for who in USERS]
+        old = [f"old-{number}" for number in range(SCALE.names)]
+        for start in range(0, len(old), _TOGETHER):
+            some = old[start : start + _TOGETHER]
+            await tree.link_many([(f"{DIRECTORY}/{name}", literal(name)) for name in some])
+        users = [self.begin(tree, f"user{number}") for number in range(SCALE.users)]
         kills = 0
+        for seconds in SCALE.kills:
+            kills += await self.is_killed(self.begin(tree, "mover"), seconds)
+        self.assertGreater(kills, 0)
         while any(user.poll() is None for user in users):
-            mover = self.begin(tree, "mover")
-            try:
-                told, _ = mover.communicate(timeout=1.5 + kills % 3)
-                self.assertEqual(mover.returncode, 0, told)
-                await deferLater(reactor, 0.5)
-            except subprocess.TimeoutExpired:
-                mover.kill()
-                mover.communicate()
-                kills += 1
+            await self.is_killed(self.begin(tree, "mover"), None)
+            await deferLater(reactor, 0.5)
         said = [line.split() for user in users for line in self.lines(user)]
-        await self.check(tree, said)
+        await self.check(tree, {name: name for name in old}, said)
+        await self.check_spread(tree)
 
     def begin(self, tree: Tree, who: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.faults.spreading", self.gateway, who]
         process = subprocess.Popen(
-            [*command, str(ROUNDS), str(LIMIT), str(PACE)],
+            [*command, str(SCALE.rounds), str(SCALE.limit), str(SCALE.pace)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -62,14 +89,24 @@ class Processes(GridTestCase):
         process.stdin.flush()
         return process
 
+    async def is_killed(self, mover: subprocess.Popen[str], seconds: float | None) -> bool:
+        """Whether a process had to be killed after some seconds; else it must have done well."""
+        try:
+            told, _ = await deferToThread(mover.communicate, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            mover.kill()
+            mover.communicate()
+            return True
+        self.assertEqual(mover.returncode, 0, told)
+        return False
+
     def lines(self, user: subprocess.Popen[str]) -> list[str]:
         told, _ = user.communicate()
         self.assertEqual(user.returncode, 0, told)
         return told.splitlines()
 
-    async def check(self, tree: Tree, said: list[list[str]]) -> None:
-        """That the directory has what the users have said, and nothing else."""
-        expected = {name: name for name in OLD}
+    async def check(self, tree: Tree, expected: dict[str, str], said: list[list[str]]) -> None:
+        """That the directory has what was there and what the users have said, and nothing else."""
         for what, name, text in said:
             self.assertIn(what, ("saved", "replaced", "deleted", "taken"), name)
             if what == "deleted":
@@ -82,3 +119,10 @@ class Processes(GridTestCase):
             found = await each.list(DIRECTORY)
             texts = {name: (node.cap.literal or b"").decode() for name, node in found.items()}
             self.assertEqual(texts, expected)
+
+    async def check_spread(self, tree: Tree) -> None:
+        """That the directory has come into its parts, and keeps no name of its own."""
+        await spread(Tree(self.client, tree.root, fanout=Fanout(SCALE.limit, SCALE.pace)))
+        cap = (await tree.resolve(DIRECTORY, fresh=True)).cap
+        contents = contents_of(await self.client.list(cap), 0)
+        self.assertEqual((contents.kept, len(contents.parts)), (set(), 16))

@@ -1,4 +1,4 @@
-"""What is kept beside the files of a tree: its snapshots, and when its leases were renewed."""
+"""What is kept beside the files of a tree: snapshots, what was checked last, who makes changes."""
 
 from __future__ import annotations
 

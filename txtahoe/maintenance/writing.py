@@ -82,10 +82,6 @@ class Writer:
             self._transports[self._url] = self._connect(self._url)
         return self._transports[self._url]
 
-    async def close(self) -> None:
-        for transport in self._transports.values():
-            await transport.close()
-
     def _learn(self, told: WriterRecord | None) -> None:
         self._is_handed_over = told is not None and told.url is None
         if told is not None and told.url is not None:
