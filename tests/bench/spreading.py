@@ -36,6 +36,11 @@ class Bed:
     content: bytes
 
 
+# What is timed of a storage, with a name that is new; and what gets ready for that.
+Call = Callable[[TahoeStorage, Bed, str], None]
+Prepare = Callable[[TahoeStorage, Bed], Action]
+
+
 @define
 class Beds:
     """Directories with many names, filled once each."""
@@ -100,7 +105,7 @@ def listing(beds: Beds, names: int) -> Case:
     )
 
 
-def _side(prepare: Callable[[TahoeStorage, Bed], Action], beds: Beds, names: int) -> Side:
+def _side(prepare: Prepare, beds: Beds, names: int) -> Side:
     def side(place: Place) -> Action:
         bed = beds.of_names(names, place)
         return prepare(beds.storage(place, bed), bed)
@@ -108,50 +113,42 @@ def _side(prepare: Callable[[TahoeStorage, Bed], Action], beds: Beds, names: int
     return side
 
 
-def _first_save(storage: TahoeStorage, bed: Bed) -> Action:
-    content, name = ContentFile(random_content()), f"{_DIRECTORY}/{token_hex(8)}.bin"
-
-    def run() -> None:
-        assert storage.save(name, content) == name
-
-    return run
+def _save(storage: TahoeStorage, bed: Bed, name: str) -> None:
+    assert storage.save(name, ContentFile(bed.content)) == name
 
 
-def _save(storage: TahoeStorage, bed: Bed) -> Action:
-    storage.listdir(_DIRECTORY)
-    return _first_save(storage, bed)
+def _read(storage: TahoeStorage, bed: Bed, name: str) -> None:
+    with storage.open(f"{_DIRECTORY}/{_TARGET}") as file:
+        assert file.read() == bed.content
 
 
-def _first_exists(storage: TahoeStorage, bed: Bed) -> Action:
-    def run() -> None:
-        assert not storage.exists(f"{_DIRECTORY}/{token_hex(8)}.bin")
-
-    return run
+def _exists(storage: TahoeStorage, bed: Bed, name: str) -> None:
+    assert not storage.exists(name)
 
 
-def _exists(storage: TahoeStorage, bed: Bed) -> Action:
-    storage.listdir(_DIRECTORY)
-    return _first_exists(storage, bed)
+def _delete(storage: TahoeStorage, bed: Bed, name: str) -> None:
+    storage.delete(name)
 
 
-def _first_read(storage: TahoeStorage, bed: Bed) -> Action:
-    def run() -> None:
-        with storage.open(f"{_DIRECTORY}/{_TARGET}") as file:
-            assert file.read() == bed.content
-
-    return run
+def _first(call: Call) -> Prepare:
+    """A call in a process that knows nothing yet."""
+    return lambda storage, bed: partial(call, storage, bed, _new_name())
 
 
-def _read(storage: TahoeStorage, bed: Bed) -> Action:
-    storage.listdir(_DIRECTORY)
-    return _first_read(storage, bed)
+def _warm(call: Call, before: Call = _exists) -> Prepare:
+    """A call right after another one about the same name, `before`, or about the file that is."""
+
+    def prepare(storage: TahoeStorage, bed: Bed) -> Action:
+        name = _new_name()
+        assert storage.exists(f"{_DIRECTORY}/{_TARGET}")
+        before(storage, bed, name)
+        return partial(call, storage, bed, name)
+
+    return prepare
 
 
-def _delete(storage: TahoeStorage, bed: Bed) -> Action:
-    storage.listdir(_DIRECTORY)
-    name = f"{_DIRECTORY}/{token_hex(8)}.bin"
-    storage.save(name, ContentFile(b"small"))
-    return lambda: storage.delete(name)
+def _new_name() -> str:
+    return f"{_DIRECTORY}/{token_hex(8)}.bin"
 
 
 def _list(storage: TahoeStorage, bed: Bed) -> Action:
@@ -173,11 +170,11 @@ def _parts(listing: dict[str, object], depth: int) -> list[str]:
 
 
 _OPERATIONS = {
-    "save": _save,
-    "first save": _first_save,
-    "read": _read,
-    "first read": _first_read,
-    "exists": _exists,
-    "first exists": _first_exists,
-    "delete": _delete,
+    "save": _warm(_save),
+    "first save": _first(_save),
+    "read": _warm(_read),
+    "first read": _first(_read),
+    "exists": _warm(_exists),
+    "first exists": _first(_exists),
+    "delete": _warm(_delete, _save),
 }
