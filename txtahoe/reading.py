@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import NoSuchChild, NotADirectory
+from txtahoe.layouts import Contents
 from txtahoe.many import Done, all_done, each
 from txtahoe.names import Names
 from txtahoe.nodes import Node
@@ -58,6 +59,10 @@ class Reading:
     def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
         """Keep the cap of a directory, which somebody else has found out. It may be removed."""
         self._names.learn_directory(split(path), cap)
+
+    async def contents(self) -> Contents:
+        """What is in the root directory itself now, what is hidden and its parts told apart."""
+        return await self._names.ask((), self.root, 0, anew=True)
 
     async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
         """

@@ -107,7 +107,7 @@ class ReadingTests(CountsTestCase):
 
 class LargeFileTests(CountsTestCase):
     def test_up(self) -> None:
-        self.assertEqual(self.count(upload_of_large(3)), Counts(2, 1, 0, 0, 1, 1))
+        self.assertEqual(self.count(upload_of_large(3)), Counts(3, 1, 0, 1, 1, 2))
 
     def test_down(self) -> None:
         counts = self.count(download_of_large(3))

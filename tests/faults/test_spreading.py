@@ -64,7 +64,8 @@ class Processes(GridTestCase):
         kills = 0
         for seconds in SCALE.kills:
             kills += await self.is_killed(self.begin(tree, "mover"), seconds)
-        self.assertGreater(kills, 0)
+        # A process that is to be killed late may be done before.
+        self.assertGreaterEqual(kills, len(SCALE.kills) // 2)
         while any(user.poll() is None for user in users):
             await self.is_killed(self.begin(tree, "mover"), None)
             await deferLater(reactor, 0.5)

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import ExistingChild, NoSuchChild, NotWriteable, Unrecoverable
-from txtahoe.layouts import Contents, contents_of, part_name
+from txtahoe.layouts import Contents, part_name
 from txtahoe.maintenance.records import RECORDS, record, records
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
 from txtahoe.names import REMOVED
@@ -65,11 +65,9 @@ async def take_snapshot(
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     began = time()
-    contents = contents_of(await tree.client.list(tree.root), 0)
+    contents = await tree.contents()
     copying = _Copying(tree.client)
     cap = await copying.run(tree.root, contents, at_once, progress)
-    if RECORDS in contents.names:
-        tree.learn([RECORDS], contents.names[RECORDS])
     numbers = {
         "began": began,
         "files": copying.files,
