@@ -132,7 +132,7 @@ class Methods(AsyncTestCase):
             ):
                 task = asyncio.create_task(operation)
                 await asyncio.sleep(0.3)
-                self.assertEqual(len(self.connections(storage)), 1)
+                self.assertNotEqual(self.connections(storage), [])
                 task.cancel()
                 with self.assertRaises(asyncio.CancelledError):
                     await task
