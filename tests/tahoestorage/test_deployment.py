@@ -31,6 +31,9 @@ from txtahoe import Cap
 from txtahoe.testing.node import free_port
 
 NOBODY = "http://127.0.0.1:1/"
+BACKEND = "tahoestorage.storage.TahoeStorage"
+# Other tests may have loaded the app whose check asks for it.
+STATIC = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 
 
 class DeploymentTestCase(StorageTestCase):
@@ -40,7 +43,7 @@ class DeploymentTestCase(StorageTestCase):
             TAHOE_STORAGE_BASE_URL=self.gateway,
             TAHOE_STORAGE_BASE_CAP=self.cap,
             TAHOE_PUBLIC_BASE_URL="/path/of/this/site/",
-            STORAGES={"default": {"BACKEND": "tahoestorage.storage.TahoeStorage"}},
+            STORAGES={"default": {"BACKEND": BACKEND}, **STATIC},
             # Everything is on this machine here.
             SILENCED_SYSTEM_CHECKS=["tahoestorage.W003", "tahoestorage.W005"],
         )
@@ -82,12 +85,11 @@ class Commands(DeploymentTestCase):
         self.assertIn("tahoestorage.E101", str(problem))
 
     def test_two_storages_of_one_place_are_asked_once(self) -> None:
-        backend = "tahoestorage.storage.TahoeStorage"
         places = {
-            alias: {"BACKEND": backend, "OPTIONS": {"location": alias}}
+            alias: {"BACKEND": BACKEND, "OPTIONS": {"location": alias}}
             for alias in ("default", "other")
         }
-        with override_settings(STORAGES=places):
+        with override_settings(STORAGES={**places, **STATIC}):
             self.assertEqual(self.asked("check", "--deploy").count("PUT /uri"), 1)
 
 
