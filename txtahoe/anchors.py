@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from txtahoe.capnames import CapName, digest_of
 from txtahoe.caps import Cap
-from txtahoe.errors import IncompleteDownload, NoSuchChild, Unrecoverable
+from txtahoe.errors import IncompleteDownload, NoSuchChild, SomeFailed, Unrecoverable
 from txtahoe.ledger import Ledger
 from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
@@ -93,8 +93,7 @@ class Anchors:
     async def link(self, names: Sequence[CapName], ledger: Ledger) -> None:
         """Link names, no more than TOGETHER, that are not in the ledger: all of them, or none."""
         parts = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-        links = [{name.label: name.cap for name in part} for part in parts]
-        made = await each(links, self._client.mkdir_immutable, _AT_ONCE)
+        made = await each(parts, self._make, _AT_ONCE)
         caps = all_done(made, "making directories of links")
         if not caps:
             return
@@ -102,8 +101,14 @@ class Anchors:
         if len(caps) > 1:
             cap = await self._client.mkdir_immutable({str(n): each for n, each in enumerate(caps)})
         path = self.batch()
-        await self.tree.link(path, cap)
+        try:
+            await self.tree.link_many([(path, cap)])  # what is missing above is made from below
+        except SomeFailed as error:
+            raise error.errors[0] from None
         ledger.add(self._below(path), (digest_of(name.text) for name in names))
+
+    async def _make(self, names: Sequence[CapName]) -> Cap:
+        return await self._client.mkdir_immutable({name.label: name.cap for name in names})
 
     async def unlink(self, ledger: Ledger) -> None:
         """Take away the links of those names in the ledger that were deleted."""

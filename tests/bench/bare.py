@@ -49,6 +49,10 @@ class Bare:
             return self._ask("POST", "/uri?t=mkdir").decode()
         return self._ask("POST", "/uri?t=mkdir-with-children", _links(children)).decode()
 
+    def make_immutable_directory(self, children: Mapping[str, str]) -> str:
+        """The read cap of a new directory that never changes."""
+        return self._ask("POST", "/uri?t=mkdir-immutable", _links(children)).decode()
+
     def listing(self, directory: str) -> dict[str, Any]:
         """All that the gateway tells of the children of a directory, by name."""
         _, told = json.loads(self._ask("GET", f"{_path(directory)}?t=json"))
@@ -121,7 +125,7 @@ def _links(children: Mapping[str, str]) -> bytes:
 
 def _link(cap: str) -> list[Any]:
     is_writable = cap.startswith("URI:DIR2:")
-    type_ = "dirnode" if is_writable else "filenode"
+    type_ = "dirnode" if cap.startswith("URI:DIR2") else "filenode"
     return [type_, {"rw_uri" if is_writable else "ro_uri": cap}]
 
 

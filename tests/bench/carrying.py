@@ -98,7 +98,7 @@ def cap_urls(calls: int = 500) -> Case:
 
 
 def anchors(names: int = 10_000) -> Case:
-    """Links to all files of names of which none is linked."""
+    """Links to all files of names of which none is linked, against the same directory writes."""
 
     def ours(place: Place) -> Action:
         tree = place.cap_storage(place.bare.make_directory()).operations.tree
@@ -115,8 +115,13 @@ def anchors(names: int = 10_000) -> Case:
         parts = [_links(made[start : start + BATCH]) for start in range(0, names, BATCH)]
 
         def run() -> None:
-            caps = place.make_directories(*parts)
-            place.bare.link(root, {str(number): cap for number, cap in enumerate(caps)})
+            make, at_once = place.bare.make_immutable_directory, place.concurrency.new_directories
+            caps = place.bare.together(make, parts, at_once)
+            cap = make({str(number): each for number, each in enumerate(caps)})
+            for name in ("batch", "hour", "day", "month"):
+                cap = place.bare.make_directory({name: cap})
+            place.bare.link(root, {"links": cap})
+            place.bare.link(cap, {"ledger": "URI:LIT:me"})
 
         return run
 

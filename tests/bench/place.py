@@ -94,8 +94,12 @@ class Place:
 
 
 def random_content() -> bytes:
-    """The bytes of a file. Uploads are convergent: the same bytes again would cost less."""
-    return os.urandom(FILE_SIZE)
+    """
+    The bytes of a file. Uploads are convergent: the same bytes again would cost less.
+
+    None ends as the gateway's word of a failure begins: the last byte would be asked for twice.
+    """
+    return os.urandom(FILE_SIZE - 1) + b"."
 
 
 def random_files(number: int, folder: str = "") -> dict[str, bytes]:

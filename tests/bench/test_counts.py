@@ -178,6 +178,8 @@ class BareTests(CountsTestCase):
     def test_maintenance(self) -> None:
         counts = self.bare(snapshot(files=8, directories=4))
         self.assertEqual((counts.directory_reads, counts.directory_writes), (5, 6))
+        case = anchors(1000)
+        self.assertEqual(self.bare(case).directory_writes, case.limits.directory_writes)
 
     def test_static_files(self) -> None:
         case = first_collectstatic("admin/css/vendor")
