@@ -84,12 +84,12 @@ class SeveralHosts(SynchronousTestCase):
         self.assertGreater(len(saved), len(told) / 2)
 
     def test_without_a_common_writer_names_are_lost(self) -> None:
-        for _ in range(10):
+        for _ in range(20):
             self.cap = make_directory(self.gateways[0].url)
-            saved = {each["name"] for each in self.save(160, None) if "name" in each}
+            saved = {each["name"] for each in self.save(32, None) if "name" in each}
             if saved - self.contents().keys():
                 return
-        self.fail("both gateways wrote one directory, and nothing was lost in ten rounds")
+        self.fail("both gateways wrote one directory, and nothing was lost in twenty rounds")
 
 
 def _run(orders: Orders) -> list[dict[str, Any]]:
