@@ -58,7 +58,7 @@ class Checks(MaintenanceTestCase):
         for path in ("a/2", "b/1", "1"):
             self.now(self.tree.link(path, self.caps["a/1"]))
         self.now(self.tree.link("b/a", self.now(self.tree.resolve("a")).cap))
-        self.now(self.tree.link("b/root", self.root.reader))
+        self.now(self.tree.link("b/loop", self.root.reader))
         self.lose("a/1", 1)
         health = self.check()
         self.assertEqual(health.counts[State.UNHEALTHY], 4)
