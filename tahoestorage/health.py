@@ -200,7 +200,7 @@ async def examine_storage(
     urls = list(dict.fromkeys(url for url in (*readers, writer) if url is not None))
     first, *others = all_done(await each(urls, examine, len(urls)), "asking the gateways")
     if writer is None:
-        problem = Problem(first.url, "saving", f"nothing can be saved: {HANDED_OVER}")
+        problem = Problem(first.url, "saving", f"no directory can be changed: {HANDED_OVER}")
         first = evolve(first, problems=(*first.problems, problem))
     return StorageHealth((first, *others), root.is_writable)
 

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, DeferredLock
 from txtahoe.anchors import BATCH, Anchors, deletion
 from txtahoe.capnames import CapName
 from txtahoe.caps import Cap
-from txtahoe.errors import SomeFailed
 from txtahoe.paths import Path
 
 logger = getLogger("txtahoe")
@@ -95,11 +94,8 @@ class Anchoring:
         is_of_this_hour = "/".join(self._batch[-4:-1]) == self._anchors.hour
         if self._room < len(some) or not is_of_this_hour:
             self._batch, self._room = self._anchors.batch(), BATCH
-        links = [((*self._batch, label), cap) for label, cap in some.items()]
-        try:
-            await self._anchors.tree.link_many(links, replace=True)
-        except SomeFailed as error:  # it is one write, so all of them
-            raise error.errors[0] from None
+        links = {(*self._batch, label): cap for label, cap in some.items()}
+        await self._anchors.link_together(links, replace=True)
         self._room -= len(links)
         for label in some:
             self._waiting.pop(label, None)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from txtahoe.capnames import CapName, digest_of
 from txtahoe.caps import Cap
+from txtahoe.directories import Replace
 from txtahoe.errors import IncompleteDownload, NoSuchChild, SomeFailed, Unrecoverable
 from txtahoe.ledger import Ledger
 from txtahoe.many import all_done, each
@@ -101,11 +102,15 @@ class Anchors:
         if len(caps) > 1:
             cap = await self._client.mkdir_immutable({str(n): each for n, each in enumerate(caps)})
         path = self.batch()
-        try:
-            await self.tree.link_many([(path, cap)])  # what is missing above is made from below
-        except SomeFailed as error:
-            raise error.errors[0] from None
+        await self.link_together({path: cap})
         ledger.add(self._below(path), (digest_of(name.text) for name in names))
+
+    async def link_together(self, links: Mapping[Path, Cap], *, replace: Replace = False) -> None:
+        """Make links in one directory by one write; what is missing above it is made with them."""
+        try:
+            await self.tree.link_many(links.items(), replace=replace)
+        except SomeFailed as error:  # it is one write, so all of them
+            raise error.errors[0] from None
 
     async def _make(self, names: Sequence[CapName]) -> Cap:
         return await self._client.mkdir_immutable({name.label: name.cap for name in names})

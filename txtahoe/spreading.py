@@ -26,8 +26,8 @@ class Place:
     """
     Where a name is to be changed: in the last of `way`, which begins with its directory.
 
-    `depth`: of the last one. `asked`: when that was read. `is_closing`: it is so since then, or
-    before.
+    `depth`: of the last one. `asked`: when that was read, or, where nothing is spread, the root.
+    `is_closing`: it is so since then, or before.
     """
 
     way: tuple[Cap, ...]
