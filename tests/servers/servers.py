@@ -28,7 +28,8 @@ class Kind:
 
     `command`: its arguments, with `{port}` for the port. `stop`: the signal that ends it.
     `survives`: whether it goes on, with another worker, when one is killed. `reload`: how it loads
-    the site again, if it can. `reload_loses`: whether it then drops what is under way.
+    the site again, if it can. `reload_loses`: whether it then drops requests: runserver what is
+    under way, uvicorn and hypercorn connections that they have accepted and not yet read.
     """
 
     command: Sequence[str]
@@ -76,6 +77,7 @@ HYPERCORN = Kind(
         *(f"--graceful-timeout={PATIENCE:.0f}", "served.asgi:application"),
     ],
     survives=False,
+    reload_loses=True,
 )
 RUNSERVER = Kind(
     [*module("django"), "runserver", "127.0.0.1:{port}"],
@@ -87,7 +89,8 @@ UVICORN = Kind(
     [
         *(*module("uvicorn"), "--port={port}", "--workers=2"),
         *(f"--timeout-worker-healthcheck={PATIENCE:.0f}", "served.asgi:application"),
-    ]
+    ],
+    reload_loses=True,
 )
 
 
