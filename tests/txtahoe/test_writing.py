@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from twisted.internet.defer import Deferred
+
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Client, Gateways, Transport, Tree
-from txtahoe.errors import NoWriter
+from txtahoe.errors import GatewayUnreachable, NoWriter, UncoordinatedWrite
 from txtahoe.maintenance.records import RECORDS
 from txtahoe.maintenance.writing import (
     END_SECONDS,
     KNOWN_SECONDS,
     Writer,
-    WriterRecord,
     hand_over,
     writer_of,
 )
@@ -20,12 +21,14 @@ from txtahoe.requests import Request
 from txtahoe.streams import Incoming
 
 CAP = Cap.parse("URI:LIT:me")
+NAMES = ("first", "second")
 
 
 class Writers(ClockTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.writes: list[str] = []
+        self.away: set[str] = set()
         self.tree = self.host()
 
     def host(self) -> Tree:
@@ -36,12 +39,15 @@ class Writers(ClockTestCase):
         return writer.tree
 
     def connect(self, url: str) -> Transport:
-        writes = self.writes
+        writes, away = self.writes, self.away
+        name = urlsplit(url).hostname or ""
 
         class Noting(Transport):
             async def open(self, request: Request) -> Incoming:
+                if name in away:
+                    raise GatewayUnreachable(f"{name} is away")
                 if request.changes and request.method != "GET":
-                    writes.append(urlsplit(url).hostname or "")
+                    writes.append(name)
                 return await super().open(request)
 
         return Noting(self.clock, url, agent=self.fake.agent, pauses=())
@@ -55,9 +61,10 @@ class Writers(ClockTestCase):
         self.failureResultOf(start(self.tree.link(name, CAP)), NoWriter)
         self.assertEqual(len(self.writes), before)
 
-    def begin(self, url: str = "http://second/") -> None:
-        new = Tree(Client(self.connect("http://second/")), self.root)
-        self.handing = start(hand_over(new, url, "http://first/"))
+    def begin(self, url: str = "http://second/") -> Deferred[None]:
+        old, new = (Tree(Client(self.connect(f"http://{each}/")), self.root) for each in NAMES)
+        self.handing = start(hand_over(old, new, url, "http://first/"))
+        return self.handing
 
     def pass_time(self, seconds: float) -> None:
         self.clock.pump([1.0] * int(seconds))
@@ -99,9 +106,36 @@ class Writers(ClockTestCase):
         self.link("e", other)
         self.assertEqual(set(self.writes[written:]), {"second"})
         self.assertEqual(set(self.now(self.tree.list(""))), {"a", "b", "d", "e"})
-        self.assertEqual(
-            self.now(writer_of(other)), WriterRecord("http://second/", "http://first/")
-        )
+        told = self.now(writer_of(other))
+        assert told is not None
+        self.assertEqual((told.url, told.before), ("http://second/", "http://first/"))
+
+    def test_the_one_that_may_be_writing_says_that_nobody_does(self) -> None:
+        self.begin()
+        self.assertEqual(set(self.writes), {"first"})
+        self.pass_time(KNOWN_SECONDS + END_SECONDS)
+        self.successResultOf(self.handing)
+        self.assertEqual(self.writes[-1], "second")
+
+    def test_the_next_one_says_so_where_the_old_one_is_away(self) -> None:
+        self.away.add("first")
+        self.begin()
+        self.assertEqual(set(self.writes), {"second"})
+        self.pass_time(KNOWN_SECONDS + END_SECONDS)
+        self.successResultOf(self.handing)
+        self.link("a")
+        self.assertEqual(self.writes[-1], "second")
+
+    def test_of_two_that_hand_over_at_once_one_is_told(self) -> None:
+        one = self.begin()
+        self.pass_time(10)
+        other = self.begin()
+        self.pass_time(KNOWN_SECONDS + END_SECONDS - 10)
+        self.failureResultOf(one, UncoordinatedWrite)
+        self.refuse("a")
+        self.pass_time(KNOWN_SECONDS + 1)
+        self.successResultOf(other)
+        self.link("a")
 
     def test_one_that_was_interrupted_is_done_again(self) -> None:
         self.begin()

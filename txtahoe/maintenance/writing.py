@@ -11,14 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import ceil
+from secrets import token_hex
 
-from attrs import frozen
+from attrs import asdict, frozen
 from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
-from txtahoe.errors import NoSuchChild, NotADirectory, NoWriter, TahoeError
-from txtahoe.maintenance.records import RECORDS, record, records
+from txtahoe.errors import (
+    NoSuchChild,
+    NotADirectory,
+    NoWriter,
+    TahoeError,
+    UncoordinatedWrite,
+)
+from txtahoe.maintenance.records import RECORDS, record
 from txtahoe.maintenance.walking import Progress
 from txtahoe.nodes import Link, Node
 from txtahoe.transport import Transport, gateway_url
@@ -40,12 +47,15 @@ _EMPTY = "URI:LIT:"
 @frozen
 class WriterRecord:
     """
-    What the tree says. `url`: of the gateway that makes the changes; None while nobody does.
-    `before`: of the one that did until then.
+    What the tree says.
+
+    `url`: of the gateway that makes the changes; None while nobody does. `before`: of the one that
+    did until then. `told_by`: a word for the call of `hand_over` that has written it.
     """
 
     url: str | None
     before: str | None = None
+    told_by: str | None = None
 
 
 class Writer:
@@ -74,7 +84,7 @@ class Writer:
         async with self._asking:  # who comes meanwhile learns from the same answer
             now = self.tree.client.reactor.seconds()
             if self._looked is None or now - self._looked > self._known_seconds:
-                self._learn(await self._read())
+                self._learn(await self._told())
                 self._looked = now  # of when it was asked, not of when it was answered
         if self._is_handed_over:
             raise NoWriter(HANDED_OVER)
@@ -87,22 +97,24 @@ class Writer:
         if told is not None and told.url is not None:
             self._url = told.url
 
-    async def _read(self) -> WriterRecord | None:
+    async def _told(self) -> WriterRecord | None:
         try:
-            return _record_of(await self.tree.resolve([RECORDS, _WRITER], fresh=True))
-        except (NoSuchChild, NotADirectory):
-            return None
+            return await writer_of(self.tree)
         except TahoeError as error:
             raise NoWriter(f"which gateway makes the changes can't be found out: {error}") from None
 
 
 async def writer_of(tree: Tree) -> WriterRecord | None:
     """What the tree says of the gateway that makes the changes; None where it says nothing."""
-    return _record_of((await records(tree)).get(_WRITER))
+    try:
+        return _record_of(await tree.resolve([RECORDS, _WRITER], fresh=True))
+    except (NoSuchChild, NotADirectory):
+        return None
 
 
 async def hand_over(
-    tree: Tree,
+    old: Tree,
+    new: Tree,
     url: str,
     before: str,
     *,
@@ -113,36 +125,47 @@ async def hand_over(
     """
     Let the gateway at `url` make the changes, instead of the one at `before`.
 
-    `tree`: through the new one, which writes the record too. `url` has to lead there from every
-    host. It takes `known_seconds`, in which all others learn that nobody makes changes now, and
+    `old`, `new`: the tree through these two. `url` has to lead to the new one from every host.
+    It takes `known_seconds`, in which all others learn that nobody makes changes now, and
     `end_seconds`, in which what was under way ends. `progress` is called each second with the
     seconds that have gone by, and all.
 
     It may be called again after it was interrupted, and nobody makes changes until then.
 
-    Raises: ValueError for what is no address; the errors of `Client`.
+    Raises: ValueError for what is no address; UncoordinatedWrite where somebody else is handing
+    over at the same time; the errors of `Client`.
     """
     gateway_url(url)
-    await _say(tree, WriterRecord(None, before))
+    told_by = token_hex(8)
+    nobody = WriterRecord(None, before, told_by)
+    try:
+        await _say(old, nobody)
+    except TahoeError:  # it is away, so it writes nothing that another's write could undo
+        await _say(new, nobody)
     seconds = ceil(known_seconds + end_seconds)
     for second in range(seconds):
-        await deferLater(tree.client.reactor, 1.0, lambda: None)
+        await deferLater(new.client.reactor, 1.0, lambda: None)
         if progress is not None:
             progress(second + 1, seconds)
-    await _say(tree, WriterRecord(url, before))
+    if await writer_of(new) != nobody:
+        raise UncoordinatedWrite(
+            "somebody else has changed meanwhile who makes the changes; look who does now"
+        )
+    await _say(new, WriterRecord(url, before, told_by))
 
 
 async def _say(tree: Tree, told: WriterRecord) -> None:
-    metadata = {_KEY: {"url": told.url, "before": told.before}}
+    metadata = {_KEY: asdict(told)}
     await record(tree, _WRITER, Link(Cap.parse(_EMPTY), metadata), replace="only-files")
 
 
-def _record_of(node: Node | None) -> WriterRecord | None:
-    told = None if node is None else node.metadata.get(_KEY)
+def _record_of(node: Node) -> WriterRecord | None:
+    told = node.metadata.get(_KEY)
     # Metadata is anybody's: whoever writes the directory may put anything there.
     if not isinstance(told, Mapping):
         return None
-    url, before = told.get("url"), told.get("before")
-    return WriterRecord(
-        url if isinstance(url, str) else None, before if isinstance(before, str) else None
+    url, before, told_by = (
+        value if isinstance(value := told.get(key), str) else None
+        for key in ("url", "before", "told_by")
     )
+    return WriterRecord(url, before, told_by)

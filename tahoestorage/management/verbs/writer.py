@@ -65,14 +65,19 @@ def _hand_over(whole: WholeTree, url: str, before: str) -> str:
 async def _through(
     tree: Tree, connection: Connection, url: str, before: str, progress: Progress
 ) -> None:
-    client = Client(Transport(tree.client.reactor, url, timeout=connection.timeout))
+    def through(url: str) -> Tree:
+        transport = Transport(tree.client.reactor, url, timeout=connection.timeout)
+        return Tree(Client(transport), tree.root)
+
+    old, new = through(before), through(url)
     try:
-        status = await client.status()
+        status = await new.client.status()
         if not status.servers or status.connected < len(status.servers):
             raise CommandError(
                 f"The gateway at {url} is connected to {status.connected} of the "
                 f"{len(status.servers)} storage servers that it knows. Wait until all are there."
             )
-        await hand_over(Tree(client, tree.root), url, before, progress=progress)
+        await hand_over(old, new, url, before, progress=progress)
     finally:
-        await client.close()
+        await old.client.close()
+        await new.client.close()
