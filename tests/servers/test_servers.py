@@ -72,7 +72,7 @@ class Servers(ServerTestCase):
 
     def uploading(self, workload: Workload) -> int:
         """The process that takes one more file."""
-        name = f"one-more-{len(workload.there)}"
+        name = f"{workload.word}-one-more-{len(workload.there)}"
         process, _ = workload.site.upload(name, content_of(name))
         workload.there.add(name)
         return process

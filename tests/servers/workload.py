@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import inf
+from secrets import token_hex
 from typing import TypeVar
 
 from attrs import define, field, frozen
@@ -72,6 +74,7 @@ class Workload:
     losses: list[Loss] = field(factory=list)
     mistakes: list[str] = field(factory=list)
     interruptions: list[Interruption] = field(factory=list)
+    word: str = field(factory=partial(token_hex, 4))
     _under_way: dict[int, float] = field(factory=dict)
     _begun: int = 0
     _lock: threading.Lock = field(factory=threading.Lock)
@@ -79,7 +82,7 @@ class Workload:
 
     def start(self) -> None:
         for number in range(CLIENTS):
-            client = _Client(self, f"client{number}")
+            client = _Client(self, f"{self.word}-client{number}")
             self._threads.append(threading.Thread(target=client.run, daemon=True))
         for thread in self._threads:
             thread.start()

@@ -68,7 +68,7 @@ class Commands(DeploymentTestCase):
             return proxy.requests
 
     def test_the_network_is_asked_where_that_is_asked_for_and_once(self) -> None:
-        for command in (("check",), ("check", "--tag", "files"), ("migrate", "--verbosity", "0")):
+        for command in (("check",), ("check", "--tag", "files"), ("migrate", "--plan")):
             self.assertEqual(self.asked(*command), [], command)
         for command in (
             ("check", "--deploy"),
