@@ -164,11 +164,17 @@ class Writers(ClockTestCase):
         self.failureResultOf(self.handing, ValueError)
         self.link("a")
 
+    def say(self, told: dict[str, object]) -> None:
+        self.now(self.tree.link([RECORDS, "writer"], CAP, metadata=told, replace="only-files"))
+
+    def test_an_address_that_is_none_makes_no_changes(self) -> None:
+        self.say({"txtahoe-writer": {"url": "second"}})
+        self.pass_time(KNOWN_SECONDS + 1)
+        self.refuse("a")
+
     def test_a_strange_record_says_nothing(self) -> None:
         for strange in ({}, {"txtahoe-writer": 3}, {"txtahoe-writer": ["http://x/"]}):
-            self.now(
-                self.tree.link([RECORDS, "writer"], CAP, metadata=strange, replace="only-files")
-            )
+            self.say(strange)
             self.assertIsNone(self.now(writer_of(self.host())))
         self.pass_time(KNOWN_SECONDS + 1)
         self.link("a")

@@ -164,8 +164,18 @@ def _record_of(node: Node) -> WriterRecord | None:
     # Metadata is anybody's: whoever writes the directory may put anything there.
     if not isinstance(told, Mapping):
         return None
-    url, before, told_by = (
-        value if isinstance(value := told.get(key), str) else None
-        for key in ("url", "before", "told_by")
+    told_by = told.get("told_by")
+    return WriterRecord(
+        _address(told.get("url")),
+        _address(told.get("before")),
+        told_by if isinstance(told_by, str) else None,
     )
-    return WriterRecord(url, before, told_by)
+
+
+def _address(value: object) -> str | None:
+    """An address of a gateway; None for anything else, so that nobody makes changes then."""
+    try:
+        gateway_url(value if isinstance(value, str) else "")
+    except ValueError:
+        return None
+    return str(value)
