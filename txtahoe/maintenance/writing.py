@@ -18,13 +18,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
-from txtahoe.errors import (
-    NoSuchChild,
-    NotADirectory,
-    NoWriter,
-    TahoeError,
-    UncoordinatedWrite,
-)
+from txtahoe.errors import NoSuchChild, NotADirectory, NoWriter, TahoeError, UncoordinatedWrite
 from txtahoe.maintenance.records import RECORDS, record
 from txtahoe.maintenance.walking import Progress
 from txtahoe.nodes import Link, Node
@@ -174,8 +168,10 @@ def _record_of(node: Node) -> WriterRecord | None:
 
 def _address(value: object) -> str | None:
     """An address of a gateway; None for anything else, so that nobody makes changes then."""
+    if not isinstance(value, str):
+        return None
     try:
-        gateway_url(value if isinstance(value, str) else "")
+        gateway_url(value)
     except ValueError:
         return None
-    return str(value)
+    return value

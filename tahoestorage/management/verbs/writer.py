@@ -58,15 +58,15 @@ def _hand_over(whole: WholeTree, url: str, before: str) -> str:
     except ValueError as error:
         raise CommandError(str(error)) from None
     with bar("waiting for all hosts", "s") as progress:
-        whole.run(lambda tree, told: _through(tree, whole.connection, url, before, told), progress)
+        whole.run(lambda tree, told: _between(tree, whole.connection, url, before, told), progress)
     return url
 
 
-async def _through(
+async def _between(
     tree: Tree, connection: Connection, url: str, before: str, progress: Progress
 ) -> None:
-    def through(url: str) -> Tree:
-        transport = Transport(tree.client.reactor, url, timeout=connection.timeout)
+    def through(gateway: str) -> Tree:
+        transport = Transport(tree.client.reactor, gateway, timeout=connection.timeout)
         return Tree(Client(transport), tree.root)
 
     old, new = through(before), through(url)
