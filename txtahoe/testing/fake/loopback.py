@@ -10,7 +10,8 @@ from typing import Any
 from twisted.internet.pollreactor import PollReactor
 from twisted.python import threadable
 from twisted.web.resource import IResource
-from twisted.web.server import Site
+
+from txtahoe.testing.fake.site import quiet_site
 
 _LOOPBACK = "127.0.0.1"
 
@@ -50,7 +51,7 @@ class Loopback:
         def begin() -> None:
             threadable.ioThread = io_thread
             try:
-                site = Site(make(self._reactor), reactor=self._reactor)
+                site = quiet_site(make(self._reactor), self._reactor)
                 port = self._reactor.listenTCP(0, site, interface=_LOOPBACK)
                 ports.put(port.getHost().port)
             except Exception as error:

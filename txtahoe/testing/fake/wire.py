@@ -26,6 +26,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from txtahoe.testing.fake.site import quiet_site
+
 # No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
@@ -43,7 +45,7 @@ class WireAgent:
 
     def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
         clock = clock or Clock()
-        self._endpoint = _Endpoint(Site(resource, timeout=None, reactor=clock), clock)
+        self._endpoint = _Endpoint(quiet_site(resource, clock, timeout=None), clock)
         pool = HTTPConnectionPool(clock, persistent=False)
         self._agent = Agent.usingEndpointFactory(clock, self._endpoint, pool)
 
