@@ -1,4 +1,4 @@
-"""The tests of both packages, run by trial. Those that need a grid start it."""
+"""The tests of both packages, run by trial. A class says what it needs; see `tests.needs`."""
 
 import os
 

@@ -15,12 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import make_directory
 from tests.grid.shared import shared_grid
+from tests.needs import GRID, needs
 from tests.readme import README, programs, write
 from txtahoe import Client
 from txtahoe.checking import Operation
 from txtahoe.testing.node import free_port
 
 
+@needs(GRID)
 class Programs(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()

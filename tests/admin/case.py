@@ -32,14 +32,14 @@ APPS = (
 )
 TAHOE = "tahoestorage.storage.TahoeStorage"
 FILES = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-GRID = "/admin/tahoestorage/grid/"
+GRID_PAGE = "/admin/tahoestorage/grid/"
 
 _numbers = count(1)
 
 
 def node(path: str, **query: object) -> str:
     """The address of the page of a file or directory."""
-    return f"{GRID}node/?{urlencode({'path': path, **query})}"
+    return f"{GRID_PAGE}node/?{urlencode({'path': path, **query})}"
 
 
 def words(page: str) -> str:

@@ -13,9 +13,10 @@ from django.db import connections
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.admin.case import GRID, AdminTestCase, node
+from tests.admin.case import GRID_PAGE, AdminTestCase, node
 from tests.browser import open_browser, start_site
 from tests.grid.shares import lose_on
+from tests.needs import CHROMIUM, GRID, needs
 from txtahoe.maintenance import renew, take_snapshot
 
 # Of every text: what it says, and the contrast of its colour to what is behind it.
@@ -82,6 +83,7 @@ return [
 _WAYS = (("light", 1280), ("dark", 1280), ("light", 400))
 
 
+@needs(GRID, CHROMIUM)
 class BrowserTests(AdminTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -111,7 +113,7 @@ class BrowserTests(AdminTestCase):
         self.see_an_unhealthy_file()
 
     def see_a_healthy_grid(self) -> None:
-        self.look(GRID, "healthy")
+        self.look(GRID_PAGE, "healthy")
         self.assertIn("All was healthy", self.text())
         self.assertNotIn("✗", self.text())
         self.look(node("documents"), "directory")
@@ -124,7 +126,7 @@ class BrowserTests(AdminTestCase):
         server.stop()
         try:
             self.grid.wait_ready()
-            self.look(GRID, "server-down")
+            self.look(GRID_PAGE, "server-down")
             self.assertIn("✗ not connected", self.text())
             self.look(node("photos/sea.jpg"), "server-down-file")
             self.assertIn("✗ has not answered", self.text())
@@ -135,7 +137,7 @@ class BrowserTests(AdminTestCase):
     def see_an_unhealthy_file(self) -> None:
         lose_on(self.grid.servers[1], self.cap_of("photos/sea.jpg"))
         self.keep_check()
-        self.look(GRID, "unhealthy")
+        self.look(GRID_PAGE, "unhealthy")
         self.follow("photos/sea.jpg")
         self.assertIn("not healthy: 2 of 3 shares", self.text())
         self.look(node("photos/sea.jpg"), "unhealthy-file")

@@ -13,9 +13,10 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 
 from tahoestorage.gridpage import overview, placement
-from tests.admin.case import FILES, GRID, AdminTestCase, node, words
+from tests.admin.case import FILES, GRID_PAGE, AdminTestCase, node, words
 from tests.grid.shares import damage, lose_on
 from tests.grid.strangers import silent, stranger
+from tests.needs import GRID, needs
 from txtahoe.maintenance import renew, take_snapshot
 from txtahoe.testing.node import free_port
 
@@ -28,10 +29,11 @@ class PageTestCase(AdminTestCase):
 
 
 class GridPage(PageTestCase):
+    @needs(GRID)
     def test_it_tells_of_gateways_and_servers(self) -> None:
-        self.use(self.options(tahoe_base_url=self.grid.gateway_urls))
-        said = words(self.get(GRID))
-        for number, url in enumerate(self.grid.gateway_urls, 1):
+        self.use(self.options(tahoe_base_url=self.gateways))
+        said = words(self.get(GRID_PAGE))
+        for number, url in enumerate(self.gateways, 1):
             self.assertRegex(said, rf"gateway {number} {url} ✓ has answered in \d+ ms")
         self.assertEqual(said.count("connected to 3 of 3 servers"), 2)
         for server in self.grid.servers:
@@ -43,12 +45,12 @@ class GridPage(PageTestCase):
         self.storage.save("a/2.bin", self.file)
         self.storage.save("c/3.bin", self.file)
         self.storage.save("4.bin", self.file)
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         self.assertIn("a/ 19.5 KB 2 1 c/ 9.8 KB 1 0 files in no directory 9.8 KB 1 – ", said)
         self.assertIn("All 39.1 KB 4 3 On the servers that is about 58.6 KB", said)
 
     def test_it_tells_of_the_last_check_of_leases_and_of_snapshots(self) -> None:
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         for expected in ("No check of everything is known", "No renewal of all", "None is kept"):
             self.assertIn(expected, said)
         self.storage.save("a/b.bin", self.file)
@@ -57,7 +59,7 @@ class GridPage(PageTestCase):
         self.keep_secret(taken.cap)
         self.whole.run(lambda tree, _: renew(tree))
         self.keep_check()
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         self.assertIn(f"{taken.name} just now 2 2 0", said)
         self.assertIn("All leases were renewed just now", said)
         self.assertIn("✓ All was healthy at the last check, just now", said)
@@ -66,15 +68,16 @@ class GridPage(PageTestCase):
 
     def test_what_was_not_healthy_leads_to_its_page(self) -> None:
         self.storage.save("a & <b>/ü 100%?.bin", self.file)
-        lose_on(self.grid.servers[0], self.cap_of("a & <b>/ü 100%?.bin"))
+        self.lose(self.cap_of("a & <b>/ü 100%?.bin"), 1)
         self.keep_check()
-        page = self.get(GRID)
+        page = self.get(GRID_PAGE)
         self.assertIn("All could be read, but not all was healthy", words(page))
         self.assertIn("shares are missing or damaged 2 found of 3; 2 are", words(page))
         link = re.search(r'<a href="([^"]*)">a &amp; &lt;b&gt;/ü 100%\?.bin</a>', page)
         said = words(self.get(unescape(link[1])))
         self.assertIn("✗ It can be read, and is not healthy : 2 of 3 shares are good", said)
 
+    @needs(GRID)
     def test_it_tells_of_what_is_under_way(self) -> None:
         server = self.grid.servers[0]
         self.patch(overview, "PATIENCE", 1.0)  # nothing that asks a frozen server is answered
@@ -86,7 +89,7 @@ class GridPage(PageTestCase):
         sending.start()
         said = ""
         while "under way:" not in said and sending.is_alive():
-            said = words(self.get(GRID))
+            said = words(self.get(GRID_PAGE))
         server.thaw()
         sending.join()
         self.assertRegex(said, r"Gateway 1: 1 under way .* upload 293.0 KB \d+ % under way: ")
@@ -94,7 +97,7 @@ class GridPage(PageTestCase):
     def test_a_gateway_that_is_away_is_named_and_the_others_are_asked(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=[self.gateway, away]))
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         self.assertRegex(said, rf"gateway 2 {away} ✗ .* no Tahoe-LAFS gateway can be reached")
         self.assertIn("Gateway 2 does not answer", said)
         self.assertIn("server-1 ✓ connected", said)
@@ -103,7 +106,7 @@ class GridPage(PageTestCase):
     def test_it_comes_where_nothing_answers(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=away))
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         self.assertIn("no Tahoe-LAFS gateway can be reached", said)
         self.assertIn("Nothing else is known while no gateway answers", said)
         self.assertIn("no Tahoe-LAFS gateway can be reached", words(self.get(node("a"))))
@@ -111,16 +114,15 @@ class GridPage(PageTestCase):
             self.patch(module, "PATIENCE", 0.5)
         with stranger(silent) as url:
             self.use(self.options(tahoe_base_url=url))
-            self.assertIn("✗ not found out in 0.5 seconds", words(self.get(GRID)))
+            self.assertIn("✗ not found out in 0.5 seconds", words(self.get(GRID_PAGE)))
             self.assertIn("no progress for 0.5 seconds", words(self.get(node("a"))))
 
     def test_a_directory_that_is_lost_hides_no_other(self) -> None:
         self.storage.save("a/b/1.bin", self.file)
         self.storage.save("c/2.bin", self.file)
-        for server in self.grid.servers:
-            lose_on(server, self.cap_of("a/b"))
+        self.lose(self.cap_of("a/b"))
         self.keep_check()
-        said = words(self.get(GRID))
+        said = words(self.get(GRID_PAGE))
         self.assertIn("a/ 0 bytes 0 1 1 not readable", said)
         self.assertIn("c/ 9.8 KB 1 0", said)
         self.assertIn("✗ Not all could be read", said)
@@ -136,32 +138,32 @@ class GridPage(PageTestCase):
             other=self.options(tahoe_base_cap=str(other)),
         )
         self.storage.save("a/b.bin", self.file)
-        page = self.get(GRID)
+        page = self.get(GRID_PAGE)
         self.assertIn("default, static other Gateways", words(page))
         self.assertIn("a/ 9.8 KB", words(page))
         self.assertIn("manage.py tahoe check checks", words(page))
         link = re.search(r'<a href="([^"]*)">a/</a>', page)[1]
         self.assertIn("b.bin", words(self.get(unescape(link))))
-        said = words(self.get(f"{GRID}?storage=other"))
+        said = words(self.get(f"{GRID_PAGE}?storage=other"))
         self.assertIn("manage.py tahoe check --storage other checks", said)
         self.assertNotIn("a/ 9.8 KB", said)
-        self.get(f"{GRID}?storage=missing", 404)
+        self.get(f"{GRID_PAGE}?storage=missing", 404)
         self.get(node("a", storage="other"), 404)
 
     def test_what_is_wrong_with_the_settings_is_said(self) -> None:
         self.use({"tahoe_base_url": self.gateway})
-        self.assertIn("TAHOE_STORAGE_BASE_CAP", words(self.get(GRID)))
+        self.assertIn("TAHOE_STORAGE_BASE_CAP", words(self.get(GRID_PAGE)))
         self.get(node("a"), 404)
         self.override(STORAGES={"default": FILES, "staticfiles": FILES})
-        self.assertIn("No storage of this site is a TahoeStorage", words(self.get(GRID)))
+        self.assertIn("No storage of this site is a TahoeStorage", words(self.get(GRID_PAGE)))
         self.override(TAHOE_STORAGE_BASE_URL=self.gateway, TAHOE_STORAGE_BASE_CAP=self.cap)
-        self.assertIn("server-1 ✓ connected", words(self.get(GRID)))
+        self.assertIn("server-1 ✓ connected", words(self.get(GRID_PAGE)))
 
     def test_drawings_are_the_same_in_every_language(self) -> None:
         self.storage.save("a.bin", self.file)
         self.keep_check()
         self.override(LANGUAGE_CODE="de", USE_THOUSAND_SEPARATOR=True)
-        page = self.get(GRID)
+        page = self.get(GRID_PAGE)
         self.assertIn("Abmelden", page)
         self.assertIn("at the last check, just now", words(page))
         drawn = "".join(re.findall(r"<svg class=.*?</svg>", page, re.DOTALL))
@@ -179,6 +181,7 @@ class GridPage(PageTestCase):
 
 
 class NodePage(PageTestCase):
+    @needs(GRID)
     def test_it_tells_where_the_shares_are(self) -> None:
         self.storage.save("a/b.bin", self.file)
         lose_on(self.grid.servers[1], self.cap_of("a/b.bin"))
@@ -187,6 +190,7 @@ class NodePage(PageTestCase):
         rows = re.findall(r"server-\d [✓–]\D*[✓–]\D*[✓–]", said)
         self.assertEqual([row.count("✓") for row in rows], [1, 0, 1], said)
 
+    @needs(GRID)
     def test_buttons_check_verify_and_repair(self) -> None:
         self.storage.save("a/b.bin", self.file)
         address, cap = node("a/b.bin"), self.cap_of("a/b.bin")
@@ -238,7 +242,7 @@ class NodePage(PageTestCase):
     def test_what_is_not_there(self) -> None:
         self.storage.save("a", self.file)
         for path in ("missing", "a/below", "../a", "missing/below"):
-            self.get(f"{GRID}node/?path={quote(path)}", 404)
+            self.get(f"{GRID_PAGE}node/?path={quote(path)}", 404)
         self.assertIn(
             "What is in it Name Linked Size Files Directories below a ",
             words(self.get(node("", page=7))),

@@ -10,18 +10,18 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.test import Client
 
-from tests.admin.case import GRID, AdminTestCase, node
+from tests.admin.case import GRID_PAGE, AdminTestCase, node
 
 
 class PermissionTests(AdminTestCase):
     def assertAnswers(self, browser: Client, status: int, *addresses: str) -> None:
-        for address in addresses or (GRID, node("")):
+        for address in addresses or (GRID_PAGE, node("")):
             self.assertEqual(browser.get(address).status_code, status, address)
 
     def test_who_is_not_of_the_staff_is_asked_to_log_in(self) -> None:
         for browser in (Client(), self.log_in("view_grid", "check_grid", is_staff=False)):
             self.assertAnswers(browser, 302)
-            self.assertIn("/admin/login/", browser.get(GRID).headers["Location"])
+            self.assertIn("/admin/login/", browser.get(GRID_PAGE).headers["Location"])
             answer = browser.post(node(""), {"action": "repair"})
             self.assertIn("/admin/login/", answer.headers["Location"])
 
@@ -49,13 +49,13 @@ class PermissionTests(AdminTestCase):
 
     def test_the_index_leads_to_the_page_and_there_is_no_form(self) -> None:
         page = self.get("/admin/")
-        self.assertIn(f'href="{GRID}"', page)
+        self.assertIn(f'href="{GRID_PAGE}"', page)
         self.assertIn("viewlink", page)
         self.assertNotIn("addlink", page)
         self.assertNotIn("changelink", page)
-        self.assertIn(f'href="{GRID}"', self.get("/admin/tahoestorage/"))
-        self.assertAnswers(self.browser, 404, f"{GRID}add/", f"{GRID}1/change/")
-        self.assertEqual(self.browser.post(GRID).status_code, 405)
+        self.assertIn(f'href="{GRID_PAGE}"', self.get("/admin/tahoestorage/"))
+        self.assertAnswers(self.browser, 404, f"{GRID_PAGE}add/", f"{GRID_PAGE}1/change/")
+        self.assertEqual(self.browser.post(GRID_PAGE).status_code, 405)
 
     def test_an_admin_of_another_name_has_links_of_its_own(self) -> None:
         self.storage.save("a/b.bin", ContentFile(b"x" * 1000))

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bench.bare import Bare, RefusedRequest
 from tests.bench.counting import CountingProxy, Counts, Kind, kind_of
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for
 
 FILE = "URI%3ACHK%3Aa%3Ab%3A2%3A3%3A10000"
 DIRECTORY = "URI%3ADIR2%3Aa%3Ab"
@@ -64,10 +64,10 @@ class KindTests(SynchronousTestCase):
 
 
 class CountingProxyTests(SynchronousTestCase):
-    """The proxy before a real gateway."""
+    """The proxy before a gateway."""
 
     def setUp(self) -> None:
-        self.proxy = CountingProxy(shared_grid().gateway_urls[0]).__enter__()
+        self.proxy = CountingProxy(gateways_for(self)[0]).__enter__()
         self.addCleanup(self.proxy.__exit__)
         self.bare = Bare(self.proxy.url)
         self.addCleanup(self.bare.close)

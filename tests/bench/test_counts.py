@@ -35,7 +35,7 @@ from tests.bench.saving import (
     sequential_saves,
 )
 from tests.bench.statics import first_collectstatic, unchanged_collectstatic
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for
 
 
 class CountsTestCase(SynchronousTestCase):
@@ -45,7 +45,7 @@ class CountsTestCase(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         # A slow machine needs longer for as many uploads.
-        self.place = Place(shared_grid().gateway_urls[0], folder, commit_delay=30)
+        self.place = Place(gateways_for(self)[0], folder, commit_delay=30)
         self.addCleanup(self.place.close)
 
     def count(self, case: Case) -> Counts:

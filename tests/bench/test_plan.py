@@ -32,7 +32,7 @@ from tests.bench.sites import (
     spread_of,
     waits,
 )
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for
 from txtahoe.caps import Cap
 
 
@@ -218,7 +218,7 @@ class RealCountsTests(SynchronousTestCase):
     def setUp(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.place = Place(shared_grid().gateway_urls[0], folder)
+        self.place = Place(gateways_for(self)[0], folder)
         self.addCleanup(self.place.close)
 
     def assert_counts(self, cost: Cost, side: Side, *, more: int = 0) -> None:

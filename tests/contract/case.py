@@ -19,6 +19,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from tests.grid.shared import shared_grid
+from tests.needs import GRID, needs
 from txtahoe.caps import Cap
 from txtahoe.testing.fake import FakeGateway
 
@@ -139,6 +140,7 @@ class OverSocket(Place):
             connection.close()
 
 
+@needs(GRID)
 class OnGrid(OverSocket):
     def setUp(self) -> None:
         self.url = shared_grid().gateway_urls[0]

@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.grid.proxy import Proxy
+from tests.needs import GRID, needs
 from txtahoe import Client, TahoeError, Transport
 from txtahoe.testing.grid import Grid
 
@@ -52,6 +53,7 @@ class Outcome:
         return self.error is None
 
 
+@needs(GRID)
 class FaultTestCase(TestCase):
     """A test on a grid whose nodes it may kill and freeze; it is whole again at the end."""
 

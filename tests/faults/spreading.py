@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from base64 import b32encode
-from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from tests.seeds import random_for
 from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.layouts import Fanout
@@ -29,7 +29,7 @@ class User:
     def __init__(self, tree: Tree, who: str) -> None:
         self._tree = tree
         self._who = who
-        self._random = Random(who)
+        self._random = random_for(who)
         self._own: list[str] = []
 
     async def run(self, count: int) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import gatherResults
 
 from tests.faults.case import FaultTestCase, Outcome, in_thread, pause
+from tests.needs import TIME, needs
+from tests.seeds import SEED, random_for
 from txtahoe import Cap, Client
 from txtahoe.errors import NoSuchChild, RequestTimeout, UnknownOutcome
 from txtahoe.testing.grid import Node
 
-SEED = int(os.environ.get("TXTAHOE_FAULT_SEED", random.randrange(10**6)))
 SMALL = 10_000
 LARGE = 20 * 2**20
 # The gateway is back within about a second: one client gives up before, the other waits for it.
@@ -23,10 +22,11 @@ PATIENCE: dict[str, tuple[float, ...]] = {"hasty": (0.25,), "patient": (0.25, *[
 Request = Callable[[Client, str], Awaitable[Any]]
 
 
-def noise(size: int, seed: str) -> bytes:
-    return random.Random(seed).randbytes(size)
+def noise(size: int, word: str) -> bytes:
+    return random_for(word).randbytes(size)
 
 
+@needs(TIME)
 class KilledGateway(FaultTestCase):
     """
     Each kind of request, begun twice at once: by a client that gives up soon, and by one that is
@@ -35,7 +35,7 @@ class KilledGateway(FaultTestCase):
 
     async def kill_during(self, request: Request) -> dict[str, Outcome]:
         """The outcomes by the name of the client; the gateway is whole again after it."""
-        choose = random.Random(SEED)
+        choose = random_for(self.id())
         clients = {name: self.connect(pauses=pauses) for name, pauses in PATIENCE.items()}
         usual = await self.seconds_of(lambda: request(self.client, "undisturbed"))
         moment = choose.uniform(0, usual)
@@ -193,6 +193,7 @@ class KilledGateway(FaultTestCase):
         self.assertEqual(there, {}, self.explain(outcomes))
 
 
+@needs(TIME)
 class StorageServers(FaultTestCase):
     """One of three storage servers goes away while its shares are written or read."""
 
@@ -203,7 +204,7 @@ class StorageServers(FaultTestCase):
     async def disturb(self, fault: Callable[[], Any], operation: Awaitable[Any]) -> Outcome:
         """The outcome of an operation during which a fault happens at a random moment."""
         started = self.start(operation)
-        await pause(random.Random(SEED).uniform(0, 0.4))
+        await pause(random_for(self.id()).uniform(0, 0.4))
         await in_thread(fault)
         return await started
 

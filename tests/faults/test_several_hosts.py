@@ -22,12 +22,14 @@ from tests.bench.bare import Bare, RefusedRequest
 from tests.faults.case import mend, mortal_grid
 from tests.faults.host import Orders
 from tests.grid.case import make_directory
+from tests.needs import GRID, TIME, needs
 
 PROCESSES = 4  # two on each host
 THREADS = 4
 SAVES = int(os.environ.get("TXTAHOE_FAULT_OPERATIONS", "400"))
 
 
+@needs(GRID, TIME)
 class SeveralHosts(SynchronousTestCase):
     timeout = 300
 

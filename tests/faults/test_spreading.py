@@ -19,6 +19,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.faults.spreading import DIRECTORY, literal
 from tests.grid.case import GridTestCase
+from tests.needs import TIME, needs
 from txtahoe import Tree
 from txtahoe.layouts import Fanout, contents_of
 from txtahoe.maintenance import spread
@@ -49,6 +50,7 @@ NAMES = int(os.environ.get("TXTAHOE_SPREAD_NAMES", "0"))
 SCALE = Scale(NAMES, 4, 40, 128, 2.0, (5.0, 15.0, 25.0)) if NAMES else SMALL
 
 
+@needs(TIME)
 class Processes(GridTestCase):
     """Some who use a directory that is too large from the start, and those who spread it."""
 

@@ -5,12 +5,13 @@ and what is acknowledged stays linked as long as one gateway at a time writes a 
 
 from __future__ import annotations
 
-import random
 from itertools import cycle
 
 from twisted.internet.defer import gatherResults
 
 from tests.faults.case import FaultTestCase, in_thread
+from tests.needs import TIME, needs
+from tests.seeds import random_for
 from txtahoe import Cap, Client
 from txtahoe.errors import ExistingChild, GatewayUnreachable
 from txtahoe.gateways import Gateways
@@ -18,6 +19,7 @@ from txtahoe.gateways import Gateways
 WRITERS = 8
 
 
+@needs(TIME)
 class TwoGateways(FaultTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -32,7 +34,7 @@ class TwoGateways(FaultTestCase):
         return {name: node.cap for name, node in (await client.list(directory)).items()}
 
     async def new_file(self, number: int) -> Cap:
-        return await self.second.upload(random.Random(number).randbytes(500))
+        return await self.second.upload(random_for("a file", number).randbytes(500))
 
     async def write(self, client: Client, directory: Cap, writer: int) -> dict[str, Cap]:
         """Link some names, one after the other; those that were acknowledged."""

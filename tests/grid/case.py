@@ -11,6 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.grid.proxy import Proxy
 from tests.grid.shared import shared_grid
+from tests.needs import GRID, needs
 from txtahoe import Client, Transport, Tree
 
 
@@ -20,6 +21,7 @@ def make_directory(gateway: str) -> str:
         return str(answer.read().decode())
 
 
+@needs(GRID)
 class GridTestCase(TestCase):
     """A test with a client of the shared grid's first gateway."""
 

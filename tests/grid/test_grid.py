@@ -24,6 +24,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.grid.shared import shared_grid
+from tests.needs import GRID, needs
 from txtahoe.testing.folder import Plan
 from txtahoe.testing.grid import Grid, GridError, NodeError, PortTakenError, command_parser
 from txtahoe.testing.node import free_port
@@ -120,6 +121,7 @@ def read_until(stream: IO[str], word: str) -> str:
     raise AssertionError(f"no line with {word!r}")
 
 
+@needs(GRID)
 class NodeTests(SynchronousTestCase):
     """The nodes of a running grid, by name."""
 
@@ -343,6 +345,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(subprocess.call([sys.executable, "-c", check]), 0)
 
 
+@needs(GRID)
 class KeptFolderTests(SynchronousTestCase):
     """A grid that is started again in the folder of an earlier one."""
 
@@ -406,6 +409,7 @@ class KeptFolderTests(SynchronousTestCase):
                 self.assertEqual(grid.gateways[0].connected_servers(), {"server-1"})
 
 
+@needs(GRID)
 class EndTests(SynchronousTestCase):
     """However its process ends, nothing of a grid is left running."""
 
@@ -467,6 +471,7 @@ class EndTests(SynchronousTestCase):
             self.assertTrue(soon(lambda: not server.running))
 
 
+@needs(GRID)
 class CommandTests(SynchronousTestCase):
     """`python -m txtahoe.testing.grid`."""
 
@@ -525,6 +530,7 @@ class CommandTests(SynchronousTestCase):
             self.assertIn(option, text)
 
 
+@needs(GRID)
 class ReactorTests(TestCase):
     """`async with Grid().on(reactor)`."""
 

@@ -372,7 +372,7 @@ class Interrupted(CommandTestCase):
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             # What a process that was killed has been sending, the servers do not take from the same
             # gateway again for half an hour.
-            "GATEWAYS": " ".join([proxy.url, self.grid.gateway_urls[1]]),
+            "GATEWAYS": " ".join([proxy.url, self.gateways[1]]),
             "CAP": self.cap,
             "MEDIA": str(self.media),
             "BACK": str(self.back),

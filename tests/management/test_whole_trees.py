@@ -6,7 +6,6 @@ import os
 from unittest import mock
 
 from tahoestorage.maintenance import WholeTree
-from tests.grid.shares import lose_on
 from tests.management.case import CommandTestCase
 from txtahoe import Cap
 from txtahoe.maintenance import LEASE_SECONDS, last_check
@@ -17,10 +16,9 @@ class WholeTreeTestCase(CommandTestCase):
         whole = WholeTree.of(self.storage)
         return whole.run(lambda tree, _: tree.resolve(name)).cap
 
-    def lose(self, name: str, servers: int) -> None:
-        """Lose the shares that so many servers have of a file or directory."""
-        for server in self.grid.servers[:servers]:
-            self.assertEqual(lose_on(server, self.cap_of(name)), 1)
+    def lose_shares(self, name: str, shares: int) -> None:
+        """Destroy so many shares of a file or directory."""
+        self.lose(self.cap_of(name), shares)
 
 
 class Checking(WholeTreeTestCase):
@@ -33,7 +31,7 @@ class Checking(WholeTreeTestCase):
 
     def test_what_misses_shares_is_found_and_mended(self) -> None:
         self.save(a__b=os.urandom(1000))
-        self.lose("a/b", 1)
+        self.lose_shares("a/b", 1)
         said = self.fail_verb("check", status=3)
         self.assertRegex(said, r"unhealthy  2 of 3  a/b\n")
         self.assertIn("--repair", said)
@@ -42,14 +40,14 @@ class Checking(WholeTreeTestCase):
 
     def test_what_is_lost_is_told_by_name(self) -> None:
         self.save(a__b=os.urandom(1000), a__c=b"1", d=b"1")
-        self.lose("a/b", 2)
+        self.lose_shares("a/b", 2)
         self.assertRegex(self.fail_verb("check", status=4), r"unrecoverable  1 of 3  a/b\n")
-        self.lose("a", 3)
+        self.lose_shares("a", 3)
         said = self.fail_verb("check", "--json", status=4)
         self.assertIn('"is_complete": false', said)
 
     def test_a_lost_root(self) -> None:
-        self.lose("", 3)
+        self.lose_shares("", 3)
         said = self.fail_verb("check", status=4)
         self.assertRegex(said, r"unrecoverable  0 of \?  /  ")
         self.assertIn("will not show this check", said)
@@ -78,7 +76,7 @@ class Renewing(WholeTreeTestCase):
 
     def test_what_is_lost_is_said_in_cron_too(self) -> None:
         self.save(a=os.urandom(100))
-        self.lose("a", 3)
+        self.lose_shares("a", 3)
         self.assertIn("unrecoverable", self.fail_verb("renew", "-v", "0", status=4))
 
 
@@ -153,7 +151,7 @@ class Snapshots(WholeTreeTestCase):
 
     def test_what_is_lost_is_left_out_and_told(self) -> None:
         self.save(a__b=b"1", c=b"2")
-        self.lose("a", 3)
+        self.lose_shares("a", 3)
         said = self.fail_verb("snapshot", status=3)
         self.assertIn("Not in the snapshot are:\n  a: ", said)
         self.assertEqual(self.told("snapshot", "--list")[0]["left_out"], 1)

@@ -22,7 +22,7 @@ class Writer(CommandTestCase):
 
     def proxy(self, number: int) -> Proxy:
         """To a gateway; notes what is asked of it."""
-        proxy = Proxy(self.grid.gateway_urls[number]).__enter__()
+        proxy = Proxy(self.gateways[number]).__enter__()
         self.addCleanup(proxy.__exit__)
         return proxy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import create_connection
 
+from tests.needs import PATH
 from txtahoe.testing.node import free_port
 
 
@@ -35,8 +35,8 @@ class WebServer(ABC):
 
     @classmethod
     def path(cls) -> str | None:
-        """Where the program is; None where it is not installed."""
-        return shutil.which(cls.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        """Where the program is."""
+        return shutil.which(cls.program, path=PATH)
 
     @abstractmethod
     def main(self) -> str:

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.shared import shared_grid
+from tests.needs import GRID, needs
 from tests.proxies.asking import ask_raw
 from tests.proxies.attempts import attempts, caps_on
 
 
+@needs(GRID)
 class AttemptsTests(SynchronousTestCase):
     def test_most_are_granted_where_there_is_no_proxy(self) -> None:
         gateway = shared_grid().gateway_urls[0]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.needs import APACHE, GRID, LIGHTTPD, NGINX, needs
 from tests.proxies.case import PublicGatewayTests
 from tests.proxies.servers import Apache, Lighttpd, Nginx
 
 
+@needs(GRID, NGINX)
 class NginxTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Nginx
 
 
+@needs(GRID, APACHE)
 class ApacheTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Apache
 
 
+@needs(GRID, LIGHTTPD)
 class LighttpdTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Lighttpd
     # It can't say more of successes alone.

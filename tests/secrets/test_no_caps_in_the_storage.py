@@ -24,6 +24,7 @@ from tests.faults.case import mend, mortal_grid
 from tests.grid import strangers
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
+from tests.needs import GRID, needs
 from tests.secrets.collect import Collector
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_search import new_cap
@@ -76,6 +77,7 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
     }
 
 
+@needs(GRID)
 class StorageSecretsTestCase(SynchronousTestCase):
     backend: type[TahoeStorage] = TahoeStorage
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import make_directory
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for
 from tests.servers.marking import MarkingProxy
 from tests.servers.place import new_site
 from tests.servers.servers import Kind, Server
@@ -22,7 +22,7 @@ class ServerTestCase(SynchronousTestCase):
     """A test with a site on an empty directory of the shared grid."""
 
     def setUp(self) -> None:
-        self.gateway = shared_grid().gateway_urls[0]
+        self.gateway = gateways_for(self)[0]
         self.proxy = MarkingProxy(self.gateway).__enter__()
         self.addCleanup(self.proxy.__exit__)
         self.cap = make_directory(self.gateway)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Self
 
 from attrs import define, field, frozen
-from twisted.trial.unittest import SkipTest
 
 from tests.servers.sites import PATIENCE
 from txtahoe.testing.node import free_port
@@ -97,9 +95,6 @@ UVICORN = Kind(
 @contextmanager
 def redis() -> Iterator[str]:
     """A server of its own for Celery's messages; gives its URL."""
-    if shutil.which("redis-server") is None:
-        reason = "redis-server is not installed here"
-        raise AssertionError(reason) if os.environ.get("CI") else SkipTest(reason)
     # Not one of Celery's simpler transports: with those its processes share a lock, which one that
     # is killed may take along.
     port = free_port()

@@ -9,6 +9,7 @@ import os
 from contextlib import nullcontext
 
 from tahoestorage.storage import TahoeStorage
+from tests.needs import REDIS, TIME, needs
 from tests.servers.case import ServerTestCase
 from tests.servers.servers import (
     CELERY,
@@ -29,6 +30,7 @@ from tests.servers.workload import Workload, asked_name, content_of
 REQUESTS = int(os.environ.get("TAHOE_SERVER_REQUESTS", "500"))
 
 
+@needs(TIME)
 class Servers(ServerTestCase):
     def check(self, kind: Kind, site: Site | None = None, **environment: str) -> None:
         with self.server(kind, **environment) as server:
@@ -116,6 +118,7 @@ class Servers(ServerTestCase):
     def test_uwsgi_lazy(self) -> None:
         self.check(uwsgi("--lazy-apps"))
 
+    @needs(REDIS)
     def test_celery(self) -> None:
         with redis() as queue:
             self.check(CELERY, QueuedSite(queue), SERVED_QUEUE=queue, SERVED_USE_BEFORE_FORK="yes")

@@ -1,4 +1,4 @@
-"""What tests of the storage on the shared grid have in common."""
+"""What tests of the storage have in common."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from tahoestorage.reactor import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for, is_on_grid, shared_fake, shared_grid
+from tests.grid.shares import lose_on
+from tests.needs import GRID, needed_by
+from txtahoe import Cap
 from txtahoe.anchoring import Anchoring
+from txtahoe.testing.grid import Grid
 
 
 def forget_links() -> None:
@@ -24,13 +28,27 @@ def forget_links() -> None:
 
 
 class StorageTestCase(SynchronousTestCase):
-    """A test with a storage on an empty directory of the shared grid."""
+    """A test with a storage on an empty directory; see `is_on_grid` for where that is."""
 
     def setUp(self) -> None:
-        self.grid = shared_grid()
-        self.gateway = self.grid.gateway_urls[0]
+        self.gateways = gateways_for(self)
+        self.gateway = self.gateways[0]
         self.cap = make_directory(self.gateway)
         self.storage = self.new_storage()
+
+    @property
+    def grid(self) -> Grid:
+        """The real grid, for a test that says that it needs it."""
+        self.assertIn(GRID, needed_by(self))
+        return shared_grid()
+
+    def lose(self, cap: Cap | str, shares: int = 3) -> None:
+        """Destroy so many shares of an object."""
+        if not is_on_grid(self):
+            shared_fake()[0].lose(cap, shares)
+            return
+        for server in shared_grid().servers[:shares]:
+            self.assertEqual(lose_on(server, Cap.parse(str(cap))), 1)
 
     def new_storage(self, **options: Any) -> TahoeStorage:
         defaults: dict[str, Any] = {

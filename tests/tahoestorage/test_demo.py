@@ -31,6 +31,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage.demo import migrations
 from tahoestorage.demo.__main__ import command_parser, main
 from tahoestorage.demo.folder import DemoError, DemoFolder
+from tests.needs import GRID, needs
 
 SECONDS = 60
 
@@ -178,6 +179,7 @@ def picture() -> bytes:
     return file.getvalue()
 
 
+@needs(GRID)
 class CheckTests(SynchronousTestCase):
     """`--check`."""
 
@@ -218,6 +220,7 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("is no folder of a demo", output)
 
 
+@needs(GRID)
 class SiteTests(SynchronousTestCase):
     """The site of a demo that runs."""
 
@@ -360,6 +363,7 @@ class SiteTests(SynchronousTestCase):
         subprocess.check_output([sys.executable, "-c", code], env=environment)
 
 
+@needs(GRID)
 class CommandTests(SynchronousTestCase):
     """Start and stop."""
 

@@ -20,11 +20,10 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
-from twisted.trial.unittest import SkipTest
 
 from tests.grid.proxy import Proxy
-from tests.grid.shares import lose_on
 from tests.grid.strangers import answers, stranger
+from tests.needs import NGINX, needs
 from tests.proxies.servers import Nginx
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap
@@ -96,7 +95,7 @@ class Commands(DeploymentTestCase):
 class Gateways(DeploymentTestCase):
     def test_a_good_one(self) -> None:
         self.assertEqual(self.ids(), [])
-        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=self.grid.gateway_urls), [])
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=self.gateways), [])
 
     def test_one_that_is_none_or_away(self) -> None:
         with stranger(answers("200 OK", "welcome")) as other:
@@ -109,7 +108,7 @@ class Gateways(DeploymentTestCase):
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=self.cap[:-52] + "a" * 52), ["E103"])
 
     def test_a_root_that_has_lost_a_share(self) -> None:
-        self.assertEqual(lose_on(self.grid.servers[0], Cap.parse(self.cap)), 1)
+        self.lose(self.cap, 1)
         self.assertEqual(self.ids(), ["W105"])
 
     def test_settings_that_are_wrong_anyway_are_not_tried(self) -> None:
@@ -159,15 +158,12 @@ class PublicAddresses(DeploymentTestCase):
                 self.assertEqual(self.found_at(url), ["E111"])
 
 
+@needs(NGINX)
 class WebServers(DeploymentTestCase):
     """With nginx between the public and the gateway."""
 
     def setUp(self) -> None:
         super().setUp()
-        if Nginx.path() is None:
-            reason = "nginx is not installed here; apt-get install it"
-            self.assertNotEqual(os.environ.get("CI"), "true", reason)
-            raise SkipTest(reason)
         self.nginx = Nginx(Path(self.mktemp()).absolute())
         self.listen = self.nginx.options["listen"]
         self.public = f"http://{self.listen}/"

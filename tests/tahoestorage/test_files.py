@@ -15,10 +15,11 @@ import zipfile
 from django.core.files.base import ContentFile
 from django.core.files.images import get_image_dimensions
 from django.http import FileResponse
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
 
 DATA = random.Random(0).randbytes(3_000_000)

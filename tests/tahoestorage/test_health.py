@@ -16,6 +16,7 @@ from tahoestorage.health import StorageHealth, ahealth, health
 from tahoestorage.maintenance import WholeTree
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, silent, stranger
+from tests.needs import GRID, needs
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap, Link
 from txtahoe.errors import NoSuchChild
@@ -53,6 +54,7 @@ class Health(HealthTestCase):
         for seconds in (gateway.seconds, found.read_seconds, found.write_seconds):
             self.assertGreater(seconds or 0, 0)
 
+    @needs(GRID)
     def test_it_asks_four_requests_and_makes_one_file_once(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         self.assertTrue(health(storage).is_ok)
@@ -83,7 +85,7 @@ class Health(HealthTestCase):
         self.assertEqual(self.kinds(found), ["gateway"])
 
     def test_a_writer_of_its_own_is_asked_too(self) -> None:
-        urls = self.grid.gateway_urls
+        urls = self.gateways
         good = health(self.new_storage(tahoe_writer_url=urls[1]))
         self.assertTrue(good.is_ok)
         self.assertEqual([gateway.is_writer for gateway in good.gateways], [False, True])
@@ -94,7 +96,7 @@ class Health(HealthTestCase):
             self.assertFalse(health(self.new_storage(**options)).is_ok)
 
     def test_it_asks_the_gateway_to_which_the_changes_were_handed_over(self) -> None:
-        gateway, other = self.grid.gateway_urls
+        gateway, other = self.gateways
         storage = self.new_storage(tahoe_writer_url=NOBODY)
         self.say(WriterRecord(None, NOBODY))
         found = health(storage)
@@ -202,6 +204,7 @@ class HealthChecks(SiteTestCase):
         self.assertIn("'missing'", str(told))
 
 
+@needs(GRID)
 class ServersAway(SiteTestCase):
     def stop(self, server: Server) -> None:
         self.addCleanup(server.start)

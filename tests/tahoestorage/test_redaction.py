@@ -11,7 +11,6 @@ from typing import Any
 
 from django.utils.safestring import mark_safe
 from django.views import debug
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,6 +19,7 @@ from tahoestorage.redaction import redact, redacted
 from tests.secrets.forms import forms
 from tests.secrets.search import Secrets
 from tests.secrets.test_search import base32, new_cap
+from tests.seeds import given
 from txtahoe import Cap
 
 

@@ -8,7 +8,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.grid.shared import shared_grid
+from tests.grid.shared import gateways_for
 
 LIBRARIES = "easy_thumbnails", "filer", "imagekit", "sorl_thumbnail"
 
@@ -18,7 +18,7 @@ class ThumbnailsTests(SynchronousTestCase):
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.thumbnails.settings",
-            "GATEWAY": shared_grid().gateway_urls[0],
+            "GATEWAY": gateways_for(self)[0],
             # trial runs in a folder of its own, where the packages are not found otherwise.
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }

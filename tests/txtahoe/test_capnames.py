@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.seeds import given
 from txtahoe import BadCap, Cap
 from txtahoe.capnames import CapName, digest_of
 

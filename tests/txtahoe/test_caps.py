@@ -9,11 +9,12 @@ import traceback
 import attrs
 from allmydata import uri
 from allmydata.util import base32
-from hypothesis import assume, given, settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.seeds import given
 from txtahoe.caps import BadCap, Cap
 
 WRITE_KEY = "aaaqeayeaudaocajbifqydiob4"

@@ -6,7 +6,7 @@ import io
 import random
 import threading
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GridTestCase
 from tests.grid.shares import damage
+from tests.seeds import given
 from txtahoe.bodies import _END_MARKER, _marker_length
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.seeds import given
 from txtahoe import Cap
 from txtahoe.errors import NotAGateway
 from txtahoe.nodes import parse_children, parse_json, parse_node, parse_status

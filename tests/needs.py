@@ -1,0 +1,90 @@
+"""
+What a test needs that not every machine has; its class says so:
+
+    @needs(GRID, CHROMIUM)
+    class Pages(SynchronousTestCase): ...
+
+Where one of these cannot be had, the tests of the class are skipped, with a sentence that says why.
+With TAHOE_TESTS=all in the environment every test runs, the long ones too, and a test that needs
+what is not there is an error.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+T = TypeVar("T", bound=type)
+
+_GIVEN = os.environ.get("TAHOE_TESTS", "")
+if _GIVEN not in ("", "all"):
+    raise ValueError(f"TAHOE_TESTS must be 'all', or not set, not {_GIVEN!r}")
+ALL_TESTS = _GIVEN == "all"
+"""Whether every test is to run."""
+
+# Debian keeps servers where the PATH of a user does not lead.
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
+
+
+@frozen
+class Need:
+    """A thing that a test needs. `missing` says why it cannot be had here, or None where it can."""
+
+    missing: Callable[[], str | None]
+
+
+def program(*names: str) -> Need:
+    """Programs of this machine."""
+
+    def missing() -> str | None:
+        absent = [name for name in names if shutil.which(name, path=PATH) is None]
+        return f"{' and '.join(absent)} cannot be found on this machine" if absent else None
+
+    return Need(missing)
+
+
+def package(name: str, extra: str) -> Need:
+    """A package that an extra of this project installs."""
+
+    def missing() -> str | None:
+        if importlib.util.find_spec(name) is None:
+            return f"{name} is not installed: pip install 'django-tahoestorage[{extra}]'"
+        return None
+
+    return Need(missing)
+
+
+GRID = package("allmydata", "grid")
+"""A grid of tahoe-lafs; see `tests.grid.shared`."""
+TIME = Need(lambda: None if ALL_TESTS else "it takes long: TAHOE_TESTS=all runs it")
+CHROMIUM = program("chromium", "chromedriver")
+NGINX = program("nginx")
+APACHE = program("apache2")
+LIGHTTPD = program("lighttpd")
+REDIS = program("redis-server")
+
+
+def needs(*things: Need) -> Callable[[T], T]:
+    """Say what the tests of a class need, or a single test."""
+
+    def decorate(test: Any) -> Any:
+        test.needs = frozenset({*getattr(test, "needs", ()), *things})
+        missing = [why for thing in things if (why := thing.missing()) is not None]
+        if missing and ALL_TESTS:
+            raise AssertionError(f"TAHOE_TESTS=all, and {missing[0]}")
+        if missing:
+            test.skip = missing[0]
+        return test
+
+    return decorate
+
+
+def needed_by(test: Any) -> frozenset[Need]:
+    """What a test case says that it needs, for its class and for the test that it runs."""
+    method = getattr(test, test._testMethodName)
+    return getattr(test, "needs", frozenset()) | getattr(method, "needs", frozenset())
