@@ -45,6 +45,10 @@ class GatewayUnreachable(TahoeError, ConnectionRefusedError):
     transient = True
 
 
+class GatewayRefused(GatewayUnreachable):
+    """The gateway's host refused the connection: nothing listens at that address."""
+
+
 class NotSecure(GatewayUnreachable):
     """No TLS connection could be made, because the certificate is not valid here, say."""
 

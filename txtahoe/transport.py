@@ -13,7 +13,12 @@ from treq.client import HTTPClient
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+)
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
@@ -22,7 +27,14 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from txtahoe.deadline import Deadline
-from txtahoe.errors import AnswerLost, GatewayUnreachable, NotAGateway, NotSecure, error_for
+from txtahoe.errors import (
+    AnswerLost,
+    GatewayRefused,
+    GatewayUnreachable,
+    NotAGateway,
+    NotSecure,
+    error_for,
+)
 from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed
 from txtahoe.streams import Incoming, Outgoing
@@ -114,7 +126,8 @@ class Transport(Requests):
         if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
             return CancelledError()
         if any(isinstance(cause, ConnectError | DNSLookupError) for cause in causes):
-            return GatewayUnreachable(
+            is_refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
+            return (GatewayRefused if is_refused else GatewayUnreachable)(
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
                 f"({str(causes[-1]).rstrip('.')}). Is the node running, and is this its address?"
             )

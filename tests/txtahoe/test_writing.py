@@ -8,7 +8,20 @@ from twisted.internet.defer import Deferred
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Client, Gateways, Transport, Tree
-from txtahoe.errors import GatewayUnreachable, NoWriter, UncoordinatedWrite
+from txtahoe.errors import (
+    AnswerLost,
+    GatewayBusy,
+    GatewayRefused,
+    GatewayUnreachable,
+    NotEnoughServers,
+    NotSecure,
+    NotWriteable,
+    NoWriter,
+    RequestTimeout,
+    TahoeError,
+    UncoordinatedWrite,
+    UnknownOutcome,
+)
 from txtahoe.maintenance.records import RECORDS
 from txtahoe.maintenance.writing import (
     END_SECONDS,
@@ -28,7 +41,7 @@ class Writers(ClockTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.writes: list[str] = []
-        self.away: set[str] = set()
+        self.away: dict[str, TahoeError] = {}
         self.tree = self.host()
 
     def host(self) -> Tree:
@@ -45,7 +58,7 @@ class Writers(ClockTestCase):
         class Noting(Transport):
             async def open(self, request: Request) -> Incoming:
                 if name in away:
-                    raise GatewayUnreachable(f"{name} is away")
+                    raise away[name]
                 if request.changes and request.method != "GET":
                     writes.append(name)
                 return await super().open(request)
@@ -118,13 +131,40 @@ class Writers(ClockTestCase):
         self.assertEqual(self.writes[-1], "second")
 
     def test_the_next_one_says_so_where_the_old_one_is_away(self) -> None:
-        self.away.add("first")
+        self.away["first"] = GatewayRefused("it does not run")
         self.begin()
         self.assertEqual(set(self.writes), {"second"})
         self.pass_time(KNOWN_SECONDS + END_SECONDS)
         self.successResultOf(self.handing)
         self.link("a")
         self.assertEqual(self.writes[-1], "second")
+
+    def test_nothing_is_handed_over_where_the_old_one_may_still_write(self) -> None:
+        self.link("a")
+        for trouble in (
+            RequestTimeout("it does not answer"),
+            AnswerLost("the connection broke"),
+            GatewayUnreachable("no route"),
+            NotSecure("no certificate"),
+            GatewayBusy("its proxy answers"),
+            NotEnoughServers("it sees one server"),
+        ):
+            self.writes.clear()
+            self.away["first"] = trouble
+            self.begin()
+            self.pass_time(KNOWN_SECONDS + END_SECONDS)
+            error = self.failureResultOf(self.handing, UnknownOutcome).value
+            self.assertIn(str(trouble), str(error))
+            self.assertIn("http://first/ may still make changes", str(error))
+            self.assertEqual(self.writes, [])
+        self.away.clear()
+        self.link("b")
+        self.assertEqual(set(self.writes), {"first"})
+
+    def test_with_a_read_cap_nothing_is_handed_over(self) -> None:
+        reader = Tree(self.client, self.root.reader)
+        handing = start(hand_over(reader, reader, "http://second/", "http://first/"))
+        self.failureResultOf(handing, NotWriteable)
 
     def test_of_two_that_hand_over_at_once_one_is_told(self) -> None:
         one = self.begin()

@@ -18,7 +18,16 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
-from txtahoe.errors import NoSuchChild, NotADirectory, NoWriter, TahoeError, UncoordinatedWrite
+from txtahoe.errors import (
+    GatewayRefused,
+    NoSuchChild,
+    NotADirectory,
+    NotWriteable,
+    NoWriter,
+    TahoeError,
+    UncoordinatedWrite,
+    UnknownOutcome,
+)
 from txtahoe.maintenance.records import RECORDS, record
 from txtahoe.maintenance.walking import Progress
 from txtahoe.nodes import Link, Node
@@ -126,16 +135,24 @@ async def hand_over(
 
     It may be called again after it was interrupted, and nobody makes changes until then.
 
-    Raises: ValueError for what is no address; UncoordinatedWrite where somebody else is handing
-    over at the same time; the errors of `Client`.
+    Raises: ValueError for what is no address; NotWriteable; UnknownOutcome where the gateway at
+    `before` neither does as it is told nor refuses connections, so that it may still make changes;
+    UncoordinatedWrite where somebody else is handing over at the same time; the errors of `Client`.
     """
     gateway_url(url)
+    if not new.root.is_writable:
+        raise NotWriteable(f"{new.root!r} does not give the right to write")
     told_by = token_hex(8)
     nobody = WriterRecord(None, before, told_by)
     try:
         await _say(old, nobody)
-    except TahoeError:  # it is away, so it writes nothing that another's write could undo
+    except GatewayRefused:  # it does not run, so it writes nothing that another's write could undo
         await _say(new, nobody)
+    except TahoeError as error:
+        raise UnknownOutcome(
+            f"{error}. The gateway at {before} may still make changes, so another one must not. Mend "
+            "it, or stop it, so that its address refuses connections; then try again"
+        ) from error
     seconds = ceil(known_seconds + end_seconds)
     for second in range(seconds):
         await deferLater(new.client.reactor, 1.0, lambda: None)
