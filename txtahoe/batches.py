@@ -95,6 +95,11 @@ class Batch:
         found.update(zip(paths, results, strict=True))
 
     def _add(self, path: Path, link: Link, number: int) -> None:
+        try:
+            link.require_valid()
+        except Exception as error:  # the others are made all the same
+            self._errors[number] = error
+            return
         here = self._directories.setdefault(path[:-1], {})
         entry = here.get(path[-1])
         if entry is None:
@@ -140,7 +145,7 @@ class Batch:
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:
                 # Somebody else has made the directory meanwhile: theirs gets what is in ours.
-                self._names.forget((*path, name))
+                self._names.forget(path, [name])
                 self._directories[*path, name] = entry.below
             elif isinstance(error, Exception):
                 self._fail([entry], error)
@@ -148,9 +153,12 @@ class Batch:
                 self._learn((*path, name), entry.below)
 
     def _learn(self, path: Path, entries: dict[str, _Entry]) -> None:
-        for name, entry in entries.items():
-            self._names.learn((*path, name), entry.link.node)
-            self._learn((*path, name), entry.below)
+        waiting = [(path, entries)]
+        while waiting:
+            path, entries = waiting.pop()
+            for name, entry in entries.items():
+                self._names.learn((*path, name), entry.link.node)
+                waiting.append(((*path, name), entry.below))
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
         for number in (number for entry in entries for number in entry.numbers):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from secrets import token_hex
-from time import time
 from typing import Any, Literal
 from unicodedata import normalize
 
@@ -27,16 +26,17 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.files import FileOperations, Progress, Uploadable
-from txtahoe.nodes import MARK, Link, Node, parse_children, parse_node
+from txtahoe.listings import Children, links_body, links_of, newborn_body, read_listing
+from txtahoe.nodes import MARK, Link, Node, parse_node
 from txtahoe.operations import base64_of, given, require_directory
 from txtahoe.requests import Request
-from txtahoe.sealing import sealed
 
 Replace = Literal[False, True, "only-files"]
-# By name: where a child is to lead, and perhaps what its link's metadata is to hold.
-Children = Mapping[str, Cap | Link]
 DirectoryFormat = Literal["SDMF", "MDMF"]
 
+# Seconds. A gateway whose write was disturbed pauses for 2.7, give or take a third, and begins anew
+# with a look at the directory. That it can't be read is told sooner where nothing was written.
+_FIRST_LOOK = 1.0
 # What may be answered, or left unanswered, though the directory was changed all the same.
 _AMBIGUOUS = (
     AnswerLost,
@@ -74,7 +74,7 @@ class DirectoryOperations(FileOperations):
             return await self._make(query, repeat=repeat)
         if format or private_key:
             raise ValueError("a directory with children can't have a format or a private key")
-        return await self._make({"t": "mkdir-with-children"}, _newborn(children, keep_times))
+        return await self._make({"t": "mkdir-with-children"}, newborn_body(children, keep_times))
 
     async def mkdir_immutable(self, children: Children) -> Cap:
         """
@@ -82,7 +82,7 @@ class DirectoryOperations(FileOperations):
 
         Raises: BadRequest where a child can change.
         """
-        return await self._make({"t": "mkdir-immutable"}, _children(_links(children, {})))
+        return await self._make({"t": "mkdir-immutable"}, links_body(links_of(children, {})))
 
     async def _make(
         self, query: Mapping[str, str], body: BytesSource | None = None, repeat: bool = True
@@ -107,8 +107,9 @@ class DirectoryOperations(FileOperations):
         """
         require_directory(directory)
         doing = f"listing {directory!r}"
-        query = {"t": "json"}
-        return parse_children(await self._json("GET", ["uri", directory], query, doing, changes))
+        request = Request("GET", ["uri", directory], {"t": "json"}, doing=doing, changes=changes)
+        reactor = self._transport.reactor
+        return await read_listing(reactor, await self._transport.ask(request, repeat=True), doing)
 
     async def child(self, directory: Cap, name: str) -> Node:
         """One child of a directory. Raises: NoSuchChild, NotADirectory."""
@@ -176,7 +177,7 @@ class DirectoryOperations(FileOperations):
         what = repr(next(iter(children))) if len(children) == 1 else f"{len(children)} names"
         doing = f"linking {what} in {directory!r}"
         mark = token_hex(6)
-        links = _links(children, {MARK: mark})
+        links = links_of(children, {MARK: mark})
 
         async def is_done(failure: TahoeError) -> bool:
             there = await self._some_of(directory, list(children))
@@ -196,7 +197,7 @@ class DirectoryOperations(FileOperations):
                     ["uri", directory],
                     {"t": "set_children", "replace": str(replace).lower()},
                     doing=doing,
-                    body=_children(links),
+                    body=links_body(links),
                     changes=True,
                 )
             )
@@ -206,20 +207,37 @@ class DirectoryOperations(FileOperations):
 
     async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
         """
-        Take a name out of a directory, where it names `expected`.
+        Take a name out of a directory, where it leads to `expected`.
 
-        A lost answer is followed by reading back, and the request made again only while the name
-        still leads to `expected`: another file may have got it meanwhile.
+        The gateway deletes by name alone, so this looks first. A link that another client makes
+        between the look and the deletion is deleted; a `Tree` lets no other user of it do that.
 
-        Raises: NoSuchChild; NotWriteable; NotADirectory; UnknownOutcome.
+        Raises: NoSuchChild, also where the name leads to something else; NotWriteable;
+        NotADirectory; UnknownOutcome.
         """
-        doing = f"unlinking {name!r} in {directory!r}"
+        _require_writable(directory)
+        there = (await self._some_of(directory, [name])).get(_normal(name))
+        if there is None or not there.is_same_link(expected):
+            raise NoSuchChild(f"unlinking {name!r} in {directory!r}: it is not there any more")
+        await self.delete(directory, name, there)
+
+    async def delete(self, directory: Cap, name: str, seen: Node | None = None) -> None:
+        """
+        Take a name out of a directory, whatever it leads to.
+
+        `seen`: what the caller has seen there just now. After a lost answer the request is made
+        again only while that is there, because another file may have got the name meanwhile.
+
+        Raises: as `unlink`.
+        """
 
         async def is_done(failure: TahoeError) -> bool:
-            return expected not in (await self._some_of(directory, [name])).values()
+            there = (await self._some_of(directory, [name])).get(_normal(name))
+            return there is None or (seen is not None and not there.is_same_link(seen))
 
         def request() -> Awaitable[bytes]:
             path: list[Cap | str] = ["uri", directory, name]
+            doing = f"unlinking {name!r} in {directory!r}"
             return self._transport.ask(Request("DELETE", path, doing=doing, changes=True))
 
         await self._change(request, directory, is_done)
@@ -240,7 +258,7 @@ class DirectoryOperations(FileOperations):
         """
         Move a link, with its metadata, to another name or directory: first the new link is made,
         then the old one taken away, as the gateway's own `t=relink` does it too. Whatever fails,
-        one of them is there.
+        one of them is there. What others have linked under the old name meanwhile stays.
 
         Raises: NoSuchChild; BadRequest for a child of an unknown kind; and as `link`.
         """
@@ -250,22 +268,8 @@ class DirectoryOperations(FileOperations):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
-        await self.unlink_moved(directory, old, node)
-
-    async def unlink_moved(self, directory: Cap, name: str, expected: Node) -> None:
-        """
-        The second half of a move: `unlink`, for what has another name already.
-
-        Raises: UnknownOutcome where it fails: the object may have both names.
-        """
-        try:
-            await self.unlink(directory, name, expected)
-        except NoSuchChild:
-            pass  # somebody else has taken it away
-        except TahoeError as error:
-            raise UnknownOutcome(
-                f"the new name is linked, and the old one, {name!r}, may be there too: {error}"
-            ) from error
+        with moving(old):
+            await self.unlink(directory, old, node)
 
     async def put(
         self,
@@ -320,11 +324,10 @@ class DirectoryOperations(FileOperations):
         is_done: Callable[[TahoeError], Awaitable[bool]],
     ) -> None:
         """Change links; after an ambiguous answer `is_done` reads back and tells."""
-        require_directory(directory)
-        if not directory.is_writable:
-            raise NotWriteable(f"{directory!r} does not give the right to write")
+        _require_writable(directory)
         await self._require_servers()
         for pause in (*self._transport.pauses, None):
+            asked = self._transport.reactor.seconds()
             try:
                 await request()
                 return
@@ -332,7 +335,9 @@ class DirectoryOperations(FileOperations):
                 failure: TahoeError = error
             except _AMBIGUOUS as error:
                 failure = error
-                if await self._settled(is_done, error):
+                seconds = self._transport.reactor.seconds() - asked
+                is_untouched = isinstance(error, Unrecoverable) and seconds < _FIRST_LOOK
+                if not is_untouched and await self._settled(is_done, error):
                     return
                 if isinstance(error, RequestTimeout):
                     # It is not repeated: the gateway may still be at it.
@@ -360,41 +365,30 @@ class DirectoryOperations(FileOperations):
         return {name: children[name] for name in map(_normal, names) if name in children}
 
 
+@contextmanager
+def moving(old: str) -> Iterator[None]:
+    """
+    While this lasts, an old name is unlinked whose object has its new name. The old name may be
+    gone, or lead to another file by then.
+
+    Raises: UnknownOutcome where that fails: the object may have both names.
+    """
+    try:
+        yield
+    except NoSuchChild:
+        pass
+    except TahoeError as error:
+        raise UnknownOutcome(
+            f"the new name is linked, and the old one, {old!r}, may be there too: {error}"
+        ) from error
+
+
+def _require_writable(directory: Cap) -> None:
+    """Raises: NotADirectory; NotWriteable."""
+    require_directory(directory)
+    if not directory.is_writable:
+        raise NotWriteable(f"{directory!r} does not give the right to write")
+
+
 def _normal(name: str) -> str:
     return normalize("NFC", name)
-
-
-def _newborn(children: Children, keep_times: bool) -> BytesSource:
-    """The children of a directory that is made: here the gateway does not tell the time itself."""
-    now = time()
-    times = {"tahoe": {"linkcrtime": now, "linkmotime": now}}
-    return _children(_links(children, *([{}, times] if keep_times else [times, {}])))
-
-
-def _links(
-    children: Children, metadata: Mapping[str, Any], otherwise: Mapping[str, Any] | None = None
-) -> dict[str, Link]:
-    """The links to `children`, with `metadata` over their own, and these over `otherwise`."""
-    links = {
-        name: child if isinstance(child, Link) else Link(child) for name, child in children.items()
-    }
-    return {
-        name: Link(link.cap, {**(otherwise or {}), **link.metadata, **metadata})
-        for name, link in links.items()
-    }
-
-
-@sealed
-def _children(links: Mapping[str, Link]) -> BytesSource:
-    """The body of a `set_children`. Raises: TypeError for metadata that is not JSON."""
-    entries = {
-        name: [
-            "dirnode" if link.cap.is_directory else "filenode",
-            {
-                "rw_uri" if link.cap.is_writable else "ro_uri": str(link.cap),
-                "metadata": link.metadata,
-            },
-        ]
-        for name, link in links.items()
-    }
-    return BytesSource(json.dumps(entries).encode())

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from typing import Generic, TypeVar
 
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 
-_Times = dict[Path, tuple[float, Node]]
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """Values by path, for `max_age` seconds after they were learnt; the last `most` ones."""
+
+    def __init__(self, seconds: Callable[[], float], max_age: float, most: int) -> None:
+        self._seconds = seconds
+        self._max_age = max_age
+        self._most = most
+        # In the order in which they were learnt.
+        self._values: OrderedDict[Path, tuple[float, T]] = OrderedDict()
+
+    def get(self, path: Path) -> T | None:
+        """May be called in any thread."""
+        found = self._values.get(path)
+        if found is None or self._seconds() - found[0] >= self._max_age:
+            return None
+        return found[1]
+
+    def put(self, path: Path, value: T) -> None:
+        self._values[path] = self._seconds(), value
+        self._values.move_to_end(path)
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+
+    def pop(self, path: Path) -> T | None:
+        """Forget a path; its value, be it an old one."""
+        found = self._values.pop(path, None)
+        return None if found is None else found[1]
+
+    def forget_below(self, above: Collection[Path], length: int) -> None:
+        """Forget the paths that begin with one of some others, all of that length."""
+        for path in [path for path in self._values if path[:length] in above]:
+            del self._values[path]
 
 
 class Known:
@@ -19,36 +55,25 @@ class Known:
     """
 
     def __init__(self, seconds: Callable[[], float], max_age: float, max_known: int) -> None:
-        self._seconds = seconds
-        self._max_known = max_known
-        self._max_age = max_age
-        # In the order in which it was learnt, so that what comes first is the oldest.
-        self._files: _Times = {}
-        self._directories: _Times = {}
+        self._files: Recent[Node] = Recent(seconds, max_age, max_known)
+        self._directories: Recent[Node] = Recent(seconds, max_age, max_known)
 
     def get(self, path: Path) -> Node | None:
         """May be called in any thread."""
-        found = self._directories.get(path) or self._files.get(path)
-        if found is None or self._seconds() - found[0] >= self._max_age:
-            return None
-        return found[1]
+        return self._directories.get(path) or self._files.get(path)
 
     def put(self, path: Path, node: Node) -> None:
-        self._pop(path)
-        nodes = self._directories if node.is_directory else self._files
-        nodes[path] = self._seconds(), node
-        if len(nodes) > self._max_known:
-            del nodes[next(iter(nodes))]
+        here, other = self._files, self._directories
+        if node.is_directory:
+            here, other = other, here
+        other.pop(path)
+        here.put(path, node)
 
-    def forget(self, path: Path) -> None:
-        """Forget a path and all that is below it."""
-        node = self._pop(path)
-        if node is not None and not node.is_directory:
-            return
-        for nodes in (self._files, self._directories):
-            for known in [known for known in nodes if known[: len(path)] == path]:
-                del nodes[known]
-
-    def _pop(self, path: Path) -> Node | None:
-        found = self._directories.pop(path, None) or self._files.pop(path, None)
-        return None if found is None else found[1]
+    def forget(self, directory: Path, names: Iterable[str]) -> None:
+        """Forget names in a directory, and what is below them."""
+        paths = [(*directory, name) for name in names]
+        # Below a file there is nothing.
+        above = {path for path in paths if self._files.pop(path) is None}
+        if above:
+            self._files.forget_below(above, len(directory) + 1)
+            self._directories.forget_below(above, len(directory) + 1)

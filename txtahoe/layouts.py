@@ -27,9 +27,12 @@ was read before it was closing has led to no link, unless one that is looked aft
 That holds for deletions as well. No two clocks need to agree, and it does not matter who dies when.
 What it takes is that one gateway makes all changes, so that no link replaces another one.
 
-The root of a tree has a mark from before any directory in it is closing. A storage without the
-option reads the root once in t while it makes changes, mostly along with something else. When it
-finds the mark it follows all this, but closes nothing of its own accord.
+Each directory above one that is closing has a mark from before that, up to the root of the tree
+that closes it; so has each into which such a directory is moved. A storage without the option reads
+its root once in t while it makes changes, mostly along with something else. When it finds a mark it
+follows all this, but closes nothing of its own accord. Its root may lie below that of the tree with
+the option. If its root lies above, it needs the option too: nobody marks what lies above the own
+root.
 What a client links in a closed directory that knows nothing of this is found while the part has no
 such name. Every other client finds all files by walking; where parts have the say, it also sees
 what the closed directory has kept, until that is swept away.
@@ -38,7 +41,8 @@ what the closed directory has kept, until that is swept away.
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Container
+from collections import OrderedDict
+from collections.abc import Container, Iterable, Sequence
 from hashlib import sha256
 from math import inf
 from secrets import token_hex
@@ -48,7 +52,9 @@ from typing import Literal
 from attrs import define, evolve, field, frozen
 
 from txtahoe.caps import Cap
+from txtahoe.errors import NotADirectory
 from txtahoe.nodes import Link, Node
+from txtahoe.paths import Path
 
 Children = dict[str, Node]
 State = Literal["tree", "closing", "closed"]
@@ -60,7 +66,9 @@ _SPREAD = "txtahoe-spread"
 # The key of a part: its digit.
 _PART = "txtahoe-part"
 
-DIGITS = hexdigits[:16]
+DIGITS = tuple(hexdigits[:16])
+# A digest has so many.
+_MOST_DIGITS = 64
 _PART_NAME = ".tahoe-part-"
 _NOTE = b"More names of this directory are in its parts."
 _NOTE_CAP = Cap.parse(f"URI:LIT:{b32encode(_NOTE).decode().lower().rstrip('=')}")
@@ -84,6 +92,34 @@ class Fanout:
 def digit_of(name: str, depth: int) -> str:
     """The digit of the part to which a name belongs, `depth` parts below its directory."""
     return sha256(name.encode()).hexdigest()[depth]
+
+
+def onward(path: Path, way: Sequence[Cap], part: Cap) -> list[Cap]:
+    """
+    A way from the directory of a path through its parts, and another part at its end.
+
+    Raises: NotADirectory where it leads back to itself, or on and on, as no tree makes it.
+    """
+    if part in way or len(way) == _MOST_DIGITS:
+        raise not_a_directory(path, "its parts lead back to it")
+    return [*way, part]
+
+
+def meet(path: Path, met: set[Cap], parts: Iterable[Cap]) -> None:
+    """
+    Note parts that are to be read beside those that were met in one directory.
+
+    Raises: NotADirectory where one was met already.
+    """
+    for part in parts:
+        if part in met:
+            raise not_a_directory(path, "it has a part twice")
+        met.add(part)
+
+
+def not_a_directory(path: Path, why: str) -> NotADirectory:
+    """The error that tells of a spread directory that nobody can use."""
+    return NotADirectory(f"{'/'.join(path)!r} can't be used as a directory: {why}")
 
 
 def part_name(digit: str, names: Container[str]) -> str:
@@ -111,6 +147,11 @@ def part_link(part: Cap, digit: str) -> Link:
 def mark(state: State) -> dict[str, Link]:
     """A mark, under a name that nobody has."""
     return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE_CAP, {_SPREAD: state, HIDDEN: True})}
+
+
+def visible(children: Children) -> Children:
+    """Children without those that are hidden."""
+    return {name: node for name, node in children.items() if HIDDEN not in node.metadata}
 
 
 @frozen
@@ -158,26 +199,32 @@ class Contents:
         }
 
 
-def contents_of(children: Children, depth: int) -> Contents:
+def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
     """
     The children of a directory, told apart. `depth`: how many parts it is below the directory
-    whose names these are.
+    whose names these are. `path`: where that is, for errors.
+
+    Raises: NotADirectory for a closed one with a part for what is no digit.
     """
     names: Children = {}
     part_links: dict[str, tuple[str, Node]] = {}
     marks: dict[State, tuple[str, Node]] = {}
+    is_strange = False
     for name in sorted(children) if _are_spread(children) else children:
         node = children[name]
         digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
-        if node.is_directory and isinstance(digit, str) and digit in DIGITS:
+        if node.is_directory and digit in DIGITS:
             part_links.setdefault(digit, (name, node))
         elif state in ("tree", "closing", "closed"):
             marks.setdefault(state, (name, node))
         else:
             names[name] = node
+            is_strange = is_strange or (node.is_directory and digit is not None)
     contents = Contents(names, marks=marks, part_links=part_links)
     if not contents.is_closed:
         return contents
+    if is_strange:
+        raise not_a_directory(path, "it has a part of an unknown kind")
     parts = {digit: node.cap for digit, (_, node) in part_links.items()}
     return _told_apart(evolve(contents, parts=parts), depth)
 
@@ -211,12 +258,14 @@ class Layout:
     What is known of one directory or part.
 
     `asked`: when it was read last, or before. `count`: of its own names, about.
-    `closing_since`: since when it is known that it is closing. Times are those of the reactor.
+    `closing_since`: since when it is known that it is closing. `is_marked`: it has some mark.
+    Times are those of the reactor.
     """
 
     asked: float
     count: int = 0
     closing_since: float | None = None
+    is_marked: bool = False
     is_closed: bool = False
     parts: dict[str, Cap] = field(factory=dict)
     left: frozenset[str] = frozenset()
@@ -233,13 +282,11 @@ class Layouts:
     def __init__(self, root: Cap, max_known: int, keeps_all: bool) -> None:
         self._root = root
         self._max_known = max_known
-        self._layouts: dict[Cap, Layout] = {}
+        self._layouts: OrderedDict[Cap, Layout] = OrderedDict()
         self.root_asked = -inf
         """When the root of the tree, which would have its mark, was read last."""
         self.is_on = keeps_all
         """Whether some directory of this tree may be spread."""
-        self.is_marked = False
-        """Whether the tree is known to have its mark."""
 
     def get(self, directory: Cap) -> Layout | None:
         """What is known of a directory."""
@@ -250,15 +297,24 @@ class Layouts:
         layout = self._layouts.get(directory)
         return {} if layout is None else layout.parts
 
-    def way(self, directory: Cap, name: str) -> list[Cap]:
-        """A directory, and the parts in it that lead to a name, as far as they are known."""
+    def is_marked(self, directory: Cap) -> bool:
+        """Whether a directory is known to have a mark: it, or one below it, may be spread."""
+        layout = self._layouts.get(directory)
+        return layout is not None and layout.is_marked
+
+    def way(self, path: Path, directory: Cap, name: str) -> list[Cap]:
+        """
+        The directory of a path, and the parts in it that lead to a name, as far as they are known.
+
+        Raises: as `onward`.
+        """
         way = [directory]
         layout = self._layouts.get(directory)
         while layout is not None and layout.parts:
             part = layout.parts.get(digit_of(name, len(way) - 1))
             if part is None:
                 break
-            way.append(part)
+            way = onward(path, way, part)
             layout = self._layouts.get(part)
         return way
 
@@ -268,23 +324,47 @@ class Layouts:
             self.root_asked = max(asked, self.root_asked)
         if contents.marks or contents.part_links:
             self.is_on = True
-        self.is_marked = self.is_marked or "tree" in contents.marks
         if not self.is_on:
             return
         layout = self._layouts.pop(directory, None) or Layout(asked)
         self._layouts[directory] = layout
         layout.asked = max(asked, layout.asked)
         layout.count = len(contents.names)
+        layout.is_marked = layout.is_marked or bool(contents.marks)
         if contents.is_closing and layout.closing_since is None:
             layout.closing_since = now
         if contents.is_closed:
             layout.is_closed = True
             layout.parts.update(contents.parts)
             layout.left, layout.stays = contents.left, contents.stays
-        if len(self._layouts) > self._max_known:
-            del self._layouts[next(iter(self._layouts))]
+        self._bound()
 
-    def learn_new(self, directory: Cap, count: int, asked: float) -> None:
-        """A directory was made with so many names; nobody else knows of it before it is linked."""
+    def learn_new(self, directory: Cap, layout: Layout) -> None:
+        """A directory was made just now; nobody else knows of it before it is linked."""
         if self.is_on:
-            self._layouts[directory] = Layout(asked, count)
+            self._layouts[directory] = layout
+            self._bound()
+
+    def note_marked(self, directory: Cap) -> None:
+        """A directory was marked just now."""
+        layout = self._layouts.get(directory)
+        if layout is not None:
+            layout.is_marked = True
+
+    def forget(self, directory: Cap) -> bool:
+        """
+        Forget a directory and its parts, which may have been replaced; whether it had parts.
+
+        A part that was replaced has no leases any more, and is lost some day.
+        """
+        had_parts = bool(self.parts(directory))
+        waiting = [directory]
+        while waiting:
+            layout = self._layouts.pop(waiting.pop(), None)
+            if layout is not None:
+                waiting.extend(layout.parts.values())
+        return had_parts
+
+    def _bound(self) -> None:
+        if len(self._layouts) > self._max_known:
+            self._layouts.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,21 +23,26 @@ from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
 from txtahoe.spreading import Outcome, Spreading
+from txtahoe.turns import in_turns
 
 # How often in a row a write is refused though all of its names are free when one looks.
 _REFUSALS = 3
 
 
+# Given what a name leads to now, or None, gives a link that it is to have; None, to be unlinked; or
+# what it was given, to be left alone.
+Decide = Callable[[Node | None], Awaitable[Node | Link | None]]
+
+
 @define(eq=False)
 class _Change:
-    """Of one name in a directory: a link, or else what `unlink` does, given what it leads to."""
+    """Of one name in a directory: a link, or else what `decide` says when its turn has come."""
 
     name: str
     since: float
     link: Link | None = None
     replace: Replace = False
-    node: Node | None = None
-    unlink: Callable[[Cap], Awaitable[None]] | None = None
+    decide: Decide | None = None
     done: Deferred[None] = field(factory=Deferred)
 
     def succeed(self) -> None:
@@ -70,7 +76,9 @@ class _Queue:
 class Links:
     """
     Changes directories, each by one writer at a time: what arrives while a write is under way
-    gathers, and goes out as one. Changes of one name keep their order.
+    gathers, and goes out as one. Changes of one name keep their order. What depends on what a name
+    leads to looks when its turn has come, so nothing that this process does comes in between. What
+    another process does may: the gateway has no operation that looks and changes.
 
     A directory that is missing is made, with the links that wait for it as its first children.
     Where its names are spread, each part is written once.
@@ -85,6 +93,8 @@ class Links:
         self._client = names.client
         self._commit_delay = commit_delay
         self._queues: dict[Path, _Queue] = {}
+        self._calls: deque[Callable[[], object]] = deque()
+        self._is_calling = False
 
     def link(self, path: Path, name: str, link: Link, replace: Replace = False) -> Deferred[None]:
         """
@@ -101,11 +111,14 @@ class Links:
         now = self._now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
-    def unlink(
-        self, path: Path, name: str, node: Node, unlink: Callable[[Cap], Awaitable[None]]
-    ) -> Deferred[None]:
-        """Have a name, which leads to `node`, taken away by `unlink`, given where it is linked."""
-        return self._add(path, [_Change(name, self._now(), node=node, unlink=unlink)])[0]
+    def change(self, path: Path, name: str, decide: Decide) -> Deferred[None]:
+        """
+        Change what a name in the directory of a path leads to as `decide` says in its turn.
+
+        The Deferred fails with what `decide` raises, and with the errors of `Client.set_children`
+        and `Client.delete`.
+        """
+        return self._add(path, [_Change(name, self._now(), decide=decide)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
@@ -141,29 +154,51 @@ class Links:
     def _add(self, path: Path, changes: list[_Change]) -> list[Deferred[None]]:
         queue = self._queues.setdefault(path, _Queue())
         for change in changes:
-            change.done = Deferred(partial(_withdraw, queue, change))
+            change.done = Deferred(partial(self._withdraw, queue, change))
         queue.changes += changes
         if not queue.is_working:
             queue.is_working = True
-            ensureDeferred(self._work(path, queue))
+            self._call(lambda: ensureDeferred(self._work(path, queue)))
         return [change.done for change in changes]
+
+    def _call(self, call: Callable[[], object]) -> None:
+        """
+        Call something, after what is called already. Directories that are missing wait for those
+        above them: calls within calls would go as deep as the path is long.
+        """
+        self._calls.append(call)
+        if self._is_calling:
+            return
+        self._is_calling = True
+        try:
+            while self._calls:
+                self._calls.popleft()()
+        finally:
+            self._is_calling = False
 
     async def _work(self, path: Path, queue: _Queue) -> None:
         while queue.changes:
-            await self._gather(queue)
-            batch = _next_batch(queue)
-            queue.waiting = set(batch)
-            queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
+            batch: list[_Change] = []
             try:
+                await self._gather(queue)
+                batch = _next_batch(queue)
+                queue.waiting = set(batch)
+                queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
                 await queue.writing
             except GeneratorExit:  # the reactor has ended, and nobody waits any more
                 raise
             except BaseException as error:
-                for change in batch:
-                    change.fail(error)
+                if not batch:  # nobody knows whose fault it is
+                    batch, queue.changes = queue.changes, []
+                await self._fail(batch, error)
             queue.writing = None
         queue.is_working = False
         self._drop_if_idle(path, queue)
+
+    async def _fail(self, changes: Iterable[_Change], error: BaseException) -> None:
+        async for some in in_turns(self._client.reactor, changes):
+            for change in some:
+                self._call(partial(change.fail, error))
 
     def _drop_if_idle(self, path: Path, queue: _Queue) -> None:
         if not queue.expected and not queue.is_working:
@@ -186,64 +221,116 @@ class Links:
             queue.wake = None
 
     async def _commit(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
-        if batch and batch[0].unlink is not None:
-            await self._unlink(path, batch[0])
+        decide = batch[0].decide
+        if decide is not None:
+            await self._decide(path, queue, batch[0], decide)
         else:
             await self._link(path, queue, batch)
 
-    async def _unlink(self, path: Path, change: _Change) -> None:
-        assert change.unlink is not None
-        assert change.node is not None
-        name, node, unlink = change.name, change.node, change.unlink
+    async def _decide(self, path: Path, queue: _Queue, change: _Change, decide: Decide) -> None:
+        there = await self._names.look((*path, change.name))
+        after = await decide(there)
+        if isinstance(after, Link):
+            change.link = after
+            if there is not None:
+                change.replace = True if there.is_directory else "only-files"
+            await self._link(path, queue, [change])
+            return
+        if after is None and there is not None:
+            await self._unlink(path, change.name, there)
+        self._call(change.succeed)
+
+    async def _unlink(self, path: Path, name: str, there: Node) -> None:
         directory = await self._names.directory(path)
         try:
-            await self._spreading.unlink(path, directory, name, node, unlink)
+            await self._spreading.unlink(path, directory, name, there)
         finally:
-            self._names.outdate(directory)
-            self._names.forget((*path, name))
-        change.succeed()
+            self._names.changed(path)
+            self._names.forget(path, [name])
 
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         refusals = 0
-        while batch:
-            links = {change.name: change.link for change in batch if change.link is not None}
-            outcome = await self._write(path, links, batch[0].replace)
-            for name, node in outcome.made.items():
-                self._names.learn((*path, name), node)
-            left = [change for change in batch if not _is_told(change, outcome)]
-            _refuse(queue, outcome.made)
+        while batch := [change for change in batch if not change.done.called]:
+            outcome = await self._write(path, batch)
+            left = []
+            async for some in in_turns(self._client.reactor, batch):
+                left += [change for change in some if not self._is_told(path, change, outcome)]
+            self._refuse(queue, outcome.made)
             refusals = refusals + 1 if len(left) == len(batch) else 0
             if refusals == _REFUSALS and outcome.refusal is not None:
                 raise outcome.refusal
             batch = left
 
-    async def _write(self, path: Path, links: Mapping[str, Link], replace: Replace) -> Outcome:
+    async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
         try:
             directory = await self._names.directory(path)
         except NoSuchChild:
+            return await self._write_new(path, batch)
+        outcome = await self._write_in(path, directory, batch)
+        lost = [change for change in batch if _is_lost(outcome.failed.get(change.name))]
+        if lost:
             try:
-                await self.make(path, links)
-                return Outcome({name: link.node for name, link in links.items()})
-            except ExistingChild:
-                directory = await self._names.directory(path, fresh=True)
-        outcome = await self._spreading.write(path, directory, links, replace)
-        if outcome.failed and all(map(_is_lost, outcome.failed.values())):
-            found = await self._names.directory(path, fresh=True)
-            if found != directory:
-                return await self._spreading.write(path, found, links, replace)
+                found = await self._names.again(path, directory)
+            except NoSuchChild:
+                outcome.add(await self._write_new(path, lost))
+            else:
+                if found is not None:
+                    outcome.add(await self._write_in(path, found, lost))
         return outcome
+
+    async def _write_new(self, path: Path, batch: list[_Change]) -> Outcome:
+        links = _links_of(batch)
+        try:
+            await self.make(path, links)
+            return Outcome({name: link.node for name, link in links.items()})
+        except ExistingChild:
+            directory = await self._names.directory(path, fresh=True)
+        return await self._write_in(path, directory, batch)
+
+    async def _write_in(self, path: Path, directory: Cap, batch: list[_Change]) -> Outcome:
+        links = _links_of(batch)
+        try:
+            return await self._spreading.write(path, directory, links, batch[0].replace)
+        finally:
+            self._names.changed(path)
+
+    def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
+        """Tell who waits for a link what came of it, and say whether anything did."""
+        error = outcome.failed.get(change.name)
+        if error is not None:
+            error = _taken(change.name) if isinstance(error, ExistingChild) else error
+            self._call(partial(change.fail, error))
+            return True
+        node = outcome.made.get(change.name)
+        if node is not None:
+            self._names.learn((*path, change.name), node)
+            self._call(change.succeed)
+            return True
+        return False
+
+    def _refuse(self, queue: _Queue, taken: Container[str]) -> None:
+        """Those that wait for names that were given away just now need not be tried."""
+        changed = set()
+        left = []
+        for change in queue.changes:
+            if change.link is None:
+                changed.add(change.name)
+            elif change.name in taken and change.name not in changed and not change.replace:
+                self._call(partial(change.fail, _taken(change.name)))
+                continue
+            left.append(change)
+        queue.changes = left
+
+    def _withdraw(self, queue: _Queue, change: _Change, done: Deferred[None]) -> None:
+        """Its caller has gone. A write is cancelled when nobody waits for it any more."""
+        if change in queue.changes:
+            queue.changes.remove(change)
+        queue.waiting.discard(change)
+        if not queue.waiting and queue.writing is not None:
+            self._call(queue.writing.cancel)
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
-
-
-def _withdraw(queue: _Queue, change: _Change, done: Deferred[None]) -> None:
-    """Its caller has gone. A write is cancelled when nobody waits for it any more."""
-    if change in queue.changes:
-        queue.changes.remove(change)
-    queue.waiting.discard(change)
-    if not queue.waiting and queue.writing is not None:
-        queue.writing.cancel()
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:
@@ -261,31 +348,17 @@ def _next_batch(queue: _Queue) -> list[_Change]:
     return batch
 
 
-def _is_told(change: _Change, outcome: Outcome) -> bool:
-    """Tell who waits for a link what came of it, and say whether anything did."""
-    error = outcome.failed.get(change.name)
-    if error is not None:
-        change.fail(_taken(change.name) if isinstance(error, ExistingChild) else error)
-        return True
-    if change.name in outcome.made:
-        change.succeed()
-        return True
-    return False
+def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
+    """The links of those who have not gone meanwhile."""
+    return {
+        change.name: change.link
+        for change in batch
+        if change.link is not None and not change.done.called
+    }
 
 
-def _is_lost(error: Exception) -> bool:
+def _is_lost(error: Exception | None) -> bool:
     return isinstance(error, NotADirectory | Unrecoverable)
-
-
-def _refuse(queue: _Queue, taken: Container[str]) -> None:
-    """Those that wait for names that were given away just now need not be tried."""
-    changed = set()
-    for change in list(queue.changes):
-        if change.link is None:
-            changed.add(change.name)
-        elif change.name in taken and change.name not in changed and not change.replace:
-            queue.changes.remove(change)
-            change.fail(_taken(change.name))
 
 
 def _taken(name: str) -> ExistingChild:

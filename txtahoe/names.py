@@ -12,17 +12,25 @@ from twisted.internet.defer import DeferredSemaphore
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
-from txtahoe.known import Known
-from txtahoe.layouts import HIDDEN, Children, Contents, Layouts, contents_of, digit_of
+from txtahoe.known import Known, Recent
+from txtahoe.layouts import (
+    Children,
+    Contents,
+    Layouts,
+    contents_of,
+    digit_of,
+    meet,
+    onward,
+    visible,
+)
 from txtahoe.many import all_or_first, each
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.questions import How, Question, Questions
+from txtahoe.removed import REMOVED, is_empty, without_removed
+from txtahoe.turns import in_turns
 
 T = TypeVar("T")
-
-# The key in a link's metadata that says: this directory is removed while it is empty.
-REMOVED = "txtahoe-removed"
 
 
 class Names:
@@ -51,7 +59,12 @@ class Names:
         self.layouts = Layouts(root, max_known, spreads)
         """How directories are laid out, as far as that is known."""
         self._known = Known(client.reactor.seconds, max_age, max_known)
+        # Of directories with the mark of a removed one: whether they are empty.
+        self._emptiness: Recent[tuple[Cap, bool]] = Recent(
+            client.reactor.seconds, max_age, max_known
+        )
         self._listings: Questions[Cap, Contents] = Questions()
+        self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
         """How often a directory was changed."""
@@ -71,14 +84,18 @@ class Names:
         node = None if fresh and path else self.known(path)
         if node is None:
             node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
-        if await self._is_removed(path, node):
+        if await self.is_removed(path, node):
             raise NoSuchChild(f"the directory {path[-1]!r} was removed")
         return node
 
-    async def link_of(self, path: Path) -> Node:
-        """As `resolve`, fresh, be it a directory that is removed."""
-        parent = await self.directory(path[:-1])
-        return await self._child(path, parent, fresh=True)
+    async def look(self, path: Path) -> Node | None:
+        """As `resolve`, fresh, be it a directory that is removed; None for what leads nowhere."""
+        try:
+            return await self._inside(
+                path[:-1], lambda _, parent: self._child(path, parent, fresh=True)
+            )
+        except NoSuchChild:
+            return None
 
     async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
         """What those paths in one directory lead to that lead anywhere; it is asked once."""
@@ -101,36 +118,59 @@ class Names:
     async def _present(
         self, path: Path, directory: Cap, wanted: Collection[str] | None = None
     ) -> Children:
-        children = await self._gathered(path, directory, 0, wanted)
-        return {
-            name: node
-            for name, node in children.items()
-            if HIDDEN not in node.metadata and not await self._is_removed((*path, name), node)
-        }
+        def is_removed(below: Path, node: Node) -> Awaitable[bool]:
+            return self.is_removed(below, node, fresh=wanted is not None)
+
+        children = await self._visible(path, directory, wanted)
+        return await without_removed(path, children, is_removed, self._at_once)
+
+    async def _visible(
+        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+    ) -> Children:
+        return visible(await self._gathered(path, [directory], wanted, {directory}))
 
     async def _gathered(
-        self, path: Path, directory: Cap, depth: int, wanted: Collection[str] | None
+        self, path: Path, way: Sequence[Cap], wanted: Collection[str] | None, met: set[Cap]
     ) -> Children:
-        """What is in a directory and in its parts, or in those of some names that are `wanted`."""
-        layout = self.layouts.get(directory)
+        """
+        What is in the last directory of a way and in its parts, or in those of some names that are
+        `wanted`. `met`: all that was read for that.
+        """
+        depth = len(way) - 1
+        layout = self.layouts.get(way[-1])
         digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
         if layout is not None and digits is not None and digits <= layout.parts.keys():
             contents = Contents({}, parts=layout.parts, stays=layout.stays)
         else:
-            contents = await self.ask(path, directory, depth, anew=True)
+            contents = await self.ask(path, way[-1], depth, anew=True)
 
         async def gather(digit: str) -> Children:
             below = wanted and {name for name in wanted if digit_of(name, depth) == digit}
-            return await self._gathered(path, contents.parts[digit], depth + 1, below)
+            further = onward(path, way, contents.parts[digit])
+            return await self._gathered(path, further, below, met)
 
         parts = [digit for digit in contents.parts if digits is None or digit in digits]
+        meet(path, met, [contents.parts[digit] for digit in parts])
         children = {**contents.stays, **contents.names}
         for found in all_or_first(await each(parts, gather, len(parts))):
             children.update(found)
         return children
 
-    async def _is_removed(self, path: Path, node: Node) -> bool:
-        return REMOVED in node.metadata and not await self._present(path, node.cap)
+    async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
+        """
+        Whether a path leads to a directory that is removed. With `fresh` that it is may not be
+        known from before: somebody else may have saved in it.
+        """
+        if REMOVED not in node.metadata:
+            return False
+        known = self._emptiness.get(path)
+        if known is not None and known[0] == node.cap and not (known[1] and fresh):
+            return known[1]
+        changes = self.changes
+        empty = await is_empty(path, node.cap, self._visible, self._at_once)
+        if changes == self.changes:
+            self._emptiness.put(path, (node.cap, empty))
+        return empty
 
     async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
         """
@@ -138,59 +178,79 @@ class Names:
 
         Raises: NoSuchChild, NotADirectory.
         """
-        node = self._known.get(path) if path else self.root
-        is_doubtful = fresh or (node is not None and not node.is_directory)
-        if node is None or (path and is_doubtful):
-            parent = await self.directory(path[:-1], fresh=fresh)
-            node = await self._child(path, parent, is_doubtful)
-        if not node.is_directory:
-            raise NotADirectory(f"{node.cap!r} is not a directory")
+        node, known = self.root, 0
+        for depth in range(0 if fresh else len(path), 0, -1):
+            found = self._known.get(path[:depth])
+            if found is not None and found.is_directory:
+                node, known = found, depth
+                break
+        for depth in range(known + 1, len(path) + 1):
+            # Where a file was there may be a directory by now.
+            is_doubtful = fresh or self._known.get(path[:depth]) is not None
+            node = await self._child(path[:depth], node.cap, is_doubtful)
+            if not node.is_directory:
+                raise NotADirectory(f"{node.cap!r} is not a directory")
         return node.cap
 
     def learn(self, path: Path, node: Node) -> None:
         """What a path leads to is known."""
         before = self._known.get(path)
         if before is not None and before.cap != node.cap:
-            self._known.forget(path)
+            self.forget(path[:-1], path[-1:])
         self._known.put(path, node)
 
     def learn_directory(self, path: Path, cap: Cap) -> None:
         """The cap of a directory is known, but not whether it is removed."""
         self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
 
-    def forget(self, path: Path) -> None:
-        """A path, and what is below it, may have changed."""
-        self._known.forget(path)
+    def forget(self, directory: Path, names: Iterable[str]) -> None:
+        """Names in a directory, and what is below them, may have changed."""
+        self._known.forget(directory, names)
+
+    def changed(self, path: Path) -> None:
+        """The directory of a path has changed here, and may be empty no more."""
+        for depth in range(len(path) + 1):
+            self._emptiness.pop(path[:depth])
 
     def outdate(self, directory: Cap) -> None:
-        """A directory has changed: answers to what was asked before do not count any more."""
+        """A directory, or part, has changed: answers to what was asked before do not count."""
         self.changes += 1
         self._listings.outdate(directory)
 
+    async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
+        """
+        The cap of a directory that could not be used, where another attempt is worth while: it
+        has another one now, or, where something of it is `lost`, it may have other parts.
+        """
+        had_parts = lost and self.layouts.forget(directory)
+        found = await self.directory(path, fresh=True)
+        return found if had_parts or found != directory else None
+
     async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory; twice where another cap is found for it."""
+        """The result of an operation on a directory; twice where that is worth while."""
         was_known = self._known.get(path) is not None
         directory = await self.directory(path)
         try:
             return await operation(path, directory)
-        except (NoSuchChild, NotADirectory, Unrecoverable):
-            if not was_known:
+        except (NoSuchChild, NotADirectory, Unrecoverable) as error:
+            lost = not isinstance(error, NoSuchChild)
+            if not was_known and not (lost and self.layouts.parts(directory)):
                 raise
-            found = await self.directory(path, fresh=True)
-            if found == directory:
+            found = await self.again(path, directory, lost=lost)
+            if found is None:
                 raise
         return await operation(path, found)
 
     async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
         name = path[-1]
-        way = self.layouts.way(directory, name)
+        way = self.layouts.way(path[:-1], directory, name)
         anew = fresh
         while True:
             depth = len(way) - 1
             contents, is_new = await self._answer(path[:-1], way[-1], depth, anew)
             part = contents.part_of(name, depth)
             if part is not None:
-                way.append(part)
+                way = onward(path[:-1], way, part)
                 anew = fresh
             elif name in contents.names:
                 return contents.names[name]
@@ -236,10 +296,12 @@ class Names:
             async with self._room if depth else nullcontext():
                 asked = seconds()
                 children = await self.client.list(directory)
-            contents = contents_of(children, depth)
+            contents = contents_of(children, depth, path)
             self.layouts.learn(directory, contents, asked, seconds())
-            if not question.is_outdated:
-                for name, node in contents.names.items():
+            async for some in in_turns(self.client.reactor, contents.names.items()):
+                if question.is_outdated:
+                    break
+                for name, node in some:
                     self.learn((*path, name), node)
             return contents
 

@@ -43,12 +43,14 @@ class Node:
 
     def is_same_link(self, other: Node) -> bool:
         """
-        Whether both tell of the same link, as far as they know: equal files have equal caps, and
-        a name may have been given to an equal one anew.
+        Whether both tell of the same link. Equal files have equal caps, and a name may have been
+        given to an equal file anew: then the marks differ, or, where there is no mark, the times
+        that both know.
         """
+        if (self.cap, self.mark) != (other.cap, other.mark):
+            return False
         times = self.modified, other.modified
-        is_same_time = None in times or times[0] == times[1]
-        return (self.cap, self.mark) == (other.cap, other.mark) and is_same_time
+        return self.mark is not None or None in times or times[0] == times[1]
 
     @property
     def mark(self) -> Any:
@@ -97,6 +99,20 @@ class Link:
         if not self.cap.is_known:
             type_ = "unknown"
         return Node(type_, self.cap, self.cap.size, self.metadata)
+
+    def require_valid(self) -> None:
+        """Raises: TypeError, ValueError where this can't be sent to a gateway."""
+        if not isinstance(self.cap, Cap):
+            raise TypeError(f"a link leads to a Cap, as Cap.parse makes it, not {type(self.cap)}")
+        require_json(self.metadata)
+
+
+def require_json(metadata: Mapping[str, Any]) -> None:
+    """Raises: TypeError, ValueError for metadata of a link that are not JSON."""
+    try:
+        json.dumps(dict(metadata))
+    except RecursionError:
+        raise ValueError("the metadata of a link are nested too deeply") from None
 
 
 @frozen
@@ -151,18 +167,8 @@ def parse_node(answer: Any) -> Node:
         raise NotAGateway("the gateway told of a node in a form that is not known") from None
 
 
-@sealed
-def parse_children(answer: Any) -> dict[str, Node]:
-    """The children of a directory, by name. Raises: NotAGateway."""
-    try:
-        children = answer[1]["children"].items()
-    except (TypeError, KeyError, IndexError, AttributeError):
-        raise NotAGateway("the gateway listed a directory in a form that is not known") from None
-    return {name: _parse_child(child) for name, child in children}
-
-
-def _parse_child(answer: Any) -> Node:
-    # Other clients may link anything; one strange child must not hide the others.
+def parse_child(answer: Any) -> Node:
+    """A child of a directory. Other clients link anything: a strange one must not hide the rest."""
     try:
         return parse_node(answer)
     except NotAGateway:

@@ -70,17 +70,17 @@ class Shaping:
         """A new directory with first names, which nobody knows of yet."""
         if not self._names.layouts.is_on:
             return await self._client.mkdir(links)
-        if len(links) > self._fanout.limit:
-            await self.mark_tree()
         return await self.build(links, 0, keep_times=False)
 
     async def build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
         """A new directory, or part, with names that are spread where they are many."""
         if len(links) <= self._fanout.limit:
+            is_marked = not depth and self.leads_to_spread(links)
+            marks = mark("tree") if is_marked else {}
             async with self._room:
                 asked = self._now()
-                cap = await self._client.mkdir(links, keep_times=keep_times)
-            self._names.layouts.learn_new(cap, len(links), asked)
+                cap = await self._client.mkdir({**links, **marks}, keep_times=keep_times)
+            self._names.layouts.learn_new(cap, Layout(asked, len(links), is_marked=is_marked))
             return cap
         slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
         for name, link in links.items():
@@ -92,7 +92,13 @@ class Shaping:
 
         parts = all_or_first(await each(DIGITS, build, _AT_ONCE))
         names = [part_name(digit, ()) for digit in DIGITS]
-        return await self._client.mkdir({**dict(zip(names, parts, strict=True)), **mark("closed")})
+        links = {**dict(zip(names, parts, strict=True)), **mark("closed")}
+        asked = self._now()
+        cap = await self._client.mkdir(links)
+        caps = {digit: part.cap for digit, part in zip(DIGITS, parts, strict=True)}
+        layout = Layout(asked, is_marked=True, is_closed=True, parts=caps)
+        self._names.layouts.learn_new(cap, layout)
+        return cap
 
     async def close(self, path: Path, directory: Cap, depth: int) -> float:
         """
@@ -104,7 +110,7 @@ class Shaping:
             return 0.0
         layout = self._names.layouts.get(directory)
         if layout is None or layout.closing_since is None:
-            await self.mark_tree()
+            await self.mark_way(path[:-1])
             await self._mark(directory, "closing")
             self.note_closing(directory)
             return self._wait
@@ -161,14 +167,20 @@ class Shaping:
         self._names.layouts.parts(directory).update(parts)
         return True
 
-    async def mark_tree(self) -> None:
-        """See to it that the root has its mark."""
-        if not self._names.layouts.is_marked:
-            root = self._names.root.cap
-            contents = await self._names.ask((), root, 0, anew=True)
-            if "tree" not in contents.marks:
-                await self._mark(root, "tree")
-            self._names.layouts.is_marked = True
+    def leads_to_spread(self, links: Mapping[str, Link]) -> bool:
+        """Whether some of the links lead to what is spread, or to what has such things below it."""
+        layouts = self._names.layouts
+        return any(link.cap.is_directory and layouts.is_marked(link.cap) for link in links.values())
+
+    async def mark_way(self, path: Path) -> None:
+        """See to it that every directory from the root to that of a path has a mark."""
+        for depth in range(len(path) + 1):
+            cap = await self._names.directory(path[:depth])
+            if not self._names.layouts.is_marked(cap):
+                contents = await self._names.ask(path[:depth], cap, 0, anew=True)
+                if not contents.marks:
+                    await self._mark(cap, "tree")
+                    self._names.layouts.note_marked(cap)
 
     async def close_now(self, path: Path, cap: Cap, depth: int) -> None:
         """Close a directory of which it is known for long enough that it is closing."""

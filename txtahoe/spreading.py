@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from attrs import define, field, frozen
@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError
-from txtahoe.layouts import Fanout, digit_of, is_like_part, mark
+from txtahoe.layouts import Fanout, contents_of, digit_of, is_like_part, mark, onward
 from txtahoe.many import each
 from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
@@ -52,6 +52,9 @@ class Outcome:
     refusal: ExistingChild | None = None
 
     def add(self, other: Outcome) -> None:
+        """Add what came of other names, or of another attempt with some that had failed."""
+        for name in other.made:
+            self.failed.pop(name, None)
         self.made.update(other.made)
         self.failed.update(other.failed)
         self.refusal = self.refusal or other.refusal
@@ -88,21 +91,29 @@ class Spreading:
         way = [directory]
         while True:
             cap = way[-1]
-            digit = digit_of(name, depth)
             layout = await self.shaping.layout(path, cap, depth)
             if layout.is_closed:
+                digit = digit_of(name, depth)
                 part = layout.parts.get(digit)
-                way.append(part or await self.shaping.make_part(path, cap, depth, digit))
+                part = part or await self.shaping.make_part(path, cap, depth, digit)
+                way = onward(path, way, part)
                 depth += 1
             elif self.shaping.is_due(layout):
                 await self.shaping.close_now(path, cap, depth)
             else:
                 return Place(tuple(way), depth, layout.asked, layout.closing_since is not None)
 
+    async def learn_marks(self, directory: Cap) -> None:
+        """Find out whether anything is spread in a directory that is about to be moved."""
+        if await self._finds_on():
+            asked = self._now()
+            contents = contents_of(await self._client.list(directory), 0)
+            self._names.layouts.learn(directory, contents, asked, self._now())
+
     async def look(self, path: Path, directory: Cap, name: str) -> None:
         """Look ahead where a name will be changed, without changing anything."""
         while await self._finds_on():
-            way = self._names.layouts.way(directory, name)
+            way = self._names.layouts.way(path, directory, name)
             depth = len(way) - 1
             layout = await self.shaping.layout(path, way[-1], depth)
             if digit_of(name, depth) not in layout.parts:
@@ -112,6 +123,8 @@ class Spreading:
         self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
         """Make links to names of a directory, each where it belongs; one write for each part."""
+        if self.shaping.leads_to_spread(links):
+            await self.shaping.mark_way(path)
         outcome = Outcome()
         groups: dict[Cap, tuple[Place, dict[str, Link]]] = {}
         places = await each(links, lambda name: self.place(path, directory, name), len(links))
@@ -132,20 +145,13 @@ class Spreading:
                 outcome.add(result)
         return outcome
 
-    async def unlink(
-        self,
-        path: Path,
-        directory: Cap,
-        name: str,
-        node: Node,
-        unlink: Callable[[Cap], Awaitable[None]],
-    ) -> None:
-        """Have a name, which leads to `node`, taken away by `unlink` wherever it is."""
+    async def unlink(self, path: Path, directory: Cap, name: str, node: Node) -> None:
+        """Take a name away wherever it is. `node`: what it leads to, as was seen just now."""
         place = await self.place(path, directory, name)
-        is_gone = await self._unlink_twins(place, name, node)
+        is_gone = await self._unlink_twins(place, name)
         missing = None
         try:
-            await unlink(place.cap)
+            await self._client.delete(place.cap, name, node)
         except NoSuchChild as error:
             missing = error
         finally:
@@ -154,7 +160,7 @@ class Spreading:
             place = await self.place(path, directory, name)
             there = await self._names.ask(path, place.cap, place.depth, anew=True)
             if name in there.names and there.names[name].is_same_link(node):
-                await self.unlink(path, directory, name, node, unlink)
+                await self.unlink(path, directory, name, node)
                 return
         if missing is not None and not is_gone:
             raise missing
@@ -177,7 +183,8 @@ class Spreading:
             self._names.outdate(place.cap)
         if not self._is_sure(place):
             return False  # it is looked after the next time
-        await self._client.unlink(directory, name, node)
+        with suppress(NoSuchChild):
+            await self._client.unlink(directory, name, node)
         self._names.outdate(directory)
         return True
 
@@ -209,7 +216,7 @@ class Spreading:
         wanted = {name: link for name, link in links.items() if name not in outcome.failed}
         if not wanted:
             return outcome
-        marks = await self._marks(place, len(wanted))
+        marks = await self._marks(path, place, len(wanted))
         try:
             made = await self._client.set_children(place.cap, {**wanted, **marks}, replace=replace)
         except ExistingChild as error:
@@ -219,8 +226,8 @@ class Spreading:
             outcome.refusal = error
             return outcome
         except BaseException:
-            for name in wanted:  # some of them may be there, or come to be there later
-                self._names.forget((*path, name))
+            # Some of them may be there, or come to be there later.
+            self._names.forget(path, wanted)
             raise
         finally:
             self._names.outdate(place.cap)
@@ -247,7 +254,7 @@ class Spreading:
         for name, node in made.items():
             now = await self.place(path, place.way[0], name)
             there = await self._names.ask(path, now.cap, now.depth, anew=True)
-            if name in there.names and there.names[name].mark == node.mark:
+            if name in there.names and there.names[name].is_same_link(node):
                 outcome.made[name] = node
             else:
                 again[name] = links[name]
@@ -273,7 +280,7 @@ class Spreading:
                 taken[name] = ExistingChild(f"the name {name!r} is taken")
         return taken
 
-    async def _unlink_twins(self, place: Place, name: str, node: Node) -> bool:
+    async def _unlink_twins(self, place: Place, name: str) -> bool:
         """Take a name out of closed directories on the way; whether it had a meaning there."""
         had_meaning = False
         for cap in place.way[:-1]:
@@ -284,7 +291,7 @@ class Spreading:
                 continue
             had_meaning = had_meaning or name in layout.stays
             with suppress(NoSuchChild):
-                await self._client.unlink(cap, name, node)
+                await self._client.delete(cap, name)
             layout.left -= {name}
             layout.stays.pop(name, None)
             self._names.outdate(cap)
@@ -292,13 +299,13 @@ class Spreading:
 
     # Closing, and what comes then.
 
-    async def _marks(self, place: Place, more: int) -> dict[str, Link]:
+    async def _marks(self, path: Path, place: Place, more: int) -> dict[str, Link]:
         """A mark to be made along with so many links, where a directory becomes too large."""
         layout = self._names.layouts.get(place.cap)
         is_large = layout is not None and layout.count + more > self._fanout.limit
         if not self._spreads or not is_large or place.is_closing:
             return {}
-        await self.shaping.mark_tree()
+        await self.shaping.mark_way(path[:-1])
         return mark("closing")
 
     def _note_count(self, cap: Cap, more: int) -> None:

@@ -7,12 +7,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 
 from txtahoe.batches import Batch
 from txtahoe.caps import Cap
 from txtahoe.client import Client
-from txtahoe.directories import Replace
+from txtahoe.directories import Replace, moving
 from txtahoe.errors import (
     BadRequest,
     DirectoryNotEmpty,
@@ -25,10 +25,10 @@ from txtahoe.files import Progress, Uploadable
 from txtahoe.layouts import Fanout
 from txtahoe.links import Links
 from txtahoe.many import Done, all_done, each
-from txtahoe.names import REMOVED
-from txtahoe.nodes import Link, Node
+from txtahoe.nodes import Link, Node, require_json
 from txtahoe.paths import Path, split, split_name
 from txtahoe.reading import Reading
+from txtahoe.removed import REMOVED
 from txtahoe.spreading import Spreading
 from txtahoe.uploads import Opener, Uploads, is_small
 
@@ -76,7 +76,6 @@ class Tree(Reading):
         """How directories are spread, for `maintenance.spread`."""
         self._links = Links(self._names, self.spreading, commit_delay=commit_delay)
         self._uploads = Uploads(client, concurrency)
-        self._replacing = DeferredLock()
 
     async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
@@ -110,6 +109,7 @@ class Tree(Reading):
         """
         directory, name = split_name(split(path))
         self._require_writable()
+        require_json(metadata or {})
         # Others in the directory do not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
         expected = self._links.expected(directory) if is_soon else nullcontext()
@@ -180,12 +180,16 @@ class Tree(Reading):
         Raises: SomeFailed; the other links are made.
         """
         self._require_writable()
-        wanted = {
-            number: (_named(path), cap if isinstance(cap, Link) else Link(cap))
-            for number, (path, cap) in enumerate(links)
-        }
-        errors = await self._link_all(wanted, replace, progress=progress)
-        all_done([errors.get(number) for number in wanted], "linking many names")
+        wanted: dict[int, tuple[Path, Link]] = {}
+        errors: dict[int, Exception] = {}
+        for number, (path, cap) in enumerate(links):
+            try:
+                wanted[number] = _named(path), cap if isinstance(cap, Link) else Link(cap)
+            except (IsADirectory, ValueError) as error:
+                errors[number] = error
+        errors.update(await self._link_all(wanted, replace, progress=progress))
+        count = len(wanted.keys() | errors.keys())
+        all_done([errors.get(number) for number in range(count)], "linking many names")
 
     async def _link_all(
         self,
@@ -228,7 +232,9 @@ class Tree(Reading):
         """
         self._require_writable()
         directory, name = split_name(split(path))
-        await self._links.link(directory, name, Link(cap, metadata or {}), replace)
+        link = Link(cap, metadata or {})
+        link.require_valid()
+        await self._links.link(directory, name, link, replace)
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
         """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
@@ -246,30 +252,44 @@ class Tree(Reading):
 
     async def _restore(self, names: Path) -> None:
         """Take the mark of a directory that was removed away."""
-        node = await self._names.link_of(names)
-        if REMOVED in node.metadata:
-            kept = {key: value for key, value in node.metadata.items() if key != REMOVED}
-            await self._links.link(names[:-1], names[-1], Link(node.cap, kept), True)
 
-    async def replace(self, path: str | Sequence[str], cap: Cap, expected: Node | None) -> None:
+        async def restored(there: Node | None) -> Node | Link | None:
+            if there is None or REMOVED not in there.metadata:
+                return there
+            kept = {key: value for key, value in there.metadata.items() if key != REMOVED}
+            return Link(there.cap, kept)
+
+        await self._links.change(names[:-1], names[-1], restored)
+
+    async def replace(
+        self,
+        path: str | Sequence[str],
+        cap: Cap,
+        expected: Node | None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         """
-        Give `cap` a name, if that still names `expected`, or still nothing where that is None.
+        Give `cap` a name, if that still names `expected`, or nothing.
 
-        Among users of this tree only one can win. Another gateway's change right between the look
-        at the name and its replacement goes unnoticed: Tahoe-LAFS has no such operation.
+        No user of this tree comes between the look at the name and its replacement. Another
+        gateway's change there goes unnoticed: Tahoe-LAFS has no such operation.
 
         Raises: ExistingChild where the name has changed; NotWriteable; UnknownOutcome.
         """
-        async with self._replacing:
-            try:
-                there: Node | None = await self.resolve(path, fresh=True)
-            except NoSuchChild:
-                there = None
+        self._require_writable()
+        directory, name = split_name(split(path))
+        link = Link(cap, metadata or {})
+        link.require_valid()
+
+        async def replaced(there: Node | None) -> Node | Link | None:
             if there is not None and there.cap == cap:
-                return
+                return there
             if there is not None and not (expected and there.is_same_link(expected)):
                 raise ExistingChild("the file has changed since it was opened")
-            await self.link(path, cap, replace="only-files" if there else False)
+            return link
+
+        await self._links.change(directory, name, replaced)
 
     async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
         """
@@ -278,13 +298,16 @@ class Tree(Reading):
 
         Raises: IsADirectory; NotWriteable; UnknownOutcome.
         """
+        self._require_writable()
         directory, name = split_name(split(path))
-        node = await self.resolve((*directory, name), fresh=True)
-        if node.is_directory and only_files:
-            raise IsADirectory(f"{node.cap!r} is a directory")
-        await self._links.unlink(
-            directory, name, node, lambda parent: self.client.unlink(parent, name, node)
-        )
+
+        async def gone(there: Node | None) -> None:
+            if there is None or await self._names.is_removed((*directory, name), there):
+                raise NoSuchChild(f"no such child: {name!r}")
+            if there.is_directory and only_files:
+                raise IsADirectory(f"{there.cap!r} is a directory")
+
+        await self._links.change(directory, name, gone)
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
@@ -296,21 +319,27 @@ class Tree(Reading):
 
         Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
         """
+        self._require_writable()
         directory, name = split_name(split(path))
-        node = await self.resolve((*directory, name), fresh=True)
-        if await self.list((*directory, name)):
-            raise DirectoryNotEmpty(f"{node.cap!r} is not empty")
-        metadata = {**node.metadata, REMOVED: True}
-        await self._links.link(directory, name, Link(node.cap, metadata), True)
+
+        async def removed(there: Node | None) -> Link:
+            if there is None:
+                raise NoSuchChild(f"no such child: {name!r}")
+            if await self.list((*directory, name)):
+                raise DirectoryNotEmpty(f"{there.cap!r} is not empty")
+            return Link(there.cap, {**there.metadata, REMOVED: True})
+
+        await self._links.change(directory, name, removed)
 
     async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
         """
         Give what `old` names the name `new`, and take `old` away: first the one, then the other,
-        so that whatever fails, one of the names is there.
+        so that whatever fails, one of the names is there. What is saved as `old` meanwhile stays.
 
         Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for a directory that would
         come to lie below itself; BadRequest for what is of an unknown kind.
         """
+        self._require_writable()
         directory, name = split_name(split(old))
         to_directory, to_name = split_name(split(new))
         target = (*to_directory, to_name)
@@ -321,10 +350,15 @@ class Tree(Reading):
         node = await self.resolve((*directory, name), fresh=True)
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
+        if node.is_directory:
+            await self.spreading.learn_marks(node.cap)
+
+        async def left(there: Node | None) -> Node | None:
+            return None if there is not None and there.is_same_link(node) else there
+
         await self._links.link(to_directory, to_name, Link(node.cap, node.metadata))
-        await self._links.unlink(
-            directory, name, node, lambda parent: self.client.unlink_moved(parent, name, node)
-        )
+        with moving(name):
+            await self._links.change(directory, name, left)
 
     async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
         if not isinstance(content, Cap):

@@ -16,7 +16,7 @@ from tests.bench.growth import Growth
 from tests.bench.place import Place, random_content
 from txtahoe.caps import Cap
 from txtahoe.layouts import contents_of
-from txtahoe.nodes import parse_children
+from txtahoe.nodes import parse_child
 
 NAMES = (0, 1_000, 10_000, 100_000)
 FLAT_NAMES = (0, 1_000, 10_000)
@@ -165,7 +165,7 @@ def _bare_list(place: Place, bed: Bed) -> None:
 
 
 def _parts(listing: dict[str, object], depth: int) -> list[str]:
-    contents = contents_of(parse_children(["dirnode", {"children": listing}]), depth)
+    contents = contents_of({name: parse_child(child) for name, child in listing.items()}, depth)
     return [str(part) for part in contents.parts.values()]
 
 

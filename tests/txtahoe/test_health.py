@@ -15,7 +15,7 @@ from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import GatewayError, GatewayUnreachable, NoSuchChild, NotAGateway
 from txtahoe.maintenance import Health, State, check
-from txtahoe.names import REMOVED
+from txtahoe.removed import REMOVED
 from txtahoe.testing.fake import ExceptionPage, Silence, Status
 
 CHECK = "POST /uri/CAP?t=check"

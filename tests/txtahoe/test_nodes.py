@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.seeds import given
-from txtahoe import Cap
+from txtahoe import Cap, listings
 from txtahoe.errors import NotAGateway
-from txtahoe.nodes import parse_children, parse_json, parse_node, parse_status
+from txtahoe.listings import read_listing
+from txtahoe.nodes import Node, parse_json, parse_node, parse_status
 from txtahoe.reports import parse_entry, parse_report
+from txtahoe.turns import TOGETHER
+
+
+class CountingClock(Clock):
+    """Counts what is done in each turn: what comes into a list between two calls for a turn."""
+
+    def __init__(self, done: list[object]) -> None:
+        super().__init__()
+        self._done = done
+        self._before = 0
+        self.most_in_a_turn = 0
+
+    def callLater(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+        self.most_in_a_turn = max(self.most_in_a_turn, len(self._done) - self._before)
+        self._before = len(self._done)
+        return super().callLater(*args, **kwargs)
+
 
 CAP = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
 
@@ -27,11 +48,19 @@ strange_child = anything | st.tuples(
 
 
 class Listings(SynchronousTestCase):
+    def read(self, text: str) -> dict[str, Node]:
+        reading = Deferred.fromCoroutine(read_listing(Clock(), text.encode(), "testing"))
+        children: dict[str, Node] = self.successResultOf(reading)
+        return children
+
+    def refuse(self, text: str) -> None:
+        reading = Deferred.fromCoroutine(read_listing(Clock(), text.encode(), "testing"))
+        self.failureResultOf(reading, NotAGateway)
+
     @given(st.dictionaries(st.text(max_size=8), strange_child, max_size=5))
     def test_strange_children_do_not_hide_the_others(self, strange: dict[str, object]) -> None:
         good = ["filenode", {"ro_uri": CAP, "size": 1000, "metadata": {"tahoe": {"linkmotime": 5}}}]
-        listing = json.loads(json.dumps(["dirnode", {"children": {**strange, "good": good}}]))
-        children = parse_children(listing)
+        children = self.read(json.dumps(["dirnode", {"children": {**strange, "good": good}}]))
         self.assertEqual(set(children), {*strange, "good"})
         self.assertEqual(children["good"].cap, Cap.parse(CAP))
         self.assertEqual(children["good"].modified, 5)
@@ -42,9 +71,10 @@ class Listings(SynchronousTestCase):
 
     @given(anything)
     def test_what_is_no_answer_of_a_gateway_is_one_error(self, answer: object) -> None:
-        for parse in (parse_node, parse_children, parse_status, parse_report, parse_entry):
+        for parse in (parse_node, parse_status, parse_report, parse_entry):
             with self.assertRaises(NotAGateway):
                 parse(answer)
+        self.refuse(json.dumps(answer))
 
     @given(st.binary(max_size=30))
     def test_what_is_not_json_is_no_gateways(self, data: bytes) -> None:
@@ -52,3 +82,72 @@ class Listings(SynchronousTestCase):
             json.loads(data)
         except ValueError:
             self.assertRaises(NotAGateway, parse_json, data, "testing")
+
+    @given(st.lists(st.text(max_size=8), unique=True, max_size=4), st.sampled_from([None, 1, 4]))
+    def test_a_listing_is_read_however_it_is_written(
+        self, names: list[str], indent: int | None
+    ) -> None:
+        child = ["filenode", {"ro_uri": CAP, "size": 1000}]
+        told = {"mutable": True, "children": dict.fromkeys(names, child), "x": [{}, []]}
+        for separators in ((",", ":"), (" ,\r\n", "\t: ")):
+            text = json.dumps(["dirnode", told], indent=indent, separators=separators)
+            self.assertEqual(list(self.read(f" {text}\n")), names)
+
+    def test_a_listing_that_is_cut_or_goes_on_is_refused(self) -> None:
+        child = ["filenode", {"ro_uri": CAP, "size": 1000}]
+        text = json.dumps(["dirnode", {"children": {"a": child, "b": child}, "mutable": True}])
+        self.assertEqual(set(self.read(text)), {"a", "b"})
+        for length in range(len(text)):
+            self.refuse(text[:length])
+        for more in (",", "]", "{}"):
+            self.refuse(text + more)
+
+    def test_a_listing_that_is_nested_too_deeply_is_refused(self) -> None:
+        self.refuse('["dirnode", {"children": {"a": ' + "[" * 100_000)
+
+    def test_a_large_listing_is_read_in_turns(self) -> None:
+        child = ["filenode", {"ro_uri": CAP, "size": 1000}]
+        names = [str(number) for number in range(3 * TOGETHER)]
+        text = json.dumps(["dirnode", {"children": dict.fromkeys(names, child)}])
+        parsed: list[object] = []
+        clock = CountingClock(parsed)
+
+        def parse(told: object) -> Node:
+            parsed.append(told)
+            return Node("filenode", Cap.parse(CAP))
+
+        self.patch(listings, "parse_child", parse)
+        reading = Deferred.fromCoroutine(read_listing(clock, text.encode(), "testing"))
+        self.assertNoResult(reading)
+        clock.advance(0)
+        self.assertEqual(list(self.successResultOf(reading)), names)
+        self.assertEqual(len(parsed), len(names))
+        self.assertLessEqual(clock.most_in_a_turn, TOGETHER + 1)
+
+
+class Links(SynchronousTestCase):
+    """Two nodes tell of the same link, or of two that look alike."""
+
+    def node(self, mark: str | None, time: float | None, cap: str = CAP) -> Node:
+        metadata: dict[str, object] = {} if mark is None else {"txtahoe-link": mark}
+        if time is not None:
+            metadata["tahoe"] = {"linkmotime": time}
+        return Node("filenode", Cap.parse(cap), metadata=metadata)
+
+    def test_the_cap_tells_links_apart_then_the_mark_then_the_time(self) -> None:
+        same = [
+            (self.node("a", 1), self.node("a", 2)),
+            (self.node("a", None), self.node("a", 2)),
+            (self.node(None, 1), self.node(None, 1)),
+            (self.node(None, 1), self.node(None, None)),
+        ]
+        different = [
+            (self.node("a", 1), self.node("b", 1)),
+            (self.node("a", 1), self.node(None, 1)),
+            (self.node(None, 1), self.node(None, 2)),
+            (self.node("a", 1), self.node("a", 1, "URI:LIT:me")),
+        ]
+        for expected, pairs in ((True, same), (False, different)):
+            for one, other in pairs:
+                self.assertEqual(one.is_same_link(other), expected, (one, other))
+                self.assertEqual(other.is_same_link(one), expected, (one, other))

@@ -18,8 +18,8 @@ from txtahoe.maintenance import (
     take_snapshot,
 )
 from txtahoe.maintenance.records import RECORDS
-from txtahoe.names import REMOVED
 from txtahoe.nodes import MARK
+from txtahoe.removed import REMOVED
 from txtahoe.testing.fake import Delay
 
 LIST = "GET /uri/CAP?t=json"

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecoverable
-from txtahoe.layouts import Contents, contents_of
+from txtahoe.layouts import contents_of
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
 from txtahoe.paths import Path, split
@@ -197,15 +197,16 @@ class _Checking:
     async def _visit(self, place: Place) -> Iterable[Place]:
         cap = place.node.cap
         problem = await self._examine(place.node)
-        contents = Contents({})
+        below: list[Place] = []
         if cap.is_directory and cap.is_readable:
             try:
-                contents = contents_of(await self._client.list(cap), place.depth)
+                contents = contents_of(await self._client.list(cap), place.depth, place.path)
+                below += place.parts(contents)
+                below += place.enter({**contents.stays, **contents.names})
             except TahoeError as error:
                 problem = self._closed(problem, error)
         self._settle(cap, problem)
-        children = place.enter({**contents.stays, **contents.names})
-        return [below for below in (*place.parts(contents), *children) if self._is_new(below)]
+        return [each for each in below if self._is_new(each)]
 
     def _settle(self, cap: Cap, problem: Problem) -> None:
         each = self._objects[_key(cap)]

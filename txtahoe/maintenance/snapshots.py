@@ -12,13 +12,19 @@ from attrs import define, field, frozen
 
 from txtahoe.caps import Cap
 from txtahoe.client import Client
-from txtahoe.errors import ExistingChild, NoSuchChild, NotWriteable, Unrecoverable
+from txtahoe.errors import (
+    ExistingChild,
+    NoSuchChild,
+    NotADirectory,
+    NotWriteable,
+    Unrecoverable,
+)
 from txtahoe.layouts import Contents, part_name
 from txtahoe.maintenance.records import RECORDS, record, records
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
-from txtahoe.names import REMOVED
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
+from txtahoe.removed import REMOVED
 from txtahoe.tree import Tree
 
 # The key in a link's metadata under which the numbers of a snapshot stand.
@@ -157,7 +163,7 @@ class _Copying:
         self, root: Cap, contents: Contents, at_once: int, progress: Progress | None
     ) -> Cap:
         """The cap of the copy of a directory with these contents, and of all below it."""
-        await self._listings.know(root, contents)
+        self._listings.know(root, contents)
         start = _Directory(Place((), Node("dirnode", root)))
         await explore(start, self._visit, at_once, progress)
         assert self._cap is not None
@@ -167,8 +173,10 @@ class _Copying:
         place = directory.place
         try:
             contents = await self._listings.contents(place.path, place.node.cap, place.depth)
-        except Unrecoverable as error:
-            assert directory.above is not None
+            parts = place.parts(contents)
+        except (NotADirectory, Unrecoverable) as error:
+            if directory.above is None:
+                raise
             self._leave_out(place, str(error.strerror))
             directory.above.missing -= 1
             await self._make(directory.above)
@@ -183,7 +191,7 @@ class _Copying:
             directory.links[name] = Link(closed.cap, closed.metadata)
             below += [
                 _Directory(part, part_name(digit, contents.kept), directory)
-                for digit, part in zip(contents.parts, place.parts(contents), strict=True)
+                for digit, part in zip(contents.parts, parts, strict=True)
             ]
         directory.missing = len(below)
         await self._make(directory)

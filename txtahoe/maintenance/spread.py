@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from attrs import define, frozen
 from twisted.internet.task import deferLater
@@ -141,7 +142,7 @@ class _Spreading:
         await self._sweep(place, after)
 
     async def _look(self, place: Place) -> _Shape:
-        contents = contents_of(await self._client.list(place.node.cap), place.depth)
+        contents = contents_of(await self._client.list(place.node.cap), place.depth, place.path)
         is_open = not contents.is_closed
         return _Shape(contents, is_open and len(contents.names) > self._limit)
 
@@ -160,7 +161,8 @@ class _Spreading:
         children = await self._client.list(cap)
         names = [name for name in contents.left if not is_like_part(name) and name in children]
         for name in names:
-            await self._client.unlink(cap, name, children[name])
+            with suppress(NoSuchChild):
+                await self._client.unlink(cap, name, children[name])
         return len(names)
 
     async def _replace(self, place: Place, contents: Contents) -> bool:
@@ -190,12 +192,9 @@ class _Spreading:
     async def _replace_directory(self, path: Path, old: Cap, new: Cap) -> bool:
         try:
             node = await self._tree.resolve(path, fresh=True)
-        except (NoSuchChild, NotADirectory):
-            return False
-        if node.cap != old:
-            return False
-        try:
-            await self._tree.link(path, new, replace=True, metadata=node.metadata)
-        except ExistingChild:
+            if node.cap != old:
+                return False
+            await self._tree.replace(path, new, node, metadata=node.metadata)
+        except (NoSuchChild, NotADirectory, ExistingChild):
             return False
         return True

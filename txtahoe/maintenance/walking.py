@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -11,11 +12,11 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from txtahoe.caps import Cap
 from txtahoe.client import Client
 from txtahoe.errors import TahoeError, Unrecoverable
-from txtahoe.layouts import HIDDEN, Contents, contents_of
+from txtahoe.layouts import Contents, contents_of, meet, onward, visible
 from txtahoe.many import all_or_first, each
-from txtahoe.names import REMOVED
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
+from txtahoe.removed import is_empty, without_removed
 
 T = TypeVar("T")
 Children = dict[str, Node]
@@ -41,10 +42,21 @@ class Place:
     above: Place | None = None
     depth: int = 0
 
-    def parts(self, contents: Contents) -> Iterator[Place]:
-        """The places of the parts of this directory, which have its path."""
-        for _, node in contents.part_links.values():
-            yield Place(self.path, node, self, self.depth + 1)
+    def parts(self, contents: Contents) -> list[Place]:
+        """
+        The places of the parts of this directory, which have its path.
+
+        Raises: NotADirectory where they lead back to it, or on and on.
+        """
+        way = [self.node.cap]
+        up = self.above
+        while up is not None and up.path == self.path:
+            way.append(up.node.cap)
+            up = up.above
+        parts = [node for _, node in contents.part_links.values()]
+        for part in parts:
+            onward(self.path, way, part.cap)
+        return [Place(self.path, part, self, self.depth + 1) for part in parts]
 
     def enter(self, children: Children) -> Iterator[Place]:
         """The places of the children of this directory."""
@@ -110,63 +122,69 @@ class Listings:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        # Read already, and to be asked for.
         self._ahead: dict[Cap, Contents] = {}
 
     async def of(self, path: Path, directory: Cap) -> Children:
         """
         The children of a directory, without those that are hidden or removed.
 
-        `path`: where it is, for errors. Raises: as `Client.list`.
+        `path`: where it is, for errors. Raises: as `Client.list`; NotADirectory.
         """
-        return await self._whole(path, directory, 0)
+        contents = await self._contents(path, directory, 0)
+        return await self._present(path, await self._whole(path, directory, contents))
 
     async def contents(self, path: Path, directory: Cap, depth: int) -> Contents:
         """As `of`, but for the names that a part has, itself `depth` parts below the directory."""
+        contents = await self._contents(path, directory, depth)
+        return evolve(contents, names=await self._present(path, contents.names))
+
+    def know(self, directory: Cap, contents: Contents) -> None:
+        """Take the contents of a directory, which somebody has read already."""
+        self._ahead[directory] = contents
+
+    async def _contents(self, path: Path, directory: Cap, depth: int) -> Contents:
+        ahead = self._ahead.pop(directory, None)
+        if ahead is not None:
+            return ahead
         try:
-            return await self._contents(directory, depth)
+            return contents_of(await self._client.list(directory), depth, path)
         except TahoeError as error:
             error.filename = error.filename or "/".join(path)
             raise
 
-    async def know(self, directory: Cap, contents: Contents) -> None:
-        """Take the contents of a directory, which somebody has read already."""
-        self._ahead[directory] = await self._shown(contents)
+    async def _whole(self, path: Path, directory: Cap, contents: Contents) -> Children:
+        """What is in a directory and its parts."""
+        met = {directory}
 
-    async def _whole(self, path: Path, directory: Cap, depth: int) -> Children:
-        contents = await self.contents(path, directory, depth)
-        children = {**contents.stays, **contents.names}
-        parts = contents.parts.values()
-        below = await each(parts, lambda part: self._whole(path, part, depth + 1), len(parts))
-        for found in all_or_first(below):
-            children.update(found)
-        return children
+        async def gather(way: Sequence[Cap], contents: Contents) -> Children:
+            parts = contents.parts.values()
+            meet(path, met, parts)
+            children = {**contents.stays, **contents.names}
+            for found in all_or_first(await each(parts, partial(read, way), len(parts))):
+                children.update(found)
+            return children
 
-    async def _contents(self, directory: Cap, depth: int) -> Contents:
-        ahead = self._ahead.pop(directory, None)
-        if ahead is not None:
-            return ahead
-        return await self._shown(contents_of(await self._client.list(directory), depth))
+        async def read(way: Sequence[Cap], part: Cap) -> Children:
+            further = onward(path, way, part)
+            return await gather(further, await self._contents(path, part, len(way)))
 
-    async def _shown(self, contents: Contents) -> Contents:
-        return evolve(
-            contents,
-            names={
-                name: node
-                for name, node in contents.names.items()
-                if HIDDEN not in node.metadata and not await self._is_removed(node)
-            },
-        )
+        return await gather([directory], contents)
 
-    async def _is_removed(self, node: Node) -> bool:
-        """Whether a directory with that mark is empty still."""
-        if REMOVED not in node.metadata:
-            return False
+    async def _present(self, path: Path, children: Children) -> Children:
+        return await without_removed(path, visible(children), self._is_removed, AT_ONCE)
+
+    async def _is_removed(self, path: Path, node: Node) -> bool:
+        read: dict[Cap, Contents] = {}
+
+        async def look(path: Path, directory: Cap) -> Children:
+            contents = read[directory] = await self._contents(path, directory, 0)
+            return visible(await self._whole(path, directory, contents))
+
         try:
-            contents = await self._contents(node.cap, 0)
-            if contents.parts:
-                return not await self._whole((), node.cap, 0)
+            empty = await is_empty(path, node.cap, look, AT_ONCE)
         except Unrecoverable:
             return False
-        if contents.names:
-            self._ahead[node.cap] = contents
-        return not contents.names
+        if not empty:
+            self._ahead.update(read)
+        return empty

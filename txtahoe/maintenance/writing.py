@@ -150,8 +150,8 @@ async def hand_over(
         await _say(new, nobody)
     except TahoeError as error:
         raise UnknownOutcome(
-            f"{error}. The gateway at {before} may still make changes, so another one must not. Mend "
-            "it, or stop it, so that its address refuses connections; then try again"
+            f"{error}. The gateway at {before} may still make changes, so another one must not. "
+            "Mend it, or stop it, so that its address refuses connections; then try again"
         ) from error
     seconds = ceil(known_seconds + end_seconds)
     for second in range(seconds):
