@@ -16,6 +16,21 @@ def start(coroutine: Any) -> Deferred[Any]:
     return Deferred.fromCoroutine(coroutine)
 
 
+class CountingClock(Clock):
+    """Counts what is done in a turn: what comes into a list between two calls for a turn."""
+
+    def __init__(self, done: list[Any]) -> None:
+        super().__init__()
+        self._done = done
+        self._before = 0
+        self.most_in_a_turn = 0
+
+    def callLater(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+        self.most_in_a_turn = max(self.most_in_a_turn, len(self._done) - self._before)
+        self._before = len(self._done)
+        return super().callLater(*args, **kwargs)
+
+
 class ClockTestCase(SynchronousTestCase):
     """A test with a tree on a gateway in memory, and a clock that stands still."""
 

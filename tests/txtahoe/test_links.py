@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 
 from tests.grid.case import GridTestCase
-from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Cap, Link, Tree
+from tests.txtahoe.case import ClockTestCase, CountingClock, start
+from txtahoe import Cap, Client, Link, Transport, Tree
 from txtahoe.errors import (
     ExistingChild,
     GatewayError,
@@ -16,13 +16,16 @@ from txtahoe.errors import (
     NotWriteable,
     SomeFailed,
 )
-from txtahoe.testing.fake import Delay, ExceptionPage, LostAnswer, Silence
+from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
+from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
 
 
-class Gathering(ClockTestCase):
+class QueueTestCase(ClockTestCase):
+    """A tree whose links wait for each other."""
+
     def setUp(self) -> None:
         super().setUp()
         self.tree = Tree(self.client, self.root, commit_delay=5.0)
@@ -39,6 +42,8 @@ class Gathering(ClockTestCase):
         """Let the next such request take its time."""
         self.fake.fail_next(request, Delay(seconds))
 
+
+class Gathering(QueueTestCase):
     def test_a_lone_save_waits_for_nothing(self) -> None:
         self.successResultOf(start(self.tree.save("f", b"x" * 100)))
         self.assertEqual(self.names(), {"f"})
@@ -186,6 +191,114 @@ class Gathering(ClockTestCase):
             self.successResultOf(each)
         self.assertEqual(self.names(), {"a", "b", "c"})
         self.assertEqual(self.writes(), 2)
+
+
+class Mistakes(QueueTestCase):
+    """What is wrong with one of those that share a write, or with the queue itself."""
+
+    def gathered(self, *names: str, **options: Any) -> list[Deferred[Any]]:
+        """Links that are about to go out with one write."""
+        self.hold("*set_children")
+        first = start(self.tree.link("first", CAP))
+        return [first, *(start(self.tree.link(name, CAP, **options)) for name in names)]
+
+    def test_what_cannot_be_sent_fails_its_caller_alone_before_anything_is_sent(self) -> None:
+        good = self.gathered("a", "b")
+        self.fake.requests.clear()
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        for wrong in ({"key": object()}, {"key": b""}, {(1, 2): 3}, {"key": deep}, [1]):
+            for attempt in (
+                self.tree.link("wrong", CAP, metadata=wrong),  # type: ignore[arg-type]
+                self.tree.save("wrong", b"x" * 100, metadata=wrong),  # type: ignore[arg-type]
+                self.tree.replace("wrong", CAP, None, metadata=wrong),  # type: ignore[arg-type]
+            ):
+                error = self.failureResultOf(start(attempt)).value
+                self.assertIsInstance(error, TypeError | ValueError)
+        no_cap: Any = "URI:LIT:me"
+        error = self.failureResultOf(start(self.tree.link("wrong", no_cap)), TypeError).value
+        self.assertIn("Cap.parse", str(error))
+        self.assertNotIn("URI", str(error))
+        self.assertEqual(self.fake.requests, [])
+        self.clock.advance(1)
+        for each in good:
+            self.successResultOf(each)
+        self.assertEqual(self.names(), {"first", "a", "b"})
+
+    def test_what_is_wrong_with_one_of_many_fails_it_alone(self) -> None:
+        wrong = Link(CAP, {"key": object()})
+        long = "d/" * 300
+        links = [("new/f", wrong), ("new/g", CAP), ("h", wrong), ("i", CAP), (long, CAP)]
+        error = self.failureResultOf(start(self.tree.link_many(links)), SomeFailed).value
+        none = type(None)
+        kinds = [type(result) for result in error.results]
+        self.assertEqual(kinds, [TypeError, none, TypeError, none, ValueError])
+        self.assertEqual(set(self.now(self.tree.list("new"))), {"g"})
+        self.assertEqual(self.names(), {"new", "i"})
+
+    def test_who_goes_while_a_write_is_refused_is_not_linked_by_the_next_one(self) -> None:
+        other = Tree(self.client, self.root)
+        self.successResultOf(start(other.link("taken", OTHER)))
+        _, gone, kept, taken = self.gathered("gone", "kept", "taken")
+        self.hold("*set_children")
+        self.clock.advance(1)  # the second write is on its way
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.clock.pump([1, 1])
+        self.successResultOf(kept)
+        self.failureResultOf(taken, ExistingChild)
+        self.assertEqual(self.names(), {"first", "kept", "taken"})
+
+    def test_who_goes_while_a_directory_is_made_is_not_linked_in_that_of_another(self) -> None:
+        self.hold("*mkdir*")
+        links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
+        first, gone, kept = self.tree._links.link_together(("d",), links)
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.now(Tree(self.client, self.root).link("d/others", OTHER))
+        self.clock.advance(1)
+        for each in (first, kept):
+            self.successResultOf(each)
+        self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
+
+    def test_the_queue_outlives_what_nobody_expects(self) -> None:
+        links = self.tree._links
+        for broken in ("_gather", "_commit", "_link"):
+            waiting = self.gathered("a", "b")
+
+            async def fail(*args: Any) -> None:
+                raise ZeroDivisionError
+
+            patch = self.patch(links, broken, fail)
+            self.clock.advance(1)
+            for each in waiting[1:]:
+                self.failureResultOf(each, ZeroDivisionError)
+            patch.restore()
+            self.clock.pump([1, 1])
+            waiting[0].addErrback(lambda _: None)
+            self.now(self.tree.link(broken, CAP))
+        self.assertLessEqual({"_gather", "_commit", "_link"}, self.names())
+
+    def test_many_are_told_in_turns(self) -> None:
+        told: list[Any] = []
+        self.clock = CountingClock(told)
+        self.fake = FakeGateway(clock=self.clock)
+        client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent, pauses=()))
+        self.tree = Tree(client, self.fake.make_directory())
+        names = [str(number) for number in range(3 * TOGETHER)]
+        for fault in (Delay(0), ExceptionPage("allmydata.util.Wrong")):
+            waiting = self.gathered(*names)
+            self.fake.fail_next("*set_children", fault, skip=0)
+            for each in waiting:
+                each.addBoth(told.append)
+            self.clock.most_in_a_turn = 0
+            self.clock.advance(1)
+            self.clock.pump([1, 1])
+            self.assertEqual(len(told), len(waiting))
+            self.assertLessEqual(self.clock.most_in_a_turn, TOGETHER + 1)
+            told.clear()
+            self.tree = Tree(client, self.fake.make_directory())
 
 
 class Batches(GridTestCase):

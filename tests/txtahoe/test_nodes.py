@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -11,28 +10,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.seeds import given
+from tests.txtahoe.case import CountingClock
 from txtahoe import Cap, listings
 from txtahoe.errors import NotAGateway
 from txtahoe.listings import read_listing
 from txtahoe.nodes import Node, parse_json, parse_node, parse_status
 from txtahoe.reports import parse_entry, parse_report
 from txtahoe.turns import TOGETHER
-
-
-class CountingClock(Clock):
-    """Counts what is done in each turn: what comes into a list between two calls for a turn."""
-
-    def __init__(self, done: list[object]) -> None:
-        super().__init__()
-        self._done = done
-        self._before = 0
-        self.most_in_a_turn = 0
-
-    def callLater(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
-        self.most_in_a_turn = max(self.most_in_a_turn, len(self._done) - self._before)
-        self._before = len(self._done)
-        return super().callLater(*args, **kwargs)
-
 
 CAP = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
 
