@@ -131,8 +131,7 @@ class Links:
         finally:
             queue.expected.discard(token)
             queue.awaited.discard(token)
-            if queue.wake is not None and not queue.awaited:
-                queue.wake.callback(None)
+            self._call(partial(_wake, queue))
             self._drop_if_idle(path, queue)
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
@@ -331,6 +330,12 @@ class Links:
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
+
+
+def _wake(queue: _Queue) -> None:
+    """Go on where nothing is awaited any more."""
+    if queue.wake is not None and not queue.awaited and not queue.wake.called:
+        queue.wake.callback(None)
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:

@@ -59,7 +59,7 @@ class Names:
         self.layouts = Layouts(root, max_known, spreads)
         """How directories are laid out, as far as that is known."""
         self._known = Known(client.reactor.seconds, max_age, max_known)
-        # Of directories with the mark of a removed one: whether they are empty.
+        # Directories, and whether they are empty.
         self._emptiness: Recent[tuple[Cap, bool]] = Recent(
             client.reactor.seconds, max_age, max_known
         )
@@ -121,7 +121,10 @@ class Names:
         def is_removed(below: Path, node: Node) -> Awaitable[bool]:
             return self.is_removed(below, node, fresh=wanted is not None)
 
+        changes = self.changes
         children = await self._visible(path, directory, wanted)
+        if wanted is None and not any(REMOVED in node.metadata for node in children.values()):
+            self._note_emptiness(path, directory, not children, changes)
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
@@ -168,9 +171,13 @@ class Names:
             return known[1]
         changes = self.changes
         empty = await is_empty(path, node.cap, self._visible, self._at_once)
-        if changes == self.changes:
-            self._emptiness.put(path, (node.cap, empty))
+        self._note_emptiness(path, node.cap, empty, changes)
         return empty
+
+    def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
+        """Keep whether a directory is empty, unless something was changed here meanwhile."""
+        if changes == self.changes:
+            self._emptiness.put(path, (directory, empty))
 
     async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
         """

@@ -103,10 +103,7 @@ class _Spreading:
 
     async def announce(self, place: Place) -> Iterable[Place]:
         """Have a directory that is too large marked as closing; give those below it."""
-        try:
-            shape = await self._look(place)
-        except (NoSuchChild, NotADirectory):
-            return []
+        shape = await self._look(place)
         if shape.is_large or shape.is_unfinished:
             self.large.append(place)
         if shape.is_large:
