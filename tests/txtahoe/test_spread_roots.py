@@ -1,0 +1,177 @@
+"""Spread directories, seen from other roots, and by those who remember what was replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.txtahoe.case import start
+from tests.txtahoe.test_spreading import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
+from txtahoe import Cap, Tree
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable
+from txtahoe.layouts import contents_of, digit_of
+from txtahoe.maintenance import spread
+
+
+class Roots(SpreadingTestCase):
+    """Trees with roots below each other, of which one has the option."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now(self.tree.make_directories("above/sub"))
+        self.sub = self.below()
+
+    def below(self, path: str = "above/sub") -> Tree:
+        """A tree without the option whose root is a directory of the spreading one."""
+        return Tree(self.client, self.now(self.another().resolve(path)).cap)
+
+    def grow(self, directory: str, tree: Tree | None = None) -> None:
+        """Have a directory closed, with parts."""
+        links = [(f"{directory}/{name}", CAP) for name in NAMES]
+        # One after the other: a directory that is born with many names is spread from its birth.
+        for some in (links[:3], links[3:6], links[6:40]):
+            self.now((tree or self.tree).link_many(some))
+            self.clock.advance(31)
+
+    def assert_together(self, path: str, below: Tree, name: str) -> None:
+        """What one saves, replaces and deletes, the other sees."""
+        self.now(below.link(f"{name}/{NAMES[0]}", OTHER, replace="only-files"))
+        self.now(below.unlink(f"{name}/{NAMES[1]}"))
+        self.now(below.link(f"{name}/new", CAP))
+        self.failure(below.link(f"{name}/{NAMES[2]}", OTHER), ExistingChild)
+        for tree in (self.tree, self.another(), self.plain):
+            found = self.now(tree.list(f"{path}/{name}"))
+            self.assertEqual(found[NAMES[0]].cap, OTHER)
+            self.assertEqual(set(found), {*NAMES[:40], "new"} - {NAMES[1]})
+            self.failure(tree.resolve(f"{path}/{name}/{NAMES[1]}", fresh=True), NoSuchChild)
+
+    def test_a_tree_below_a_spreading_one_follows_it(self) -> None:
+        self.now(self.sub.link("x/y", CAP))
+        self.grow("above/sub/d")
+        self.assert_together("above/sub", self.sub, "d")
+
+    def test_so_does_one_that_makes_changes_all_the_time(self) -> None:
+        for number in range(6):
+            self.save(f"above/sub/d/{NAMES[number]}")
+        for _ in range(4):
+            self.clock.advance(9)
+            self.now(self.sub.link(f"d/{self.clock.seconds()}", CAP))
+        self.save(*(f"above/sub/d/{name}" for name in NAMES[6:]))
+        self.now(self.sub.link(f"d/{NAMES[0]}", OTHER, replace="only-files"))
+        self.assertEqual(self.now(self.another().resolve(f"above/sub/d/{NAMES[0]}")).cap, OTHER)
+
+    def test_so_does_one_that_begins_in_the_middle_of_new_directories(self) -> None:
+        names = [f"new/sub/d/{name}" for name in NAMES[:40]]
+        self.now(self.tree.link_many([(name, CAP) for name in names]))
+        self.assert_together("new/sub", self.below("new/sub"), "d")
+
+    def test_so_does_one_where_a_spread_directory_was_linked_in_an_old_one(self) -> None:
+        names = [f"above/sub/new/d/{name}" for name in NAMES[:40]]
+        self.now(self.tree.link_many([(name, CAP) for name in names]))
+        self.assert_together("above/sub/new", self.below("above/sub/new"), "d")
+        self.assertTrue(contents_of(self.children("above"), 0).marks)
+
+    def test_so_does_one_where_a_spread_directory_was_moved_to(self) -> None:
+        for mover in (self.another, lambda: self.plain):
+            self.setUp()
+            self.now(self.tree.make_directories("elsewhere"))
+            self.grow("above/sub/d")
+            self.now(mover().rename("above/sub", "elsewhere/sub"))
+            self.clock.advance(11)  # others notice it by then
+            self.assert_together("elsewhere", self.below("elsewhere"), "sub/d")
+
+    def test_a_tree_whose_root_is_spread_itself(self) -> None:
+        self.now(self.sub.link("x", CAP))
+        self.grow("above/sub")
+        self.now(self.sub.link(NAMES[0], OTHER, replace="only-files"))
+        self.assertEqual(self.now(self.another().resolve(f"above/sub/{NAMES[0]}")).cap, OTHER)
+
+    def test_a_tree_above_with_the_option_follows_one_below(self) -> None:
+        below = Tree(self.client, self.sub.root, fanout=FANOUT)
+        self.now(self.tree.link("above/sub/d/first", CAP))
+        self.grow("d", below)
+        self.now(self.tree.link(f"above/sub/d/{NAMES[0]}", OTHER, replace="only-files"))
+        self.assertEqual(self.now(below.resolve(f"d/{NAMES[0]}", fresh=True)).cap, OTHER)
+
+    def test_marks_are_made_once(self) -> None:
+        self.grow("above/sub/d")
+        self.grow("above/sub/e")
+        self.grow("above/sub/f", self.another())
+        for way in ((), ("above",), ("above", "sub")):
+            marks = [name for name in self.children(*way) if name.startswith(".tahoe-spread-")]
+            self.assertEqual(len(marks), 1, way)
+
+    def test_who_spreads_nothing_needs_no_request_more(self) -> None:
+        plain = Tree(self.client, self.root)
+        self.now(plain.link("above/sub/f", CAP))
+        self.fake.requests.clear()
+        self.now(plain.save("above/sub/g", b"x" * 100))
+        self.assertEqual(self.fake.requests, ["PUT /uri", "POST /uri/CAP?t=set_children"])
+
+
+class Replaced(SpreadingTestCase):
+    """Parts that were replaced, and are lost by now, because nobody renews their leases."""
+
+    def parts(self, cap: Cap | None = None, depth: int = 0) -> dict[Cap, int]:
+        """All parts of a directory, and how deep each is."""
+        contents = contents_of(self.now(self.client.list(cap or self.root)), depth)
+        found = {}
+        for part in contents.parts.values():
+            found[part] = depth + 1
+            found.update(self.parts(part, depth + 1))
+        return found
+
+    def replaced(self, old: Tree) -> None:
+        """Have parts that a tree knows replaced, and lost."""
+        self.closed()
+        self.save(*NAMES[7:30])
+        self.now(old.list(""))
+        before = self.parts()
+        for number in range(2):
+            self.clock.advance(31)
+            self.now(self.tree.link_many([(f"{number}-{n}", CAP) for n in range(40)]))
+        spreading = start(spread(self.another()))
+        self.clock.pump([10] * 9)
+        self.successResultOf(spreading)
+        lost = before.keys() - self.parts().keys()
+        self.assertTrue(lost)
+        for part in lost:
+            self.fake.lose(part)
+
+    def settle(self, attempt: Any) -> Any:
+        attempting = start(attempt)
+        self.clock.pump([0.3] * 20)
+        return self.successResultOf(attempting)
+
+    def test_who_remembers_a_part_that_was_replaced_reads_the_new_one(self) -> None:
+        old = self.another(None, max_age=1000)
+        self.replaced(old)
+        self.clock.advance(1000)
+        for name in NAMES[:30]:
+            self.assertEqual(self.settle(old.resolve(name)).cap, CAP)
+
+    def test_who_remembers_a_part_that_was_replaced_changes_the_new_one(self) -> None:
+        old = self.another(max_age=1000)
+        self.replaced(old)
+        for name in NAMES[:10]:
+            self.settle(old.link(name, OTHER, replace="only-files"))
+        for name in NAMES[10:20]:
+            self.settle(old.unlink(name))
+        self.settle(old.link_many([(f"new-{name}", CAP) for name in NAMES]))
+        found = self.now(self.another().list(""))
+        for name in NAMES[:10]:
+            self.assertEqual(found[name].cap, OTHER)
+        self.assertFalse(found.keys() & set(NAMES[10:20]))
+        self.assertLessEqual({f"new-{name}" for name in NAMES}, found.keys())
+
+    def test_what_is_lost_and_was_not_replaced_stays_an_error(self) -> None:
+        self.closed()
+        self.save(*NAMES[7:30])
+        contents = contents_of(self.children(), 0)
+        digit, part = next(iter(contents.parts.items()))
+        name = next(name for name in NAMES[:30] if digit_of(name, 0) == digit)
+        self.fake.lose(part)
+        for attempt in (self.tree.resolve(name, fresh=True), self.tree.link(name, OTHER)):
+            attempting = start(attempt)
+            self.clock.pump([0.3] * 40)
+            self.failureResultOf(attempting, Unrecoverable)
+        self.failure(self.tree.resolve(f"{NAMES[0]}/x"), NotADirectory)
