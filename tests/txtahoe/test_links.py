@@ -16,6 +16,7 @@ from txtahoe.errors import (
     NotWriteable,
     SomeFailed,
 )
+from txtahoe.known import Recent
 from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
 from txtahoe.turns import TOGETHER
 
@@ -299,6 +300,19 @@ class Mistakes(QueueTestCase):
             self.assertLessEqual(self.clock.most_in_a_turn, TOGETHER + 1)
             told.clear()
             self.tree = Tree(client, self.fake.make_directory())
+
+    def test_a_write_that_fails_makes_many_names_forgotten_at_once(self) -> None:
+        forgotten = []
+        forget = Recent.forget_below
+        self.patch(
+            Recent, "forget_below", lambda *args: [forgotten.append(len(args[1])), forget(*args)]
+        )
+        waiting = self.gathered(*map(str, range(100)))
+        self.fake.fail_next("*set_children", ExceptionPage("allmydata.util.Wrong"), times=9)
+        self.clock.pump([1] * 5)
+        for each in waiting[1:]:
+            self.failureResultOf(each, GatewayError)
+        self.assertEqual(forgotten, [100, 100])  # files, and directories
 
 
 class Batches(GridTestCase):

@@ -8,10 +8,13 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from tests.grid.case import GridTestCase
 from tests.grid.proxy import Proxy
-from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Cap, Tree
+from tests.txtahoe.case import ClockTestCase, CountingClock, start
+from txtahoe import Cap, Client, Node, Transport, Tree
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
+from txtahoe.maintenance.walking import Listings
+from txtahoe.paths import Path
 from txtahoe.testing.fake import Delay
+from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
@@ -211,3 +214,147 @@ class Races(ClockTestCase):
         self.assertIsNotNone(self.tree.known("a"))
         self.clock.advance(1)
         self.assertIsNone(self.tree.known("a"))
+
+
+class Large(ClockTestCase):
+    """A directory that is learnt in several turns."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.names = [str(number) for number in range(3 * TOGETHER)]
+        self.now(self.client.set_children(self.root, dict.fromkeys(self.names, CAP)))
+        self.learnt: list[Any] = []
+        self.clock = CountingClock(self.learnt)
+        self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
+        self.tree = Tree(self.client, self.root)
+        learn = self.tree._names.learn
+
+        def note(path: Path, node: Node) -> None:
+            self.learnt.append(path)
+            if len(self.learnt) == TOGETHER:
+                self.clock.callLater(0, self.between)
+            learn(path, node)
+
+        self.patch(self.tree._names, "learn", note)
+
+    def between(self) -> None:
+        """Called between the first turn and the second one."""
+
+    def list(self) -> None:
+        listing = start(self.tree.list(""))
+        self.assertNoResult(listing)
+        self.clock.advance(0)
+        self.assertEqual(set(self.successResultOf(listing)), set(self.names))
+
+    def test_no_turn_learns_more_than_its_share(self) -> None:
+        self.list()
+        self.assertEqual(len(self.learnt), len(self.names))
+        self.assertLessEqual(self.clock.most_in_a_turn, TOGETHER + 1)
+        self.fake.requests.clear()
+        for name in self.names:
+            self.assertEqual(self.now(self.tree.resolve(name)).cap, CAP)
+        self.assertEqual(self.fake.requests, [])
+
+    def test_what_is_changed_between_two_turns_stands(self) -> None:
+        changed = sorted(self.names)[-1]  # that is learnt last
+
+        def change() -> None:
+            self.successResultOf(start(self.tree.link(changed, OTHER, replace="only-files")))
+
+        self.patch(self, "between", change)
+        self.list()
+        node = self.tree.known(changed)
+        assert node is not None
+        self.assertEqual(node.cap, OTHER)
+
+
+class Removed(ClockTestCase):
+    """Directories that were removed, and whose links stay."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.names = [f"d{number}" for number in range(6)]
+        for name in self.names:
+            self.now(self.tree.make_directories(name))
+            self.now(self.tree.remove_directory(name))
+        self.now(self.tree.link("f", CAP))
+        self.tree = Tree(self.client, self.root)
+        self.fake.requests.clear()
+
+    def listed(self) -> set[str]:
+        return set(self.now(self.tree.list("")))
+
+    def ask_slowly(self, listing: Any) -> Any:
+        """What a listing gives that needs a second for each request."""
+        self.fake.fail_next("*", Delay(1), times=99)
+        answer = start(listing)
+        self.clock.pump([1, 1])
+        self.fake.forget_faults()
+        return self.successResultOf(answer)
+
+    def test_they_are_asked_side_by_side(self) -> None:
+        self.assertEqual(set(self.ask_slowly(self.tree.list(""))), {"f"})
+        self.assertEqual(len(self.fake.requests), 7)
+        listings = Listings(self.client)
+        self.assertEqual(set(self.ask_slowly(listings.of((), self.root))), {"f"})
+        found = self.ask_slowly(Tree(self.client, self.root).prefetch(["f", *self.names]))
+        self.assertEqual(found.keys(), {("f",)})
+
+    def test_that_they_are_empty_is_known_for_a_while(self) -> None:
+        self.listed()
+        self.fake.requests.clear()
+        self.assertEqual(self.listed(), {"f"})
+        self.assertEqual(len(self.fake.requests), 1)
+        self.clock.advance(10)
+        self.assertEqual(self.listed(), {"f"})
+        self.assertEqual(len(self.fake.requests), 8)
+
+    def test_that_they_are_not_empty_is_known_for_a_while(self) -> None:
+        self.now(Tree(self.client, self.root).link("d3/f", CAP))
+        self.listed()
+        self.fake.requests.clear()
+        self.assertEqual(self.listed(), {"f", "d3"})
+        self.assertEqual(len(self.fake.requests), 1)
+
+    def test_what_is_saved_here_in_one_is_seen_at_once(self) -> None:
+        self.listed()
+        self.now(self.tree.link("d3/f", CAP))
+        self.assertEqual(self.listed(), {"f", "d3"})
+        self.now(self.tree.unlink("d3/f"))
+        self.assertEqual(self.listed(), {"f"})
+        self.now(self.tree.link("d3/below/f", CAP))
+        self.assertEqual(self.listed(), {"f", "d3"})
+        self.now(self.tree.unlink("d3/below/f"))
+        self.now(self.tree.remove_directory("d3/below"))
+        self.assertEqual(self.listed(), {"f"})
+        self.now(self.tree.link("d3/below/f", CAP))
+        self.assertEqual(self.listed(), {"f", "d3"})
+
+    def test_what_is_saved_here_while_one_is_asked_about_is_seen_at_once(self) -> None:
+        ask, answers = self.client.list, []
+
+        async def late(directory: Cap) -> Any:
+            answer = await ask(directory)
+            answers.append(Deferred())
+            await answers[-1]
+            return answer
+
+        self.patch(self.client, "list", late)
+        listing = start(self.tree.list(""))
+        answers[0].callback(None)
+        self.assertEqual(len(answers), 7)
+        self.patch(self.client, "list", ask)
+        self.now(self.tree.link("d3/f", CAP))
+        for answer in answers[1:]:
+            answer.callback(None)
+        self.successResultOf(listing)
+        self.assertEqual(self.listed(), {"f", "d3"})
+
+    def test_what_others_save_in_one_is_seen_by_who_asks_for_it_and_soon_by_all(self) -> None:
+        self.listed()
+        self.now(Tree(self.client, self.root).link("d3/f", CAP))
+        self.assertTrue(self.now(self.tree.resolve("d3")).is_directory)
+        self.assertEqual(self.now(self.tree.prefetch(["d3", "d4"])).keys(), {("d3",)})
+        self.now(Tree(self.client, self.root).link("d4/f", CAP))
+        self.clock.advance(10)
+        self.assertEqual(self.listed(), {"f", "d3", "d4"})
