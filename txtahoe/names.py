@@ -27,7 +27,7 @@ from txtahoe.many import all_or_first, each
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.questions import How, Question, Questions
-from txtahoe.removed import REMOVED, is_empty, without_removed
+from txtahoe.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.turns import in_turns
 
 T = TypeVar("T")
@@ -123,8 +123,8 @@ class Names:
 
         changes = self.changes
         children = await self._visible(path, directory, wanted)
-        if wanted is None and not any(REMOVED in node.metadata for node in children.values()):
-            self._note_emptiness(path, directory, not children, changes)
+        if wanted is None and not children:
+            self._note_emptiness(path, directory, True, changes)
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
@@ -215,7 +215,7 @@ class Names:
         self._known.forget(directory, names)
 
     def changed(self, path: Path) -> None:
-        """The directory of a path has changed here, and may be empty no more."""
+        """The directory of a path has changed: it, and those above, may be empty, or no more."""
         for depth in range(len(path) + 1):
             self._emptiness.pop(path[:depth])
 
@@ -305,6 +305,11 @@ class Names:
                 children = await self.client.list(directory)
             contents = contents_of(children, depth, path)
             self.layouts.learn(directory, contents, asked, seconds())
+            is_filled = not all(map(counts_for_nothing, contents.names.values()))
+            if is_filled and not question.is_outdated:
+                self.changed(path)  # those above may have been empty before
+                if not depth:
+                    self._emptiness.put(path, (directory, False))
             async for some in in_turns(self.client.reactor, contents.names.items()):
                 if question.is_outdated:
                     break

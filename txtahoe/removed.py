@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from txtahoe.caps import Cap
-from txtahoe.layouts import Children
+from txtahoe.layouts import HIDDEN, Children
 from txtahoe.many import all_or_first, each
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 
 # The key in a link's metadata that says: this directory is removed while it is empty.
 REMOVED = "txtahoe-removed"
+
+
+def counts_for_nothing(node: Node) -> bool:
+    """Whether a directory with nothing else in it is empty."""
+    return REMOVED in node.metadata or HIDDEN in node.metadata
 
 
 async def without_removed(
@@ -47,7 +52,7 @@ async def is_empty(
             for (above, _), children in zip(level, all_or_first(found), strict=True)
             for name, node in children.items()
         ]
-        if not all(REMOVED in node.metadata for _, node in inside):
+        if not all(counts_for_nothing(node) for _, node in inside):
             return False
         # One that lies below itself is as empty as the others.
         level = [(below, node.cap) for below, node in inside if node.cap not in met]

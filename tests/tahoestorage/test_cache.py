@@ -304,7 +304,7 @@ class Changes(CacheTestCase):
         writer = self.new_storage(allow_overwrite=True)
         for attempt, operation in (
             (lambda: writer.save("a/f", ContentFile(b"second" * 100)), "set_children"),
-            (lambda: writer.delete("a/f"), "unlink"),
+            (lambda: writer.delete("a/f"), "delete"),
         ):
             caches["default"].clear()
             self.new_storage().url("a/f")

@@ -193,6 +193,9 @@ class Answers(ServingTestCase):
             response = self.get(f"/media/{quote(name)}")
             self.assertEqual(response.status_code, 404, name)
 
+    def test_a_name_of_too_many_levels_is_not_found(self) -> None:
+        self.assertEqual(self.get(f"/media/{'d/' * 1900}f").status_code, 404)
+
     def test_a_grid_that_is_away_is_no_missing_file(self) -> None:
         away = TahoeStorage(tahoe_base_url="http://127.0.0.1:1/", tahoe_base_cap=self.cap)
         with mock.patch("tahoestorage.views.storage_of", return_value=away):

@@ -365,6 +365,7 @@ class Traversal(StorageTestCase):
                 "\\etc\\passwd",
                 "..\\f",
                 "\udc80",
+                "d/" * 1900 + "f",
             ):
                 for use in (
                     storage.open,
