@@ -161,13 +161,13 @@ class Names:
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
-        Whether a path leads to a directory that is removed. With `fresh` that it is may not be
-        known from before: somebody else may have saved in it.
+        Whether a path leads to a directory that is removed. With `fresh` it is asked, as somebody
+        else may have saved in it.
         """
         if REMOVED not in node.metadata:
             return False
-        known = self._emptiness.get(path)
-        if known is not None and known[0] == node.cap and not (known[1] and fresh):
+        known = None if fresh else self._emptiness.get(path)
+        if known is not None and known[0] == node.cap:
             return known[1]
         changes = self.changes
         empty = await is_empty(path, node.cap, self._visible, self._at_once)

@@ -133,9 +133,10 @@ def on_directories(client: Client, things: Things) -> dict[str, Operation]:
             directory, {_new(): things.mutable, _new(): things.root}
         ),
         "unlink": lambda: _unlinked(client, things),
-        "unlink at once": lambda: client.unlink(
-            directory, "literal", Node("filenode", things.literal)
+        "unlink of another": lambda: client.unlink(
+            directory, "literal", Node("filenode", things.file)
         ),
+        "delete": lambda: client.delete(directory, "literal", Node("filenode", things.literal)),
         "rename": lambda: client.rename(directory, "literal", "literal"),
         "rename to another": lambda: client.rename(directory, "literal", _new()),
         "relink": lambda: _moved(client, things),

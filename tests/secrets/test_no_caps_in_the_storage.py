@@ -267,7 +267,7 @@ class Processes(StorageSecretsTestCase):
         self.assert_no_leaks()
 
     def test_that_dies_of_an_error(self) -> None:
-        self.assertIn("GatewayUnreachable", self.run_child("dies"))
+        self.assertIn("GatewayRefused", self.run_child("dies"))
         self.assert_no_leaks()
 
     def test_that_collects_static_files_and_cannot_save_one_at_its_exit(self) -> None:
