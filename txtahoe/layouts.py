@@ -31,8 +31,8 @@ Each directory above one that is closing has a mark from before that, up to the 
 that closes it; so has each into which such a directory is moved. A storage without the option reads
 its root once in t while it makes changes, mostly along with something else. When it finds a mark it
 follows all this, but closes nothing of its own accord. Its root may lie below that of the tree with
-the option. If its root lies above, it needs the option too: nobody marks what lies above the own
-root.
+the option. If its root lies above, it needs the option too, because a tree marks nothing above its
+own root.
 What a client links in a closed directory that knows nothing of this is found while the part has no
 such name. Every other client finds all files by walking; where parts have the say, it also sees
 what the closed directory has kept, until that is swept away.

@@ -176,23 +176,29 @@ class Links:
             self._is_calling = False
 
     async def _work(self, path: Path, queue: _Queue) -> None:
-        while queue.changes:
-            batch: list[_Change] = []
-            try:
-                await self._gather(queue)
-                batch = _next_batch(queue)
-                queue.waiting = set(batch)
-                queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
-                await queue.writing
-            except GeneratorExit:  # the reactor has ended, and nobody waits any more
-                raise
-            except BaseException as error:
-                if not batch:  # nobody knows whose fault it is
-                    batch, queue.changes = queue.changes, []
-                await self._fail(batch, error)
+        try:
+            while queue.changes:
+                await self._commit_next(path, queue)
+        finally:
+            queue.is_working = False
+            self._drop_if_idle(path, queue)
+
+    async def _commit_next(self, path: Path, queue: _Queue) -> None:
+        batch: list[_Change] = []
+        try:
+            await self._gather(queue)
+            batch = _next_batch(queue)
+            queue.waiting = set(batch)
+            queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
+            await queue.writing
+        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+            raise
+        except BaseException as error:
+            if not batch:  # nobody knows whose fault it is
+                batch, queue.changes = queue.changes, []
+            await self._fail(batch, error)
+        finally:
             queue.writing = None
-        queue.is_working = False
-        self._drop_if_idle(path, queue)
 
     async def _fail(self, changes: Iterable[_Change], error: BaseException) -> None:
         async for some in in_turns(self._client.reactor, changes):

@@ -30,6 +30,8 @@ async def without_removed(
 ) -> Children:
     """The children of the directory of a path, without those that are removed."""
     marked = [name for name, node in children.items() if REMOVED in node.metadata]
+    if not marked:
+        return children
     answers = await each(marked, lambda name: is_removed((*path, name), children[name]), at_once)
     removed = dict(zip(marked, all_or_first(answers), strict=True))
     return {name: node for name, node in children.items() if not removed.get(name)}

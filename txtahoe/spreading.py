@@ -9,7 +9,13 @@ from attrs import define, field, frozen
 
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
-from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError
+from txtahoe.errors import (
+    ExistingChild,
+    NoSuchChild,
+    NotADirectory,
+    TahoeError,
+    Unrecoverable,
+)
 from txtahoe.layouts import Fanout, contents_of, digit_of, is_like_part, mark, onward
 from txtahoe.many import each
 from txtahoe.names import Names
@@ -104,11 +110,15 @@ class Spreading:
                 return Place(tuple(way), depth, layout.asked, layout.closing_since is not None)
 
     async def learn_marks(self, directory: Cap) -> None:
-        """Find out whether anything is spread in a directory that is about to be moved."""
+        """
+        Find out whether anything is spread in a directory that is about to be moved. One that is
+        lost can be moved too.
+        """
         if await self._finds_on():
             asked = self._now()
-            contents = contents_of(await self._client.list(directory), 0)
-            self._names.layouts.learn(directory, contents, asked, self._now())
+            with suppress(NotADirectory, Unrecoverable):
+                contents = contents_of(await self._client.list(directory), 0)
+                self._names.layouts.learn(directory, contents, asked, self._now())
 
     async def look(self, path: Path, directory: Cap, name: str) -> None:
         """Look ahead where a name will be changed, without changing anything."""

@@ -303,7 +303,7 @@ class Tree(Reading):
 
         async def gone(there: Node | None) -> None:
             if there is None or await self._names.is_removed((*directory, name), there):
-                raise NoSuchChild(f"no such child: {name!r}")
+                raise NoSuchChild(f"no such file or directory: {name!r}")
             if there.is_directory and only_files:
                 raise IsADirectory(f"{there.cap!r} is a directory")
 
@@ -324,7 +324,7 @@ class Tree(Reading):
 
         async def removed(there: Node | None) -> Link:
             if there is None:
-                raise NoSuchChild(f"no such child: {name!r}")
+                raise NoSuchChild(f"no such file or directory: {name!r}")
             if await self.list((*directory, name)):
                 raise DirectoryNotEmpty(f"{there.cap!r} is not empty")
             return Link(there.cap, {**there.metadata, REMOVED: True})

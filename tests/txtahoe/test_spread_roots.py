@@ -79,6 +79,25 @@ class Roots(SpreadingTestCase):
             self.clock.advance(11)  # others notice it by then
             self.assert_together("elsewhere", self.below("elsewhere"), "sub/d")
 
+    def test_what_an_older_release_has_spread_is_marked_by_the_command(self) -> None:
+        self.grow("above/sub/d")
+        for path in ("above/sub", "above"):  # as it was without the marks
+            directory = self.now(self.another().resolve(path)).cap
+            for name in contents_of(self.now(self.client.list(directory)), 0).marks.values():
+                self.now(self.client.delete(directory, name[0]))
+        spreading = start(spread(self.another()))
+        self.clock.pump([10] * 9)
+        self.successResultOf(spreading)
+        self.assert_together("above/sub", self.below("above/sub"), "d")
+
+    def test_a_directory_that_is_lost_can_be_moved(self) -> None:
+        self.grow("above/sub/d")
+        self.fake.lose(self.sub.root)
+        moving = start(self.tree.rename("above/sub", "lost"))
+        self.clock.pump([1] * 9)
+        self.successResultOf(moving)
+        self.assertIn("lost", self.now(self.another().list("")))
+
     def test_a_tree_whose_root_is_spread_itself(self) -> None:
         self.now(self.sub.link("x", CAP))
         self.grow("above/sub")

@@ -154,6 +154,7 @@ class OneDirectory(SpreadingTestCase):
         self.now(self.tree.remove_directory("d"))
         self.assertEqual(set(self.now(self.plain.list(""))), {*NAMES, "e"})
         self.save("d/again", tree=self.plain)
+        self.clock.advance(10)
         self.assertIn("d", self.now(self.tree.list("")))
         walked = {path: set(names) for path, names in self.walked(self.another())}
         self.assertEqual(walked, {(): {*NAMES, "d", "e"}, ("d",): {"again"}, ("e",): {"f"}})

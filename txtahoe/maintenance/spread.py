@@ -109,6 +109,8 @@ class _Spreading:
         if shape.is_large:
             await self._shaping.close(place.path, place.node.cap, place.depth)
         contents = shape.contents
+        if contents.is_closed:  # an older release has marked the root alone
+            await self._shaping.mark_way(place.path[:-1])
         below = [
             child
             for child in place.enter(contents.names)
