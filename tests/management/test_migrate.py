@@ -24,6 +24,7 @@ from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
+from tests.needs import TIME, needs
 
 FILES = "django.core.files.storage.FileSystemStorage"
 # More than fit into a name's place: what is smaller is in its cap, and no server has a share of it.
@@ -356,6 +357,7 @@ class Hashing(SynchronousTestCase):
             self.assertEqual(file.hashed, len(BYTES))
 
 
+@needs(TIME)
 class Interrupted(CommandTestCase):
     """1,000 files, by processes that are killed."""
 

@@ -31,7 +31,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage.demo import migrations
 from tahoestorage.demo.__main__ import command_parser, main
 from tahoestorage.demo.folder import DemoError, DemoFolder
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 
 SECONDS = 60
 
@@ -179,7 +179,7 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class CheckTests(SynchronousTestCase):
     """`--check`."""
 
@@ -363,7 +363,7 @@ class SiteTests(SynchronousTestCase):
         subprocess.check_output([sys.executable, "-c", code], env=environment)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class CommandTests(SynchronousTestCase):
     """Start and stop."""
 

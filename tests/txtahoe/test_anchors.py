@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
@@ -316,7 +317,8 @@ class Deleting(AnchorsTestCase):
         self.assert_linked(names[1:])
 
 
-class OnAGrid(GridTestCase):
+@needs(GRID)
+class OnAGrid(GatewayTestCase):
     async def test_names_are_linked_checked_and_in_snapshots(self) -> None:
         tree = await self.new_tree()
         names = [

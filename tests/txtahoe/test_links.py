@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import (
@@ -188,7 +188,7 @@ class Gathering(ClockTestCase):
         self.assertEqual(self.writes(), 2)
 
 
-class Batches(GridTestCase):
+class Batches(GatewayTestCase):
     async def failure(self, attempt: Any, expected: type[Exception]) -> Any:
         return await self.assertFailure(start(attempt), expected)
 
@@ -303,7 +303,7 @@ class Batches(GridTestCase):
         self.assertEqual(proxy.requests, [])
 
 
-class Saving(GridTestCase):
+class Saving(GatewayTestCase):
     async def test_many_files_are_one_write(self) -> None:
         client, proxy = self.connect_through_proxy()
         tree = await self.new_tree(client)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from os import urandom
 from typing import Any
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Link, Tree
@@ -213,7 +214,8 @@ class Snapshots(MaintenanceTestCase):
         self.assertEqual(self.now(list_snapshots(self.tree)), [], error)
 
 
-class SnapshotsOnTheGrid(GridTestCase):
+@needs(GRID)
+class SnapshotsOnTheGrid(GatewayTestCase):
     async def test_links_keep_their_times_and_what_else_is_known_of_them(self) -> None:
         tree = await self.new_tree()
         cap = await self.client.upload(urandom(1000))
