@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from attrs import field, frozen
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
 from txtahoe.requests import Request, Requests
-from txtahoe.streams import Flow, Incoming, ISource
+from txtahoe.streams import Flow, Incoming, ISource, bytes_of
 
 T = TypeVar("T")
 # Runs a blocking function elsewhere than in the reactor thread.
@@ -57,10 +60,8 @@ class IteratorSource:
     length = None
     repeatable = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self.iterable:
-            if chunk:
-                yield chunk
+    def chunks(self) -> AsyncIterator[bytes]:
+        return aiter(self.iterable)
 
 
 @implementer(ISource)
@@ -71,6 +72,7 @@ class BlockingSource:
 
     `iterate`: begins an iteration over bytes, or over str, which is sent as UTF-8.
     `in_thread`: runs a function where blocking does no harm. Everything of the source runs there.
+    A call that is cancelled must be over then, or come before all later calls; see `in_threads`.
     `repeatable`: whether `iterate` can be called again to begin anew.
     """
 
@@ -88,17 +90,16 @@ class BlockingSource:
 def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
     """The next chunks, joined, until they are `least` bytes or the end has come."""
     gathered: list[bytes] = []
-    while least > 0:
-        chunk = next(chunks, None)
-        if chunk is None:
-            break
-        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+    for chunk in chunks:
+        data = chunk.encode() if isinstance(chunk, str) else bytes_of(chunk)
         gathered.append(data)
         least -= len(data)
+        if least <= 0:
+            break
     return b"".join(gathered)
 
 
-def file_source(file: BinaryIO, in_thread: InThread[Any]) -> BlockingSource:
+def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
     """
     An upload from a binary file object, from where it stands now to its end. It is not closed.
 
@@ -109,9 +110,37 @@ def file_source(file: BinaryIO, in_thread: InThread[Any]) -> BlockingSource:
     def iterate() -> Iterator[bytes]:
         if start is not None:
             file.seek(start)
-        return iter(lambda: file.read(_BLOCK), b"")
+        while block := bytes_of(file.read(_BLOCK)):
+            yield block
 
-    return BlockingSource(iterate, in_thread, repeatable=start is not None)
+    return BlockingSource(iterate, in_threads(reactor), repeatable=start is not None)
+
+
+def in_threads(reactor: Any) -> InThread[Any]:
+    """
+    Runs functions in the reactor's threads, or at once where it has none, as `task.Clock`.
+
+    Nothing stops a function in a thread: a caller that is cancelled goes on when it is over.
+    """
+    if not hasattr(reactor, "getThreadPool"):
+        return maybeDeferred
+
+    async def run(function: Callable[[], T]) -> T:
+        result: Deferred[T] = Deferred()
+        over: Deferred[None] = Deferred()
+
+        def end(outcome: T | Failure) -> None:
+            result.callback(outcome)  # nobody gets it, if the caller was cancelled
+            over.callback(None)
+
+        deferToThreadPool(reactor, reactor.getThreadPool(), function).addBoth(end)
+        try:
+            return await result
+        except CancelledError:
+            await over
+            raise
+
+    return run
 
 
 class Download:
@@ -218,9 +247,9 @@ class Download:
 
         Raises: as `read`; OSError from the file.
         """
-        reactor = self._transport.reactor
+        in_thread = in_threads(self._transport.reactor)
         async for chunk in self:
-            await deferToThreadPool(reactor, reactor.getThreadPool(), file.write, chunk)
+            await in_thread(partial(file.write, chunk))
 
     def close(self) -> None:
         """Want no more for now; ends the request that is under way."""
