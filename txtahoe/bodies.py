@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -153,7 +154,8 @@ class Download:
     answer begins with belongs to the file. Where an answer breaks off, another one goes on, but
     for a mutable file, which may have changed.
 
-    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read.
+    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read. An `async with`
+    block closes the download at its end.
     """
 
     def __init__(
@@ -181,7 +183,13 @@ class Download:
         """The offset in the file of the byte that `read` gives next."""
         return self._position
 
-    def __aiter__(self) -> Download:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
@@ -198,27 +206,14 @@ class Download:
         RequestTimeout where the gateway is away; IncompleteDownload where a mutable file can't
         be read on. A later call tries again from the same place.
         """
-        pauses = iter(_RESUME_PAUSES)
-        while self._position < self._end:
-            try:
-                data = await self._verified()
-            except TahoeError as error:
-                self.close()
-                pause = next(pauses, None)
-                if pause is None or not error.transient:
-                    raise
-                self._assert_resumable()
-                await self._transport.sleep(pause)
-                continue
-            except BaseException:  # cancelled: the request must not go on by itself
-                self.close()
-                raise
-            if data:
-                self._position += len(data)
-                self._progress(len(data))
-                return data
-        self.close()
-        return b""
+        try:
+            data = await self._next()
+        except BaseException:  # cancelled, too: the request must not go on by itself
+            self.close()
+            raise
+        if not data:
+            self.close()
+        return data
 
     async def rest(self) -> bytes:
         """All that is still to come, in memory. Raises: as `read`."""
@@ -227,19 +222,21 @@ class Download:
     async def write_to(self, consumer: IConsumer) -> None:
         """
         Write all that is still to come to a consumer, such as a request of twisted.web, no faster
-        than it takes it.
+        than it takes it. To answer a request with a file, use `txtahoe.serve`.
 
         Raises: as `read`; CancelledError where the consumer goes away.
         """
         flow = Flow()
         consumer.registerProducer(flow, True)
         try:
-            async for chunk in self:
-                await flow.ready()
-                consumer.write(chunk)
+            async with self:
+                async for chunk in self:
+                    await flow.ready()
+                    consumer.write(chunk)
         finally:
-            self.close()
-            consumer.unregisterProducer()
+            # A request of twisted.web that is finished, or whose client has gone, has no channel.
+            with suppress(AttributeError):
+                consumer.unregisterProducer()
 
     async def save(self, file: BinaryIO) -> None:
         """
@@ -248,14 +245,34 @@ class Download:
         Raises: as `read`; OSError from the file.
         """
         in_thread = in_threads(self._transport.reactor)
-        async for chunk in self:
-            await in_thread(partial(file.write, chunk))
+        async with self:
+            async for chunk in self:
+                await in_thread(partial(file.write, chunk))
 
     def close(self) -> None:
         """Want no more for now; ends the request that is under way."""
         if self._answer is not None:
             self._answer.abandon()
         self._answer, self._held = None, b""
+
+    async def _next(self) -> bytes:
+        """The next sure bytes; b"" at the end."""
+        pauses = iter(_RESUME_PAUSES)
+        while self._position < self._end:
+            try:
+                data = await self._verified()
+            except TahoeError as error:
+                pause = next(pauses, None)
+                if pause is None or not error.transient:
+                    raise
+                self.close()
+                await self._transport.sleep(pause)
+                continue
+            if data:
+                self._progress(len(data))
+                self._position += len(data)
+                return data
+        return b""
 
     async def _verified(self) -> bytes:
         """The next sure bytes; b"" where it takes another answer to be sure of them."""
@@ -269,13 +286,15 @@ class Download:
         except TimeoutError:
             if self._patience is None:
                 raise
-            self._assert_resumable()
             data = b""
         if not data:
             return self._settle()
         data = self._held + data
         sure = len(data) - _marker_length(data)
         self._held = data[sure:]
+        # The bytes that are asked for again were all doubted: they are sure at the end alone.
+        if sure and self._is_another_version(data):
+            raise self._not_pieced_together()
         return data[:sure]
 
     @property
@@ -294,15 +313,23 @@ class Download:
         if not genuine:
             self._doubted = held
             return b""
-        if not self._cap.is_mutable or held == self._doubted or not self._doubted:
-            return held
-        raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+        if self._is_another_version(held):
+            raise self._not_pieced_together()
+        return held
 
-    def _assert_resumable(self) -> None:
-        if self._cap.is_mutable and self._position > self._start:
-            raise IncompleteDownload(f"{self._doing}: a mutable file can't be resumed")
+    def _is_another_version(self, data: bytes) -> bool:
+        """Whether a file that can change is not what it was, by the end that is read again."""
+        return self._cap.is_mutable and bool(self._doubted) and data != self._doubted
+
+    def _not_pieced_together(self) -> IncompleteDownload:
+        return IncompleteDownload(
+            f"{self._doing}: it broke off, or the file has changed; a file that can change is not "
+            "pieced together. Read it again from its start"
+        )
 
     async def _open(self) -> Incoming:
+        if self._cap.is_mutable and self._position > self._start and not self._doubted:
+            raise self._not_pieced_together()
         whole = self._position == 0 and self._end == self._size
         asked = f"{self._position}-{self._end - 1}"
         headers = {} if whole else {"Range": f"bytes={asked}"}
@@ -314,7 +341,7 @@ class Download:
             return answer
         answer.abandon()
         if self._cap.is_mutable:
-            raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+            raise self._not_pieced_together()
         raise NotAGateway(f"{self._doing}: the answer is not the range of bytes that was asked for")
 
 
