@@ -169,7 +169,7 @@ class Download:
     ) -> None:
         self._transport = transport
         self._progress = progress or (lambda count: None)
-        self._cap = cap
+        self.cap = cap
         self._start = self._position = self._answer_start = offset
         self._end = end
         self._size = size
@@ -182,6 +182,17 @@ class Download:
     def position(self) -> int:
         """The offset in the file of the byte that `read` gives next."""
         return self._position
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to come."""
+        return self._end - self._position
+
+    def narrow(self, start: int, stop: int) -> None:
+        """Leave out all but the bytes from `start` up to `stop`, counted from the next one."""
+        self.close()
+        self._end = self._position + stop
+        self._start = self._position = self._position + start
 
     async def __aenter__(self) -> Self:
         return self
@@ -276,8 +287,8 @@ class Download:
 
     async def _verified(self) -> bytes:
         """The next sure bytes; b"" where it takes another answer to be sure of them."""
-        if self._cap.literal is not None:
-            return self._cap.literal[self._position : self._end]
+        if self.cap.literal is not None:
+            return self.cap.literal[self._position : self._end]
         if self._answer is None:
             self._answer = await self._open()
             self._answer_start = self._position
@@ -319,7 +330,7 @@ class Download:
 
     def _is_another_version(self, data: bytes) -> bool:
         """Whether a file that can change is not what it was, by the end that is read again."""
-        return self._cap.is_mutable and bool(self._doubted) and data != self._doubted
+        return self.cap.is_mutable and bool(self._doubted) and data != self._doubted
 
     def _not_pieced_together(self) -> IncompleteDownload:
         return IncompleteDownload(
@@ -328,19 +339,19 @@ class Download:
         )
 
     async def _open(self) -> Incoming:
-        if self._cap.is_mutable and self._position > self._start and not self._doubted:
+        if self.cap.is_mutable and self._position > self._start and not self._doubted:
             raise self._not_pieced_together()
         whole = self._position == 0 and self._end == self._size
         asked = f"{self._position}-{self._end - 1}"
         headers = {} if whole else {"Range": f"bytes={asked}"}
-        request = Request("GET", ["uri", self._cap], doing=self._doing, headers=headers)
+        request = Request("GET", ["uri", self.cap], doing=self._doing, headers=headers)
         answer = await self._transport.open(request)
         got = answer.header("content-range")
         expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")
-        if (answer.status, got) == expected and answer.length == self._end - self._position:
+        if (answer.status, got) == expected and answer.length == self.left:
             return answer
         answer.abandon()
-        if self._cap.is_mutable:
+        if self.cap.is_mutable:
             raise self._not_pieced_together()
         raise NotAGateway(f"{self._doing}: the answer is not the range of bytes that was asked for")
 
