@@ -67,8 +67,15 @@ class Programs(SynchronousTestCase):
         data = os.urandom(3_000_000)
         self.assertEqual(self.ask(Request(url, data, method="PUT")), (201, b"It is on the grid.\n"))
         self.assertEqual(self.ask(Request(url)), (200, data))
-        self.assertEqual(self.ask(Request(url, b"other", method="PUT"))[0], 409)
-        self.assertEqual(self.ask(Request(url + "x"))[0], 404)
+        part = Request(url, headers={"Range": "bytes=-9"})
+        self.assertEqual(self.ask(part), (206, data[-9:]))
+        self.assertEqual(self.ask(Request(url, method="HEAD")), (200, b""))
+        for name in ("", "/below"):
+            taken = Request(url + name, b"other", method="PUT")
+            self.assertEqual(self.ask(taken)[0], 409)
+        for name in ("a/b.binx", "a", "a/b.bin/below"):
+            missing = Request(f"http://127.0.0.1:{port}/{name}")
+            self.assertEqual(self.ask(missing), (404, b"There is no such file.\n"))
 
     def ask(self, request: Request) -> tuple[int, bytes]:
         for _ in range(100):

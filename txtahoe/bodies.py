@@ -189,8 +189,13 @@ class Download:
         return self._end - self._position
 
     def narrow(self, start: int, stop: int) -> None:
-        """Leave out all but the bytes from `start` up to `stop`, counted from the next one."""
-        self.close()
+        """
+        Leave out all but the bytes from `start` up to `stop`, counted from the first one.
+
+        Raises: ValueError where bytes were read already.
+        """
+        if self._position > self._start:
+            raise ValueError(f"{self._doing}: bytes of it were read already")
         self._end = self._position + stop
         self._start = self._position = self._position + start
 

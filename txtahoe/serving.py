@@ -10,7 +10,9 @@ from typing import cast
 from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import ITCPTransport
+from twisted.python.failure import Failure
 from twisted.web.http import Request
 
 from txtahoe.bodies import Download
@@ -28,7 +30,8 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
     """
     Answer a GET or HEAD request with a file, or with the range that it asks for, and finish it.
 
-    `download`: the whole file, as `Client.download` gives it; it is closed at the end.
+    `download`: the whole file, as `Client.download` gives it for this request; it is closed at the
+    end.
     `name`: of the file; it tells the type, and browsers save the file under it.
 
     Images, audio, video, PDF and plain text are served as what they are. Everything else could be
@@ -39,7 +42,7 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
     no error is raised: the connection is aborted, so that nobody takes a part for the whole, and
     the error is logged. When the client goes away, the download ends and nothing is raised.
 
-    Raises: as `Download.read`, before anything was sent.
+    Raises: as `Download.read`, before anything was sent; ValueError for a download that was read.
     """
     if _is_over(request):
         return
@@ -55,8 +58,7 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
             raise
         reason = str(error) or type(error).__name__
         logger.error("serving %r broke off after its beginning: %s", download.cap, reason)
-        # Of HTTP/2 the channel is a stream, and can be aborted itself.
-        cast(ITCPTransport, request.transport or request.channel).abortConnection()
+        _abort(request)
     else:
         request.finish()
 
@@ -64,6 +66,13 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
 def _is_over(request: Request) -> bool:
     """Whether the request is finished, or its client has gone."""
     return getattr(request, "channel", None) is None
+
+
+def _abort(request: Request) -> None:
+    # Of HTTP/2 the channel is a stream, and can be aborted itself.
+    cast(ITCPTransport, request.transport or request.channel).abortConnection()
+    # Klein would finish the request in this same turn.
+    request.connectionLost(Failure(ConnectionAborted()))
 
 
 async def _answer(request: Request, download: Download, name: str) -> None:
@@ -91,8 +100,8 @@ def _head(request: Request, download: Download, name: str) -> tuple[int, dict[st
         part = byte_range(asked, size) if _header(request, "If-Range") in ("", etag) else None
     except Unsatisfiable:
         return 416, headers | {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
+    download.narrow(*(part or (0, size)))
     if part is not None:
-        download.narrow(*part)
         headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
     headers["Content-Length"] = str(download.left)
     return 206 if part else 200, headers | _description(name)

@@ -19,7 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from twisted.web.server import Request as WebRequest
 
 from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Cap, serve
+from txtahoe import Cap, Download, serve
 from txtahoe.errors import IsADirectory, NoSuchChild, TahoeError, Unrecoverable
 from txtahoe.testing.fake import CutBody, EndMarker, ExceptionPage, Silence
 from txtahoe.testing.fake.wire import WireAgent
@@ -258,6 +258,17 @@ class Failing(ServingTestCase):
                 self.assertTrue(self.errors.pop().check(expected))
                 asking.addErrback(lambda _: None).cancel()
 
+    def test_a_download_that_was_read_is_not_an_empty_file(self) -> None:
+        download = self.now(self.client.download(self.cap))
+        self.now(download.rest())
+
+        async def again(cap: Cap) -> Download:
+            return download
+
+        self.patch(self.client, "download", again)
+        self.ask("file.bin").addErrback(lambda _: None).cancel()
+        self.assertTrue(self.errors.pop().check(ValueError))
+
     def assert_cut_off(self, asking: Any) -> None:
         body = Body()
         with self.assertLogs("txtahoe", "ERROR") as logs:
@@ -269,6 +280,7 @@ class Failing(ServingTestCase):
         self.assertIn(self.cap.fingerprint, logs.output[0])
         self.assertEqual((self.errors, self.flushLoggedErrors()), ([], []))
         self.successResultOf(self.answering)
+        self.assertFalse(self.requests[-1].finished)
 
     def test_a_later_error_ends_the_connection_and_is_not_raised(self) -> None:
         for fault in (CutBody(2**19), EndMarker(2**19), EndMarker(len(DATA) - 10)):
@@ -297,11 +309,12 @@ class WithKlein(Failing):
 
         @app.route("/<path:name>", methods=["GET"])
         async def get(request: WebRequest, name: str) -> None:
+            self.requests.append(request)
             node = await self.tree.resolve(name)
             self.answering = start(serve(request, await self.client.download(node.cap), name))
             await self.answering
 
-        @app.handle_errors(TahoeError, CancelledError)
+        @app.handle_errors(TahoeError, ValueError, CancelledError)
         def failed(request: WebRequest, failure: Failure) -> bytes:
             request.setResponseCode(503)
             self.errors.append(failure)
