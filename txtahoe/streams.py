@@ -41,7 +41,7 @@ class SourceFailed(Exception):
     """
 
     def __init__(self, error: Exception) -> None:
-        super().__init__()
+        super().__init__(error)
         self.error = error
 
 

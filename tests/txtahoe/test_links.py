@@ -367,11 +367,10 @@ class Saving(GatewayTestCase):
 
     async def test_large_files_do_not_hold_up_small_ones(self) -> None:
         tree = await self.new_tree()
-        never: Deferred[bytes] = Deferred()
 
         async def endless() -> Any:
             yield b"x" * 2**20
-            yield await never
+            yield await Deferred()
 
         large = [start(tree.save(f"large-{n}", endless())) for n in range(8)]
         await tree.save("small", b"x" * 100)
