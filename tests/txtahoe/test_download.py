@@ -124,15 +124,11 @@ class Targets(GatewayTestCase):
     async def test_a_consumer_gets_them_as_fast_as_it_takes_them(self) -> None:
         data = noise(12 * SEGMENT, seed=9)
         cap = await self.client.upload(data)
-        consumer = Consumer()
+        consumer = Consumer(at_first="pauseProducing")
         writing = Deferred.fromCoroutine((await self.client.download(cap)).write_to(consumer))
-        while not consumer.got:
-            await deferLater(reactor, 0.05)
-        consumer.producer.pauseProducing()
-        await deferLater(reactor, 0.1)
-        before = len(consumer.got)
+        await consumer.first
         await deferLater(reactor, 0.5)
-        self.assertEqual(len(consumer.got), before)
+        self.assertEqual(len(consumer.got), 1)
         consumer.producer.resumeProducing()
         await writing
         self.assertEqual(b"".join(consumer.got), data)
@@ -141,22 +137,21 @@ class Targets(GatewayTestCase):
     async def test_a_consumer_that_goes_away_ends_the_request(self) -> None:
         client, proxy = self.connect_through_proxy()
         cap = await client.upload(noise(20 * SEGMENT, seed=9))
-        consumer = Consumer()
+        consumer = Consumer(at_first="stopProducing")
         writing = Deferred.fromCoroutine((await client.download(cap)).write_to(consumer))
-        while not consumer.got:
-            await deferLater(reactor, 0.05)
-        consumer.producer.stopProducing()
         await self.assertFailure(writing, CancelledError)
-        await deferLater(reactor, 0.3)
-        self.assertEqual(proxy.connections, 0)
+        while proxy.connections:
+            await deferLater(reactor, 0.05)
 
 
 class Consumer:
-    """Keeps what is written to it."""
+    """Keeps what is written to it, and calls a method of its producer at the first write."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_first: str) -> None:
         self.got: list[bytes] = []
+        self.first: Deferred[None] = Deferred()
         self.producer = None
+        self._at_first = at_first
 
     def registerProducer(self, producer, streaming: bool) -> None:
         self.producer = producer
@@ -166,6 +161,9 @@ class Consumer:
 
     def write(self, data: bytes) -> None:
         self.got.append(data)
+        if len(self.got) == 1:
+            getattr(self.producer, self._at_first)()
+            self.first.callback(None)
 
 
 @needs(GRID)
