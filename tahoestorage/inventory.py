@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import filterfalse, islice
+from operator import attrgetter
 from time import time
 
 from attrs import define, field, frozen
@@ -25,6 +26,7 @@ from txtahoe.paths import Path
 from txtahoe.tree import Tree
 
 _LOOK = 500
+_is_carrying = attrgetter("is_carrying")
 _SEPARATOR = re.compile(r"[._-]+")
 
 
@@ -98,7 +100,7 @@ class Inventory:
         the same: the names of those deleted, and by name why others could not be.
         """
         left = {self._whole.path_of(name): name for name in names}
-        for reference in self.references:
+        for reference in filterfalse(_is_carrying, self.references):
             left.pop(_path(reference) or (), None)
         removed: list[str] = []
         failed: dict[str, str] = {}
@@ -156,7 +158,7 @@ class Inventory:
     def _follow(self, found: Comparison) -> set[Path]:
         """The files that are named."""
         named: set[Path] = set()
-        references = iter(self.references)
+        references = filterfalse(_is_carrying, self.references)
         while some := list(islice(references, _LOOK)):
             doubtful = []
             for reference in some:
