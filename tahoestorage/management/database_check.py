@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tahoestorage.inventory import Comparison, Inventory
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import bar, print_json, print_table
+from tahoestorage.management.quoting import quoted, shown
 from tahoestorage.storage import TahoeStorage
 
 _HOUR = 3600
@@ -75,7 +76,7 @@ def _remove(command: BaseCommand, inventory: Inventory, names: list[str], asks: 
         return []
     removed, failed = inventory.remove(names)
     for name, problem in failed.items():
-        command.stderr.write(f"{name}: {problem}")
+        command.stderr.write(f"{quoted(name)}: {problem}")
     return removed
 
 
@@ -111,17 +112,22 @@ class _Report:
                 command,
                 ["field", "row", "name", "problem"],
                 [
-                    [one.reference.column, one.reference.pk, one.reference.name, one.problem]
+                    [
+                        one.reference.column,
+                        one.reference.pk,
+                        shown(command, one.reference.name),
+                        one.problem,
+                    ]
                     for one in found.missing
                 ],
             )
         for name, problem in found.unread.items():
-            command.stdout.write(f"can't be read: {name}/: {problem}")
+            command.stdout.write(f"can't be read: {shown(command, name)}/: {problem}")
         for name in found.unnamed:
-            command.stdout.write(f"no row names: {name}")
+            command.stdout.write(f"no row names: {shown(command, name)}")
         if verbosity > 1:
             for name in found.others:
-                command.stdout.write(f"of another kind: {name}")
+                command.stdout.write(f"of another kind: {shown(command, name)}")
         for column in self.unseen:
             command.stdout.write(f"not looked at: {column}, whose table is in no database")
         if verbosity:

@@ -9,13 +9,19 @@ from django.core.management.base import BaseCommand, CommandError
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import print_table
+from tahoestorage.management.quoting import shown
 from txtahoe.maintenance import Health, Problem, State
 
 
 def print_health(command: BaseCommand, health: Health, whole: WholeTree) -> None:
     """The problems by name, and the sum."""
     rows = [
-        [problem.state.value, _shares(problem), name, problem.reason if problem.is_closed else ""]
+        [
+            problem.state.value,
+            _shares(problem),
+            shown(command, name),
+            problem.reason if problem.is_closed else "",
+        ]
         for problem in health.problems
         for name in _names(problem, whole)
     ]

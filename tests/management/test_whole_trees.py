@@ -7,15 +7,10 @@ from unittest import mock
 
 from tahoestorage.maintenance import WholeTree
 from tests.management.case import CommandTestCase
-from txtahoe import Cap
 from txtahoe.maintenance import LEASE_SECONDS, last_check
 
 
 class WholeTreeTestCase(CommandTestCase):
-    def cap_of(self, name: str) -> Cap:
-        whole = WholeTree.of(self.storage)
-        return whole.run(lambda tree, _: tree.resolve(name)).cap
-
     def lose_shares(self, name: str, shares: int) -> None:
         """Destroy so many shares of a file or directory."""
         self.lose(self.cap_of(name), shares)

@@ -7,13 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
-from tahoestorage.management.printing import (
-    add_json_argument,
-    bar,
-    print_json,
-    print_table,
-    size,
-)
+from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table, size
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Usage, usage
 
@@ -45,17 +40,17 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(command, [_told(name, each) for name, each in used])
     else:
-        rows = [[size(each.size), each.files, _shown(name, each)] for name, each in used]
+        rows = [[size(each.size), each.files, _shown(command, name, each)] for name, each in used]
         print_table(command, ["size", "files", "directory"], rows)
 
 
-def _shown(name: str, used: Usage) -> str:
+def _shown(command: BaseCommand, name: str, used: Usage) -> str:
     notes = []
     if used.unsized:
         notes.append(f"{used.unsized} files of unknown size")
     if used.unread:
         notes.append(f"{used.unread} directories can't be read")
-    return f"{name}/" + (f"  ({', '.join(notes)})" if notes else "")
+    return f"{shown(command, name)}/" + (f"  ({', '.join(notes)})" if notes else "")
 
 
 def _told(name: str, used: Usage) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tahoestorage.files import TahoeFile
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import Counter, add_json_argument, bar, print_json
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe import paths
 from txtahoe.maintenance.walking import AT_ONCE
@@ -62,7 +63,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_json(command, {"copied": copied, "failed": failed})
     elif options["verbosity"]:
         for each in copied:
-            command.stdout.write(each)
+            command.stdout.write(shown(command, each))
     raise_failed(failed)
 
 

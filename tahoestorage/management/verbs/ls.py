@@ -7,13 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
-from tahoestorage.management.printing import (
-    add_json_argument,
-    print_json,
-    print_table,
-    size,
-    time,
-)
+from tahoestorage.management.printing import add_json_argument, print_json, print_table, size, time
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
@@ -42,13 +37,17 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_json(command, [_told(name, node) for name, node in listed])
     elif options["long"]:
         rows = [
-            ["" if node.is_directory else size(node.size), time(node.modified), _shown(name, node)]
+            [
+                "" if node.is_directory else size(node.size),
+                time(node.modified),
+                _shown(command, name, node),
+            ]
             for name, node in listed
         ]
         print_table(command, ["size", "linked", "name"], rows)
     else:
         for name, node in listed:
-            command.stdout.write(_shown(name, node))
+            command.stdout.write(_shown(command, name, node))
 
 
 def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
@@ -68,8 +67,8 @@ def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
     return whole.run(look)
 
 
-def _shown(name: str, node: Node) -> str:
-    return f"{name}/" if node.is_directory else name
+def _shown(command: BaseCommand, name: str, node: Node) -> str:
+    return shown(command, name) + ("/" if node.is_directory else "")
 
 
 def _told(name: str, node: Node) -> dict[str, Any]:

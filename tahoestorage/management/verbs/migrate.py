@@ -15,6 +15,7 @@ from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json, size
+from tahoestorage.management.quoting import shown
 from tahoestorage.moving.migration import Migration, Outcome, State, overlap
 from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
@@ -59,8 +60,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
             told.add(outcome)
             progress(number, 0)  # how many there will be is not known before the end
             if options["verbosity"] > 1 and not options["json"]:
-                name = outcome.name.encode(errors="backslashreplace").decode()
-                command.stdout.write(f"{outcome.state.value}: {name}")
+                command.stdout.write(f"{outcome.state.value}: {shown(command, outcome.name)}")
     if options["json"]:
         print_json(command, {"dry_run": options["dry_run"], **told.for_programs()})
     elif options["verbosity"]:

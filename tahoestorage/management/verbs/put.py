@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import Counter, add_json_argument, bar, print_json
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from tahoestorage.waiting import done
 from txtahoe.directories import Replace
@@ -51,7 +52,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_json(command, {"saved": saved, "failed": failed})
     elif options["verbosity"]:
         for name in saved:
-            command.stdout.write(name)
+            command.stdout.write(shown(command, name))
     raise_failed(failed)
 
 

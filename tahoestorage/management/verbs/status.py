@@ -16,6 +16,7 @@ from tahoestorage.management.printing import (
     size,
     time,
 )
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.errors import TahoeError
 from txtahoe.nodes import Server
@@ -87,7 +88,7 @@ def _print(command: BaseCommand, found: StorageHealth, servers: dict[str, Server
         ["server", "connected", "free", "version", "last seen"],
         [
             [
-                server.nickname,
+                shown(command, server.nickname),
                 "yes" if server.connected else "no",
                 size(server.available_space),
                 server.version or "",
