@@ -41,7 +41,7 @@ class Missing:
 @define
 class Comparison:
     """
-    `references`, `files`: how many there are.
+    `references`, `files`: how many there are. `named`: how many of the files are named by rows.
 
     `missing`: those that lead nowhere. `unread`: why directories of the storage can't be read, by
     name.
@@ -53,6 +53,7 @@ class Comparison:
 
     references: int = 0
     files: int = 0
+    named: int = 0
     missing: list[Missing] = field(factory=list)
     unread: dict[str, str] = field(factory=dict)
     unnamed: list[str] = field(factory=list)
@@ -91,6 +92,7 @@ class Inventory:
         found.files = len(self._files)
         found.unread = {self._whole.name_of(path): told for path, told in self._unread.items()}
         named = self._follow(found)
+        found.named = len(named)
         self._sort(found, named, time() - older_than)
         return found
 

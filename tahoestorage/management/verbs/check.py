@@ -36,8 +36,9 @@ def add_arguments(parser: CommandParser) -> None:
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """See `Verb`."""
+    is_of_rows = database_check.is_asked_for(options)
     storage = storage_of(options["storage"])
-    if options["database"]:
+    if is_of_rows:
         database_check.handle(command, options, storage)
         return
     whole = WholeTree.of(storage)
