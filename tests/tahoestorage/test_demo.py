@@ -444,7 +444,9 @@ class CommandTests(SynchronousTestCase):
         for arguments in (["--host", "0.0.0.0"], ["--port", "65536"], ["--port", "http"]):
             with redirect_stderr(io.StringIO()) as errors, self.assertRaises(SystemExit):
                 command_parser().parse_args(arguments)
-            self.assertRegex(errors.getvalue(), "invalid (choice|port_number value)")
+            self.assertRegex(
+                errors.getvalue(), "invalid choice|it must be a whole number from 0 to 65,535"
+            )
 
 
 class FolderTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
+from tahoestorage.management.arguments import number
 from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table, size
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
@@ -19,7 +20,10 @@ def add_arguments(parser: CommandParser) -> None:
     """See `Verb`."""
     parser.add_argument("name", nargs="?", default="", help="a directory; default: all")
     parser.add_argument(
-        "--depth", type=int, metavar="N", help="directories so far below it only; 0: their sum"
+        "--depth",
+        type=number(int, 0, 1000),
+        metavar="N",
+        help="directories so far below it only; 0: their sum",
     )
     add_storage_argument(parser)
     add_json_argument(parser)
