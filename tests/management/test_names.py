@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import signal
+import socket
 import sys
+import threading
 from pathlib import Path
 from unittest import mock
 
+from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
 from txtahoe import Tree
 
@@ -118,6 +123,74 @@ class Getting(CommandTestCase):
         from tahoestorage.maintenance import WholeTree
 
         WholeTree.of(self.storage).run(link)
+
+    def test_ctrl_c_ends_it_and_leaves_no_part(self) -> None:
+        self.save(**{f"a__{number}": os.urandom(100) for number in range(40)})
+        self.run_verb("get", "a/0", str(self.folder / "whole"))
+        main = threading.main_thread().ident
+        with Proxy(self.gateway) as proxy:
+            self.use(tahoe_base_url=proxy.url)
+
+            interrupting, over = threading.Lock(), threading.Event()
+            self.addCleanup(over.set)
+
+            def sent(client: socket.socket, data: bytes) -> None:
+                if len(proxy.requests) >= 12:
+                    if interrupting.acquire(blocking=False):
+                        signal.pthread_kill(main, signal.SIGINT)
+                    over.wait()  # no answer comes any more
+
+            proxy.sent = sent  # type: ignore[method-assign]
+            self.assertEqual(
+                self.fail_verb("get", "a", str(self.folder), status=130), "interrupted"
+            )
+            self.assertLess(len(proxy.requests), 25)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
+
+    def test_where_a_file_has_one_name_only(self) -> None:
+        self.save(a__b=b"1", a__c=b"2")
+        (self.folder / "c").write_bytes(b"old")
+        with mock.patch("os.link", side_effect=PermissionError(errno.EPERM, "not permitted")):
+            said = self.fail_verb("get", "a", str(self.folder))
+        self.assertIn("a/c: ", said)
+        self.assertIn("there already", said)
+        self.assertEqual(contents(self.folder), {"b": b"1", "c": b"old"})
+
+    def test_a_file_that_comes_meanwhile_is_not_replaced(self) -> None:
+        for error in (FileExistsError(), PermissionError(errno.EPERM, "not permitted")):
+            target = self.folder / type(error).__name__
+
+            def link(part: str, local: Path, target: Path = target) -> None:
+                target.write_bytes(b"new")
+                raise error
+
+            self.save(a=b"1")
+            with mock.patch("os.link", link):
+                self.assertIn("there already", self.fail_verb("get", "a", str(target)))
+            self.assertEqual(target.read_bytes(), b"new")
+
+    def test_a_name_may_be_as_long_as_a_disk_takes_it(self) -> None:
+        name = "本" * 85
+        self.save(**{name: b"1"})
+        self.run_verb("get", name, str(self.folder / name))
+        self.assertEqual(contents(self.folder), {name: b"1"})
+
+    def test_no_file_of_a_copy_replaces_another_one_of_it(self) -> None:
+        self.save(a__b__x=b"1", a__c__x=b"2", a__c__y=b"3")
+        (self.folder / "b").mkdir()
+        (self.folder / "c").symlink_to("b")
+        (self.folder / "b" / "x").write_bytes(b"old")
+        said = self.fail_verb("get", "a", str(self.folder), "--replace")
+        self.assertRegex(said, "a/[bc]/x: another file of this copy is at ")
+        self.assertIn((self.folder / "b" / "x").read_bytes(), (b"1", b"2"))
+        self.assertEqual((self.folder / "b" / "y").read_bytes(), b"3")
+
+    def test_it_has_the_mode_of_any_new_file(self) -> None:
+        self.save(a=b"1")
+        before = os.umask(0o027)
+        self.addCleanup(os.umask, before)
+        self.run_verb("get", "a", str(self.folder / "a"))
+        self.assertEqual((self.folder / "a").stat().st_mode & 0o777, 0o640)
 
     def test_to_standard_output(self) -> None:
         data = os.urandom(400_000)

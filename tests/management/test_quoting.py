@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -105,3 +106,35 @@ class Terminals(CommandTestCase):
             of.side_effect = TahoeError("the gateway says: \x1b]0;title\x07")
             said = self.on_terminal("ls")
         self.assertEqual(said, "CommandError: the gateway says: \\033]0;title\\007\n")
+
+
+class Encodings(CommandTestCase):
+    """Where nothing but ASCII can be printed, or be the name of a file."""
+
+    def run_in_ascii(self, *arguments: str) -> tuple[int, str, str]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "DJANGO_SETTINGS_MODULE": "tests.management.migrating_settings",
+            "GATEWAYS": self.gateway,
+            "CAP": self.cap,
+            "MEDIA": "",
+            "BACK": "",
+        }
+        command = [sys.executable, "-m", "django", "tahoe", *arguments, "--storage=grid"]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return ran.returncode, ran.stdout, ran.stderr
+
+    def test_listings_escape_what_is_not_ascii(self) -> None:
+        self.save(a__é=b"1", b=b"2")
+        self.assertEqual(self.run_in_ascii("ls", "-R"), (0, "a/\na/\\xe9\nb\n", ""))
+
+    def test_get_tells_names_that_no_file_can_have(self) -> None:
+        self.save(a__é=b"1", a__b=b"2")
+        copy = str(self.folder / "copy")
+        status, printed, said = self.run_in_ascii("get", "a", copy)
+        self.assertEqual((status, printed), (1, f"{copy}/b\n"))
+        self.assertIn("it can't be the name of a file of this machine", said)
+        self.assertNotIn("Traceback", said)
