@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import signal
 import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from tests.grid.proxy import Proxy
@@ -221,6 +223,54 @@ class Putting(CommandTestCase):
         self.assertEqual((self.read("x/1"), self.read("x/2")), (b"old", b"new"))
         self.run_verb("put", "--replace", str(self.folder / "1"), "x/1")
         self.assertEqual(self.read("x/1"), b"new")
+
+    def test_names_that_are_one_on_the_grid_are_told_and_none_is_saved(self) -> None:
+        for name in ("caf\u00e9", "cafe\u0301", "x\\y", "plain"):
+            (self.folder / name).write_bytes(name.encode())
+        (self.folder / "x").mkdir()
+        (self.folder / "x" / "y").write_bytes(b"other")
+        self.save(d__café=b"old")
+        said = self.fail_verb("put", "--replace", str(self.folder), "d")
+        self.assertIn("d/plain\n", said)
+        for name in ("d/caf\u00e9", "d/cafe\u0301", "'d/x\\y'", "d/x/y"):
+            self.assertIn(f"{name}: another file here has the same name on the grid", said)
+        self.assertEqual(self.lines("ls", "-R"), ["d/", "d/café", "d/plain"])
+        self.assertEqual(self.read("d/café"), b"old")
+
+    def test_a_name_that_cannot_be_saved_hinders_no_other(self) -> None:
+        os.close(os.open(os.fsencode(self.folder) + b"/\xff", os.O_CREAT))
+        (self.folder / "1").write_bytes(b"1")
+        told = json.JSONDecoder().raw_decode(
+            self.fail_verb("put", str(self.folder), "d", "--json")
+        )[0]
+        self.assertEqual((told["saved"], list(told["failed"])), (["d/1"], ["d/\udcff"]))
+
+    def test_what_is_left_out_is_told(self) -> None:
+        (self.folder / "1").write_bytes(b"1")
+        (self.folder / "below" / "closed").mkdir(parents=True)
+        (self.folder / "below" / "link").symlink_to("..")
+        (self.folder / "below" / "dangling").symlink_to("nowhere")
+        (self.folder / "below" / "linked").symlink_to("../1")
+        os.mkfifo(self.folder / "pipe")
+
+        def list_all_but_one(path: Any = ".", scandir: Any = os.scandir) -> Any:
+            if str(path).endswith("closed"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return scandir(path)
+
+        with mock.patch("os.scandir", list_all_but_one):
+            said = self.fail_verb("put", str(self.folder), "d")
+        self.assertEqual(
+            said.splitlines(),
+            [
+                "d/1",
+                "d/below/linked",
+                "d/below/closed: Permission denied",
+                "d/below/dangling: No such file or directory",
+                "d/below/link: it is a link to a folder, which is not followed",
+                "d/pipe: it is no file and no folder",
+            ],
+        )
 
     def test_what_is_missing_or_empty(self) -> None:
         self.assertIn("No such file", self.fail_verb("put", str(self.folder / "missing")))
