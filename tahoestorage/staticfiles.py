@@ -17,6 +17,7 @@ from django.contrib.staticfiles.utils import check_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage
+from django.core.management import CommandError
 
 from tahoestorage import conf
 from tahoestorage.addresses import public_url
@@ -79,10 +80,27 @@ class TahoeStaticFilesStorage(TahoeStorage):
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
     ) -> Iterator[Any]:
-        """What `collectstatic` calls at its end. Raises: as `flush`."""
+        """
+        What `collectstatic` calls at its end.
+
+        Raises: CommandError where two names are one on the grid; as `flush`.
+        """
+        self._require_distinct(paths)
         if not dry_run:
             self.flush()
         yield from ()
+
+    def _require_distinct(self, names: Iterable[str]) -> None:
+        # `collectstatic` takes the second one for the first one, and leaves it out.
+        known: dict[str, str] = {}
+        for name in names:
+            other = known.setdefault(self._location.clean(name), name)
+            if other != name:
+                self._tree.discard()
+                raise CommandError(
+                    f"{other!a} and {name!a} are one name on the grid: rename one of the files. "
+                    "No static file was saved."
+                )
 
     def _save(self, name: str, content: File[Any]) -> str:
         path = self._location.path_of(name)
@@ -213,8 +231,10 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         """
         As Django's.
 
-        Raises: ImproperlyConfigured where there is no base URL; SomeFailed as `flush`.
+        Raises: ImproperlyConfigured where there is no base URL; CommandError where two names are
+        one on the grid; SomeFailed as `flush`.
         """
+        self._require_distinct(paths)
         if dry_run:
             return
         try:

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InMemoryStorage
+from django.core.management import CommandError
 from django.test import override_settings
 
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
@@ -104,6 +105,12 @@ class Referring(ManifestTestCase):
         with self.assertRaisesRegex(Exception, "'img/missing.svg' could not be found"):
             self.collect(clear=True)
         self.assertEqual(self.collected(), before)
+
+    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+        self.write("caf\u00e9.txt", "cafe\u0301.txt")
+        error = self.assertRaises(CommandError, self.collect)
+        self.assertIn("are one name on the grid", str(error))
+        self.assertEqual(self.collected(), {})
 
     def test_style_sheets_that_import_each_other_cannot_be_saved(self) -> None:
         self.write("a.css", content='@import "b.css";')

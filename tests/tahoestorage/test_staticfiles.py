@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from django.core.files.base import ContentFile, File
+from django.core.management import CommandError
 
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tests.tahoestorage.static_case import StaticTestCase
@@ -103,6 +104,15 @@ class Collecting(StaticTestCase):
         for clear in (False, True):
             self.assertEqual(self.collect(dry_run=True, clear=clear).keys(), {"GET /uri"})
         self.assertEqual(self.collected(), before)
+
+    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+        self.write("caf\u00e9.txt", "cafe\u0301.txt", "a.txt")
+        for options in ({}, {"dry_run": True}, {"clear": True}):
+            error = self.assertRaises(CommandError, self.collect, **options)
+            self.assertIn(
+                r"'caf\xe9.txt' and 'cafe\u0301.txt' are one name on the grid", str(error)
+            )
+            self.assertEqual(self.collected(), {})
 
     def test_what_another_client_has_replaced_is_saved_again(self) -> None:
         self.collect()
