@@ -115,6 +115,12 @@ class Copying(Storages):
         self.assertIn("$'\\377': ", said)
         self.assertEqual(files_of(self.storage), {"good": b"2"})
 
+    def test_names_that_are_one_on_the_grid_are_a_conflict(self) -> None:
+        self.put(**{"caf\u00e9": b"1", "cafe\u0301": b"2" * 2000})
+        said = self.fail_verb(*self.there)
+        self.assertIn("1 files copied", said)
+        self.assertIn("another file of this name is there", said)
+
     def test_what_is_there_is_compared_and_never_replaced(self) -> None:
         self.put(same=BYTES, shorter=BYTES[:100], longer=BYTES, other=BYTES, name=b"x")
         theirs = {"same": BYTES, "shorter": BYTES, "longer": BYTES[:100], "other": BYTES[::-1]}
