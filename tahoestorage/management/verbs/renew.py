@@ -35,6 +35,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     elif options["verbosity"] or not renewal.health.is_healthy:
         print_health(command, renewal.health, whole)
         command.stdout.write(_dates(renewal))
+    if renewal.problem:
+        command.stderr.write(f"The next renewal will not know of this one: {renewal.problem}")
     raise_unhealthy(renewal.health)
 
 
