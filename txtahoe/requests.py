@@ -81,7 +81,13 @@ class Requests(ABC):
 
         async def once() -> bytes:
             incoming = await self.open(request)
-            return await incoming.rest(_ANSWER_LIMIT)
+            body = await incoming.rest(_ANSWER_LIMIT)
+            if len(body) >= _ANSWER_LIMIT:
+                raise TahoeError(
+                    f"{request.doing}: the answer has more than {_ANSWER_LIMIT:,} bytes, and "
+                    "is not kept in memory"
+                )
+            return body
 
         try:
             return await (self.repeat(once) if repeat else once())
