@@ -12,6 +12,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.management.commands.tahoe import Command
+from tahoestorage.management.printing import time
 from tahoestorage.management.quoting import quoted
 from tests.management.case import CommandTestCase
 from txtahoe.errors import TahoeError
@@ -49,6 +50,13 @@ class Quoting(SynchronousTestCase):
             shell = ["bash", "-c", f"printf %s {quoted(name)}"]
             printed = subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout
             self.assertEqual(printed.decode(), name)
+
+
+class Times(SynchronousTestCase):
+    def test_a_number_that_is_no_time_is_a_question_mark(self) -> None:
+        for number in (1e300, -1e300, float("nan"), float("inf"), 1e15):
+            self.assertEqual(time(number), "?")
+        self.assertEqual(time(None), "never")
 
 
 class Terminals(CommandTestCase):
