@@ -17,7 +17,7 @@ from tahoestorage.storage import TahoeStorage
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
-# What is said with --database, and what is said without it.
+# What needs --database, and what --database excludes.
 _OF_ROWS = {
     "remove_unnamed": "--remove-unnamed",
     "older_than": "--older-than",
@@ -62,7 +62,7 @@ def is_asked_for(options: dict[str, Any]) -> bool:
     """
     Whether a command line is about the database.
 
-    Raises: CommandError where it says what means nothing then, or means nothing otherwise.
+    Raises: CommandError for what means something only with --database, or only without it.
     """
     is_asked = bool(options["database"])
     for dest, name in (_OF_SHARES if is_asked else _OF_ROWS).items():

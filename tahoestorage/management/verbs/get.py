@@ -56,14 +56,14 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     target = Path(options["file"] or (start[-1] if start else "."))
     if list(found) == [start] and target.is_dir():
         target /= start[-1]
-    locals = {path: _local(target, path[len(start) :]) for path in found}
+    targets = {path: _local(target, path[len(start) :]) for path in found}
     with bar("copying", "B") as progress:
         counter = Counter(sum(node.size or 0 for node in found.values()), progress)
         getting = _Getting(whole.tree, options["replace"], counter)
-        results = getting.all([(node, locals[path]) for path, node in found.items()])
+        results = getting.all([(node, targets[path]) for path, node in found.items()])
     problems = dict(zip(found, results, strict=True))
     failed = {whole.name_of(path): problem_of(each) for path, each in problems.items() if each}
-    copied = [str(locals[path]) for path, problem in problems.items() if not problem]
+    copied = [str(targets[path]) for path, problem in problems.items() if not problem]
     if options["json"]:
         print_json(command, {"copied": copied, "failed": failed})
     elif options["verbosity"]:
