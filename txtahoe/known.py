@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
+from txtahoe.terms import max_age
 
 _Times = dict[Path, tuple[float, Node]]
 
 
 class Known:
     """
-    What paths led to, for `max_age` seconds after it was learnt; the last `max_known` files, and as
-    many directories, so that the files of a large directory do not make it forgotten.
+    What paths led to, for `max_age` seconds after it was learnt, or as long as the caller allows;
+    the last `max_known` files, and as many directories, so that the files of a large directory do
+    not make it forgotten.
 
     That a path leads nowhere is not kept: somebody else may save there at any moment.
     """
@@ -29,7 +31,7 @@ class Known:
     def get(self, path: Path) -> Node | None:
         """May be called in any thread."""
         found = self._directories.get(path) or self._files.get(path)
-        if found is None or self._seconds() - found[0] >= self._max_age:
+        if found is None or self._seconds() - found[0] >= max_age(self._max_age):
             return None
         return found[1]
 

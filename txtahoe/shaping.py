@@ -40,7 +40,7 @@ class Shaping:
     def __init__(self, names: Names, fanout: Fanout) -> None:
         self._names = names
         self._client = names.client
-        self._fanout = fanout
+        self.fanout = fanout
         self._making: Questions[tuple[Cap, str], Cap] = Questions()
         self._closing: Questions[Cap, None] = Questions()
         self._room = DeferredSemaphore(_AT_ONCE)
@@ -59,7 +59,7 @@ class Shaping:
         return layout
 
     def _is_new(self, layout: Layout) -> bool:
-        return self._now() - layout.asked < self._fanout.pace
+        return self._now() - layout.asked < self.fanout.pace
 
     def is_due(self, layout: Layout) -> bool:
         """Whether a directory is to be closed now."""
@@ -70,13 +70,13 @@ class Shaping:
         """A new directory with first names, which nobody knows of yet."""
         if not self._names.layouts.is_on:
             return await self._client.mkdir(links)
-        if len(links) > self._fanout.limit:
+        if len(links) > self.fanout.limit:
             await self.mark_tree()
         return await self.build(links, 0, keep_times=False)
 
     async def build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
         """A new directory, or part, with names that are spread where they are many."""
-        if len(links) <= self._fanout.limit:
+        if len(links) <= self.fanout.limit:
             async with self._room:
                 asked = self._now()
                 cap = await self._client.mkdir(links, keep_times=keep_times)
@@ -188,7 +188,7 @@ class Shaping:
 
     @property
     def _wait(self) -> float:
-        return 3 * self._fanout.pace
+        return 3 * self.fanout.pace
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())

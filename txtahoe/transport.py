@@ -33,6 +33,7 @@ from txtahoe.errors import (
 from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed
 from txtahoe.streams import Incoming, Outgoing, SourceFailed
+from txtahoe.terms import timeout
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
 _IDLE_SECONDS = 45
@@ -76,7 +77,8 @@ class Transport(Requests):
         self._http = HTTPClient(agent)
 
     async def open(self, request: Request) -> Incoming:
-        deadline = Deadline(self.reactor, self.timeout + request.patience, request.doing)
+        seconds = timeout(self.timeout)
+        deadline = Deadline(self.reactor, seconds + request.patience, request.doing)
         total = 0
 
         def progress(count: int) -> None:
@@ -96,7 +98,7 @@ class Transport(Requests):
         finally:
             if body is not None:
                 await self._end(body, request.doing)
-        incoming = Incoming(self.reactor, self.timeout, request.doing, answer)
+        incoming = Incoming(self.reactor, seconds, request.doing, answer)
         if incoming.status in request.expected:
             return incoming
         raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), request.doing)
@@ -107,13 +109,14 @@ class Transport(Requests):
     async def _end(self, body: Outgoing, doing: str) -> None:
         """Wait until nothing reads from the body's source. Raises: SourceFailed."""
         try:
-            await Deadline(self.reactor, self.timeout, doing).guard(body.end())
+            await Deadline(self.reactor, timeout(self.timeout), doing).guard(body.end())
         except RequestTimeout:
             raise self._silent_source(doing) from None
 
     def _silent_source(self, doing: str) -> SourceFailed:
+        seconds = timeout(self.timeout)
         return SourceFailed(
-            RequestTimeout(f"{doing}: the source gave no bytes for {self.timeout:g} seconds")
+            RequestTimeout(f"{doing}: the source gave no bytes for {seconds:g} seconds")
         )
 
     async def _exchange(self, request: Request, body: Outgoing | None) -> IResponse:
