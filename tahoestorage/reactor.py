@@ -22,6 +22,7 @@ from twisted.python import threadable
 from twisted.python.failure import Failure
 
 from tahoestorage import servers
+from tahoestorage.kept import Kept
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -56,8 +57,7 @@ class Loop:
     """
     A reactor that runs in another thread than those that wait for it, and what belongs to it.
 
-    `kept`: what the users of the loop keep for its lifetime, such as clients with their
-    connections. It is changed in the reactor thread only.
+    `kept`: what the users of the loop keep, such as trees and transports with their connections.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -65,7 +65,7 @@ class Loop:
         self._thread: int | None = None
         self._process = os.getpid()
         self.reactor = reactor
-        self.kept: dict[Any, Any] = {}
+        self.kept = Kept()
 
         ready = threading.Event()
 
@@ -82,10 +82,11 @@ class Loop:
     def is_running(self) -> bool:
         return os.getpid() == self._process and bool(self.reactor.running)
 
-    @async_unsafe(
-        "A blocking storage method was called in the thread of a running event loop. "
-        "Use its asynchronous twin, such as asave(), or sync_to_async()."
-    )
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs in this thread."""
+        return threading.get_ident() == self._thread
+
     def run(self, operation: Callable[[], Awaitable[T]], caller: CallingThread | None = None) -> T:
         """
         Run `operation` in the reactor thread and wait for its result.
@@ -93,10 +94,8 @@ class Loop:
         `caller`: does meanwhile in this thread what the operation asks of it.
         An exception in this thread, such as KeyboardInterrupt, cancels the operation.
 
-        Raises: what the operation raises; SynchronousOnlyOperation in the thread of a reactor or
-        of a running asyncio loop; ConnectionAbortedError where the reactor is stopped.
+        Raises: what the operation raises; ConnectionAbortedError where the reactor is stopped.
         """
-        self._require_other_thread()
         caller = caller or CallingThread()
         with self.working(operation, caller) as work:
             while (job := caller.jobs.get()) is not None:
@@ -124,14 +123,6 @@ class Loop:
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function in the reactor thread, and do not wait for it."""
         self.reactor.callFromThread(function)
-
-    def _require_other_thread(self) -> None:
-        if _is_applications_thread() or threading.get_ident() == self._thread:
-            raise SynchronousOnlyOperation(
-                "A blocking storage method was called in the reactor thread, which would then "
-                "wait for itself. Use its asynchronous twin, such as asave(), where an asyncio "
-                "loop runs, or twisted.internet.threads.deferToThread()."
-            )
 
     def _wake_all(self) -> None:
         for caller in list(self._waiting):
@@ -256,6 +247,21 @@ def running_loop() -> Loop | None:
     return loop if loop is not None and loop.is_running else None
 
 
+@async_unsafe(
+    "A blocking storage method was called in the thread of a running event loop. "
+    "Use its asynchronous twin, such as asave(), or sync_to_async()."
+)
+def require_waiting_thread() -> None:
+    """Raises: SynchronousOnlyOperation in the thread of an event loop or of a reactor."""
+    loop = running_loop()
+    if _is_applications_thread() or (loop is not None and loop.is_here):
+        raise SynchronousOnlyOperation(
+            "A blocking storage method was called in the reactor thread, which would then wait "
+            "for itself. Use its asynchronous twin, such as asave(), where an asyncio loop runs, "
+            "or twisted.internet.threads.deferToThread()."
+        )
+
+
 def _stopped() -> ConnectionAbortedError:
     return ConnectionAbortedError(
         errno.ECONNABORTED, "the reactor was stopped, because the process ends"
@@ -305,8 +311,16 @@ def _is_applications_thread() -> bool:
 
 
 def _application_reactor() -> Any:
-    """The application's own reactor, if it runs, or did so when this process was forked."""
+    """
+    The application's own reactor, if it runs, or did so when this process was forked.
+
+    One that runs on an asyncio loop, as daphne's does, is left alone: asynchronous views run in its
+    thread, which then could not wait for anything; see `in_any_thread`.
+    """
     reactor = sys.modules.get("twisted.internet.reactor")
+    asyncio = sys.modules.get("twisted.internet.asyncioreactor")
+    if asyncio is not None and isinstance(reactor, asyncio.AsyncioSelectorReactor):
+        return None
     return reactor if getattr(reactor, "running", False) else None
 
 

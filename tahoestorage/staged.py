@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
@@ -96,21 +96,19 @@ class StagedTree(StorageTree):
             loop.call_soon(staging.forget)
 
     def _make(self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]) -> None:
+        done(self._made(changes))
+
+    async def _made(
+        self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]
+    ) -> None:
         staging = self._running_staging()
         if staging is None:
             return
         pending = list(staging.pending)
-        failed = done(self._made(changes, pending))
+        async with self._changing(pending):
+            failed = await self.staged(lambda staging, _: changes(staging))
         if failed:
             raise self._error(failed, len(pending))
-
-    async def _made(
-        self,
-        changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]],
-        pending: Collection[Path],
-    ) -> Mapping[Path, Exception]:
-        async with self._changing(pending):
-            return await self.staged(lambda staging, _: changes(staging))
 
     def _error(self, failed: Mapping[Path, Exception], pending: int) -> SomeFailed:
         told = []
@@ -128,12 +126,13 @@ class StagedTree(StorageTree):
         )
 
     def _staging(self, loop: Loop, tree: Tree) -> Staging:
-        staging: Staging | None = loop.kept.get(self)
-        if staging is None:
-            staging = loop.kept[self] = Staging(tree, max_age=self.connection.max_age)
+        def make() -> Staging:
+            staging = Staging(tree, max_age=self.connection.max_age)
             # Later than the one that stops the reactor, so it is called before.
             atexit.register(self._at_exit, loop, staging, os.getpid())
-        return staging
+            return staging
+
+        return loop.kept.use(self, make)
 
     def _running_staging(self) -> Staging | None:
         loop = running_loop()

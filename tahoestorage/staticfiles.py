@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Unpack
 from urllib.parse import quote, unquote, urldefrag
 
+from attrs import evolve
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestFilesMixin
 from django.contrib.staticfiles.utils import check_settings
@@ -25,7 +26,7 @@ from tahoestorage.files import TahoeFile
 from tahoestorage.locations import Name
 from tahoestorage.staged import StagedTree
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
+from tahoestorage.waiting import done, in_any_thread
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import IsADirectory
 from txtahoe.many import Done
@@ -34,6 +35,7 @@ from txtahoe.sealing import sealed
 
 # A static file's name stands in templates and style sheets with what belongs to its URL only.
 _NAME_AND_REST = re.compile(r"([^?#]*)(.*)", re.DOTALL)
+_SECONDS = 10.0  # for which an event loop may stand still until the manifest is read
 
 
 class TahoeStaticFilesStorage(TahoeStorage):
@@ -61,8 +63,12 @@ class TahoeStaticFilesStorage(TahoeStorage):
     """
 
     @cached_property
+    def _whole_tree(self) -> StagedTree:
+        return StagedTree(conf.connection(self.options), ())
+
+    @property
     def _tree(self) -> StagedTree:
-        return StagedTree(conf.connection(self.options), self._location.root)
+        return evolve(self._whole_tree, root=self._location.root)
 
     @cached_property
     def _allow_overwrite(self) -> bool:
@@ -103,16 +109,17 @@ class TahoeStaticFilesStorage(TahoeStorage):
                 )
 
     def _save(self, name: str, content: File[Any]) -> str:
-        path = self._location.path_of(name)
-        self._tree.require_writable(name)
+        location = self._location
+        path = location.path_of(name)
+        self._require_writable(name)
         self._tree.stage(path, content, name)
-        return self._location.name_of(path)
+        return location.name_of(path)
 
     def delete(self, name: Name) -> None:
         if not name:
             raise ValueError("The name must be given to delete().")
         path = self._location.path_of(name)
-        self._tree.require_writable(str(name))
+        self._require_writable(str(name))
         try:
             done(self._tree.staged(lambda staging, _: staging.delete(path), str(name)))
         except IsADirectory:
@@ -146,6 +153,10 @@ class TahoeStaticFilesStorage(TahoeStorage):
         self.flush()
         return super().walk(path)
 
+    def _require_writable(self, name: str) -> None:
+        """Raises: NotWriteable."""
+        self._tree.require_writable(name)
+
 
 class _WrittenFile(TahoeFile):
     """A file that is saved as any other; what is known of the directories is outdated then."""
@@ -166,9 +177,9 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
     so `collectstatic` needs to know the `base_url`.
 
     The manifest holds the read caps of the files: `url()` needs no request once it was read, which
-    it is once in a process. It is linked last, and what is deleted goes after that, so the files of
-    the old one are there until the new one is. A `collectstatic` of which the post-processing fails
-    changes nothing.
+    it is once in a process, in the thread of an event loop too. It is linked last, and what is
+    deleted goes after that, so the files of the old one are there until the new one is. A
+    `collectstatic` of which the post-processing fails changes nothing.
 
     `manifest_storage`: another storage for the manifest.
     """
@@ -194,7 +205,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
 
     @cached_property
     def _manifest(self) -> tuple[dict[str, str], str]:
-        return sealed(self.load_manifest)()  # type: ignore[return-value]
+        return in_any_thread(sealed(self.load_manifest), _SECONDS)  # type: ignore[return-value]
 
     def read_manifest(self) -> Any:
         content: str | None = super().read_manifest()
@@ -239,11 +250,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             return
         try:
             check_settings()
-            if self.base_url is None:
-                raise ImproperlyConfigured(
-                    "Static files that refer to others need TAHOE_PUBLIC_BASE_URL (or the option "
-                    "'base_url'), which their URLs begin with."
-                )
+            self._require_base_url()
             for processed in super().post_process(paths, **options):
                 if isinstance(processed[2], Exception):
                     self._give_up()
@@ -254,6 +261,18 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         except BaseException:
             self._give_up()
             raise
+
+    def _require_writable(self, name: str) -> None:
+        """Raises: NotWriteable; ImproperlyConfigured where there is no base URL."""
+        super()._require_writable(name)
+        self._require_base_url()
+
+    def _require_base_url(self) -> None:
+        if self.base_url is None:
+            raise ImproperlyConfigured(
+                "Static files that refer to others need TAHOE_PUBLIC_BASE_URL (or the option "
+                "'base_url'), which their URLs begin with."
+            )
 
     def _give_up(self) -> None:
         self._tree.discard()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -12,7 +14,8 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tahoestorage.reactor import Caller, CallingThread, Job, current_loop
+from tahoestorage.reactor import Caller, CallingThread, Job, current_loop, require_waiting_thread
+from txtahoe.errors import RequestTimeout
 
 T = TypeVar("T")
 # Runs in the reactor thread, and is told who waits for it.
@@ -66,14 +69,50 @@ class Awaiting:
 
 
 def done(steps: Coroutine[Any, Any, T]) -> T:
-    """The result of what is written for both ways, and was given the blocking one."""
+    """
+    The result of what is written for both ways, and was given the blocking one.
+
+    Raises: as `require_waiting_thread`, be the result in memory or not.
+    """
     try:
+        require_waiting_thread()
         steps.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
-    steps.close()
+    finally:
+        steps.close()
     raise RuntimeError("what blocks cannot be suspended")
+
+
+def in_any_thread(function: Callable[[], T], seconds: float) -> T:
+    """
+    The result of a function that blocks, in the thread of an event loop too.
+
+    The event loop stands still meanwhile, for so many seconds at most. So this is for what a
+    process does once, where nothing can be awaited.
+
+    Raises: what the function raises; RequestTimeout.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function()
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    wait([outcome], seconds)
+    if not outcome.done():
+        raise RequestTimeout(
+            f"there was no result within {seconds:g} seconds, in which the event loop stood still"
+        )
+    return outcome.result()
 
 
 class CallingTask:

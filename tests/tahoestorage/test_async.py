@@ -18,10 +18,11 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
+from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.grid.strangers import silent, stranger
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe.errors import GatewayUnreachable, IsADirectory, NoSuchChild, SomeFailed
 
 T = TypeVar("T")
@@ -156,6 +157,56 @@ class Methods(AsyncTestCase):
         with self.assertRaises(SynchronousOnlyOperation) as caught:
             self.await_(use())
         self.assertIn("asave()", str(caught.exception))
+
+    def test_blocking_methods_raise_whatever_is_in_memory(self) -> None:
+        self.storage.save("a/f", ContentFile(b"x" * 100))
+        caps = TahoeCapStorage(**self.storage.options)
+        static = TahoeStaticFilesStorage(**self.storage.options)
+        self.addCleanup(forget_links)
+        name = caps.save("f", ContentFile(b"x" * 100))
+
+        async def use() -> None:
+            for storage, known in ((self.storage, "a/f"), (caps, name), (static, "a/f")):
+                for attempt in (
+                    lambda: storage.exists(known),  # noqa: B023 - they are called at once
+                    lambda: storage.size(known),  # noqa: B023
+                    lambda: storage.open(known),  # noqa: B023
+                    lambda: storage.prefetch([known]),  # noqa: B023
+                    lambda: next(storage.walk("")),  # noqa: B023
+                    lambda: storage.save(known, ContentFile(b"")),  # noqa: B023
+                    lambda: storage.delete(known),  # noqa: B023
+                ):
+                    self.assertRaises(SynchronousOnlyOperation, attempt)
+            for attempt in (
+                lambda: self.storage.url("a/f"),
+                lambda: self.storage.get_modified_time("a/f"),
+                static.flush,
+                caps.flush,
+            ):
+                self.assertRaises(SynchronousOnlyOperation, attempt)
+
+        for storage in (self.storage, static):
+            self.assertTrue(storage.exists("a/f"))
+            self.assertTrue(storage.url("a/f"))
+        self.await_(use())
+
+    def test_urls_that_need_no_question_are_made_in_any_thread(self) -> None:
+        caps = TahoeCapStorage(**self.storage.options)
+        self.addCleanup(forget_links)
+        name = caps.save("f", ContentFile(b"x" * 100))
+        options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
+        backend = "tahoestorage.storage.TahoeStorage"
+        self.override(
+            STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}},
+            ROOT_URLCONF="tests.tahoestorage.one_url",
+        )
+        served = TahoeStorage(**options)
+
+        async def use() -> list[str]:
+            return [caps.url(name), await caps.aurl(name), served.url("f"), await served.aurl("f")]
+
+        url = caps.url(name)
+        self.assertEqual(self.await_(use()), [url, url, "/files/f", "/files/f"])
 
     def test_several_loops_one_after_another_and_side_by_side(self) -> None:
         saved: list[str] = []

@@ -214,6 +214,27 @@ class Processes(StorageTestCase):
             assert not ts.exists("f")
         """)
 
+    def test_a_reactor_on_an_asyncio_loop_does_not_wait_for_itself(self) -> None:
+        self.run_script("""
+            import asyncio
+            from twisted.internet import asyncioreactor
+            loop = asyncio.new_event_loop()
+            asyncioreactor.install(loop)
+            from twisted.internet import reactor
+            from tahoestorage.waiting import in_any_thread
+            results = []
+            async def use():
+                # As an asynchronous view of a site in daphne.
+                await ts.asave("f", ContentFile(b"x" * 100))
+                results.append(in_any_thread(lambda: ts.open("f").read(), 20))
+                results.append(await ts.asize("f"))
+                reactor.stop()
+            task = loop.create_task(use())
+            reactor.callLater(30, reactor.stop)
+            reactor.run()
+            assert results == [b"x" * 100, 100], results
+        """)
+
     def test_the_thread_of_an_applications_reactor_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
