@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import isclass, signature
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
@@ -19,6 +22,7 @@ from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.checks.addresses import check_addresses
 from tahoestorage.filefields import every_file_field
 from tahoestorage.locations import Location
+from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 
@@ -45,7 +49,6 @@ _ROOM = 255  # characters for a name with its cap
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
     "locmem.LocMemCache": "is of one process alone",
-    "db.DatabaseCache": "forgets, with a transaction that is rolled back, that a file has changed",
 }
 
 
@@ -91,6 +94,38 @@ def check_fields(
         and field.max_length is not None
         and field.max_length < _ROOM
     ]
+
+
+@register(Tags.staticfiles, Tags.files, TAG)
+def check_manifests(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check the storages of static files that have a manifest; `collectstatic` does so too."""
+    return [message for alias in settings.STORAGES for message in _check_manifest(alias)]
+
+
+def _check_manifest(alias: str) -> Iterator[CheckMessage]:
+    cls = _ours(settings.STORAGES[alias])
+    if cls is None or not issubclass(cls, HashedFilesMixin):
+        return
+    if not issubclass(cls, TahoeManifestStaticFilesStorage):
+        yield Error(
+            f"STORAGES[{alias!r}] is a {cls.__name__}, which mixes a class of Django for static "
+            "files to a TahoeStorage: its files would refer to others by URLs that lead nowhere",
+            hint="Make it a subclass of tahoestorage.staticfiles.TahoeManifestStaticFilesStorage.",
+            id="tahoestorage.E018",
+        )
+        return
+    with suppress(ImproperlyConfigured, TypeError):  # said of its options
+        if storages[alias].base_url is None:
+            yield Error(
+                f"STORAGES[{alias!r}] is for static files that refer to others by their URLs, and "
+                "TAHOE_PUBLIC_BASE_URL (or the option 'base_url'), which these begin with, is "
+                "missing: `collectstatic` can save nothing",
+                hint="Give the address of a public gateway, which `manage.py tahoe proxy` makes; "
+                "or use TahoeStaticFilesStorage.",
+                id="tahoestorage.E017",
+            )
 
 
 def every_options() -> Iterator[conf.Options]:
@@ -179,11 +214,11 @@ def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
     except ImproperlyConfigured:
         return
     if not cap.is_writable:
-        yield Error(
+        yield Warning(
             f"{where} is {cap!r}, which can only be read: nothing can be saved with it",
-            hint="Give the write cap, URI:DIR2:…. Where a read-only storage is meant, silence "
+            hint="Give the write cap, URI:DIR2:…. Where the storage is for reading alone, silence "
             "this with SILENCED_SYSTEM_CHECKS.",
-            id="tahoestorage.E005",
+            id="tahoestorage.W012",
         )
 
 
