@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ from txtahoe.uploads import SMALL
 T = TypeVar("T")
 
 _NAMED = 5
+# What is called at the exit of the process for changes that are pending.
+_exits: dict[Staging, Callable[[], None]] = {}
 
 
 @frozen
@@ -45,9 +48,17 @@ class StagedTree(StorageTree):
         self, operation: Callable[[Staging, Caller], Awaitable[T]], name: str | None = None
     ) -> T:
         """As `run`, of an operation on the pending changes."""
-        return await self.run(
-            lambda tree, caller: operation(self._staging(caller.loop, tree), caller), name
-        )
+
+        async def run(tree: Tree, caller: Caller) -> T:
+            staging = caller.loop.kept.use(
+                self, lambda: Staging(tree, max_age=self.connection.max_age)
+            )
+            try:
+                return await operation(staging, caller)
+            finally:
+                self._note(caller.loop, staging)
+
+        return await self.run(run, name)
 
     def known(self, path: Path) -> Node | None:
         staging = self._running_staging()
@@ -125,14 +136,13 @@ class StagedTree(StorageTree):
             list(failed.values()),
         )
 
-    def _staging(self, loop: Loop, tree: Tree) -> Staging:
-        def make() -> Staging:
-            staging = Staging(tree, max_age=self.connection.max_age)
+    def _note(self, loop: Loop, staging: Staging) -> None:
+        """Have what is pending made when the process exits, and hold it until then."""
+        if staging.pending and staging not in _exits:
             # Later than the one that stops the reactor, so it is called before.
-            atexit.register(self._at_exit, loop, staging, os.getpid())
-            return staging
-
-        return loop.kept.use(self, make)
+            _exits[staging] = atexit.register(partial(self._at_exit, loop, staging, os.getpid()))
+        elif not staging.pending and staging in _exits:
+            atexit.unregister(_exits.pop(staging))
 
     def _running_staging(self) -> Staging | None:
         loop = running_loop()

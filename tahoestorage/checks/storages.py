@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from inspect import isclass, signature
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
@@ -97,35 +95,30 @@ def check_fields(
 
 
 @register(Tags.staticfiles, Tags.files, TAG)
-def check_manifests(
+def check_addresses_of_manifests(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check the storages of static files that have a manifest; `collectstatic` does so too."""
-    return [message for alias in settings.STORAGES for message in _check_manifest(alias)]
-
-
-def _check_manifest(alias: str) -> Iterator[CheckMessage]:
-    cls = _ours(settings.STORAGES[alias])
-    if cls is None or not issubclass(cls, HashedFilesMixin):
-        return
-    if not issubclass(cls, TahoeManifestStaticFilesStorage):
-        yield Error(
-            f"STORAGES[{alias!r}] is a {cls.__name__}, which mixes a class of Django for static "
-            "files to a TahoeStorage: its files would refer to others by URLs that lead nowhere",
-            hint="Make it a subclass of tahoestorage.staticfiles.TahoeManifestStaticFilesStorage.",
-            id="tahoestorage.E018",
+    """Check that static files can refer to others; `collectstatic` does so too."""
+    return [
+        Error(
+            f"STORAGES[{alias!r}] is for static files that refer to others by their URLs, and "
+            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url'), which these begin with, is missing: "
+            "`collectstatic` can save nothing",
+            hint="Give the address of a public gateway, which `manage.py tahoe proxy` makes; or "
+            "use TahoeStaticFilesStorage.",
+            id="tahoestorage.E017",
         )
-        return
-    with suppress(ImproperlyConfigured, TypeError):  # said of its options
-        if storages[alias].base_url is None:
-            yield Error(
-                f"STORAGES[{alias!r}] is for static files that refer to others by their URLs, and "
-                "TAHOE_PUBLIC_BASE_URL (or the option 'base_url'), which these begin with, is "
-                "missing: `collectstatic` can save nothing",
-                hint="Give the address of a public gateway, which `manage.py tahoe proxy` makes; "
-                "or use TahoeStaticFilesStorage.",
-                id="tahoestorage.E017",
-            )
+        for alias, backend in settings.STORAGES.items()
+        if issubclass(_ours(backend) or object, TahoeManifestStaticFilesStorage)
+        and _lacks_base_url(alias)
+    ]
+
+
+def _lacks_base_url(alias: str) -> bool:
+    try:
+        return getattr(storages[alias], "base_url", "") is None
+    except (ImproperlyConfigured, TypeError):
+        return False  # said of its options
 
 
 def every_options() -> Iterator[conf.Options]:

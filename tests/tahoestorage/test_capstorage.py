@@ -22,6 +22,7 @@ from tahoestorage.reactor import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
+from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap, Tree
 from txtahoe.anchors import ANCHORS
@@ -323,13 +324,13 @@ class Links(CapStorageTestCase):
 
     def tree(self, operation: Any) -> Any:
         loop = current_loop()
-        tree = loop.kept[self.storage.operations.tree.connection]
+        tree = loop.kept.get(self.storage.connection)
         return loop.run(lambda: operation(Tree(tree.client, tree.root)))
 
     def test_the_root_alone_leads_to_every_file_with_its_name(self) -> None:
         found = {
             posixpath.join(directory, file)
-            for directory, _, files in self.new_storage(max_age=9).walk()
+            for directory, _, files in apart(self.new_storage()).walk()
             for file in files
         }
         self.assertEqual(found, set(self.names))
