@@ -138,14 +138,18 @@ class Getting(CommandTestCase):
 
             def sent(client: socket.socket, data: bytes) -> None:
                 if len(proxy.requests) >= 12:
-                    if interrupting.acquire(blocking=False):
+                    # As a person does it, again where nothing comes of it: Python may be anywhere.
+                    while interrupting.acquire(blocking=False) and not over.is_set():
                         signal.pthread_kill(main, signal.SIGINT)
+                        over.wait(10)
+                        interrupting.release()
                     over.wait()  # no answer comes any more
 
             proxy.sent = sent  # type: ignore[method-assign]
             self.assertEqual(
                 self.fail_verb("get", "a", str(self.folder), status=130), "interrupted"
             )
+            over.set()
             self.assertLess(len(proxy.requests), 25)
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
 
