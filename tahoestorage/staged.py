@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from tempfile import SpooledTemporaryFile
 from typing import Any, TypeVar
 
 from attrs import frozen
-from django.conf import settings
 from django.core.files import File
 
 from tahoestorage.reactor import Caller, Loop, running_loop
+from tahoestorage.spool import Spool
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import BlockingSource, gather
@@ -171,11 +170,11 @@ def _is_repeatable(content: File[Any]) -> bool:
 
 
 def _spooled(content: File[Any]) -> File[Any]:
-    file = SpooledTemporaryFile(SMALL, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+    spool = Spool()
     chunks = iter(content.chunks())
     while block := gather(chunks, SMALL):
-        file.write(block)
-    return File(file, content.name)
+        spool.write(block)
+    return spool.content(content.name)
 
 
 def _tell(text: str) -> None:

@@ -185,13 +185,6 @@ class Pending(StaticTestCase):
         self.assertEqual(self.collected(), {"f": b"19" * 100})
 
     def test_a_large_file_is_uploaded_once_and_may_be_unseekable(self) -> None:
-        class Unseekable(io.BytesIO):
-            def seekable(self) -> bool:
-                return False
-
-            def seek(self, *arguments: Any) -> int:
-                raise io.UnsupportedOperation
-
         data = token_bytes(3_000_000)
         self.static.save("a", File(io.BytesIO(data)))
         self.static.save("b", File(Unseekable(data)))
@@ -201,6 +194,15 @@ class Pending(StaticTestCase):
         self.static.flush()
         self.assertEqual(self.proxy.requests.count("PUT /uri"), 1)
         self.assertEqual(self.collected(), {"a": data, "b": data})
+
+    def test_a_temporary_folder_that_is_missing_is_no_missing_file(self) -> None:
+        self.override(FILE_UPLOAD_TEMP_DIR="/missing")
+        self.static.save("small", File(Unseekable(b"x" * 1000)))
+        with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
+            self.static.save("large", File(Unseekable(bytes(3_000_000))))
+        self.assertIs(type(caught.exception), OSError)
+        self.static.flush()
+        self.assertEqual(self.collected(), {"small": b"x" * 1000})
 
     def test_the_contents_may_be_closed_after_the_save(self) -> None:
         for number in range(30):
@@ -399,3 +401,11 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
             0,
         )
         self.assertEqual(set(self.collected()), {"parent", "child"})
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *arguments: Any) -> int:
+        raise io.UnsupportedOperation
