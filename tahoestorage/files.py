@@ -193,7 +193,9 @@ class TahoeFile(File):  # type: ignore[type-arg]
             if leaving is not None and leaving is not self._left_when_opened:
                 self.discard()
                 return
-            self._save(self._raw)
+            self._require_all_written(self._raw)
+            if self._raw.is_changed:
+                self._save(self._raw)
         self._size = self.size
         self.file.close()
 
@@ -206,16 +208,17 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._raw.is_changed = False
         self._raw.close()  # then nothing is written to it any more
 
-    def _save(self, spool: Spool) -> None:
-        with suppress(OSError):  # then it is the `failure`
+    def _require_all_written(self, spool: Spool) -> None:
+        """Raises: OSError if a write has failed; then it can't be saved, and is closed."""
+        with suppress(OSError):  # it is the `failure`
             self.file.flush()
         if spool.failure is not None:
             self.discard()
             raise OSError(
                 errno.EIO, f"{self.name!r} is not saved, as a write to it failed: {spool.failure}"
             ) from spool.failure
-        if not spool.is_changed:
-            return
+
+    def _save(self, spool: Spool) -> None:
         cap = done(self._tree.upload(spool.content(self.name), self.name))
         if "x" in self.mode:
             link = partial(Tree.link, path=self._path, cap=cap)

@@ -126,7 +126,12 @@ class Operations:
     async def listdir(self, name: Name) -> tuple[list[str], list[str]]:
         """As `Storage.listdir`."""
         path = self.location.path_of(name)
-        return names_by_kind(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
+        try:
+            return names_by_kind(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
+        except NoSuchChild:
+            if path != self.location.root:
+                raise
+            return [], []  # the first save makes it
 
     async def size(self, name: Name) -> int:
         """As `Storage.size`."""

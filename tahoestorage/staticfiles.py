@@ -28,7 +28,7 @@ from tahoestorage.staged import StagedTree
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done, in_any_thread
 from txtahoe.caps import BadCap, Cap
-from txtahoe.errors import IsADirectory
+from txtahoe.errors import IsADirectory, NoSuchChild
 from txtahoe.many import Done
 from txtahoe.nodes import names_by_kind
 from txtahoe.sealing import sealed
@@ -128,7 +128,12 @@ class TahoeStaticFilesStorage(TahoeStorage):
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         names = self._location.path_of(path)
-        children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
+        try:
+            children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
+        except NoSuchChild:
+            if names != self._location.root:
+                raise
+            return [], []  # the first save makes it
         return names_by_kind(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:

@@ -25,6 +25,7 @@ from tahoestorage.operations import Operations, to_save
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.caps import Cap, redact
+from txtahoe.errors import NoSuchChild
 from txtahoe.many import Done
 from txtahoe.nodes import names_by_kind
 
@@ -169,8 +170,16 @@ class TahoeStorage(AsyncMethods):
         directories in it and those of the files, as `os.walk` gives them.
         """
         location = self._location
-        for directory, children in self._tree.walk(location.path_of(path), str(path)):
-            yield location.name_of(directory), *names_by_kind(children)
+        start = location.path_of(path)
+        is_there = False
+        try:
+            for directory, children in self._tree.walk(start, str(path)):
+                is_there = True
+                yield location.name_of(directory), *names_by_kind(children)
+        except NoSuchChild:
+            if is_there or start != location.root:
+                raise
+            yield "", [], []  # the first save makes it
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         return TahoeFile(

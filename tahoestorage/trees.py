@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
+from inspect import getattr_static
 from itertools import chain
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -384,4 +385,4 @@ def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
 def _blocks(content: File[Any]) -> bool:
     """Whether a Django file may have to wait for its bytes, and is not just in memory."""
     # A FieldFile has no such attribute of its own: to ask for it is to open the file.
-    return not isinstance(vars(content).get("file"), io.BytesIO | io.StringIO)
+    return not isinstance(getattr_static(content, "file", None), io.BytesIO | io.StringIO)

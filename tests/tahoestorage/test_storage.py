@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import io
 import pickle
+import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import storages
+from django.core.files.storage import FileSystemStorage, storages
 from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 from django.db.migrations.writer import MigrationWriter
 from django.db.models.fields.files import FieldFile, FileField
@@ -21,6 +27,8 @@ from django.template import Context, Template
 from django.utils import timezone
 
 from tahoestorage import conf
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase
@@ -41,6 +49,68 @@ NAMES = [
     "x" * 251 + ".txt",
     "😀" * 255,
 ]
+
+
+class Slots:
+    """Content that is no File, and has nothing but what FileSystemStorage needs."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        for start in range(0, len(self.data), 2**16):
+            yield self.data[start : start + 2**16]
+
+
+class BesideTheLocalDisk(StorageTestCase):
+    """What is done with this storage and with Django's own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.local = FileSystemStorage(folder)
+
+    def field(self, storage: Any, data: bytes) -> FieldFile:
+        """The file of a model's field."""
+        field = FileField(storage=storage)
+        field.attname = "file"
+        return FieldFile(SimpleNamespace(), field, storage.save("field", ContentFile(data)))
+
+    def test_content_needs_only_chunks(self) -> None:
+        for storage in (self.local, self.storage):
+            for size in (10, 3_000_000):
+                name = storage.save("f", Slots(b"x" * size))
+                self.assertEqual(storage.size(name), size)
+        for size in (10, 3_000_000):
+            [name] = self.storage.save_many([("f", Slots(b"x" * size))])
+            self.assertEqual(self.storage.size(name), size)
+            name = asyncio.run(self.storage.asave("f", Slots(b"x" * size)))
+            self.assertEqual(self.storage.size(name), size)
+
+    def test_a_closed_file_cannot_be_saved(self) -> None:
+        for storage in (self.local, self.storage):
+            for data in (b"x", b"x" * 3_000_000):
+                field = self.field(storage, data)
+                self.assertEqual(storage.size(storage.save("f", File(field))), len(data))
+                field.close()
+                for content in (field, File(field), File(File(field)), File(field.file)):
+                    with self.assertRaisesRegex(ValueError, "closed file"):
+                        storage.save("closed", content)
+        self.assertFalse(self.storage.exists("closed"))
+
+    def test_a_slash_at_the_end_of_a_name_makes_no_difference(self) -> None:
+        for storage in (self.local, self.storage):
+            storage.save("a.txt", ContentFile(b"x"))
+            for name in ("a.txt/", "a.txt/.", "./a.txt"):
+                self.assertTrue(storage.exists(name))
+                self.assertEqual(storage.size(name), 1)
+                with storage.open(name) as file:
+                    self.assertEqual(file.read(), b"x")
+            storage.delete("a.txt/")
+            self.assertFalse(storage.exists("a.txt"))
 
 
 class Saving(StorageTestCase):
@@ -392,6 +462,30 @@ class Traversal(StorageTestCase):
             self.assertTrue(inner.exists(f"/a/b/{name}"))
             self.assertTrue(inner.exists(""))
         self.assertFalse(self.new_storage(location="nowhere").exists(""))
+
+    def test_a_location_in_which_nothing_was_saved_is_empty(self) -> None:
+        for kind in (TahoeStorage, TahoeCapStorage, TahoeStaticFilesStorage):
+            for options in ({"location": "not/made"}, {}):
+                storage = kind(**{**self.storage.options, **options})
+                self.assertEqual(storage.listdir(""), ([], []))
+                self.assertEqual(asyncio.run(storage.alistdir("")), ([], []))
+                self.assertEqual(list(storage.walk()), [("", [], [])])
+                for missing in ("a", "a/b"):
+                    with self.assertRaises(FileNotFoundError):
+                        storage.listdir(missing)
+                    with self.assertRaises(FileNotFoundError):
+                        list(storage.walk(missing))
+
+    def test_a_location_of_which_nothing_can_be_known_is_not_empty(self) -> None:
+        self.storage.save("file", ContentFile(b"x"))
+        storage = self.new_storage(location="file/below")
+        with self.assertRaises(NotADirectoryError):
+            storage.listdir("")
+        storage = self.new_storage(location="media", tahoe_base_url="http://127.0.0.1:1/")
+        with self.assertRaises(ConnectionError):
+            storage.listdir("")
+        with self.assertRaises(ConnectionError):
+            list(storage.walk())
 
 
 class Configuration(StorageTestCase):
