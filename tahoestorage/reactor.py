@@ -34,10 +34,6 @@ class Caller(Protocol):
     loop: Any
     """The Loop of the operation."""
 
-    @property
-    def jobs(self) -> Jobs:
-        """Takes what is to be done, and None when the operation is over. Never blocks."""
-
     def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
         """
         The Deferred result of `function`. To be called in the reactor thread.
@@ -48,9 +44,8 @@ class Caller(Protocol):
     def call_soon(self, function: Job) -> None:
         """Run a function, whose result nobody waits for. What it raises ends the operation."""
 
-
-class Jobs(Protocol):
-    def put(self, job: Job | None) -> None: ...
+    def end(self) -> None:
+        """Wait no more: the operation is over. Any thread may call it; it never blocks."""
 
 
 class Loop:
@@ -112,7 +107,7 @@ class Loop:
             if self.is_running:
                 self.reactor.callFromThread(work.begin)
             else:
-                caller.jobs.put(None)
+                caller.end()
             yield work
         except BaseException:
             self.reactor.callFromThread(work.cancel)
@@ -126,7 +121,7 @@ class Loop:
 
     def _wake_all(self) -> None:
         for caller in list(self._waiting):
-            caller.jobs.put(None)
+            caller.end()
 
 
 class Work(Generic[T]):
@@ -159,7 +154,7 @@ class Work(Generic[T]):
 
     def _finish(self, result: T | Failure) -> None:
         self._outcome.append(result)
-        self._caller.jobs.put(None)
+        self._caller.end()
 
 
 class CallingThread:
@@ -192,6 +187,10 @@ class CallingThread:
     def call_soon(self, function: Job) -> None:
         """As `Caller.call_soon`."""
         self.jobs.put(function)
+
+    def end(self) -> None:
+        """As `Caller.end`."""
+        self.jobs.put(None)
 
 
 class _Events(EventLoop):  # type: ignore[misc]

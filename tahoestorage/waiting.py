@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tahoestorage.reactor import Caller, CallingThread, Job, current_loop, require_waiting_thread
+from tahoestorage.reactor import Caller, CallingThread, current_loop, require_waiting_thread
 from txtahoe.errors import RequestTimeout
 
 T = TypeVar("T")
@@ -61,7 +61,8 @@ class Awaiting:
     async def run(self, operation: Operation[T]) -> T:
         caller = CallingTask()
         with current_loop().working(lambda: operation(caller), caller) as work:
-            await caller.over
+            while (job := await caller.jobs.get()) is not None:
+                await job()
         return work.result()
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -116,29 +117,23 @@ def in_any_thread(function: Callable[[], T], seconds: float) -> T:
 
 
 class CallingTask:
-    """A task of asyncio that waits for an operation in the reactor thread; see `Caller`."""
+    """
+    A task of asyncio that waits for an operation in the reactor thread, and meanwhile runs what it
+    asks for; see `Caller`.
+
+    It runs that itself: its context goes along, and with it Django's choice of a thread.
+    """
 
     def __init__(self) -> None:
         self.loop: Any = None
+        self.jobs: asyncio.Queue[Callable[[], Awaitable[None]] | None] = asyncio.Queue()
         self._asyncio = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.over: asyncio.Future[None] = self._asyncio.create_future()
-        """Done when the operation is over."""
-
-    @property
-    def jobs(self) -> CallingTask:
-        return self
-
-    def put(self, job: Job | None) -> None:
-        """Have a job done in the thread of the loop; None ends the waiting."""
-        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
-            self._asyncio.call_soon_threadsafe(self._do, job)
 
     def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
         """As `Caller.run`. What blocks runs in the thread of `sync_to_async`."""
         result: Deferred[T] = Deferred()
 
-        async def run() -> None:
+        async def job() -> None:
             outcome: T | Failure
             try:
                 outcome = await sync_to_async(function)() if blocks else function()
@@ -146,25 +141,21 @@ class CallingTask:
                 outcome = Failure()
             self.loop.reactor.callFromThread(result.callback, outcome)
 
-        def begin() -> None:
-            task = self._asyncio.create_task(run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        self.put(begin)
+        self._put(job)
         return result
 
-    def call_soon(self, function: Job) -> None:
+    def call_soon(self, function: Callable[[], None]) -> None:
         """As `Caller.call_soon`."""
-        self.put(function)
 
-    def _do(self, job: Job | None) -> None:
-        if self.over.done():
-            return
-        try:
-            if job is None:
-                self.over.set_result(None)
-            else:
-                job()
-        except Exception as error:
-            self.over.set_exception(error)
+        async def job() -> None:
+            function()
+
+        self._put(job)
+
+    def end(self) -> None:
+        """As `Caller.end`."""
+        self._put(None)
+
+    def _put(self, job: Callable[[], Awaitable[None]] | None) -> None:
+        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+            self._asyncio.call_soon_threadsafe(self.jobs.put_nowait, job)

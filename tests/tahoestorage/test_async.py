@@ -7,11 +7,12 @@ import io
 import os
 import threading
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from datetime import timedelta
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import SuspiciousFileOperation, SynchronousOnlyOperation
 from django.core.files import File
@@ -316,6 +317,62 @@ class Files(AsyncTestCase):
         self.await_(use())
         for name in ("disk", "copy", "many"):
             self.assertEqual(self.read(name), data)
+
+
+request: ContextVar[str] = ContextVar("request", default="nobody's")
+
+
+class Noted(ContentFile):  # type: ignore[type-arg]
+    """Content that has to be waited for, and notes which thread reads it for which request."""
+
+    def __init__(self, data: bytes, read: set[tuple[int, str]]) -> None:
+        super().__init__(data)
+        self.file = io.BufferedReader(self.file)  # which is not known to be in memory
+        self._read = read
+
+    def chunks(self, chunk_size: int | None = None) -> Any:
+        for chunk in super().chunks(chunk_size):
+            self._read.add((threading.get_ident(), request.get()))
+            yield chunk
+        request.set("read")
+
+
+class Requests(AsyncTestCase):
+    """Django gives each request a thread for what blocks, and a context."""
+
+    async def use(self, name: str) -> set[tuple[int, str]]:
+        """Save small and large files, one by one and many; tell where they were read."""
+        read: set[tuple[int, str]] = set()
+        told: set[str] = set()
+        for size in (10, 3_000_000):
+            request.set(name)
+            await self.storage.asave(f"{name}/f", Noted(bytes(size), read))
+            self.assertEqual(request.get(), "read")
+            request.set(name)
+            await self.storage.asave_many(
+                [(f"{name}/m", Noted(bytes(size), read))],
+                progress=lambda count: told.add(request.get()),
+            )
+            self.assertEqual(request.get(), "read")
+        self.assertLessEqual(told, {name, "read"})
+        return read
+
+    def test_files_are_read_in_the_thread_and_the_context_of_the_request(self) -> None:
+        async def handle(name: str) -> int:
+            async with ThreadSensitiveContext():
+                thread = await sync_to_async(threading.get_ident)()
+                self.assertEqual(await self.use(name), {(thread, name)})
+                return thread
+
+        async def use() -> list[int]:
+            return await asyncio.gather(handle("one"), handle("two"))
+
+        one, two = self.await_(use())
+        self.assertNotEqual(one, two)
+
+    def test_below_async_to_sync_files_are_read_in_the_thread_that_waits(self) -> None:
+        read = async_to_sync(self.use)("one")
+        self.assertEqual(read, {(threading.get_ident(), "one")})
 
 
 class OwnMethods(AsyncTestCase):
