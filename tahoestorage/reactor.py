@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import select
@@ -206,7 +205,8 @@ class _Process:
     """
 
     def __init__(self, inherited: Any = None) -> None:
-        self.lock = threading.Lock()
+        # A signal handler, or a finaliser, may call while the same thread has it.
+        self.lock = threading.RLock()
         self.loop: Loop | None = None
         self.inherited = inherited
 
@@ -228,15 +228,21 @@ def current_loop() -> Loop:
     """
     The loop of this process, which is started if it is not running.
 
-    Raises: ImproperlyConfigured where its thread would not run; see `servers.problem`.
+    Raises: ImproperlyConfigured where its thread would not run, see `servers.problem`;
+    ConnectionAbortedError where the process ends, and no thread runs any more.
     """
+    if sys.is_finalizing():
+        raise _stopped()
     process = _this_process()
     with process.lock:
         if process.loop is None or not process.loop.is_running:
-            if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
-                raise _stopped()
             foreign = _running_reactor()
-            process.loop = Loop(foreign) if foreign else _start_private()
+            started = Loop(foreign) if foreign else _start_private()
+            # Meanwhile a signal handler may have started one in this thread, and used it.
+            if process.loop is None or not process.loop.is_running:
+                process.loop = started
+            elif not foreign:
+                started.call_soon(started.reactor.stop)
         return process.loop
 
 
@@ -274,13 +280,17 @@ def _start_private() -> Loop:
     # interpreter must not wait for the reactor when it exits.
     loops: list[Loop] = []
     starter = threading.Thread(target=lambda: loops.append(_started()), daemon=True)
-    starter.start()
+    try:
+        starter.start()
+    except RuntimeError as error:  # as Python 3.12 raises it once the main thread has ended
+        text = f"the reactor thread cannot be started, as when the process ends: {error}"
+        raise ConnectionAbortedError(errno.ECONNABORTED, text) from None
     starter.join()
     return loops[0]
 
 
 def _started() -> Loop:
-    events = _Events(_new_reactor, _at_exit)
+    events = _Events(_new_reactor, _not_at_exit)
     events.setup()
     return Loop(events._reactor)
 
@@ -323,14 +333,13 @@ def _application_reactor() -> Any:
     return reactor if getattr(reactor, "running", False) else None
 
 
-def _at_exit(function: Callable[..., object], *args: object) -> None:
-    process = os.getpid()
+def _not_at_exit(*stop: object) -> None:
+    """
+    Leave the reactor running at the end of the process.
 
-    def unless_forked() -> None:
-        if os.getpid() == process:
-            function(*args)
-
-    atexit.register(unless_forked)
+    Other functions of `atexit`, `weakref.finalize` and `logging` are called then, in any order, and
+    may save files. The daemon thread ends with the interpreter.
+    """
 
 
 def _after_fork_in_child() -> None:

@@ -138,7 +138,6 @@ class StagedTree(StorageTree):
     def _note(self, loop: Loop, staging: Staging) -> None:
         """Have what is pending made when the process exits, and hold it until then."""
         if staging.pending and staging not in _exits:
-            # Later than the one that stops the reactor, so it is called before.
             _exits[staging] = atexit.register(partial(self._at_exit, loop, staging, os.getpid()))
         elif not staging.pending and staging in _exits:
             atexit.unregister(_exits.pop(staging))

@@ -298,6 +298,99 @@ class Processes(StorageTestCase):
         """)
         self.assertLess(time.time() - float(output.splitlines()[0]), 2)
 
+    def test_what_python_calls_at_the_end_of_the_process_may_save(self) -> None:
+        self.run_script("""
+            import atexit, logging, weakref
+            def save(kind, times=4):
+                for number in range(times):
+                    assert ts.save(f"{kind}{number}", ContentFile(b"x" * 100))
+                    assert ts.open(f"{kind}{number}").read() == b"x" * 100
+            class Handler(logging.Handler):
+                def close(self):
+                    save("logging")
+                    super().close()
+            class Thing: ...
+            thing, late_thing = Thing(), Thing()
+            handler = Handler()
+            atexit.register(save, "before")
+            weakref.finalize(thing, save, "finalize")
+            ts.exists("f")
+            atexit.register(save, "after")
+            weakref.finalize(late_thing, save, "late")
+        """)
+        kinds = ("before", "after", "finalize", "late", "logging")
+        expected = {f"{kind}{number}" for kind in kinds for number in range(4)}
+        self.assertEqual(set(self.storage.listdir("")[1]), expected)
+
+    def test_the_first_call_may_be_made_at_the_end_of_the_process(self) -> None:
+        self.run_script("""
+            import atexit
+            def save():
+                try:
+                    ts.save("f", ContentFile(b"x" * 100))
+                except ConnectionAbortedError as error:
+                    # Some releases of Python start no thread then.
+                    print(error)
+            atexit.register(save)
+        """)
+        if sys.version_info[:2] != (3, 12):
+            self.assertEqual(self.read("f"), b"x" * 100)
+
+    def test_a_call_when_the_interpreter_is_gone_is_an_error_and_does_not_wait(self) -> None:
+        output = self.run_script("""
+            class Late:
+                def __del__(self, ts=ts, write=os.write, expected=ConnectionAbortedError):
+                    try:
+                        ts.exists("f")
+                    except expected as error:
+                        write(1, str(error).encode())
+            ts.exists("f")
+            late = Late()
+        """)
+        self.assertIn("the process ends", output)
+
+    def test_a_thread_that_goes_on_after_the_main_one_saves(self) -> None:
+        self.run_script("""
+            def work():
+                threading.main_thread().join()
+                for number in range(4):
+                    ts.save(f"f{number}", ContentFile(b"x" * 100))
+            ts.exists("f")
+            threading.Thread(target=work).start()
+        """)
+        self.assertEqual(len(self.storage.listdir("")[1]), 4)
+
+    def test_a_file_that_is_open_for_writing_at_the_end_is_logged(self) -> None:
+        output = self.run_script("""
+            file = ts.open("f", "wb")
+            file.write(b"x")
+        """)
+        self.assertIn("'f' was not closed", output)
+
+    def test_a_signal_handler_may_save_while_the_first_call_starts_the_reactor(self) -> None:
+        self.run_script("""
+            import signal
+            from tahoestorage import reactor
+            saved = []
+            def handle(*arguments):
+                saved.append(ts.save("in the handler", ContentFile(b"x" * 100)))
+            signal.signal(signal.SIGUSR1, handle)
+            def interrupted(module, name):
+                inner = getattr(module, name)
+                def outer(*arguments):
+                    setattr(module, name, inner)
+                    signal.raise_signal(signal.SIGUSR1)
+                    return inner(*arguments)
+                setattr(module, name, outer)
+            interrupted(reactor.servers, "require_threads")
+            ts.save("f", ContentFile(b"x" * 100))
+            interrupted(reactor, "Loop")
+            reactor._this_process().loop = None
+            ts.save("f", ContentFile(b"x" * 100))
+            assert len(saved) == 2
+            assert len(ts.listdir("")[1]) == 4
+        """)
+
     def test_ctrl_c_cancels_the_request_and_the_storage_goes_on(self) -> None:
         process = self.script("""
             from tests.grid.strangers import silent, stranger
