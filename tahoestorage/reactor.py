@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from tahoestorage import servers
 from tahoestorage.kept import Kept
+from txtahoe.clock import keep_steady
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -296,15 +297,21 @@ def _started() -> Loop:
 
 
 def _new_reactor() -> IReactorCore:
-    """A reactor that is not the global one, which belongs to the application."""
+    """A reactor with a steady clock; not the global one, which belongs to the application."""
+    reactor = _reactor_class()()
+    keep_steady(reactor)
+    return reactor
+
+
+def _reactor_class() -> Callable[[], IReactorCore]:
     # gevent has a poll() that does not stop its other greenlets, and no epoll.
     if hasattr(select, "epoll") and not servers.has_greenlets():
         from twisted.internet.epollreactor import EPollReactor
 
-        return EPollReactor()
+        return EPollReactor
     from twisted.internet.pollreactor import PollReactor
 
-    return PollReactor()
+    return PollReactor
 
 
 def _running_reactor() -> Any:

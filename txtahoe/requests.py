@@ -11,6 +11,7 @@ from hyperlink import DecodedURL
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
+from txtahoe.clock import keep_steady
 from txtahoe.errors import TahoeError
 from txtahoe.streams import Incoming, ISource, SourceFailed
 
@@ -54,6 +55,7 @@ class Requests(ABC):
     pauses: tuple[float, ...]
 
     def __init__(self, reactor: Any) -> None:
+        keep_steady(reactor)
         self.reactor = reactor
 
     @abstractmethod

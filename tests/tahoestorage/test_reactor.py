@@ -298,6 +298,39 @@ class Processes(StorageTestCase):
         """)
         self.assertLess(time.time() - float(output.splitlines()[0]), 2)
 
+    def test_the_wall_clock_may_be_set(self) -> None:
+        self.run_script("""
+            from twisted.internet.base import ReactorBase
+            from tahoestorage.reactor import current_loop
+            from tests.grid.strangers import silent, stranger
+            wall, ahead = time.time, [0.0]
+            ReactorBase.seconds = staticmethod(lambda: wall() + ahead[0])
+            def set_clock(seconds):
+                ahead[0] += seconds
+            reactor = current_loop().reactor
+            before = reactor.seconds()
+            set_clock(3600)
+            assert 0 <= reactor.seconds() - before < 1800
+            with stranger(silent) as nowhere:
+                waiting = TahoeStorage(tahoe_base_url=nowhere, tahoe_base_cap=cap, timeout=1)
+                for step in (3600, -3600):
+                    threading.Timer(0.2, set_clock, [step]).start()
+                    began = time.monotonic()
+                    try:
+                        waiting.exists("f")
+                    except TimeoutError:
+                        assert time.monotonic() - began > 0.99
+                    else:
+                        raise AssertionError("nobody has answered")
+            for step in (3600, -3600):
+                threads = [threading.Thread(target=ts.save, args=(f"f{n}", ContentFile(b"x")))
+                           for n in range(8)]
+                for thread in threads: thread.start()
+                set_clock(step)
+                for thread in threads: thread.join()
+            assert len(ts.listdir("")[1]) == 16
+        """)
+
     def test_what_python_calls_at_the_end_of_the_process_may_save(self) -> None:
         self.run_script("""
             import atexit, logging, weakref

@@ -167,7 +167,7 @@ class _Checking:
         self._failures = 0
 
     async def run(self, start: Place, at_once: int, progress: Progress | None) -> Health:
-        began = time()
+        began, asked = time(), self._client.reactor.seconds()
         if self._is_new(start):
             await explore(start, self._visit, at_once, progress)
         counts = Counter({State.LITERAL: self._literals})
@@ -179,7 +179,7 @@ class _Checking:
             objects=len(self._objects) + self._literals,
             problems=sorted(problems, key=lambda problem: problem.paths[0]),
             began=began,
-            seconds=time() - began,
+            seconds=self._client.reactor.seconds() - asked,
         )
 
     def _is_new(self, place: Place) -> bool:
