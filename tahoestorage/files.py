@@ -190,6 +190,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
             return
         if isinstance(self._raw, Spool):
             leaving = _leaving_exception()
+            # An `__exit__` may also write a file of its own, of what has happened.
             if leaving is not None and leaving is not self._left_when_opened:
                 self.discard()
                 return
