@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dis import opmap
@@ -258,11 +259,13 @@ def _leaving_exception() -> BaseException | None:
 
 
 def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
-    """Log it if a file is dropped, or the process ends, before what was written is saved."""
+    """Tell if a file is dropped, or the process ends, before what was written is saved."""
     with suppress(Exception):  # the rest of what was written, unless it is closed
         file.flush()
     if spool.is_changed:
-        logger.error("%r was not closed: what was written to it is not saved", redact(name))
+        text = f"{redact(name)!r} was not closed: what was written to it is not saved"
+        logger.error("%s", text)
+        warnings.warn(text, ResourceWarning, stacklevel=2)  # as for any file that is left open
 
 
 class Reader(io.RawIOBase):

@@ -506,7 +506,10 @@ class Writing(StorageTestCase):
             ("old", "ab", b"a few bytes"),
             ("old", "r+b", DATA),
         ):
-            with self.assertLogs("tahoestorage", "ERROR") as logged:
+            with (
+                self.assertLogs("tahoestorage", "ERROR") as logged,
+                self.assertWarnsRegex(ResourceWarning, "was not closed"),
+            ):
                 file = self.storage.open(name, mode)
                 file.write(data)
                 cycle = [file]
