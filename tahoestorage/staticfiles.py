@@ -62,6 +62,8 @@ class TahoeStaticFilesStorage(TahoeStorage):
     sheets or scripts refer to other files, use TahoeManifestStaticFilesStorage.
     """
 
+    holds_scripts = True
+
     @cached_property
     def _whole_tree(self) -> StagedTree:
         return StagedTree(conf.connection(self.options), ())

@@ -49,6 +49,9 @@ class TahoeStorage(AsyncMethods):
     raises ImproperlyConfigured.
     """
 
+    holds_scripts = False
+    """Whether its files are the site's own scripts and style sheets, which its pages may load."""
+
     _constructor_args: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(self, **options: Unpack[conf.Options]) -> None:
