@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.layouts import Fanout
+from txtahoe.paths import split
 from txtahoe.sealing import sealed
 from txtahoe.terms import Terms
 from txtahoe.transport import gateway_url
@@ -329,8 +330,11 @@ def _content(file: Any, where: str) -> bytes:
 def location(options: Options) -> str:
     """Raises: ImproperlyConfigured."""
     given = str(value(options, "location"))
-    if ".." in given.replace("\\", "/").split("/"):
-        raise ImproperlyConfigured("the option 'location' must not climb with '..'")
+    try:
+        split(given.replace("\\", "/"))
+    except ValueError as error:
+        wrong = f"the option 'location' is {redact(repr(given))}: {error}"
+        raise ImproperlyConfigured(wrong) from None
     return given
 
 

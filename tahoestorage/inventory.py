@@ -16,13 +16,12 @@ from tahoestorage.maintenance import WholeTree
 from tahoestorage.references import Reference, References, site_storages
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done
-from txtahoe.anchors import ANCHORS
 from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.walking import AT_ONCE, Place, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
+from txtahoe.paths import Path, is_reserved
 from txtahoe.tree import Tree
 
 _LOOK = 500
@@ -154,8 +153,8 @@ class Inventory:
         return below
 
     def _is_of_others(self, place: Place) -> bool:
-        """Whether a directory is another storage's, or that of the links to names with caps."""
-        return place.path == (*self._root, ANCHORS) or self._neighbours.have(place)
+        """Whether a directory is another storage's, or belongs to a tree itself."""
+        return is_reserved(place.path) or self._neighbours.have(place)
 
     def _follow(self, found: Comparison) -> set[Path]:
         """The files that are named."""

@@ -13,13 +13,13 @@ from django.core.files import File
 from django.core.files.utils import validate_file_name
 
 from tahoestorage.addresses import public_url
-from tahoestorage.locations import Location, Name
+from tahoestorage.locations import Location, Name, names_shown
 from tahoestorage.naming import FreeName
 from tahoestorage.trees import StorageTree
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.many import Done, all_done
-from txtahoe.nodes import Node, names_by_kind
+from txtahoe.nodes import Node
 from txtahoe.tree import TOGETHER, Tree
 
 
@@ -127,7 +127,7 @@ class Operations:
         """As `Storage.listdir`."""
         path = self.location.path_of(name)
         try:
-            return names_by_kind(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
+            return names_shown(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
         except NoSuchChild:
             if path != self.location.root:
                 raise

@@ -23,14 +23,13 @@ from django.core.management import CommandError
 from tahoestorage import conf
 from tahoestorage.addresses import public_url
 from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Name
+from tahoestorage.locations import Name, names_shown
 from tahoestorage.staged import StagedTree
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done, in_any_thread
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import IsADirectory, NoSuchChild
 from txtahoe.many import Done
-from txtahoe.nodes import names_by_kind
 from txtahoe.sealing import sealed
 
 # A static file's name stands in templates and style sheets with what belongs to its URL only.
@@ -136,7 +135,7 @@ class TahoeStaticFilesStorage(TahoeStorage):
             if names != self._location.root:
                 raise
             return [], []  # the first save makes it
-        return names_by_kind(children)
+        return names_shown(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         if set(mode) <= set("rbt"):

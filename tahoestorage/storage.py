@@ -20,14 +20,14 @@ from tahoestorage import conf
 from tahoestorage.addresses import mount_of
 from tahoestorage.asynchronous import AsyncMethods
 from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Location, Name
+from tahoestorage.locations import Location, Name, is_for_files, names_shown
 from tahoestorage.operations import Operations, to_save
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.caps import Cap, redact
 from txtahoe.errors import NoSuchChild
 from txtahoe.many import Done
-from txtahoe.nodes import names_by_kind
+from txtahoe.paths import is_reserved
 
 _location_at = lru_cache(maxsize=1024)(Location)
 # `save` knows it, `_save` has no parameter for it.
@@ -178,7 +178,8 @@ class TahoeStorage(AsyncMethods):
         try:
             for directory, children in self._tree.walk(start, str(path)):
                 is_there = True
-                yield location.name_of(directory), *names_by_kind(children)
+                if not is_reserved(directory):
+                    yield location.name_of(directory), *names_shown(children)
         except NoSuchChild:
             if is_there or start != location.root:
                 raise
@@ -232,12 +233,14 @@ class TahoeStorage(AsyncMethods):
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        if not is_for_files(name):
+            return False
         if self._allow_overwrite:
             return not (max_length and len(name) > max_length)
         return super().is_name_available(name, max_length=max_length)
 
     def get_alternative_name(self, file_root: str, file_ext: str) -> str:
-        if self._allow_overwrite:
+        if self._allow_overwrite and is_for_files(f"{file_root}{file_ext}"):
             return f"{file_root}{file_ext}"
         return super().get_alternative_name(file_root, file_ext)
 

@@ -26,13 +26,11 @@ from txtahoe.errors import (
 from txtahoe.ledger import Ledger
 from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
+from txtahoe.paths import ANCHORS as ANCHORS
 from txtahoe.paths import Path
 from txtahoe.tree import Tree
 
 T = TypeVar("T")
-
-ANCHORS = ".tahoe-anchors"
-"""The directory in which all links stand, by the hour in which they were made, UTC."""
 
 BATCH = 500
 """Links in one directory, at most: it is written as fast with as many as with one."""
@@ -57,7 +55,8 @@ _SETTLING = timedelta(hours=2)
 
 class Anchors:
     """
-    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`.
+    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`: by the
+    hour in which they were made, UTC.
 
     `below`: that directory. `seconds`: the time since 1970 UTC.
 

@@ -28,7 +28,7 @@ def address(path: Path) -> str | None:
     """A path with slashes, for a URL; None where a name in it has one of its own, or is `..`."""
     text = "/".join(path)
     try:
-        return text if split(text) == path else None
+        return text if split(text, may_be_reserved=True) == path else None
     except ValueError:
         return None
 

@@ -75,9 +75,9 @@ class Renewing(WholeTreeTestCase):
         self.save(a=os.urandom(100))
         whole = WholeTree.of(self.storage)
         whole.run(lambda tree, _: tree.save([RECORDS], os.urandom(100)))
-        said = self.run_verb("renew", "-v", "0")
+        said = self.fail_verb("renew", "-v", "0", status=3)
         self.assertIn("The next renewal will not know of this one: '.tahoe-maintenance'", said)
-        self.assertIn(" 3 healthy", self.run_verb("renew"))
+        self.assertIn(" 3 healthy", self.fail_verb("renew", status=3))
 
     def test_what_is_lost_is_said_in_cron_too(self) -> None:
         self.save(a=os.urandom(100))

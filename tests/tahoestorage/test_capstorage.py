@@ -18,6 +18,7 @@ from django.db.models.fields.files import FieldFile, FileField
 
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.maintenance import WholeTree
 from tahoestorage.reactor import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
@@ -252,7 +253,9 @@ class Reading(CapStorageTestCase):
         self.assertEqual(self.read(name), DATA)
         storage.flush()
         self.assertEqual(list(storage.walk())[-1][2], ["f"])
-        self.assertEqual(self.old_storage().listdir("media"), ([ANCHORS], []))
+        whole = WholeTree.of(storage)
+        self.assertEqual(list(whole.run(lambda tree, _: tree.list(["media"]))), [ANCHORS])
+        self.assertEqual(self.old_storage().listdir("media"), ([], []))
 
 
 class Asynchronous(CapStorageTestCase):

@@ -9,7 +9,9 @@ import sys
 import textwrap
 import time
 
+from tahoestorage.maintenance import WholeTree
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe.paths import ANCHORS
 
 BEGIN = """
 import os, sys, threading, time
@@ -152,7 +154,8 @@ class Processes(StorageTestCase):
             assert linked() == {"parent", "child"}, linked()
             caps.save("lost", ContentFile(b"l" * 100))  # and nobody waits for it
         """)
-        self.assertEqual(len(self.storage.listdir(".tahoe-anchors")[0]), 1)
+        links = WholeTree.of(self.storage).run(lambda tree, _: tree.list([ANCHORS]))
+        self.assertEqual(len(links), 1)
 
     def test_multiprocessing_works_by_fork_and_by_spawn(self) -> None:
         script = os.path.join(self.mktemp())

@@ -40,7 +40,7 @@ class Others(AnchorsTestCase):
     def test_what_has_the_place_of_links_is_told(self) -> None:
         file = self.now(self.client.upload(b"x" * 100))
         for place in (f"{ANCHORS}/2026-11", ANCHORS):
-            self.now(self.tree.link(place, file, replace=True))
+            self.now(self.tree.link(place.split("/"), file, replace=True))
             error = self.failureResultOf(start(self.anchored(literals(range(3)))), OSError).value
             self.assertIn(f"'{place}", str(error))
             self.assertIn("is not a directory", str(error))

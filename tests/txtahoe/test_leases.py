@@ -93,7 +93,8 @@ class Renewals(MaintenanceTestCase):
         self.assertIsNotNone(self.now(last_renewal(self.tree)))
 
     def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:
-        self.save("a/1", RECORDS)
+        self.save("a/1")
+        self.now(self.tree.save([RECORDS], b"r" * 300))
         self.fake.requests.clear()
         renewal = self.now(renew(self.tree))
         self.assertEqual(self.fake.requests.count(RENEWAL), 4)
@@ -107,7 +108,7 @@ class Renewals(MaintenanceTestCase):
     def test_a_lost_record_is_no_hindrance(self) -> None:
         self.save("a/1")
         self.now(renew(self.tree))
-        self.lose(RECORDS)
+        self.lose([RECORDS])
         renewal = self.now(renew(self.tree))
         self.assertEqual((renewal.previous, renewal.is_complete), (None, False))
         self.assertEqual(renewal.health.counts[State.HEALTHY], 3)

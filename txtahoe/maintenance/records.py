@@ -13,11 +13,9 @@ from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory
 from txtahoe.layouts import HIDDEN
 from txtahoe.nodes import Link, Node
+from txtahoe.paths import RECORDS as RECORDS
 from txtahoe.tree import Tree
 
-# The directory under the root. It is in no listing of a tree and in no snapshot of it; other
-# Tahoe clients show it.
-RECORDS = ".tahoe-maintenance"
 # Bytes of a record, at most. One of 1,000 problems with long names has less than a tenth of it.
 _MOST = 2**24
 # Seconds by which the clock of another host may be ahead of this one's.

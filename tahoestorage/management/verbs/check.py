@@ -70,4 +70,4 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_health(command, health, whole)
     for error in unkept:
         command.stderr.write(f"The admin's page will not show this check: {error}")
-    raise_unhealthy(health)
+    raise_unhealthy(health, whole)

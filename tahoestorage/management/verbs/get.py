@@ -82,7 +82,7 @@ def _found(whole: WholeTree, start: paths.Path) -> dict[paths.Path, Node]:
         found = {}
         async for directory, children in tree.walk(start):
             for name, node in children.items():
-                if not node.is_directory:
+                if not node.is_directory and not paths.is_reserved((*directory, name)):
                     found[(*directory, name)] = node
         return found
 

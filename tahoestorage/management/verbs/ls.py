@@ -11,7 +11,7 @@ from tahoestorage.management.printing import add_json_argument, print_json, prin
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
+from txtahoe.paths import Path, is_reserved
 from txtahoe.tree import Tree
 
 help = "List a directory, or all that is below it."
@@ -59,7 +59,8 @@ def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
             return {path: node}
         found = {}
         async for directory, children in tree.walk(path):
-            found.update({(*directory, name): node for name, node in children.items()})
+            paths = {(*directory, name): node for name, node in children.items()}
+            found.update({path: node for path, node in paths.items() if not is_reserved(path)})
             if not is_recursive:
                 break
         return found

@@ -37,7 +37,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         command.stdout.write(_dates(renewal))
     if renewal.problem:
         command.stderr.write(f"The next renewal will not know of this one: {renewal.problem}")
-    raise_unhealthy(renewal.health)
+    raise_unhealthy(renewal.health, whole)
 
 
 def _dates(renewal: Renewal) -> str:
