@@ -212,9 +212,10 @@ class TahoeStorage(AsyncMethods):
 
     def url(self, name: str | None) -> str:
         """
-        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right. Where
-        there is no base URL, or links are signed: the address at which `tahoestorage.urls` serves
-        it, without a look whether it is there.
+        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right; of a
+        file that is missing, a link that leads nowhere. Where there is no base URL, or links are
+        signed: the address at which `tahoestorage.urls` serves it, without a look whether it is
+        there.
 
         Raises: ValueError where there is neither.
         """

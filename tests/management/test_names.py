@@ -318,6 +318,7 @@ class Urls(CommandTestCase):
         self.assertEqual(url, self.storage.url("a/b"))
         self.assertEqual(self.told("url", "a/b"), {"a/b": url})
         self.assertIn("no file 'c'", self.fail_verb("url", "a/b", "c"))
+        self.assertIn("'a' is a directory", self.fail_verb("url", "a/b", "a"))
 
     def test_without_a_public_address(self) -> None:
         self.save(a=b"1")

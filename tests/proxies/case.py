@@ -181,6 +181,18 @@ class PublicGatewayTests:
             self.assertEqual((answer.status, answer.body), (200, CONTENT))
             self.assertIn(f"GET {path} HTTP/1.", self.passed_on().decode())
 
+    def test_the_url_of_a_missing_file_is_not_found_and_asks_no_gateway(self) -> None:
+        storage = TahoeStorage(
+            tahoe_base_url=self.gateway,
+            tahoe_base_cap=make_directory(self.gateway),
+            base_url=f"https://{HOST}/",
+        )
+        for name in ("a/missing.txt", "täst ?.html", "x.inc"):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                url = storage.url(name)
+            answer = self.get(url.removeprefix(f"https://{HOST}"))
+            self.assertEqual((answer.status, self.recorder.asked), (404, b""), name)
+
     def test_a_public_address_with_a_path(self) -> None:
         path = f"/named/{self.caps.file}/x.txt"
         self.assertEqual(self.get(f"/a.b/c{path}", host="prefixed.test").body, CONTENT)

@@ -85,7 +85,6 @@ class Methods(AsyncTestCase):
                 (storage.aopen("a"), IsADirectory),
                 (storage.aopen("a/f", "wb"), ValueError),
                 (storage.asize("missing"), NoSuchChild),
-                (storage.aurl("missing"), NoSuchChild),
                 (storage.aget_modified_time("missing"), NoSuchChild),
                 (storage.adelete(""), ValueError),
                 (storage.asave("../f", ContentFile(b"")), SuspiciousFileOperation),

@@ -9,6 +9,7 @@ import os
 import pickle
 import posixpath
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -246,6 +247,15 @@ class Reading(CapStorageTestCase):
         self.assertRaises(NotWriteable, self.storage.open, name, "wb")
         self.storage.delete(name)
         self.assertFalse(old.exists(name))
+
+    def test_the_url_of_a_name_without_a_cap_that_is_missing_is_not_found(self) -> None:
+        for name in ("docs/missing.txt", "docs"):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                url = self.storage.url(name)
+                self.assertEqual(asyncio.run(self.storage.aurl(name)), url)
+            with self.assertRaises(HTTPError) as caught:
+                urlopen(url)
+            self.assertEqual(caught.exception.code, 404)
 
     def test_location(self) -> None:
         storage = self.new_storage(location="media")

@@ -9,6 +9,7 @@ from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.request import urlopen
 
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
@@ -117,6 +118,14 @@ class Referring(ManifestTestCase):
         self.write("caf\u00e9.txt", "cafe\u0301.txt")
         error = self.assertRaises(CommandError, self.collect)
         self.assertIn("are one name on the grid", str(error))
+        self.assertEqual(self.collected(), {})
+
+    def test_a_style_sheet_never_gets_the_url_of_a_missing_file(self) -> None:
+        """A page may have a link that leads nowhere; what is written into a file may not."""
+        self.write("a.css", content='.x { background: url("img/missing.svg") }')
+        found = mock.patch.object(TahoeManifestStaticFilesStorage, "exists", return_value=True)
+        with found, self.assertRaises(FileNotFoundError):
+            self.collect()
         self.assertEqual(self.collected(), {})
 
     def test_style_sheets_that_import_each_other_cannot_be_saved(self) -> None:

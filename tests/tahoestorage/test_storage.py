@@ -17,12 +17,16 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from django.conf import settings
+from django.contrib.admin.utils import display_for_field
+from django.contrib.admin.widgets import AdminFileWidget
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, storages
 from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 from django.db.migrations.writer import MigrationWriter
 from django.db.models.fields.files import FieldFile, FileField
+from django.forms.renderers import DjangoTemplates
 from django.template import Context, Template
 from django.utils import timezone
 
@@ -371,16 +375,38 @@ class Asking(StorageTestCase):
             with urlopen(url) as answer:
                 self.assertEqual(answer.read(), data)
                 self.assertEqual(answer.headers["Content-Type"], "text/plain")
-        with self.assertRaises(FileNotFoundError):
-            self.storage.url("missing")
-        shown = Template("<{{ file.url }}>").render(
-            Context({"file": FieldFile(None, FileField(storage=self.storage), "missing")})
-        )
-        self.assertEqual(shown, "<>")
-        with self.assertRaises(IsADirectoryError):
-            self.storage.url("a")
         with self.assertRaises(HTTPError):
             urlopen(f"{self.gateway}named/no-cap/f")
+
+    def test_the_url_of_a_missing_file_is_not_found(self) -> None:
+        self.storage.save("a/f", ContentFile(b"f" * 100))
+        for name in ("missing", "a/missing ü?.txt", "a/f/below", "a", ""):
+            with self.assertLogs("tahoestorage", "WARNING") as logged:
+                url = self.storage.url(name)
+                self.assertEqual(asyncio.run(self.storage.aurl(name)), url)
+            self.assertEqual(len(logged.output), 2)
+            self.assertIn(repr(name), logged.output[0])
+            with self.assertRaises(HTTPError) as caught:
+                urlopen(url)
+            self.assertEqual(caught.exception.code, 404)
+
+    def test_pages_with_a_missing_file_are_shown(self) -> None:
+        self.override(INSTALLED_APPS=["django.contrib.admin", *settings.INSTALLED_APPS])
+        field = FileField(storage=self.storage)
+        file = FieldFile(None, field, "a/missing.txt")
+        template = Template('<a href="{{ file.url }}">')
+        for page in (
+            lambda: template.render(Context({"file": file})),
+            lambda: display_for_field(file, field, ""),
+            lambda: AdminFileWidget().render("file", file, renderer=DjangoTemplates()),
+        ):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                self.assertIn(f'<a href="{self.gateway}missing/missing.txt">', page())
+
+    def test_a_grid_that_is_away_has_no_missing_files(self) -> None:
+        away = self.new_storage(tahoe_base_url="http://127.0.0.1:1/")
+        self.assertRaises(ConnectionRefusedError, away.url, "f")
+        self.assertRaises(ConnectionRefusedError, lambda: asyncio.run(away.aurl("f")))
 
     def test_without_a_base_url_there_are_no_urls(self) -> None:
         storage = self.new_storage(base_url=None)
