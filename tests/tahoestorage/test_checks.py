@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.cache.backends.db import DatabaseCache
 from django.core.checks import run_checks
 from django.core.files.storage import DefaultStorage, InMemoryStorage
@@ -36,6 +37,10 @@ class InDatabase(DatabaseCache):
 
 class OwnUrl(TahoeManifestStaticFilesStorage):
     base_url = "https://files.example.com/"  # type: ignore[assignment]
+
+
+class Mixed(ManifestFilesMixin, TahoeStorage):  # type: ignore[misc]
+    """What a reader of Django's manual would write."""
 
 
 class Checks(SynchronousTestCase):
@@ -145,7 +150,9 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
         self.assertEqual(self.ids(**storage(signed_urls=3600)), ["E015"])
         served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
-        self.assertEqual(self.ids(**storage(signed_urls=3600), **served), [])
+        # The model's storage makes links to the same files, and they do not end.
+        self.assertEqual(self.ids(**storage(signed_urls=3600), **served), ["W021"])
+        self.assertEqual(self.ids(**storage(signed_urls=3600, location="a"), **served), [])
         for wrong in (0, 3, "yes", 2.5):
             self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
@@ -192,6 +199,12 @@ class Checks(SynchronousTestCase):
         self.assertEqual(ids(TahoeStaticFilesStorage, location="static", base_url=None), ["W001"])
         self.assertEqual(ids(OwnUrl, location="static"), [])
         self.assertEqual(ids(manifest, locaton="static"), ["E001", "W009"])
+
+    def test_djangos_manifest_is_not_mixed_into_a_storage(self) -> None:
+        backend = f"{__name__}.Mixed"
+        for alias in ("staticfiles", "other"):
+            static = {"BACKEND": backend, "OPTIONS": {"location": "static"}}
+            self.assertEqual(self.ids(STORAGES={alias: static}), ["E022"])
 
     def test_what_django_does_not_read_in_storages(self) -> None:
         backend = "tahoestorage.storage.TahoeStorage"
