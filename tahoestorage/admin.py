@@ -109,7 +109,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
 def _path(request: HttpRequest) -> Path:
     try:
-        return split(request.GET.get("path", ""))
+        return split(request.GET.get("path", ""), may_be_reserved=True)
     except ValueError as error:
         raise Http404(str(error)) from None
 

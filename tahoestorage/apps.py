@@ -11,6 +11,7 @@ class TahoeStorageConfig(AppConfig):
         from tahoestorage import conf, debug, logs
         from tahoestorage.checks import (  # noqa: F401 - they register themselves
             deployment,
+            mounts,
             site,
             storages,
         )

@@ -114,7 +114,7 @@ class AsyncMethods(Storage):
 
     if TYPE_CHECKING:  # what TahoeStorage adds
 
-        @cached_property
+        @property
         def operations(self) -> Operations: ...
 
         @cached_property

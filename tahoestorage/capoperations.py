@@ -13,9 +13,10 @@ from django.core.files import File
 from django.core.files.utils import validate_file_name
 
 from tahoestorage.captree import CapTree, Naming
-from tahoestorage.locations import Name
+from tahoestorage.locations import Name, is_for_files
+from tahoestorage.naming import FreeName
 from tahoestorage.operations import Operations
-from txtahoe.anchors import ANCHORS, Anchors
+from txtahoe.anchors import Anchors
 from txtahoe.capnames import CapName, is_cap
 from txtahoe.caps import redact
 from txtahoe.errors import NoSuchChild, NotADirectory
@@ -67,9 +68,8 @@ class CapOperations(Operations):
         return await self.tree.anchors(every)
 
     async def linked_in(self, directory: str) -> tuple[list[str], list[str]]:
-        """What is in a directory on the grid, but for the links behind names with caps."""
-        directories, files = await super().listdir(directory)
-        return [name for name in directories if name != ANCHORS], files
+        """What is in a directory on the grid."""
+        return await super().listdir(directory)
 
     async def _save_together(
         self, files: Sequence[tuple[Name, Any]], progress: Done | None
@@ -95,6 +95,7 @@ class CapOperations(Operations):
 
     def _naming(self, name: str, max_length: int | None) -> Naming:
         """What makes the name of the file of a cap. Caps in the name that is asked for go."""
+        name = FreeName(self.chooser, name, None, is_asked=False).chosen
         *above, file = self.location.path_of(name)[len(self.location.root) :]
         for component in (*above, file):
             if is_cap(component):
@@ -113,7 +114,7 @@ def _fitted(name: CapName, max_length: int | None) -> CapName:
     extension = "".join(PurePosixPath(name.file).suffixes)
     root = name.file.removesuffix(extension)
     kept = len(root) - (length - max_length)
-    if kept < 1:
+    if kept < 1 or not is_for_files(root[:kept] + extension):
         raise SuspiciousFileOperation(
             f"{redact(name.text)!r} cannot be cut to {max_length} characters: a name that carries "
             "a cap of some 100 characters needs a file field with max_length=255"

@@ -8,10 +8,12 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from attrs import evolve
 from django.core.exceptions import SuspiciousFileOperation
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
+from tahoestorage.addresses import public_url
 from tahoestorage.capoperations import CapOperations
 from tahoestorage.captree import CapTree
 from tahoestorage.locations import Name
@@ -47,10 +49,14 @@ class TahoeCapStorage(TahoeStorage):
         return (*super().place, "caps")
 
     @cached_property
-    def _tree(self) -> CapTree:
-        return CapTree(conf.connection(self.options), self._location.root)
+    def _whole_tree(self) -> CapTree:
+        return CapTree(conf.connection(self.options), ())
 
-    @cached_property
+    @property
+    def _tree(self) -> CapTree:
+        return evolve(self._whole_tree, root=self._location.root)
+
+    @property
     def operations(self) -> CapOperations:
         return CapOperations(
             tree=self._tree,
@@ -60,7 +66,7 @@ class TahoeCapStorage(TahoeStorage):
             overwrites=self._allow_overwrite,
         )
 
-    @cached_property
+    @property
     def _seal(self) -> str:
         return f"{self._tree.connection.base_cap!r} {self.location}"
 
@@ -85,6 +91,14 @@ class TahoeCapStorage(TahoeStorage):
             # Anybody who has a cap could show what it leads to under an address of this site.
             raise SuspiciousFileOperation("the URL of a file was not made by url()")
         return plain
+
+    def _served_url(self, name: str) -> str | None:
+        """As that of a TahoeStorage, or else the URL by the cap that the name carries."""
+        served = super()._served_url(name)
+        if served is not None or self.base_url is None:
+            return served
+        named = self.operations.tree.named(self._location.path_of(name))
+        return None if named is None else public_url(self.base_url, named.cap, named.file)
 
     def _name_in_url(self, name: str) -> str:
         named = self.operations.tree.named(self._location.path_of(name))

@@ -132,7 +132,4 @@ class CapTree(StorageTree):
         return name
 
     def _anchoring(self, loop: Loop, tree: Tree) -> Anchoring:
-        anchoring: Anchoring | None = loop.kept.get(self)
-        if anchoring is None:
-            anchoring = loop.kept[self] = Anchoring(Anchors(tree, self.root))
-        return anchoring
+        return loop.kept.use(self, lambda: Anchoring(Anchors(tree, self.root)))

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.db.models import FileField, Model
 
-from tahoestorage.storage import TahoeStorage
-
 
 def every_file_field() -> Iterator[tuple[type[Model], FileField]]:
     """Each one with the model that has its column: a proxy has none, a child not its parent's."""
@@ -16,10 +14,3 @@ def every_file_field() -> Iterator[tuple[type[Model], FileField]]:
         for field in model._meta.local_fields:
             if isinstance(field, FileField):
                 yield model, field
-
-
-def fields_of(kind: type[TahoeStorage]) -> Iterator[FileField]:
-    """The file fields whose storage is of this kind."""
-    for _, field in every_file_field():
-        if isinstance(field.storage, kind):
-            yield field

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dis import opmap
 from functools import partial
-from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
+from weakref import finalize
 
-from django.conf import settings
 from django.core.files import File
 from twisted.internet.defer import DeferredLock
 
 from tahoestorage.reactor import Caller
+from tahoestorage.spool import Spool
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import Download
 from txtahoe.caps import redact
-from txtahoe.errors import ExistingChild, NoSuchChild
+from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
 from txtahoe.tree import Tree
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import WriteableBuffer
+
+logger = logging.getLogger("tahoestorage")
 
 # What is asked for after a seek, in bytes: enough for a header. When reading goes on in sequence,
 # the second range is larger, and the third one is the rest of the file.
@@ -44,12 +50,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
     """
     A file on the grid, in any mode of `open()`.
 
-    Reading fetches what is read, with some read-ahead; `seek` costs nothing. Writing goes to a
-    temporary file, which is saved when the file is closed, and is not where its `with` block
-    raised. If saving fails the file stays open, and `close` may be called again. Text is UTF-8.
+    Reading fetches what is read, with some read-ahead; `seek` costs nothing. `close` saves what was
+    written. It does not if an exception leaves the `with` block of the file, or of something that
+    closes the file, such as a FieldFile. If saving fails the file stays open, for another `close`,
+    or for `discard`. Text is UTF-8.
 
     Without `allow_overwrite`, a file is replaced only if it is still the one that was there when
-    this one was opened; see `Tree.replace`.
+    this one was opened; see `Tree.replace`. With mode "x", `close` takes the name, or raises if it
+    is taken meanwhile.
 
     Raises: NoSuchChild, IsADirectory, and, with mode "x", ExistingChild.
     """
@@ -72,38 +80,52 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self._begin(mode, found)
 
     def _begin(self, mode: str, found: Node | None = None) -> None:
-        kind = _kind(mode)
         self._raw: Reader | Spool
         self._was: Node | None
+        self._left_when_opened = _leaving_exception()
         if is_only_read(mode):
-            self._was = was = found or done(self._tree.file(self._path, self.name))
+            was = self._was = found or done(self._tree.file(self._path, self.name))
             self._raw = Reader(self._tree, was)
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
-            self._tree.require_replaceable(self.name)
-            self._was = self._look_up() if kind == "r" else self._look_up_or_none()
-            if kind == "x" and self._was is not None:
-                raise ExistingChild(f"the name {self.name!r} is taken")
-            self._raw = Spool(appends=kind == "a")
-            if self._was is not None and kind in "ra":
-                self._raw.fill(Reader(self._tree, self._was))
-            self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(self._raw)
+            self._raw = spool = self._begin_writing(_kind(mode))
+            self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(spool)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
+        if isinstance(self._raw, Spool):
+            finalize(self, _tell_if_unsaved, self.file, self._raw, str(self.name))
         self.mode = mode
+
+    def _begin_writing(self, kind: str) -> Spool:
+        """A Spool with what is there already, which is no change."""
+        self._tree.require_replaceable(self.name)
+        self._was = self._look_up(kind)
+        spool = Spool(appends=kind == "a")
+        if self._was is not None and kind in "ra":
+            with Reader(self._tree, self._was) as reader:
+                shutil.copyfileobj(reader, spool, _SECOND_WINDOW)
+            if kind == "r":
+                spool.seek(0)
+            spool.is_changed = False
+        return spool
 
     def __repr__(self) -> str:
         return redact(super().__repr__())  # a name may carry the cap of its file
 
-    def _look_up_or_none(self) -> Node | None:
-        try:
-            return self._look_up()
-        except NoSuchChild:
-            return None
-
-    def _look_up(self) -> Node:
+    def _look_up(self, kind: str) -> Node | None:
         """What is there now: what is known of it may be too old for it to be replaced."""
-        return done(self._tree.file(self._path, self.name, fresh=True))
+        try:
+            there = done(self._tree.file(self._path, self.name, fresh=True))
+        except NoSuchChild:
+            if kind == "r":
+                raise
+            return None
+        except IsADirectory:
+            if kind != "x":
+                raise
+        if kind == "x":
+            raise ExistingChild(f"the name {self.name!r} is taken")
+        return there
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
         """Go back to the start; with another mode, or after `close`, open anew."""
@@ -142,8 +164,13 @@ class TahoeFile(File):  # type: ignore[type-arg]
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *raised: object) -> None:
-        self.close()
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exc_value, tb)
 
     def _binary_reader(self) -> Reader:
         if not isinstance(self._raw, Reader) or "b" not in self.mode:
@@ -162,15 +189,42 @@ class TahoeFile(File):  # type: ignore[type-arg]
         """Save what was written, and close. Raises: ExistingChild, and as `Storage.save`."""
         if self.closed:
             return
+        if isinstance(self._raw, Spool):
+            leaving = _leaving_exception()
+            # An `__exit__` may also write a file of its own, of what has happened.
+            if leaving is not None and leaving is not self._left_when_opened:
+                self.discard()
+                return
+            self._require_all_written(self._raw)
+            if self._raw.is_changed:
+                self._save(self._raw)
         self._size = self.size
-        if isinstance(self._raw, Spool) and self._raw.is_changed:
-            self._save(self._raw)
         self.file.close()
 
+    def discard(self) -> None:
+        """Close, and save nothing of what was written."""
+        if self.closed:
+            return
+        self._size = 0 if self._was is None else self._was.size or 0
+        if isinstance(self._raw, Spool):
+            self._raw.is_changed = False
+        self._raw.close()  # then nothing is written to it any more
+
+    def _require_all_written(self, spool: Spool) -> None:
+        """Raises: OSError if a write has failed; then it can't be saved, and is closed."""
+        with suppress(OSError):  # it is the `failure`
+            self.file.flush()
+        if spool.failure is not None:
+            self.discard()
+            raise OSError(
+                errno.EIO, f"{self.name!r} is not saved, as a write to it failed: {spool.failure}"
+            ) from spool.failure
+
     def _save(self, spool: Spool) -> None:
-        # For Django's types a file is an IO; an io.RawIOBase does as well.
-        cap = done(self._tree.upload(File(cast("IO[bytes]", spool), self.name), self.name))
-        if self._allow_overwrite:
+        cap = done(self._tree.upload(spool.content(self.name), self.name))
+        if "x" in self.mode:
+            link = partial(Tree.link, path=self._path, cap=cap)
+        elif self._allow_overwrite:
             link = partial(Tree.link, path=self._path, cap=cap, replace="only-files")
         else:
             link = partial(Tree.replace, path=self._path, cap=cap, expected=self._was)
@@ -183,20 +237,35 @@ class TahoeFile(File):  # type: ignore[type-arg]
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc_type is not None and isinstance(self._raw, Spool) and not self.closed:
-            self.file.flush()
-            self._raw.is_changed = False
-        self.close()
+        if exc_type is None:
+            self.close()
+        else:
+            self.discard()
 
-    def __del__(self) -> None:
-        raw = getattr(self, "_raw", None)
-        if isinstance(raw, Spool) and raw.is_changed:
-            warnings.warn(
-                f"{self.name!r} was not closed: what was written to it is not saved",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+
+def _leaving_exception() -> BaseException | None:
+    """
+    The exception that leaves a `with` block now, if an `__exit__` has led to this call.
+
+    Wrappers do not pass it on: the `__exit__` of Django's File, or of TextIOWrapper, only calls
+    `close`. A call in an `except` or `finally` is the caller's decision, and gives None.
+    """
+    error = sys.exception()
+    if error is None or error.__traceback__ is None:
+        return None
+    handler = error.__traceback__.tb_frame
+    is_leaving = handler.f_code.co_code[handler.f_lasti] == opmap["WITH_EXCEPT_START"]
+    return error if is_leaving else None
+
+
+def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
+    """Tell if a file is dropped, or the process ends, before what was written is saved."""
+    with suppress(Exception):  # the rest of what was written, unless it is closed
+        file.flush()
+    if spool.is_changed:
+        text = f"{redact(name)!r} was not closed: what was written to it is not saved"
+        logger.error("%s", text)
+        warnings.warn(text, ResourceWarning, stacklevel=2)  # as for any file that is left open
 
 
 class Reader(io.RawIOBase):
@@ -312,70 +381,6 @@ class Reader(io.RawIOBase):
         self._window_end = min(self.size, position + self._window_length)
         self._window = await tree.client.download(self._cap, position, self._window_length)
         return self._window
-
-
-class Spool(io.RawIOBase):
-    """What is written until it is saved: in memory at first, then in a temporary file."""
-
-    def __init__(self, *, appends: bool) -> None:
-        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by `close`
-            settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
-        )
-        self._appends = appends
-        # A new file is saved though nothing is written to it.
-        self.is_changed = True
-
-    def fill(self, reader: Reader) -> None:
-        """Begin with what is there already, which is no change."""
-        with reader:
-            shutil.copyfileobj(reader, self._file, _SECOND_WINDOW)
-        self.seek(0, os.SEEK_END if self._appends else os.SEEK_SET)
-        self.is_changed = False
-
-    @property
-    def size(self) -> int:
-        position = self.tell()
-        size = self.seek(0, os.SEEK_END)
-        self.seek(position)
-        return size
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        target = memoryview(buffer).cast("B")
-        data = self._file.read(len(target))
-        target[: len(data)] = data
-        return len(data)
-
-    def write(self, data: ReadableBuffer) -> int:
-        if self._appends:
-            self.seek(0, os.SEEK_END)
-        self.is_changed = True
-        return self._file.write(bytes(data))
-
-    def truncate(self, size: int | None = None) -> int:
-        self.is_changed = True
-        size = self.tell() if size is None else size
-        self._file.rollover()  # a file of the disk can be made longer too
-        self._file.truncate(size)
-        return size
-
-    def close(self) -> None:
-        super().close()
-        self._file.close()
 
 
 def is_only_read(mode: str) -> bool:

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.conf import Connection
+from tahoestorage.conf import Connection, address
 from tahoestorage.reactor import Caller
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
@@ -185,7 +185,7 @@ async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> s
         told = (await _answer(reactor, timeout, asking)).result
     finally:
         await client.close()
-    return connection.writer if told is None else told.url
+    return connection.writer if told is None else told.url and address(told.url)
 
 
 async def examine_storage(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import filterfalse, islice
+from operator import attrgetter
 from time import time
 
 from attrs import define, field, frozen
@@ -15,16 +16,16 @@ from tahoestorage.maintenance import WholeTree
 from tahoestorage.references import Reference, References, site_storages
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.waiting import done
-from txtahoe.anchors import ANCHORS
 from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.walking import AT_ONCE, Place, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
+from txtahoe.paths import Path, is_reserved
 from txtahoe.tree import Tree
 
 _LOOK = 500
+_is_carrying = attrgetter("is_carrying")
 _SEPARATOR = re.compile(r"[._-]+")
 
 
@@ -39,7 +40,7 @@ class Missing:
 @define
 class Comparison:
     """
-    `references`, `files`: how many there are.
+    `references`, `files`: how many there are. `named`: how many of the files are named by rows.
 
     `missing`: those that lead nowhere. `unread`: why directories of the storage can't be read, by
     name.
@@ -51,6 +52,7 @@ class Comparison:
 
     references: int = 0
     files: int = 0
+    named: int = 0
     missing: list[Missing] = field(factory=list)
     unread: dict[str, str] = field(factory=dict)
     unnamed: list[str] = field(factory=list)
@@ -89,6 +91,7 @@ class Inventory:
         found.files = len(self._files)
         found.unread = {self._whole.name_of(path): told for path, told in self._unread.items()}
         named = self._follow(found)
+        found.named = len(named)
         self._sort(found, named, time() - older_than)
         return found
 
@@ -98,7 +101,7 @@ class Inventory:
         the same: the names of those deleted, and by name why others could not be.
         """
         left = {self._whole.path_of(name): name for name in names}
-        for reference in self.references:
+        for reference in filterfalse(_is_carrying, self.references):
             left.pop(_path(reference) or (), None)
         removed: list[str] = []
         failed: dict[str, str] = {}
@@ -150,13 +153,13 @@ class Inventory:
         return below
 
     def _is_of_others(self, place: Place) -> bool:
-        """Whether a directory is another storage's, or that of the links to names with caps."""
-        return place.path == (*self._root, ANCHORS) or self._neighbours.have(place)
+        """Whether a directory is another storage's, or belongs to a tree itself."""
+        return is_reserved(place.path) or self._neighbours.have(place)
 
     def _follow(self, found: Comparison) -> set[Path]:
         """The files that are named."""
         named: set[Path] = set()
-        references = iter(self.references)
+        references = filterfalse(_is_carrying, self.references)
         while some := list(islice(references, _LOOK)):
             doubtful = []
             for reference in some:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from os import PathLike, fspath
 from unicodedata import normalize
 
 from django.core.exceptions import SuspiciousFileOperation
 
-from txtahoe.paths import Path, split
+from txtahoe.caps import redact
+from txtahoe.nodes import Node, names_by_kind
+from txtahoe.paths import Path, is_reserved, split
 
 Name = str | PathLike[str]
 
@@ -25,18 +28,20 @@ class Location:
         """
         The path below the root cap. As `safe_join` does it, a name may be absolute.
 
-        Raises: SuspiciousFileOperation for what lies outside, or cannot be a name.
+        Raises: SuspiciousFileOperation for what lies outside, cannot be a name, or leads to what
+        belongs to the tree itself.
         """
         text = slashed(name)
         below = posixpath.normpath(text)
         if posixpath.isabs(below) and self.path:
             below = posixpath.relpath(below, self.path)
         if posixpath.isabs(below) or below.split("/")[0] == "..":
-            raise SuspiciousFileOperation(f"{text!r} lies outside of the storage")
+            raise SuspiciousFileOperation(f"{redact(text)!r} lies outside of the storage")
         try:
             return (*self.root, *split(below))
-        except ValueError:
-            raise SuspiciousFileOperation(f"{text!r} cannot be the name of a file") from None
+        except ValueError as error:
+            reason = f"{redact(text)!r} cannot be the name of a file: {error}"
+        raise SuspiciousFileOperation(reason)
 
     def clean(self, name: Name) -> str:
         """The one name of all those that lead to the same file. Raises: as `path_of`."""
@@ -45,6 +50,16 @@ class Location:
     def name_of(self, path: Path) -> str:
         """The name of what is at a path below the root cap."""
         return "/".join(path[len(self.root) :])
+
+
+def is_for_files(name: Name) -> bool:
+    """Whether a file may have the last component of a name, or it belongs to the tree itself."""
+    return not is_reserved([slashed(name).rpartition("/")[2]])
+
+
+def names_shown(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
+    """The names of the directories and of the files in a directory, as a listing shows them."""
+    return names_by_kind({name: node for name, node in children.items() if not is_reserved([name])})
 
 
 def slashed(name: Name) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.files.storage import Storage
 
+from tahoestorage.locations import is_for_files
 from txtahoe.errors import ExistingChild
 
 
@@ -37,4 +38,5 @@ class FreeName(Storage):
         return self.chosen
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
-        return name not in self._taken and not (max_length and len(name) > max_length)
+        is_free = name not in self._taken and is_for_files(name)
+        return is_free and not (max_length and len(name) > max_length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -12,15 +13,18 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.utils import validate_file_name
 
-from tahoestorage.addresses import public_url
-from tahoestorage.locations import Location, Name
+from tahoestorage.addresses import missing_url, public_url
+from tahoestorage.locations import Location, Name, names_shown
 from tahoestorage.naming import FreeName
 from tahoestorage.trees import StorageTree
+from txtahoe.caps import redact
 from txtahoe.directories import Replace
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.many import Done, all_done
-from txtahoe.nodes import Node, names_by_kind
+from txtahoe.nodes import Node
 from txtahoe.tree import TOGETHER, Tree
+
+logger = logging.getLogger("tahoestorage")
 
 
 @frozen
@@ -126,22 +130,35 @@ class Operations:
     async def listdir(self, name: Name) -> tuple[list[str], list[str]]:
         """As `Storage.listdir`."""
         path = self.location.path_of(name)
-        return names_by_kind(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
+        try:
+            return names_shown(await self.tree.run(lambda tree, _: tree.list(path), str(name)))
+        except NoSuchChild:
+            if path != self.location.root:
+                raise
+            return [], []  # the first save makes it
 
     async def size(self, name: Name) -> int:
         """As `Storage.size`."""
         return (await self.file(name)).size or 0
 
     async def url(self, name: str, base_url: str | None) -> str:
-        """As `TahoeStorage.url`, of a URL by cap. Raises: ValueError where `base_url` is None."""
+        """
+        As `TahoeStorage.url`, of a URL by cap. Where there is no such file, a link that leads
+        nowhere: one missing file must not take down the page that shows a hundred.
+
+        Raises: ValueError where `base_url` is None; the errors of a grid that can't answer.
+        """
         if base_url is None:
             raise ValueError("This file is not accessible via a URL.")
         try:
-            node = await self.node(name)
-        except NoSuchChild as error:
-            # Django's way to say: in a template this is an empty string and not a broken page.
-            error.silent_variable_failure = True  # type: ignore[attr-defined]
-            raise
+            return await self.url_of_file(name, base_url)
+        except (NoSuchChild, NotADirectory, IsADirectory):
+            logger.warning("there is no file %r: its URL leads nowhere", redact(name))
+            return missing_url(base_url, "".join(self.location.path_of(name)[-1:]))
+
+    async def url_of_file(self, name: str, base_url: str) -> str:
+        """As `url`. Raises: NoSuchChild, NotADirectory or IsADirectory where there is no file."""
+        node = await self.node(name)
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory; only files have a URL")
         return public_url(base_url, node.cap.reader, self.location.path_of(name)[-1])

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from django.http import HttpRequest
 from django.utils.http import parse_http_date_safe
 
-_SINGLE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
+from txtahoe.ranges import Unsatisfiable, byte_range
 
-
-class Unsatisfiable(ValueError):
-    """No byte of the file is in the range."""
+__all__ = ["Unsatisfiable", "requested_range"]
 
 
 def requested_range(
@@ -26,21 +22,10 @@ def requested_range(
 
     Raises: Unsatisfiable.
     """
-    found = _SINGLE.fullmatch(request.headers.get("Range", ""))
-    if request.method != "GET" or found is None or not _is_same(request, etag, modified):
+    if request.method != "GET" or not _is_same(request, etag, modified):
         return None
-    first, last = (number[:20] for number in found.groups())
-    if not first:
-        if not last:
-            return None
-        start, stop = max(0, size - int(last)), size
-    else:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-        if last and int(last) < start:
-            return None
-    if start >= size or start == stop:
-        raise Unsatisfiable
-    return start, stop - start
+    part = byte_range(request.headers.get("Range", ""), size)
+    return None if part is None else (part[0], part[1] - part[0])
 
 
 def _is_same(request: HttpRequest, etag: str | None, modified: int | None) -> bool:

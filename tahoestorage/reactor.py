@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import select
@@ -22,6 +21,8 @@ from twisted.python import threadable
 from twisted.python.failure import Failure
 
 from tahoestorage import servers
+from tahoestorage.kept import Kept
+from txtahoe.clock import keep_steady
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -33,10 +34,6 @@ class Caller(Protocol):
     loop: Any
     """The Loop of the operation."""
 
-    @property
-    def jobs(self) -> Jobs:
-        """Takes what is to be done, and None when the operation is over. Never blocks."""
-
     def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
         """
         The Deferred result of `function`. To be called in the reactor thread.
@@ -47,17 +44,15 @@ class Caller(Protocol):
     def call_soon(self, function: Job) -> None:
         """Run a function, whose result nobody waits for. What it raises ends the operation."""
 
-
-class Jobs(Protocol):
-    def put(self, job: Job | None) -> None: ...
+    def end(self) -> None:
+        """Wait no more: the operation is over. Any thread may call it; it never blocks."""
 
 
 class Loop:
     """
     A reactor that runs in another thread than those that wait for it, and what belongs to it.
 
-    `kept`: what the users of the loop keep for its lifetime, such as clients with their
-    connections. It is changed in the reactor thread only.
+    `kept`: what the users of the loop keep, such as trees and transports with their connections.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -65,7 +60,7 @@ class Loop:
         self._thread: int | None = None
         self._process = os.getpid()
         self.reactor = reactor
-        self.kept: dict[Any, Any] = {}
+        self.kept = Kept()
 
         ready = threading.Event()
 
@@ -82,10 +77,11 @@ class Loop:
     def is_running(self) -> bool:
         return os.getpid() == self._process and bool(self.reactor.running)
 
-    @async_unsafe(
-        "A blocking storage method was called in the thread of a running event loop. "
-        "Use its asynchronous twin, such as asave(), or sync_to_async()."
-    )
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs in this thread."""
+        return threading.get_ident() == self._thread
+
     def run(self, operation: Callable[[], Awaitable[T]], caller: CallingThread | None = None) -> T:
         """
         Run `operation` in the reactor thread and wait for its result.
@@ -93,10 +89,8 @@ class Loop:
         `caller`: does meanwhile in this thread what the operation asks of it.
         An exception in this thread, such as KeyboardInterrupt, cancels the operation.
 
-        Raises: what the operation raises; SynchronousOnlyOperation in the thread of a reactor or
-        of a running asyncio loop; ConnectionAbortedError where the reactor is stopped.
+        Raises: what the operation raises; ConnectionAbortedError where the reactor is stopped.
         """
-        self._require_other_thread()
         caller = caller or CallingThread()
         with self.working(operation, caller) as work:
             while (job := caller.jobs.get()) is not None:
@@ -113,7 +107,7 @@ class Loop:
             if self.is_running:
                 self.reactor.callFromThread(work.begin)
             else:
-                caller.jobs.put(None)
+                caller.end()
             yield work
         except BaseException:
             self.reactor.callFromThread(work.cancel)
@@ -125,17 +119,9 @@ class Loop:
         """Call a function in the reactor thread, and do not wait for it."""
         self.reactor.callFromThread(function)
 
-    def _require_other_thread(self) -> None:
-        if _is_applications_thread() or threading.get_ident() == self._thread:
-            raise SynchronousOnlyOperation(
-                "A blocking storage method was called in the reactor thread, which would then "
-                "wait for itself. Use its asynchronous twin, such as asave(), where an asyncio "
-                "loop runs, or twisted.internet.threads.deferToThread()."
-            )
-
     def _wake_all(self) -> None:
         for caller in list(self._waiting):
-            caller.jobs.put(None)
+            caller.end()
 
 
 class Work(Generic[T]):
@@ -168,7 +154,7 @@ class Work(Generic[T]):
 
     def _finish(self, result: T | Failure) -> None:
         self._outcome.append(result)
-        self._caller.jobs.put(None)
+        self._caller.end()
 
 
 class CallingThread:
@@ -202,6 +188,10 @@ class CallingThread:
         """As `Caller.call_soon`."""
         self.jobs.put(function)
 
+    def end(self) -> None:
+        """As `Caller.end`."""
+        self.jobs.put(None)
+
 
 class _Events(EventLoop):  # type: ignore[misc]
     def _startReapingProcesses(self) -> None:
@@ -216,7 +206,8 @@ class _Process:
     """
 
     def __init__(self, inherited: Any = None) -> None:
-        self.lock = threading.Lock()
+        # A signal handler, or a finaliser, may call while the same thread has it.
+        self.lock = threading.RLock()
         self.loop: Loop | None = None
         self.inherited = inherited
 
@@ -238,15 +229,21 @@ def current_loop() -> Loop:
     """
     The loop of this process, which is started if it is not running.
 
-    Raises: ImproperlyConfigured where its thread would not run; see `servers.problem`.
+    Raises: ImproperlyConfigured where its thread would not run, see `servers.problem`;
+    ConnectionAbortedError where the process ends, and no thread runs any more.
     """
+    if sys.is_finalizing():
+        raise _stopped()
     process = _this_process()
     with process.lock:
         if process.loop is None or not process.loop.is_running:
-            if sys.is_finalizing():  # a thread can't be started any more, and would be waited for
-                raise _stopped()
             foreign = _running_reactor()
-            process.loop = Loop(foreign) if foreign else _start_private()
+            started = Loop(foreign) if foreign else _start_private()
+            # Meanwhile a signal handler may have started one in this thread, and used it.
+            if process.loop is None or not process.loop.is_running:
+                process.loop = started
+            elif not foreign:
+                started.call_soon(started.reactor.stop)
         return process.loop
 
 
@@ -254,6 +251,21 @@ def running_loop() -> Loop | None:
     """The loop of this process, if it is running."""
     loop = _this_process().loop
     return loop if loop is not None and loop.is_running else None
+
+
+@async_unsafe(
+    "A blocking storage method was called in the thread of a running event loop. "
+    "Use its asynchronous twin, such as asave(), or sync_to_async()."
+)
+def require_waiting_thread() -> None:
+    """Raises: SynchronousOnlyOperation in the thread of an event loop or of a reactor."""
+    loop = running_loop()
+    if _is_applications_thread() or (loop is not None and loop.is_here):
+        raise SynchronousOnlyOperation(
+            "A blocking storage method was called in the reactor thread, which would then wait "
+            "for itself. Use its asynchronous twin, such as asave(), where an asyncio loop runs, "
+            "or twisted.internet.threads.deferToThread()."
+        )
 
 
 def _stopped() -> ConnectionAbortedError:
@@ -269,27 +281,37 @@ def _start_private() -> Loop:
     # interpreter must not wait for the reactor when it exits.
     loops: list[Loop] = []
     starter = threading.Thread(target=lambda: loops.append(_started()), daemon=True)
-    starter.start()
+    try:
+        starter.start()
+    except RuntimeError as error:  # as Python 3.12 raises it once the main thread has ended
+        text = f"the reactor thread cannot be started, as when the process ends: {error}"
+        raise ConnectionAbortedError(errno.ECONNABORTED, text) from None
     starter.join()
     return loops[0]
 
 
 def _started() -> Loop:
-    events = _Events(_new_reactor, _at_exit)
+    events = _Events(_new_reactor, _not_at_exit)
     events.setup()
     return Loop(events._reactor)
 
 
 def _new_reactor() -> IReactorCore:
-    """A reactor that is not the global one, which belongs to the application."""
+    """A reactor with a steady clock; not the global one, which belongs to the application."""
+    reactor = _reactor_class()()
+    keep_steady(reactor)
+    return reactor
+
+
+def _reactor_class() -> Callable[[], IReactorCore]:
     # gevent has a poll() that does not stop its other greenlets, and no epoll.
     if hasattr(select, "epoll") and not servers.has_greenlets():
         from twisted.internet.epollreactor import EPollReactor
 
-        return EPollReactor()
+        return EPollReactor
     from twisted.internet.pollreactor import PollReactor
 
-    return PollReactor()
+    return PollReactor
 
 
 def _running_reactor() -> Any:
@@ -305,19 +327,26 @@ def _is_applications_thread() -> bool:
 
 
 def _application_reactor() -> Any:
-    """The application's own reactor, if it runs, or did so when this process was forked."""
+    """
+    The application's own reactor, if it runs, or did so when this process was forked.
+
+    One that runs on an asyncio loop, as daphne's does, is left alone: asynchronous views run in its
+    thread, which then could not wait for anything; see `in_any_thread`.
+    """
     reactor = sys.modules.get("twisted.internet.reactor")
+    asyncio = sys.modules.get("twisted.internet.asyncioreactor")
+    if asyncio is not None and isinstance(reactor, asyncio.AsyncioSelectorReactor):
+        return None
     return reactor if getattr(reactor, "running", False) else None
 
 
-def _at_exit(function: Callable[..., object], *args: object) -> None:
-    process = os.getpid()
+def _not_at_exit(*stop: object) -> None:
+    """
+    Leave the reactor running at the end of the process.
 
-    def unless_forked() -> None:
-        if os.getpid() == process:
-            function(*args)
-
-    atexit.register(unless_forked)
+    Other functions of `atexit`, `weakref.finalize` and `logging` are called then, in any order, and
+    may save files. The daemon thread ends with the interpreter.
+    """
 
 
 def _after_fork_in_child() -> None:

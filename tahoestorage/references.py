@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, cast
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from django.core.files.storage import storages
 from django.db import connections, router
 from django.db.models import FileField, Model, QuerySet
@@ -38,6 +38,12 @@ class Reference:
         row = {"pk": self.pk, self.column.field.attname: self.name}
         return self.column.query(self.database).filter(**row).exists()
 
+    @property
+    def is_carrying(self) -> bool:
+        """Whether the name leads to the file by the cap that it carries, and by no directory."""
+        above = self.name.rpartition("/")[0]
+        return self.column.is_of_caps and is_cap(above.rpartition("/")[2])
+
     def path(self) -> Path:
         """Where the file is. Raises: SuspiciousFileOperation."""
         return self.column.location.path_of(self.name)
@@ -59,15 +65,19 @@ class Column:
         return QuerySet(self.model).using(database).order_by()
 
     def references(self, database: str) -> Iterator[Reference]:
-        """Those that lead to a file by a directory, and not by a cap that they carry."""
         rows = self.query(database).values_list("pk", self.field.attname)
         for pk, name in rows.iterator(chunk_size=_CHUNK):
-            if name and not self._is_carrying(str(name)):
+            if name:
                 yield Reference(self, database, pk, str(name))
 
-    def _is_carrying(self, name: str) -> bool:
-        above = name.rpartition("/")[0]
-        return isinstance(self.field.storage, TahoeCapStorage) and is_cap(above.rpartition("/")[2])
+    @property
+    def storage(self) -> TahoeStorage:
+        return cast(TahoeStorage, self.field.storage)
+
+    @property
+    def is_of_caps(self) -> bool:
+        """Whether the names in it may carry caps."""
+        return isinstance(self.storage, TahoeCapStorage)
 
     def is_upload_directory(self, directory: Path) -> bool:
         """Whether the field's `upload_to` leads there; what a function says is not known."""
@@ -86,22 +96,18 @@ class References:
     """
 
     columns: list[Column]
-    unseen: list[Column]
+    unseen: list[Column] = field(factory=list)
 
     @classmethod
     def into(cls, storage: TahoeStorage) -> Self:
         """Those to the files of a storage, by fields that use it or one in whose location it is."""
         cap, root = storage.connection.base_cap, Location(storage.location).root
-        found: dict[tuple[str, str | None], Column] = {}
-        for model, field in every_file_field():
-            if not isinstance(field.storage, TahoeStorage):
-                continue
-            column = Column(model, field, Location(field.storage.location))
-            is_around = root[: len(column.location.root)] == column.location.root
-            if field.storage.connection.base_cap.names_same(cap) and is_around:
-                # Of two models of one table the first one will do.
-                found.setdefault((model._meta.db_table, field.column), column)
-        return cls(list(found.values()), [])
+
+        def is_around(column: Column) -> bool:
+            is_same_root = column.storage.connection.base_cap.names_same(cap)
+            return is_same_root and root[: len(column.location.root)] == column.location.root
+
+        return cls(columns(is_around))
 
     def __iter__(self) -> Iterator[Reference]:
         """Each of them, once a database. Raises: the errors of django.db."""
@@ -113,6 +119,17 @@ class References:
                 self.unseen.append(column)
             for name in databases:
                 yield from column.references(name)
+
+
+def columns(is_wanted: Callable[[Column], bool]) -> list[Column]:
+    """Those of the file fields whose storage is on a grid; of two models of one table, one."""
+    found: dict[tuple[str, str | None], Column] = {}
+    for model, each in every_file_field():
+        if isinstance(each.storage, TahoeStorage):
+            column = Column(model, each, Location(each.storage.location))
+            if is_wanted(column):
+                found.setdefault((model._meta.db_table, each.column), column)
+    return list(found.values())
 
 
 def site_storages() -> Iterator[TahoeStorage]:

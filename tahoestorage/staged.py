@@ -5,17 +5,17 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
-from tempfile import SpooledTemporaryFile
 from typing import Any, TypeVar
 
 from attrs import frozen
-from django.conf import settings
 from django.core.files import File
 
 from tahoestorage.reactor import Caller, Loop, running_loop
+from tahoestorage.spool import Spool
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.bodies import BlockingSource, gather
@@ -29,6 +29,8 @@ from txtahoe.uploads import SMALL
 T = TypeVar("T")
 
 _NAMED = 5
+# What is called at the exit of the process for changes that are pending.
+_exits: dict[Staging, Callable[[], None]] = {}
 
 
 @frozen
@@ -45,9 +47,17 @@ class StagedTree(StorageTree):
         self, operation: Callable[[Staging, Caller], Awaitable[T]], name: str | None = None
     ) -> T:
         """As `run`, of an operation on the pending changes."""
-        return await self.run(
-            lambda tree, caller: operation(self._staging(caller.loop, tree), caller), name
-        )
+
+        async def run(tree: Tree, caller: Caller) -> T:
+            staging = caller.loop.kept.use(
+                self, lambda: Staging(tree, max_age=self.connection.max_age)
+            )
+            try:
+                return await operation(staging, caller)
+            finally:
+                self._note(caller.loop, staging)
+
+        return await self.run(run, name)
 
     def known(self, path: Path) -> Node | None:
         staging = self._running_staging()
@@ -96,21 +106,19 @@ class StagedTree(StorageTree):
             loop.call_soon(staging.forget)
 
     def _make(self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]) -> None:
+        done(self._made(changes))
+
+    async def _made(
+        self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]
+    ) -> None:
         staging = self._running_staging()
         if staging is None:
             return
         pending = list(staging.pending)
-        failed = done(self._made(changes, pending))
+        async with self._changing(pending):
+            failed = await self.staged(lambda staging, _: changes(staging))
         if failed:
             raise self._error(failed, len(pending))
-
-    async def _made(
-        self,
-        changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]],
-        pending: Collection[Path],
-    ) -> Mapping[Path, Exception]:
-        async with self._changing(pending):
-            return await self.staged(lambda staging, _: changes(staging))
 
     def _error(self, failed: Mapping[Path, Exception], pending: int) -> SomeFailed:
         told = []
@@ -127,13 +135,12 @@ class StagedTree(StorageTree):
             list(failed.values()),
         )
 
-    def _staging(self, loop: Loop, tree: Tree) -> Staging:
-        staging: Staging | None = loop.kept.get(self)
-        if staging is None:
-            staging = loop.kept[self] = Staging(tree, max_age=self.connection.max_age)
-            # Later than the one that stops the reactor, so it is called before.
-            atexit.register(self._at_exit, loop, staging, os.getpid())
-        return staging
+    def _note(self, loop: Loop, staging: Staging) -> None:
+        """Have what is pending made when the process exits, and hold it until then."""
+        if staging.pending and staging not in _exits:
+            _exits[staging] = atexit.register(partial(self._at_exit, loop, staging, os.getpid()))
+        elif not staging.pending and staging in _exits:
+            atexit.unregister(_exits.pop(staging))
 
     def _running_staging(self) -> Staging | None:
         loop = running_loop()
@@ -162,11 +169,11 @@ def _is_repeatable(content: File[Any]) -> bool:
 
 
 def _spooled(content: File[Any]) -> File[Any]:
-    file = SpooledTemporaryFile(SMALL, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+    spool = Spool()
     chunks = iter(content.chunks())
     while block := gather(chunks, SMALL):
-        file.write(block)
-    return File(file, content.name)
+        spool.write(block)
+    return spool.content(content.name)
 
 
 def _tell(text: str) -> None:

@@ -11,28 +11,30 @@ from functools import cached_property
 from typing import Any, Unpack
 from urllib.parse import quote, unquote, urldefrag
 
+from attrs import evolve
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestFilesMixin
 from django.contrib.staticfiles.utils import check_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage
+from django.core.management import CommandError
 
 from tahoestorage import conf
 from tahoestorage.addresses import public_url
 from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Name
+from tahoestorage.locations import Name, names_shown
 from tahoestorage.staged import StagedTree
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
+from tahoestorage.waiting import done, in_any_thread
 from txtahoe.caps import BadCap, Cap
-from txtahoe.errors import IsADirectory
+from txtahoe.errors import IsADirectory, NoSuchChild
 from txtahoe.many import Done
-from txtahoe.nodes import names_by_kind
 from txtahoe.sealing import sealed
 
 # A static file's name stands in templates and style sheets with what belongs to its URL only.
 _NAME_AND_REST = re.compile(r"([^?#]*)(.*)", re.DOTALL)
+_SECONDS = 10.0  # for which an event loop may stand still until the manifest is read
 
 
 class TahoeStaticFilesStorage(TahoeStorage):
@@ -59,9 +61,15 @@ class TahoeStaticFilesStorage(TahoeStorage):
     sheets or scripts refer to other files, use TahoeManifestStaticFilesStorage.
     """
 
+    holds_scripts = True
+
     @cached_property
+    def _whole_tree(self) -> StagedTree:
+        return StagedTree(conf.connection(self.options), ())
+
+    @property
     def _tree(self) -> StagedTree:
-        return StagedTree(conf.connection(self.options), self._location.root)
+        return evolve(self._whole_tree, root=self._location.root)
 
     @cached_property
     def _allow_overwrite(self) -> bool:
@@ -79,22 +87,40 @@ class TahoeStaticFilesStorage(TahoeStorage):
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
     ) -> Iterator[Any]:
-        """What `collectstatic` calls at its end. Raises: as `flush`."""
+        """
+        What `collectstatic` calls at its end.
+
+        Raises: CommandError where two names are one on the grid; as `flush`.
+        """
+        self._require_distinct(paths)
         if not dry_run:
             self.flush()
         yield from ()
 
+    def _require_distinct(self, names: Iterable[str]) -> None:
+        # `collectstatic` takes the second one for the first one, and leaves it out.
+        known: dict[str, str] = {}
+        for name in names:
+            other = known.setdefault(self._location.clean(name), name)
+            if other != name:
+                self._tree.discard()
+                raise CommandError(
+                    f"{other!a} and {name!a} are one name on the grid: rename one of the files. "
+                    "No static file was saved."
+                )
+
     def _save(self, name: str, content: File[Any]) -> str:
-        path = self._location.path_of(name)
-        self._tree.require_writable(name)
+        location = self._location
+        path = location.path_of(name)
+        self._require_writable(name)
         self._tree.stage(path, content, name)
-        return self._location.name_of(path)
+        return location.name_of(path)
 
     def delete(self, name: Name) -> None:
         if not name:
             raise ValueError("The name must be given to delete().")
         path = self._location.path_of(name)
-        self._tree.require_writable(str(name))
+        self._require_writable(str(name))
         try:
             done(self._tree.staged(lambda staging, _: staging.delete(path), str(name)))
         except IsADirectory:
@@ -103,8 +129,13 @@ class TahoeStaticFilesStorage(TahoeStorage):
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         names = self._location.path_of(path)
-        children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
-        return names_by_kind(children)
+        try:
+            children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
+        except NoSuchChild:
+            if names != self._location.root:
+                raise
+            return [], []  # the first save makes it
+        return names_shown(children)
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         if set(mode) <= set("rbt"):
@@ -128,6 +159,10 @@ class TahoeStaticFilesStorage(TahoeStorage):
         self.flush()
         return super().walk(path)
 
+    def _require_writable(self, name: str) -> None:
+        """Raises: NotWriteable."""
+        self._tree.require_writable(name)
+
 
 class _WrittenFile(TahoeFile):
     """A file that is saved as any other; what is known of the directories is outdated then."""
@@ -148,9 +183,9 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
     so `collectstatic` needs to know the `base_url`.
 
     The manifest holds the read caps of the files: `url()` needs no request once it was read, which
-    it is once in a process. It is linked last, and what is deleted goes after that, so the files of
-    the old one are there until the new one is. A `collectstatic` of which the post-processing fails
-    changes nothing.
+    it is once in a process, in the thread of an event loop too. It is linked last, and what is
+    deleted goes after that, so the files of the old one are there until the new one is. A
+    `collectstatic` of which the post-processing fails changes nothing.
 
     `manifest_storage`: another storage for the manifest.
     """
@@ -176,7 +211,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
 
     @cached_property
     def _manifest(self) -> tuple[dict[str, str], str]:
-        return sealed(self.load_manifest)()  # type: ignore[return-value]
+        return in_any_thread(sealed(self.load_manifest), _SECONDS)  # type: ignore[return-value]
 
     def read_manifest(self) -> Any:
         content: str | None = super().read_manifest()
@@ -213,17 +248,15 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         """
         As Django's.
 
-        Raises: ImproperlyConfigured where there is no base URL; SomeFailed as `flush`.
+        Raises: ImproperlyConfigured where there is no base URL; CommandError where two names are
+        one on the grid; SomeFailed as `flush`.
         """
+        self._require_distinct(paths)
         if dry_run:
             return
         try:
             check_settings()
-            if self.base_url is None:
-                raise ImproperlyConfigured(
-                    "Static files that refer to others need TAHOE_PUBLIC_BASE_URL (or the option "
-                    "'base_url'), which their URLs begin with."
-                )
+            self._require_base_url()
             for processed in super().post_process(paths, **options):
                 if isinstance(processed[2], Exception):
                     self._give_up()
@@ -234,6 +267,18 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         except BaseException:
             self._give_up()
             raise
+
+    def _require_writable(self, name: str) -> None:
+        """Raises: NotWriteable; ImproperlyConfigured where there is no base URL."""
+        super()._require_writable(name)
+        self._require_base_url()
+
+    def _require_base_url(self) -> None:
+        if self.base_url is None:
+            raise ImproperlyConfigured(
+                "Static files that refer to others need TAHOE_PUBLIC_BASE_URL (or the option "
+                "'base_url'), which their URLs begin with."
+            )
 
     def _give_up(self) -> None:
         self._tree.discard()
@@ -281,7 +326,9 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         if hashed_files is not None:
             if path.endswith("/"):
                 raise IsADirectory(f"{path!r} is a directory; only files have a URL")
-            url = super(HashedFilesMixin, self).url(hashed_name_func(path, hashed_files))
+            # It is written into a file, so it must lead to one.
+            hashed_name = hashed_name_func(path, hashed_files)
+            url = done(self.operations.url_of_file(hashed_name, str(self.base_url)))
             # `url_converter` takes what follows the last slash, and unquotes it.
             return quote(url + rest, safe="")
         if not path.endswith("/") and (force or not settings.DEBUG):

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self, Unpack
 
 from django.conf import settings
@@ -20,14 +20,16 @@ from tahoestorage import conf
 from tahoestorage.addresses import mount_of
 from tahoestorage.asynchronous import AsyncMethods
 from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Location, Name
+from tahoestorage.locations import Location, Name, is_for_files, names_shown
 from tahoestorage.operations import Operations, to_save
 from tahoestorage.trees import StorageTree
 from tahoestorage.waiting import done
 from txtahoe.caps import Cap, redact
+from txtahoe.errors import NoSuchChild
 from txtahoe.many import Done
-from txtahoe.nodes import names_by_kind
+from txtahoe.paths import is_reserved
 
+_location_at = lru_cache(maxsize=1024)(Location)
 # `save` knows it, `_save` has no parameter for it.
 _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
 
@@ -47,36 +49,43 @@ class TahoeStorage(AsyncMethods):
     raises ImproperlyConfigured.
     """
 
+    holds_scripts = False
+    """Whether its files are the site's own scripts and style sheets, which its pages may load."""
+
     _constructor_args: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(self, **options: Unpack[conf.Options]) -> None:
+        given: Any = options.get("tahoe_base_cap")
         options = conf.hidden(options)
         self.options = options
         """The arguments; the cap among them in a form that shows itself nowhere."""
-        # @deconstructible keeps all arguments. Migrations and pickles must not have the cap.
-        args, kwargs = self._constructor_args
-        kwargs = {name: kwargs[name] for name in kwargs if name != "tahoe_base_cap"}
-        self._constructor_args = args, kwargs
+        self._write_down(given)
         problem = conf.unknown_options(dict(options))
-        del options, kwargs  # a misspelt name may have the cap
+        del options, given  # a misspelt name may have the cap
         if problem is not None:
             raise ImproperlyConfigured(f"TahoeStorage: {problem}")
         setting_changed.connect(self._setting_changed)
 
-    # The values of the settings, kept until one of them changes.
+    # Where its names begin. A subclass may have these say another place for each request.
 
-    @cached_property
+    @property
     def base_location(self) -> str:
         return conf.location(self.options)
 
-    @cached_property
+    @property
     def location(self) -> str:
-        return Location(self.base_location).path
+        return _location_at(self.base_location).path
+
+    @property
+    def _location(self) -> Location:
+        return _location_at(self.location)
+
+    # The values of the settings, kept until one of them changes.
 
     @cached_property
     def base_url(self) -> str | None:
-        url = conf.value(self.options, "base_url") or None
-        return url if url is None or str(url).endswith("/") else f"{url}/"
+        url = conf.base_url(self.options)
+        return url if url is None or url.endswith("/") else f"{url}/"
 
     @property
     def connection(self) -> conf.Connection:
@@ -89,18 +98,18 @@ class TahoeStorage(AsyncMethods):
         return self.connection, self.location
 
     @cached_property
-    def _location(self) -> Location:
-        return Location(self.location)
-
-    @cached_property
     def _allow_overwrite(self) -> bool:
         return bool(conf.value(self.options, "allow_overwrite"))
 
     @cached_property
-    def _tree(self) -> StorageTree:
+    def _whole_tree(self) -> StorageTree:
         return StorageTree(conf.connection(self.options))
 
-    @cached_property
+    @property
+    def _tree(self) -> StorageTree:
+        return self._whole_tree
+
+    @property
     def operations(self) -> Operations:
         """What the methods do, for those who wait in other ways."""
         return Operations(
@@ -109,16 +118,7 @@ class TahoeStorage(AsyncMethods):
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
-            for name in (
-                "base_location",
-                "location",
-                "base_url",
-                "_allow_overwrite",
-                "_location",
-                "_tree",
-                "operations",
-                "_seal",  # of a TahoeCapStorage
-            ):
+            for name in ("base_url", "_whole_tree"):
                 self.__dict__.pop(name, None)
 
     # Django's contract.
@@ -172,8 +172,18 @@ class TahoeStorage(AsyncMethods):
         The directories below one, and itself first, each as its path, the names of the
         directories in it and those of the files, as `os.walk` gives them.
         """
-        for directory, children in self._tree.walk(self._location.path_of(path), str(path)):
-            yield self._location.name_of(directory), *names_by_kind(children)
+        location = self._location
+        start = location.path_of(path)
+        is_there = False
+        try:
+            for directory, children in self._tree.walk(start, str(path)):
+                is_there = True
+                if not is_reserved(directory):
+                    yield location.name_of(directory), *names_shown(children)
+        except NoSuchChild:
+            if is_there or start != location.root:
+                raise
+            yield "", [], []  # the first save makes it
 
     def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
         return TahoeFile(
@@ -202,9 +212,10 @@ class TahoeStorage(AsyncMethods):
 
     def url(self, name: str | None) -> str:
         """
-        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right. Where
-        there is no base URL, or links are signed: the address at which `tahoestorage.urls` serves
-        it, without a look whether it is there.
+        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right; of a
+        file that is missing, a link that leads nowhere. Where there is no base URL, or links are
+        signed: the address at which `tahoestorage.urls` serves it, without a look whether it is
+        there.
 
         Raises: ValueError where there is neither.
         """
@@ -223,12 +234,14 @@ class TahoeStorage(AsyncMethods):
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        if not is_for_files(name):
+            return False
         if self._allow_overwrite:
             return not (max_length and len(name) > max_length)
         return super().is_name_available(name, max_length=max_length)
 
     def get_alternative_name(self, file_root: str, file_ext: str) -> str:
-        if self._allow_overwrite:
+        if self._allow_overwrite and is_for_files(f"{file_root}{file_ext}"):
             return f"{file_root}{file_ext}"
         return super().get_alternative_name(file_root, file_ext)
 
@@ -288,20 +301,32 @@ class TahoeStorage(AsyncMethods):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = self.options.get("tahoe_base_cap")
-        fingerprint = conf.remember(given) if isinstance(given, Cap) else None
-        return _unpickled, (type(self), *self._constructor_args, fingerprint)
+        return _unpickled, (type(self), *self._constructor_args)
+
+    def _write_down(self, given: Any) -> None:
+        """
+        Let @deconstructible, which keeps all arguments, keep a fingerprint in place of the cap that
+        was `given`: by this the cap is found again, where it is known, and nowhere else.
+        """
+        shown = conf.written_down(self.options)
+
+        def written(value: Any, name: str = "") -> Any:
+            if isinstance(value, Cap):
+                return repr(value)
+            return shown if name == "tahoe_base_cap" or value is given else value
+
+        args, kwargs = self._constructor_args
+        self._constructor_args = (
+            tuple(map(written, args)),
+            {name: written(value, name) for name, value in kwargs.items()},
+        )
 
 
-def _unpickled(
-    cls: type[TahoeStorage], args: Any, options: dict[str, Any], fingerprint: str | None
-) -> TahoeStorage:
-    """A pickle names its cap by fingerprint; the cap itself is known here already, or nowhere."""
-    if fingerprint is None:
-        return cls(*args, **options)
-    cap = conf.recall(fingerprint)
-    if cap is not None:
-        return cls(*args, **options, tahoe_base_cap=cap)
-    raise pickle.UnpicklingError(
-        f"the directory cap {fingerprint} of this storage is not among the settings here"
-    )
+def _unpickled(cls: type[TahoeStorage], args: Any, options: dict[str, Any]) -> TahoeStorage:
+    storage = cls(*args, **options)
+    if isinstance(storage.options.get("tahoe_base_cap"), str):  # a fingerprint
+        try:
+            conf.base_cap(storage.options)
+        except ImproperlyConfigured as error:
+            raise pickle.UnpicklingError(str(error)) from None
+    return storage

@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
+from inspect import getattr_static
 from itertools import chain
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -40,6 +41,7 @@ from txtahoe.maintenance.writing import Writer
 from txtahoe.many import Done
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
+from txtahoe.terms import asking
 from txtahoe.transport import Transport
 from txtahoe.tree import Content, Tree
 from txtahoe.uploads import SMALL, Opener
@@ -88,7 +90,8 @@ class StorageTree:
         """
 
         async def run(caller: Caller) -> T:
-            return await operation(self._tree(caller.loop), caller)
+            with asking(self.connection.terms):
+                return await operation(self._tree(caller.loop), caller)
 
         try:
             return await self.waiting.run(run)
@@ -109,7 +112,8 @@ class StorageTree:
     def known(self, path: Path) -> Node | None:
         """What a path leads to, if that is known in this process; no change of threads."""
         tree = self._running_tree()
-        return None if tree is None else tree.known(path)
+        with asking(self.connection.terms):
+            return None if tree is None else tree.known(path)
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         """As `Tree.resolve`; without `fresh` it may be known to other processes too."""
@@ -333,28 +337,32 @@ class StorageTree:
         return None if loop is None else loop.kept.get(self.connection)
 
     def _tree(self, loop: Loop) -> Tree:
-        tree: Tree | None = loop.kept.get(self.connection)
-        if tree is None:
-            connection = self.connection
-
-            def connect(url: str) -> Transport:
-                return Transport(loop.reactor, url, timeout=connection.timeout)
-
-            writer = Writer(connection.writer, connect)
-            gateways = Gateways(
-                [connect(url) for url in connection.gateways],
-                writer=writer.transport if connection.has_common_writer else None,
-            )
-            tree = loop.kept[connection] = Tree(
-                Client(gateways),
-                connection.base_cap,
-                max_age=connection.max_age,
-                concurrency=connection.concurrency,
-                commit_delay=connection.commit_delay,
-                fanout=connection.fanout,
-            )
-            writer.tree = tree
+        connection = self.connection
+        tree = loop.kept.use(connection, lambda: _new_tree(connection, loop))
+        if connection.fanout is not None and tree.spreading.fanout is None:
+            tree.spreading.begin(connection.fanout)
         return tree
+
+
+def _new_tree(connection: Connection, loop: Loop) -> Tree:
+    def connect(url: str) -> Transport:
+        # Trees share the connections to their gateway.
+        return loop.kept.use(url, lambda: Transport(loop.reactor, url))
+
+    writer = Writer(connection.writer, connect)
+    gateways = Gateways(
+        [connect(url) for url in connection.gateways],
+        writer=writer.transport if connection.has_common_writer else None,
+    )
+    tree = Tree(
+        Client(gateways),
+        connection.base_cap,
+        max_age=connection.max_age,
+        concurrency=connection.concurrency,
+        commit_delay=connection.commit_delay,
+    )
+    writer.tree = tree
+    return tree
 
 
 def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
@@ -377,4 +385,4 @@ def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
 def _blocks(content: File[Any]) -> bool:
     """Whether a Django file may have to wait for its bytes, and is not just in memory."""
     # A FieldFile has no such attribute of its own: to ask for it is to open the file.
-    return not isinstance(vars(content).get("file"), io.BytesIO | io.StringIO)
+    return not isinstance(getattr_static(content, "file", None), io.BytesIO | io.StringIO)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import logging
 import mimetypes
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable, iscoroutine
+from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.conf import DEFAULT_STORAGE_ALIAS
-from django.core.exceptions import PermissionDenied, SuspiciousFileOperation
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousFileOperation,
+)
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -29,10 +36,19 @@ from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
 
 logger = logging.getLogger("tahoestorage")
 
-Permission = Callable[[HttpRequest, str], bool]
+Verdict = bool | HttpResponseBase
+Permission = Callable[[HttpRequest, str], Verdict | Awaitable[Verdict]]
 
-# What may run scripts when a browser opens it; images in a page do not.
+# Types that can run scripts when a browser opens them: these are shown in a sandbox.
 _ACTIVE = re.compile(r"text/html|text/xml|application/xml|multipart/related|message/rfc822|.*\+xml")
+# Of the others, browsers show these, and download the rest.
+_SHOWN = re.compile(r"(image|audio|video)/.+|application/pdf|text/plain")
+# Types that pages of this site can run or apply, however the file is disposed: with "nosniff" a
+# browser does neither where the type is another one.
+_LOADABLE = re.compile(
+    r"(application|text)/(x-)?(java|ecma|j|live)script[\d.]*|text/css|application/wasm"
+)
+_UNKNOWN = "application/octet-stream"
 _COMPRESSED = {
     "gzip": "application/gzip",
     "bzip2": "application/x-bzip",
@@ -53,17 +69,27 @@ def serve(
     """
     A file of the storage of this alias, or the part of it that the request asks for.
 
-    `permission`: is given the request and the file's name, and says whether it may be read. With
-    the storage's option `signed_urls`, only URLs that `url()` has made lead anywhere.
+    `permission`: is called with the request and the file's name. True, and nothing else, lets the
+    client read the file; a response is sent instead of the file. It may be `async def` where an
+    asynchronous server has sent the request. With the storage's option `signed_urls`, only URLs
+    that `url()` has made lead anywhere.
 
-    Raises: Http404 for what is no file; PermissionDenied.
+    Raises: Http404 for what is no file; PermissionDenied; ImproperlyConfigured for an `async def`
+    hook that can't be awaited.
     """
     store = storage_of(storage)
     try:
         name = store.name_served(name)
     except SuspiciousFileOperation:
         raise Http404("No file has such a name.") from None
-    is_for_all = _require_permission(request, name, storage, store, permission)
+    is_signed_only = conf.signed_urls(store.options) is not None
+    if is_signed_only:
+        _require_signature(request, storage, name)
+    verdict = permission is None or _verdict(permission, request, name)
+    if isinstance(verdict, HttpResponseBase):
+        return verdict
+    if verdict is not True:
+        raise PermissionDenied
     try:
         answer = _answer(request, store, name)
     except (NoSuchChild, NotADirectory, IsADirectory):
@@ -71,27 +97,48 @@ def serve(
     except OSError as error:
         logger.error("%r cannot be served: %s", redact(name), error)
         answer = HttpResponse("This file cannot be read now.\n", "text/plain", 503)
+    is_for_all = permission is None and not is_signed_only
     answer.headers["Cache-Control"] = "no-cache" if is_for_all else "private, no-cache"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 
-def _require_permission(
-    request: HttpRequest,
-    name: str,
-    alias: str,
-    store: TahoeStorage,
-    permission: Permission | None,
-) -> bool:
-    """Whether everybody may read the file. Raises: PermissionDenied where this client may not."""
-    is_signed_only = conf.signed_urls(store.options) is not None
-    if is_signed_only:
-        expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
-        if not is_signed(alias, name, expires, signature):
-            raise PermissionDenied("This link is not valid, or no longer.")
-    if permission is not None and not permission(request, name):
-        raise PermissionDenied
-    return permission is None and not is_signed_only
+def _require_signature(request: HttpRequest, alias: str, name: str) -> None:
+    expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
+    if not is_signed(alias, name, expires, signature):
+        raise PermissionDenied("This link is not valid, or no longer.")
+
+
+def hook_name(permission: Permission) -> str:
+    """A permission hook as it is written in Python, for messages."""
+    name = getattr(permission, "__qualname__", None) or type(permission).__qualname__
+    return f"{permission.__module__}.{name}"
+
+
+def _verdict(permission: Permission, request: HttpRequest, name: str) -> Any:
+    """What a hook says. Raises: ImproperlyConfigured where it can't be awaited."""
+    said = permission(request, name)
+    if isawaitable(said):
+        if not isinstance(request, ASGIRequest):
+            if iscoroutine(said):
+                said.close()
+            raise ImproperlyConfigured(
+                f"the permission hook {hook_name(permission)} is 'async def', which only an "
+                "asynchronous server (ASGI) can wait for: make it 'def'"
+            )
+        # Django calls this view in a thread, for which the loop of the server awaits.
+        said = async_to_sync(_awaited)(said)
+    if said and said is not True and not isinstance(said, HttpResponseBase):
+        logger.warning(
+            "the permission hook %s returned a %s: only True lets anybody read a file",
+            hook_name(permission),
+            type(said).__name__,
+        )
+    return said
+
+
+async def _awaited(said: Awaitable[Verdict]) -> Verdict:
+    return await said
 
 
 def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpResponseBase:
@@ -110,7 +157,8 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     except Unsatisfiable:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     offset, length = part or (0, size)
-    headers |= _description(name) | {"Accept-Ranges": "bytes", "Content-Length": str(length)}
+    headers |= _description(name, store.holds_scripts)
+    headers |= {"Accept-Ranges": "bytes", "Content-Length": str(length)}
     if part is not None:
         headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
         # A part must not be compressed on its way, as Django's GZipMiddleware would do it.
@@ -132,15 +180,20 @@ def _validators(etag: str | None, modified: int | None) -> dict[str, str]:
     return headers if modified is None else headers | {"Last-Modified": http_date(modified)}
 
 
-def _description(name: str) -> dict[str, str]:
+def _description(name: str, holds_scripts: bool) -> dict[str, str]:
     """What a browser is told of the file, and what it may do with it."""
     file_name = name.rpartition("/")[2]
     kind, encoding = mimetypes.guess_type(file_name)
-    if kind is None or encoding is not None:
+    if encoding is not None:
         # Bytes that are compressed already are what they are; the browser shall not unpack them.
-        kind = _COMPRESSED.get(encoding or "", "application/octet-stream")
+        kind = _COMPRESSED.get(encoding)
+    kind = (kind or _UNKNOWN).lower()
+    is_active = _ACTIVE.fullmatch(kind) is not None
+    is_shown = is_active or holds_scripts or _SHOWN.fullmatch(kind) is not None
+    if _LOADABLE.fullmatch(kind) and not holds_scripts:
+        kind = _UNKNOWN
     headers = {
         "Content-Type": kind,
-        "Content-Disposition": content_disposition_header(False, file_name) or "inline",
+        "Content-Disposition": content_disposition_header(not is_shown, file_name) or "inline",
     }
-    return headers | {"Content-Security-Policy": _SANDBOX} if _ACTIVE.fullmatch(kind) else headers
+    return headers | {"Content-Security-Policy": _SANDBOX} if is_active else headers

@@ -6,7 +6,7 @@ What a test needs that not every machine has; its class says so:
 
 Where one of these cannot be had, the tests of the class are skipped, with a sentence that says why.
 With TAHOE_TESTS=all in the environment every test runs, the long ones too, and a test that needs
-what is not there is an error.
+what is not there is an error. Long tests also run where trial is given the name of their module.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -61,7 +62,8 @@ def package(name: str, extra: str) -> Need:
 
 GRID = package("allmydata", "grid")
 """A grid of tahoe-lafs; see `tests.grid.shared`."""
-TIME = Need(lambda: None if ALL_TESTS else "it takes long: TAHOE_TESTS=all runs it")
+TIME = Need(lambda: "it takes long: TAHOE_TESTS=all runs it")
+"""Patience; see `is_long_wanted`."""
 CHROMIUM = program("chromium", "chromedriver")
 NGINX = program("nginx")
 APACHE = program("apache2")
@@ -69,12 +71,19 @@ LIGHTTPD = program("lighttpd")
 REDIS = program("redis-server")
 
 
+def is_long_wanted(module: str) -> bool:
+    """Whether the tests of a module may take long: it, or a package of it, was asked for."""
+    asked = [word for word in sys.argv[1:] if word.startswith("tests.")]
+    return ALL_TESTS or any(f"{module}.".startswith(f"{word}.") for word in asked)
+
+
 def needs(*things: Need) -> Callable[[T], T]:
     """Say what the tests of a class need, or a single test."""
 
     def decorate(test: Any) -> Any:
         test.needs = frozenset({*getattr(test, "needs", ()), *things})
-        missing = [why for thing in things if (why := thing.missing()) is not None]
+        wanted = set(things) - ({TIME} if is_long_wanted(test.__module__) else set())
+        missing = [why for thing in wanted if (why := thing.missing()) is not None]
         if missing and ALL_TESTS:
             raise AssertionError(f"TAHOE_TESTS=all, and {missing[0]}")
         if missing:

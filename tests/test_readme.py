@@ -48,7 +48,9 @@ class Programs(SynchronousTestCase):
         return process
 
     def test_all_that_have_a_name_are_found(self) -> None:
-        self.assertEqual(set(programs()), {"settings.py", "models.py", "tour.py", "site.py"})
+        self.assertEqual(
+            set(programs()), {"settings.py", "models.py", "test_settings.py", "tour.py", "site.py"}
+        )
 
     def test_the_tour_goes_through_and_prints_no_cap(self) -> None:
         process = self.start("tour.py", self.gateway)
@@ -67,8 +69,18 @@ class Programs(SynchronousTestCase):
         data = os.urandom(3_000_000)
         self.assertEqual(self.ask(Request(url, data, method="PUT")), (201, b"It is on the grid.\n"))
         self.assertEqual(self.ask(Request(url)), (200, data))
-        self.assertEqual(self.ask(Request(url, b"other", method="PUT"))[0], 409)
-        self.assertEqual(self.ask(Request(url + "x"))[0], 404)
+        part = Request(url, headers={"Range": "bytes=-9"})
+        self.assertEqual(self.ask(part), (206, data[-9:]))
+        self.assertEqual(self.ask(Request(url, method="HEAD")), (200, b""))
+        for name in ("", "/below"):
+            taken = Request(url + name, b"other", method="PUT")
+            self.assertEqual(self.ask(taken)[0], 409)
+        for name in ("a/b.binx", "a", "a/b.bin/below", ".tahoe-maintenance/checked"):
+            missing = Request(f"http://127.0.0.1:{port}/{name}")
+            self.assertEqual(self.ask(missing), (404, b"There is no such file.\n"))
+        for name in (".tahoe-maintenance", "a/.tahoe-anchors/f"):
+            reserved = Request(f"http://127.0.0.1:{port}/{name}", data, method="PUT")
+            self.assertEqual(self.ask(reserved), (400, b"No file can have that name.\n"))
 
     def ask(self, request: Request) -> tuple[int, bytes]:
         for _ in range(100):
@@ -80,6 +92,41 @@ class Programs(SynchronousTestCase):
             except URLError:
                 time.sleep(0.1)  # it is still starting
         raise AssertionError("the site did not start")
+
+
+class Settings(SynchronousTestCase):
+    def test_those_for_tests_go_over_those_of_the_site(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        write(folder / "mysite")
+        settings = folder / "mysite" / "settings.py"
+        text = settings.read_text().replace("...", '"django.contrib.contenttypes"')
+        settings.write_text(
+            f"{text}\nTAHOE_STORAGE_WRITER_URL = 'http://127.0.0.1:1/'\nSECRET_KEY = 'a secret'\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _SAVING],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
+                "DJANGO_SETTINGS_MODULE": "mysite.test_settings",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, "[] b'saved'\n"), done.stdout)
+
+
+_SAVING = """
+import django
+django.setup()
+from django.core.checks import run_checks
+from django.core.files.base import ContentFile
+from tahoestorage.storage import TahoeStorage
+storage = TahoeStorage()
+print(run_checks(tags=["files"]), storage.open(storage.save("f", ContentFile(b"saved"))).read())
+"""
 
 
 class Table(SynchronousTestCase):

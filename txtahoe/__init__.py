@@ -6,6 +6,7 @@ from txtahoe.client import Client
 from txtahoe.errors import TahoeError
 from txtahoe.gateways import Gateways
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
+from txtahoe.serving import serve
 from txtahoe.streams import ISource
 from txtahoe.transport import Transport
 from txtahoe.tree import Tree
@@ -28,4 +29,5 @@ __all__ = [
     "Transport",
     "Tree",
     "redact",
+    "serve",
 ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from secrets import token_hex
 from typing import TypeVar
@@ -13,17 +15,22 @@ from typing import TypeVar
 from txtahoe.capnames import CapName, digest_of
 from txtahoe.caps import Cap
 from txtahoe.directories import Replace
-from txtahoe.errors import IncompleteDownload, NoSuchChild, SomeFailed, Unrecoverable
+from txtahoe.errors import (
+    IncompleteDownload,
+    NoSuchChild,
+    NotADirectory,
+    SomeFailed,
+    TahoeError,
+    Unrecoverable,
+)
 from txtahoe.ledger import Ledger
 from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
+from txtahoe.paths import ANCHORS as ANCHORS
 from txtahoe.paths import Path
 from txtahoe.tree import Tree
 
 T = TypeVar("T")
-
-ANCHORS = ".tahoe-anchors"
-"""The directory in which all links stand, by the hour in which they were made, UTC."""
 
 BATCH = 500
 """Links in one directory, at most: it is written as fast with as many as with one."""
@@ -32,8 +39,14 @@ TOGETHER = 64 * BATCH
 """Links that one call of `Anchors.link` makes, at most."""
 
 _LEDGER = "ledger"
+# Bytes of a ledger, at most: those of 190 million names.
+_MOST = 2**31
 _AT_ONCE = 4
+# The names of a month, and of what is in it: days, hours and batches.
 _MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+_IN_MONTH = re.compile(r"\d\d|[0-9a-f]{8}", re.ASCII)
+_HOUR = re.compile(rf"{_MONTH.pattern}/\d\d/\d\d", re.ASCII)
+_BATCH = re.compile(rf"{_HOUR.pattern}/[0-9a-f]{{8}}", re.ASCII)
 _DELETED = re.compile("deleted ([0-9a-f]{16})")
 _NOTHING = Cap.parse("URI:LIT:")
 # So old is an hour to which nobody adds any more: clocks may differ, and a write take a while.
@@ -42,7 +55,8 @@ _SETTLING = timedelta(hours=2)
 
 class Anchors:
     """
-    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`.
+    The links below one directory of a tree, in `.tahoe-anchors/2026-11/22/18/<batch>/`: by the
+    hour in which they were made, UTC.
 
     `below`: that directory. `seconds`: the time since 1970 UTC.
 
@@ -50,6 +64,9 @@ class Anchors:
     processes make links at the same time. What a batch of `link` holds never changes; others, see
     `batch`, are added to until their hour is over. What is linked is also written down in the
     ledger, which is no more than a memory: what is not in it is read from the directories.
+
+    Anyone who has the tree's write cap can put anything there. What is not of the form that is
+    written here is left alone, and is no link.
 
     Every method raises the errors of `Tree`.
     """
@@ -78,7 +95,7 @@ class Anchors:
         wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
         read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
         for (path, node), found in zip(wanted.items(), read, strict=True):
-            if isinstance(found, Unrecoverable):
+            if _is_unreadable(found):
                 continue
             linked, deleted = _or_raise(found)
             is_settled = path.rpartition("/")[0] <= settled
@@ -110,7 +127,10 @@ class Anchors:
         try:
             await self.tree.link_many(links.items(), replace=replace)
         except SomeFailed as error:  # it is one write, so all of them
-            raise error.errors[0] from None
+            first = error.errors[0]
+            if isinstance(first, TahoeError):
+                first.filename = first.filename or "/".join(next(iter(links))[:-1])
+            raise first from None
 
     async def _make(self, names: Sequence[CapName]) -> Cap:
         return await self._client.mkdir_immutable({name.label: name.cap for name in names})
@@ -119,8 +139,12 @@ class Anchors:
         """Take away the links of those names in the ledger that were deleted."""
         for path in ledger.holding(ledger.deleted):
             names = (*self._top, *path.split("/"))
-            node = await self.tree.resolve(names)
-            cap = await self._without(node.cap, ledger.deleted)
+            try:
+                node = await self.tree.resolve(names)
+                cap = await self._without(node.cap, ledger.deleted)
+            except (NoSuchChild, NotADirectory):
+                ledger.add(path, ())  # the ledger was wrong
+                continue
             await self.tree.link(names, cap, replace=True)
             linked, _ = await self._digests(cap)
             ledger.add(path, linked)
@@ -130,7 +154,7 @@ class Anchors:
         if not ledger.is_changed:
             return
         cap = await self._client.upload(ledger.data)
-        await self.tree.link((*self._top, _LEDGER), cap, replace="only-files")
+        await self.tree.link((*self._top, _LEDGER), cap, replace=True)
         ledger.is_changed = False
 
     async def walk(self) -> AsyncGenerator[list[CapName], None]:
@@ -163,10 +187,14 @@ class Anchors:
         return "/".join(path[len(self._top) :])
 
     async def _read(self, cap: Cap) -> Ledger:
-        try:
-            return Ledger.parse(await self._client.read(cap))
-        except (Unrecoverable, IncompleteDownload, ValueError):
-            return Ledger()
+        is_file = cap.is_file and cap.is_readable and not cap.is_mutable
+        if is_file and (cap.size or 0) <= _MOST:
+            with suppress(Unrecoverable, IncompleteDownload, ValueError):
+                ledger = Ledger.parse(await self._client.read(cap))
+                is_past = _HOUR.fullmatch(ledger.until) and ledger.until <= self.hour
+                if is_past and all(map(_BATCH.fullmatch, ledger.paths)):
+                    return ledger
+        return Ledger()
 
     async def _children(self, path: Path) -> Mapping[str, Node]:
         """The children of a directory, or none where it is missing."""
@@ -174,12 +202,15 @@ class Anchors:
             return await self.tree.list(path)
         except NoSuchChild:
             return {}
+        except TahoeError as error:
+            error.filename = error.filename or "/".join(path)
+            raise
 
     async def _batches(
         self, top: Mapping[str, Node], until: str = "", *, lost_is_empty: bool = False
     ) -> dict[str, Node]:
         """The batches of all hours after `until`, by their paths."""
-        months = [name for name in top if _MONTH.fullmatch(name) and top[name].is_directory]
+        months = [name for name in top if _MONTH.fullmatch(name) and _is_readable(top[name])]
         paths = [month for month in months if month >= until[:7]]
         for length in (10, 13):  # of the path of a day, and of an hour
             listed = await self._list_all(paths, lost_is_empty)
@@ -195,7 +226,7 @@ class Anchors:
             wanted, lambda path: self._children((*self._top, *path.split("/"))), _AT_ONCE
         )
         if lost_is_empty:
-            listed = [{} if isinstance(found, Unrecoverable) else found for found in listed]
+            listed = [{} if _is_unreadable(found) else found for found in listed]
         return dict(zip(wanted, map(_or_raise, listed), strict=True))
 
     async def _digests(self, directory: Cap) -> tuple[list[int], set[int]]:
@@ -210,22 +241,23 @@ class Anchors:
                 deleted.add(int(match[1], 16))
         return linked, deleted
 
-    async def _links(self, directory: Cap) -> list[tuple[str, Node]]:
-        """All links in a batch, or in a group of them."""
+    async def _links(self, directory: Cap, *, is_group: bool = True) -> list[tuple[str, Node]]:
+        """All links in a batch, or in a group of them, which is no group of groups."""
         children = await self._client.list(directory)
-        parts = [node.cap for node in children.values() if node.is_directory]
         links = [(label, node) for label, node in children.items() if not node.is_directory]
-        for more in await each(parts, self._links, _AT_ONCE):
-            links += _or_raise(more)
+        if is_group:
+            parts = [node.cap for node in children.values() if _is_readable(node)]
+            for more in await each(parts, partial(self._links, is_group=False), _AT_ONCE):
+                links += _or_raise(more)
         return links
 
-    async def _without(self, directory: Cap, deleted: set[int]) -> Cap:
-        """A copy of a batch, which never changes, without the names of these digests."""
+    async def _without(self, directory: Cap, deleted: set[int], *, is_group: bool = True) -> Cap:
+        """A copy of a batch or group, which never changes, without the names of these digests."""
         links: dict[str, Cap] = {}
         for label, node in (await self._client.list(directory)).items():
             name = None if node.is_directory else CapName.of_link(label, node.cap)
-            if node.is_directory:
-                links[label] = await self._without(node.cap, deleted)
+            if is_group and _is_readable(node):
+                links[label] = await self._without(node.cap, deleted, is_group=False)
             elif name is not None and digest_of(name.text) not in deleted:
                 links[label] = node.cap
         return await self._client.mkdir_immutable(links)
@@ -237,13 +269,22 @@ def deletion(name: CapName) -> tuple[str, Cap]:
 
 
 def _directories(listed: Mapping[str, Mapping[str, Node]]) -> dict[str, Node]:
-    """The directories in some others, by their paths. Anybody may put other things there."""
+    """The directories in some others of a month, by their paths."""
     return {
         f"{path}/{name}": node
         for path, children in listed.items()
         for name, node in children.items()
-        if node.is_directory
+        if _IN_MONTH.fullmatch(name) and _is_readable(node)
     }
+
+
+def _is_readable(node: Node) -> bool:
+    return node.is_directory and node.cap.is_readable
+
+
+def _is_unreadable(result: object) -> bool:
+    """Whether an answer says that something can't be read, and not that nobody answers."""
+    return isinstance(result, TahoeError) and not isinstance(result, ConnectionError | TimeoutError)
 
 
 def _hour(time: datetime) -> str:

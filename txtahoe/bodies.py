@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, BinaryIO, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, BinaryIO, Self, TypeVar
 
 from attrs import field, frozen
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
 from txtahoe.requests import Request, Requests
-from txtahoe.streams import Flow, Incoming, ISource
+from txtahoe.streams import Flow, Incoming, ISource, bytes_of
 
 T = TypeVar("T")
 # Runs a blocking function elsewhere than in the reactor thread.
@@ -57,10 +61,8 @@ class IteratorSource:
     length = None
     repeatable = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self.iterable:
-            if chunk:
-                yield chunk
+    def chunks(self) -> AsyncIterator[bytes]:
+        return aiter(self.iterable)
 
 
 @implementer(ISource)
@@ -71,6 +73,7 @@ class BlockingSource:
 
     `iterate`: begins an iteration over bytes, or over str, which is sent as UTF-8.
     `in_thread`: runs a function where blocking does no harm. Everything of the source runs there.
+    A call that is cancelled must be over then, or come before all later calls; see `in_threads`.
     `repeatable`: whether `iterate` can be called again to begin anew.
     """
 
@@ -88,17 +91,16 @@ class BlockingSource:
 def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
     """The next chunks, joined, until they are `least` bytes or the end has come."""
     gathered: list[bytes] = []
-    while least > 0:
-        chunk = next(chunks, None)
-        if chunk is None:
-            break
-        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+    for chunk in chunks:
+        data = chunk.encode() if isinstance(chunk, str) else bytes_of(chunk)
         gathered.append(data)
         least -= len(data)
+        if least <= 0:
+            break
     return b"".join(gathered)
 
 
-def file_source(file: BinaryIO, in_thread: InThread[Any]) -> BlockingSource:
+def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
     """
     An upload from a binary file object, from where it stands now to its end. It is not closed.
 
@@ -109,9 +111,37 @@ def file_source(file: BinaryIO, in_thread: InThread[Any]) -> BlockingSource:
     def iterate() -> Iterator[bytes]:
         if start is not None:
             file.seek(start)
-        return iter(lambda: file.read(_BLOCK), b"")
+        while block := bytes_of(file.read(_BLOCK)):
+            yield block
 
-    return BlockingSource(iterate, in_thread, repeatable=start is not None)
+    return BlockingSource(iterate, in_threads(reactor), repeatable=start is not None)
+
+
+def in_threads(reactor: Any) -> InThread[Any]:
+    """
+    Runs functions in the reactor's threads, or at once where it has none, as `task.Clock`.
+
+    Nothing stops a function in a thread: a caller that is cancelled goes on when it is over.
+    """
+    if not hasattr(reactor, "getThreadPool"):
+        return maybeDeferred
+
+    async def run(function: Callable[[], T]) -> T:
+        result: Deferred[T] = Deferred()
+        over: Deferred[None] = Deferred()
+
+        def end(outcome: T | Failure) -> None:
+            result.callback(outcome)  # nobody gets it, if the caller was cancelled
+            over.callback(None)
+
+        deferToThreadPool(reactor, reactor.getThreadPool(), function).addBoth(end)
+        try:
+            return await result
+        except CancelledError:
+            await over
+            raise
+
+    return run
 
 
 class Download:
@@ -124,7 +154,8 @@ class Download:
     answer begins with belongs to the file. Where an answer breaks off, another one goes on, but
     for a mutable file, which may have changed.
 
-    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read.
+    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read. An `async with`
+    block closes the download at its end.
     """
 
     def __init__(
@@ -138,7 +169,7 @@ class Download:
     ) -> None:
         self._transport = transport
         self._progress = progress or (lambda count: None)
-        self._cap = cap
+        self.cap = cap
         self._start = self._position = self._answer_start = offset
         self._end = end
         self._size = size
@@ -152,7 +183,29 @@ class Download:
         """The offset in the file of the byte that `read` gives next."""
         return self._position
 
-    def __aiter__(self) -> Download:
+    @property
+    def left(self) -> int:
+        """How many bytes are still to come."""
+        return self._end - self._position
+
+    def narrow(self, start: int, stop: int) -> None:
+        """
+        Leave out all but the bytes from `start` up to `stop`, counted from the first one.
+
+        Raises: ValueError where bytes were read already.
+        """
+        if self._position > self._start:
+            raise ValueError(f"{self._doing}: bytes of it were read already")
+        self._end = self._position + stop
+        self._start = self._position = self._position + start
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
@@ -169,27 +222,14 @@ class Download:
         RequestTimeout where the gateway is away; IncompleteDownload where a mutable file can't
         be read on. A later call tries again from the same place.
         """
-        pauses = iter(_RESUME_PAUSES)
-        while self._position < self._end:
-            try:
-                data = await self._verified()
-            except TahoeError as error:
-                self.close()
-                pause = next(pauses, None)
-                if pause is None or not error.transient:
-                    raise
-                self._assert_resumable()
-                await self._transport.sleep(pause)
-                continue
-            except BaseException:  # cancelled: the request must not go on by itself
-                self.close()
-                raise
-            if data:
-                self._position += len(data)
-                self._progress(len(data))
-                return data
-        self.close()
-        return b""
+        try:
+            data = await self._next()
+        except BaseException:  # cancelled, too: the request must not go on by itself
+            self.close()
+            raise
+        if not data:
+            self.close()
+        return data
 
     async def rest(self) -> bytes:
         """All that is still to come, in memory. Raises: as `read`."""
@@ -198,19 +238,21 @@ class Download:
     async def write_to(self, consumer: IConsumer) -> None:
         """
         Write all that is still to come to a consumer, such as a request of twisted.web, no faster
-        than it takes it.
+        than it takes it. To answer a request with a file, use `txtahoe.serve`.
 
         Raises: as `read`; CancelledError where the consumer goes away.
         """
         flow = Flow()
         consumer.registerProducer(flow, True)
         try:
-            async for chunk in self:
-                await flow.ready()
-                consumer.write(chunk)
+            async with self:
+                async for chunk in self:
+                    await flow.ready()
+                    consumer.write(chunk)
         finally:
-            self.close()
-            consumer.unregisterProducer()
+            # A request of twisted.web that is finished, or whose client has gone, has no channel.
+            with suppress(AttributeError):
+                consumer.unregisterProducer()
 
     async def save(self, file: BinaryIO) -> None:
         """
@@ -218,9 +260,10 @@ class Download:
 
         Raises: as `read`; OSError from the file.
         """
-        reactor = self._transport.reactor
-        async for chunk in self:
-            await deferToThreadPool(reactor, reactor.getThreadPool(), file.write, chunk)
+        in_thread = in_threads(self._transport.reactor)
+        async with self:
+            async for chunk in self:
+                await in_thread(partial(file.write, chunk))
 
     def close(self) -> None:
         """Want no more for now; ends the request that is under way."""
@@ -228,10 +271,29 @@ class Download:
             self._answer.abandon()
         self._answer, self._held = None, b""
 
+    async def _next(self) -> bytes:
+        """The next sure bytes; b"" at the end."""
+        pauses = iter(_RESUME_PAUSES)
+        while self._position < self._end:
+            try:
+                data = await self._verified()
+            except TahoeError as error:
+                pause = next(pauses, None)
+                if pause is None or not error.transient:
+                    raise
+                self.close()
+                await self._transport.sleep(pause)
+                continue
+            if data:
+                self._progress(len(data))
+                self._position += len(data)
+                return data
+        return b""
+
     async def _verified(self) -> bytes:
         """The next sure bytes; b"" where it takes another answer to be sure of them."""
-        if self._cap.literal is not None:
-            return self._cap.literal[self._position : self._end]
+        if self.cap.literal is not None:
+            return self.cap.literal[self._position : self._end]
         if self._answer is None:
             self._answer = await self._open()
             self._answer_start = self._position
@@ -240,13 +302,15 @@ class Download:
         except TimeoutError:
             if self._patience is None:
                 raise
-            self._assert_resumable()
             data = b""
         if not data:
             return self._settle()
         data = self._held + data
         sure = len(data) - _marker_length(data)
         self._held = data[sure:]
+        # The bytes that are asked for again were all doubted: they are sure at the end alone.
+        if sure and self._is_another_version(data):
+            raise self._not_pieced_together()
         return data[:sure]
 
     @property
@@ -265,27 +329,35 @@ class Download:
         if not genuine:
             self._doubted = held
             return b""
-        if not self._cap.is_mutable or held == self._doubted or not self._doubted:
-            return held
-        raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+        if self._is_another_version(held):
+            raise self._not_pieced_together()
+        return held
 
-    def _assert_resumable(self) -> None:
-        if self._cap.is_mutable and self._position > self._start:
-            raise IncompleteDownload(f"{self._doing}: a mutable file can't be resumed")
+    def _is_another_version(self, data: bytes) -> bool:
+        """Whether a file that can change is not what it was, by the end that is read again."""
+        return self.cap.is_mutable and bool(self._doubted) and data != self._doubted
+
+    def _not_pieced_together(self) -> IncompleteDownload:
+        return IncompleteDownload(
+            f"{self._doing}: it broke off, or the file has changed; a file that can change is not "
+            "pieced together. Read it again from its start"
+        )
 
     async def _open(self) -> Incoming:
+        if self.cap.is_mutable and self._position > self._start and not self._doubted:
+            raise self._not_pieced_together()
         whole = self._position == 0 and self._end == self._size
         asked = f"{self._position}-{self._end - 1}"
         headers = {} if whole else {"Range": f"bytes={asked}"}
-        request = Request("GET", ["uri", self._cap], doing=self._doing, headers=headers)
+        request = Request("GET", ["uri", self.cap], doing=self._doing, headers=headers)
         answer = await self._transport.open(request)
         got = answer.header("content-range")
         expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")
-        if (answer.status, got) == expected and answer.length == self._end - self._position:
+        if (answer.status, got) == expected and answer.length == self.left:
             return answer
         answer.abandon()
-        if self._cap.is_mutable:
-            raise IncompleteDownload(f"{self._doing}: the file has changed meanwhile")
+        if self.cap.is_mutable:
+            raise self._not_pieced_together()
         raise NotAGateway(f"{self._doing}: the answer is not the range of bytes that was asked for")
 
 

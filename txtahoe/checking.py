@@ -24,7 +24,7 @@ class Walk:
     The objects of a tree, as the gateway meets them: an asynchronous iterator.
 
     The gateway is slowed down while 1 MiB of lines waits to be read. A walk that has ended has
-    met everything: one that fails or is cut off raises.
+    met everything: one that fails or is cut off raises. An `async with` block closes it at its end.
 
     `stats`: the gateway's sums over the tree, after the end; None before.
     """
@@ -35,6 +35,12 @@ class Walk:
         self._rest = b""
         self._lines: list[bytes] = []
         self.stats: Mapping[str, Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     def __aiter__(self) -> Self:
         return self
@@ -47,6 +53,17 @@ class Walk:
         Raises: the error with which the walk failed; AnswerLost where it was cut off;
         RequestTimeout.
         """
+        try:
+            return await self._entry()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Want no more; the gateway then stops its walk."""
+        self._incoming.abandon()
+
+    async def _entry(self) -> Entry:
         line = await self._next_line()
         if line is None:
             if self.stats is None:
@@ -57,25 +74,17 @@ class Walk:
         told = self._parsed(line)
         if told.get("type") == "stats":
             self.stats = told.get("stats", {})
-            return await self.__anext__()
+            return await self._entry()
         return parse_entry(told)
 
-    def close(self) -> None:
-        """Want no more; the gateway then stops its walk."""
-        self._incoming.abandon()
-
     async def _next_line(self) -> bytes | None:
-        try:
-            while not self._lines:
-                data = await self._incoming.read()
-                if not data:
-                    last, self._rest = self._rest, b""
-                    return last or None
-                *lines, self._rest = (self._rest + data).split(b"\n")
-                self._lines = lines[::-1]
-        except BaseException:
-            self.close()
-            raise
+        while not self._lines:
+            data = await self._incoming.read()
+            if not data:
+                last, self._rest = self._rest, b""
+                return last or None
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._lines = lines[::-1]
         return self._lines.pop()
 
     async def _failure(self, line: bytes) -> Exception:

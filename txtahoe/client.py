@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from txtahoe.checking import CheckOperations
 from txtahoe.directories import DirectoryOperations
@@ -13,8 +13,14 @@ from txtahoe.nodes import GatewayStatus
 class Client(DirectoryOperations, CheckOperations):
     """
     The operations of Tahoe-LAFS's `docs/frontends/webapi.rst`: those on files, on directories, of
-    checking, and on the gateway itself.
+    checking, and on the gateway itself. An `async with` block closes the client at its end.
     """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @property
     def reactor(self) -> Any:

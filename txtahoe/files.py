@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
-from functools import partial
 from typing import BinaryIO, Literal
 
 from attrs import frozen
-from twisted.internet.threads import deferToThreadPool
 
 from txtahoe.bodies import BytesSource, Download, IteratorSource, file_source
 from txtahoe.caps import Cap
@@ -43,9 +41,14 @@ class FileOperations(Operations):
         """
         Put the bytes of `source` on the grid as an immutable file that no directory names.
 
-        A file object is read from where it stands, in a thread, and not closed. What can be read
-        again is uploaded again after a transient error: the same bytes make the same cap.
+        A file object is read from where it stands, in a thread (under a reactor without threads,
+        such as `task.Clock`, at once), and not closed. What can be read again is uploaded again
+        after a transient error: the same bytes make the same cap. When the upload has ended, also
+        by an error, nothing reads from `source` any more.
         `progress` is called with the number of bytes after each chunk that was handed over.
+
+        Raises: TypeError, ValueError where the source gives something other than bytes, or not as
+        many as it says; the source's own error.
         """
         return await self._upload(source, {}, "uploading", progress)
 
@@ -208,8 +211,7 @@ class FileOperations(Operations):
         if isinstance(source, AsyncIterable):
             return IteratorSource(source)
         if hasattr(source, "read"):
-            reactor = self._transport.reactor
-            return file_source(source, partial(deferToThreadPool, reactor, reactor.getThreadPool()))
+            return file_source(source, self._transport.reactor)
         raise TypeError(
             f"cannot upload {type(source).__name__}: give bytes, a binary file object, "
             "an asynchronous iterable of bytes, or an ISource"

@@ -8,12 +8,16 @@ from typing import Generic, TypeVar
 
 from txtahoe.nodes import Node
 from txtahoe.paths import Path
+from txtahoe.terms import max_age
 
 T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """Values by path, for `max_age` seconds after they were learnt; the last `most` ones."""
+    """
+    Values by path, for `max_age` seconds after they were learnt, or as long as the caller allows;
+    the last `most` ones.
+    """
 
     def __init__(self, seconds: Callable[[], float], max_age: float, most: int) -> None:
         self._seconds = seconds
@@ -25,7 +29,7 @@ class Recent(Generic[T]):
     def get(self, path: Path) -> T | None:
         """May be called in any thread."""
         found = self._values.get(path)
-        if found is None or self._seconds() - found[0] >= self._max_age:
+        if found is None or self._seconds() - found[0] >= max_age(self._max_age):
             return None
         return found[1]
 
@@ -48,8 +52,9 @@ class Recent(Generic[T]):
 
 class Known:
     """
-    What paths led to, for `max_age` seconds after it was learnt; the last `max_known` files, and as
-    many directories, so that the files of a large directory do not make it forgotten.
+    What paths led to, for `max_age` seconds after it was learnt, or as long as the caller allows;
+    the last `max_known` files, and as many directories, so that the files of a large directory do
+    not make it forgotten.
 
     That a path leads nowhere is not kept: somebody else may save there at any moment.
     """

@@ -57,6 +57,11 @@ class Ledger:
         index = bisect_left(self._sorted, digest)
         return index < len(self._sorted) and self._sorted[index] == digest
 
+    @property
+    def paths(self) -> Iterable[str]:
+        """Of what is known to hold links."""
+        return self._sections.keys()
+
     def has(self, path: str) -> bool:
         """Whether it is known what is linked there."""
         return path in self._sections

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import inf
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
@@ -23,6 +24,7 @@ from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
 from txtahoe.spreading import Outcome, Spreading
+from txtahoe.terms import Terms, asking, current_terms
 from txtahoe.turns import in_turns
 
 # How often in a row a write is refused though all of its names are free when one looks.
@@ -43,6 +45,7 @@ class _Change:
     link: Link | None = None
     replace: Replace = False
     decide: Decide | None = None
+    terms: Terms = field(factory=current_terms)
     done: Deferred[None] = field(factory=Deferred)
 
     def succeed(self) -> None:
@@ -189,7 +192,8 @@ class Links:
             await self._gather(queue)
             batch = _next_batch(queue)
             queue.waiting = set(batch)
-            queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
+            with asking(_most_patient(batch)):
+                queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             await queue.writing
         except GeneratorExit:  # the reactor has ended, and nobody waits any more
             raise
@@ -357,6 +361,12 @@ def _next_batch(queue: _Queue) -> list[_Change]:
     taken = set(batch)
     queue.changes = [change for change in queue.changes if change not in taken]
     return batch
+
+
+def _most_patient(batch: list[_Change]) -> Terms:
+    """The terms on which a write is made: nobody's part of it may be given up before its time."""
+    every = [change.terms for change in batch]
+    return max(every, key=lambda terms: terms.timeout or inf, default=Terms())
 
 
 def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:

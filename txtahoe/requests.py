@@ -11,8 +11,9 @@ from hyperlink import DecodedURL
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
+from txtahoe.clock import keep_steady
 from txtahoe.errors import TahoeError
-from txtahoe.streams import Incoming, ISource
+from txtahoe.streams import Incoming, ISource, SourceFailed
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Requests(ABC):
     pauses: tuple[float, ...]
 
     def __init__(self, reactor: Any) -> None:
+        keep_steady(reactor)
         self.reactor = reactor
 
     @abstractmethod
@@ -62,7 +64,8 @@ class Requests(ABC):
         Send a request; return its answer as soon as the head of it is here.
 
         Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
-        that a status other than the expected ones stands for.
+        that a status other than the expected ones stands for; SourceFailed with the error of a
+        body's source.
         """
 
     @abstractmethod
@@ -75,14 +78,24 @@ class Requests(ABC):
 
         `repeat`: it may safely be made again after a transient error.
 
-        Raises: as `open`.
+        Raises: as `open`, but the error of a body's source as it is.
         """
 
         async def once() -> bytes:
             incoming = await self.open(request)
-            return await incoming.rest(_ANSWER_LIMIT)
+            body = await incoming.rest(_ANSWER_LIMIT)
+            if len(body) >= _ANSWER_LIMIT:
+                raise TahoeError(
+                    f"{request.doing}: the answer has more than {_ANSWER_LIMIT:,} bytes, and "
+                    "is not kept in memory"
+                )
+            return body
 
-        return await (self.repeat(once) if repeat else once())
+        try:
+            return await (self.repeat(once) if repeat else once())
+        except SourceFailed as failed:
+            error = failed.error
+        raise error  # not in the block above, which would replace the cause of the error
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of `attempt`, made again, up to a bound, after transient errors."""

@@ -40,7 +40,7 @@ class Shaping:
     def __init__(self, names: Names, fanout: Fanout) -> None:
         self._names = names
         self._client = names.client
-        self._fanout = fanout
+        self.fanout = fanout
         self._making: Questions[tuple[Cap, str], Cap] = Questions()
         self._closing: Questions[Cap, None] = Questions()
         self._room = DeferredSemaphore(_AT_ONCE)
@@ -59,7 +59,7 @@ class Shaping:
         return layout
 
     def _is_new(self, layout: Layout) -> bool:
-        return self._now() - layout.asked < self._fanout.pace
+        return self._now() - layout.asked < self.fanout.pace
 
     def is_due(self, layout: Layout) -> bool:
         """Whether a directory is to be closed now."""
@@ -74,7 +74,7 @@ class Shaping:
 
     async def build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
         """A new directory, or part, with names that are spread where they are many."""
-        if len(links) <= self._fanout.limit:
+        if len(links) <= self.fanout.limit:
             is_marked = not depth and self.leads_to_spread(links)
             marks = mark("tree") if is_marked else {}
             async with self._room:
@@ -200,7 +200,7 @@ class Shaping:
 
     @property
     def _wait(self) -> float:
-        return 3 * self._fanout.pace
+        return 3 * self.fanout.pace
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())

@@ -85,6 +85,11 @@ class Spreading:
         """When directories are to be spread."""
         return self._fanout if self._spreads else None
 
+    def begin(self, fanout: Fanout) -> None:
+        """From now on directories are to be spread."""
+        self._fanout = self.shaping.fanout = fanout
+        self._spreads = self._names.layouts.is_on = True
+
     async def place(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Place:
         """
         Where a name is to be changed now. Parts that are missing are made, and directories closed

@@ -17,6 +17,7 @@ from txtahoe.files import Uploadable
 from txtahoe.many import each
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path, split_name
+from txtahoe.terms import max_age
 from txtahoe.tree import Tree
 
 # Files that are held in memory until they are on the grid: enough to keep the uploads of a tree
@@ -211,7 +212,7 @@ class Staging:
         if directory not in self._views:
             return False
         age = self._tree.client.reactor.seconds() - self._asked[directory]
-        return bool(self._changes) or age < self._max_age
+        return bool(self._changes) or age < max_age(self._max_age)
 
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()

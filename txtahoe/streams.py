@@ -30,8 +30,29 @@ class ISource(Interface):
     length = Attribute("How many bytes; None where that is not known beforehand.")
     repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
 
-    def chunks() -> AsyncIterator[bytes]:
-        """The bytes, from the start."""
+    def chunks() -> AsyncIterator[bytes | bytearray | memoryview]:
+        """The bytes, from the start. An iterator that has `aclose` is closed before its end too."""
+
+
+class SourceFailed(Exception):
+    """
+    Carries an error of an upload's source, or of the upload's `sent`, to `Requests.ask`, which
+    raises the error itself. It is no TahoeError: nobody repeats it or blames a gateway for it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def bytes_of(block: object) -> bytes:
+    """A block of a source as bytes. Raises: TypeError for what is not like bytes."""
+    if isinstance(block, bytes | bytearray | memoryview):
+        return bytes(block)
+    raise TypeError(
+        f"the source of an upload must give bytes, not {type(block).__name__}; "
+        "a file must be opened in binary mode ('rb')"
+    )
 
 
 @implementer(IPushProducer)
@@ -66,48 +87,78 @@ class Flow:
 @implementer(IBodyProducer)
 class Outgoing(Flow):
     """
-    The body of a request, sent as fast as the gateway takes it.
+    The body of a request, sent as fast as the gateway takes it: one pass over a source.
 
-    `sent` is called with the number of bytes after each chunk that was handed over. An error of
-    the source is kept in `failure`, because Twisted wraps what a producer raises.
+    `sent` is called with the number of bytes after each block that was handed over. An error of
+    the source or of `sent` is kept in `failure`, because Twisted wraps what a producer raises.
+    `is_asking`: whether the source was asked for a block that it has not given.
     """
 
     def __init__(self, source: ISource, sent: Callable[[int], None]) -> None:
         self.length = UNKNOWN_LENGTH if source.length is None else source.length
         self.failure: Exception | None = None
+        self.is_asking = False
         super().__init__()
-        self._chunks = source.chunks()
+        self._source = source
         self._sent = sent
-        self._pump: Deferred[None] | None = None
+        self._pass: Deferred[None] | None = None
+        self._over: Deferred[None] = Deferred()
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         done: Deferred[None] = Deferred(lambda _: self.stopProducing())
-        self._pump = Deferred.fromCoroutine(self._send(consumer))
-        self._pump.addCallbacks(
+        self._pass = Deferred.fromCoroutine(self._send(consumer))
+        self._pass.addCallbacks(
             done.callback, lambda failure: None if self._stopped else done.errback(failure)
         )
+        self._pass.chainDeferred(self._over)
         return done
 
-    async def _send(self, consumer: IConsumer) -> None:
-        while chunk := await self._next():
-            consumer.write(chunk)
-            self._sent(len(chunk))
-            await self.ready()
+    def stopProducing(self) -> None:
+        # IBodyProducer: the Deferred of startProducing does not fire after this.
+        if not self._stopped:
+            self._stopped = True
+            if self._pass is not None:
+                self._pass.cancel()
 
-    async def _next(self) -> bytes:
+    async def end(self) -> None:
+        """Stop. When this returns, nothing reads from the source any more."""
+        self.stopProducing()
+        if self._pass is not None:
+            await self._over
+
+    async def _send(self, consumer: IConsumer) -> None:
         try:
-            return await anext(self._chunks, b"")
+            chunks = self._source.chunks()
+            try:
+                await self._send_all(chunks, consumer)
+            finally:
+                if hasattr(chunks, "aclose"):
+                    await chunks.aclose()
         except CancelledError:
             raise
         except Exception as error:
             self.failure = error
             raise
 
-    def stopProducing(self) -> None:
-        # IBodyProducer: the Deferred of startProducing does not fire after this.
-        self._stopped = True
-        if self._pump is not None:
-            self._pump.cancel()
+    async def _send_all(self, chunks: AsyncIterator[object], consumer: IConsumer) -> None:
+        length, count = self._source.length, 0
+        self.is_asking = True
+        async for chunk in chunks:
+            self.is_asking = False
+            block = bytes_of(chunk)
+            count += len(block)
+            if length is not None and count > length:
+                break
+            if block:
+                consumer.write(block)
+                self._sent(len(block))
+                await self.ready()
+            self.is_asking = True
+        self.is_asking = False
+        if length is not None and count != length:
+            raise ValueError(
+                f"the source of an upload has a length of {length} bytes, but gave {count}"
+            )
 
 
 class Incoming(Protocol):

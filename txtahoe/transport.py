@@ -33,11 +33,13 @@ from txtahoe.errors import (
     GatewayUnreachable,
     NotAGateway,
     NotSecure,
+    RequestTimeout,
     error_for,
 )
 from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed
-from txtahoe.streams import Incoming, Outgoing
+from txtahoe.streams import Incoming, Outgoing, SourceFailed
+from txtahoe.terms import timeout
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
 _IDLE_SECONDS = 45
@@ -81,7 +83,8 @@ class Transport(Requests):
         self._http = HTTPClient(agent)
 
     async def open(self, request: Request) -> Incoming:
-        deadline = Deadline(self.reactor, self.timeout + request.patience, request.doing)
+        seconds = timeout(self.timeout)
+        deadline = Deadline(self.reactor, seconds + request.patience, request.doing)
         total = 0
 
         def progress(count: int) -> None:
@@ -92,14 +95,35 @@ class Transport(Requests):
                 request.sent(count)
 
         body = None if request.body is None else Outgoing(request.body, progress)
-        answer = await deadline.guard(self._exchange(request, body))
-        incoming = Incoming(self.reactor, self.timeout, request.doing, answer)
+        try:
+            answer = await deadline.guard(self._exchange(request, body))
+        except RequestTimeout:
+            if body is not None and body.is_asking:
+                raise self._silent_source(request.doing) from None
+            raise
+        finally:
+            if body is not None:
+                await self._end(body, request.doing)
+        incoming = Incoming(self.reactor, seconds, request.doing, answer)
         if incoming.status in request.expected:
             return incoming
         raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), request.doing)
 
     async def close(self) -> None:
         await self._pool.closeCachedConnections()
+
+    async def _end(self, body: Outgoing, doing: str) -> None:
+        """Wait until nothing reads from the body's source. Raises: SourceFailed."""
+        try:
+            await Deadline(self.reactor, timeout(self.timeout), doing).guard(body.end())
+        except RequestTimeout:
+            raise self._silent_source(doing) from None
+
+    def _silent_source(self, doing: str) -> SourceFailed:
+        seconds = timeout(self.timeout)
+        return SourceFailed(
+            RequestTimeout(f"{doing}: the source gave no bytes for {seconds:g} seconds")
+        )
 
     async def _exchange(self, request: Request, body: Outgoing | None) -> IResponse:
         # Plain text: an HTML traceback is harder to read the exception's name from.
@@ -117,7 +141,7 @@ class Transport(Requests):
             )
         except Exception as error:
             if body is not None and body.failure is not None:
-                raise body.failure from None
+                raise SourceFailed(body.failure) from None
             raise self._network_error(error, request.doing) from None
 
     def _network_error(self, error: Exception, doing: str) -> Exception:

@@ -32,9 +32,9 @@ def check_addresses(kind: type[TahoeStorage], options: conf.Options) -> Iterator
     """Check the gateways and the base URL of a storage of some kind."""
     yield from _check_gateways(options)
     yield from _check_signed_urls(kind, options)
-    url = conf.value(options, "base_url")
+    url = conf.base_url(options)
     if url:
-        yield from _check_base_url(str(url), options)
+        yield from _check_base_url(url, options)
     elif not _is_served(kind, options):
         yield Warning(
             f"{_BASE_URL} is missing: files have no URL",

@@ -128,12 +128,12 @@ def _deployments() -> Iterator[_Deployment]:
 
 def _public_url(options: conf.Options) -> str | None:
     """The base URL where it can be asked: a path of this site can't, and no cap is sent there."""
-    url = conf.value(options, "base_url")
+    url = conf.base_url(options)
     try:
-        gateway_url(url)
+        gateway_url(url or "")
     except ValueError:
         return None
-    return str(url) if redact(url) == url else None
+    return url if url and redact(url) == url else None
 
 
 async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:

@@ -95,18 +95,30 @@ async def examine_public(
 
 
 async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list[CheckMessage]:
-    request = Request("GET", ["named", file, "check.txt"], doing="reading", expected=_ANY_STATUS)
+    # A gateway says of such a name that its bytes are compressed; treq would unpack a .gz.
+    request = Request("GET", ["named", file, "check.bz2"], doing="reading", expected=_ANY_STATUS)
     answer = await _ask(public, request)
-    if answer.status == 200 and answer.body == content:
-        return []
-    given = "something else" if answer.status == 200 else f"HTTP {answer.status}"
-    return [
-        Error(
-            f"A file on the grid can't be read at {_shown(public)}named/…: the answer is {given}",
-            hint="Give the address at which a gateway to this grid answers. " + _PROXY,
-            id="tahoestorage.E111",
-        )
-    ]
+    if answer.status != 200 or answer.body != content:
+        given = "something else" if answer.status == 200 else f"HTTP {answer.status}"
+        return [
+            Error(
+                f"A file on the grid can't be read at {_shown(public)}named/…: the answer is "
+                f"{given}",
+                hint="Give the address at which a gateway to this grid answers. " + _PROXY,
+                id="tahoestorage.E111",
+            )
+        ]
+    if answer.encoding:
+        return [
+            Warning(
+                f"Browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
+                f"answer says 'Content-Encoding: {answer.encoding}', as a gateway's does",
+                hint="Let the web server before the gateway take this header away, as the "
+                "configurations do that `manage.py tahoe proxy` prints.",
+                id="tahoestorage.W116",
+            )
+        ]
+    return []
 
 
 async def _examine_doors(addresses: Sequence[Transport]) -> list[CheckMessage]:
@@ -157,6 +169,7 @@ async def _let_through(
 class _Answer:
     status: int
     body: bytes
+    encoding: str
 
     @property
     def is_cap(self) -> bool:
@@ -172,7 +185,8 @@ class _Answer:
 
 async def _ask(address: Transport, request: Request) -> _Answer:
     incoming = await address.open(request)
-    return _Answer(incoming.status, await incoming.rest(_ANSWER_LIMIT))
+    encoding = incoming.header("Content-Encoding")
+    return _Answer(incoming.status, await incoming.rest(_ANSWER_LIMIT), encoding)
 
 
 def _shown(address: Transport) -> str:

@@ -11,12 +11,16 @@ from typing import Any
 from attrs import frozen
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import FileField
+from django.utils.module_loading import import_string
 
 from tahoestorage import conf
 from tahoestorage.checks.storages import TAG, file_fields, is_ours, options_by_alias
 from tahoestorage.locations import Location
+from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from txtahoe.caps import Cap
 from txtahoe.paths import Path
 from txtahoe.transport import gateway_url
@@ -82,6 +86,25 @@ def check_keys_of_storages(
 
 
 @register(Tags.files, TAG)
+def check_manifests(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Find storages of hashed static files whose URLs would lead nowhere."""
+    return [
+        Error(
+            f"the storage of STORAGES[{alias!r}] mixes {HashedFilesMixin.__name__} into a "
+            "TahoeStorage: URLs in its style sheets would lead nowhere, and nothing would tell",
+            hint="Use tahoestorage.staticfiles.TahoeManifestStaticFilesStorage, or a subclass.",
+            id="tahoestorage.E022",
+        )
+        for alias, backend in settings.STORAGES.items()
+        if is_ours(backend)
+        and issubclass(kind := import_string(backend["BACKEND"]), HashedFilesMixin)
+        and not issubclass(kind, TahoeManifestStaticFilesStorage)
+    ]
+
+
+@register(Tags.files, TAG)
 def check_lengths_of_names(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -107,15 +130,20 @@ def check_lengths_of_names(
 
 
 @frozen
-class _Place:
-    """Where a storage keeps its files. `alias`: in STORAGES, if it is one of them."""
+class Place:
+    """Where a storage keeps its files. `user`: its alias in STORAGES, or a field that has it."""
 
-    alias: str | None
+    user: str | FileField
+    options: conf.Options
     root: Cap
     location: Path
     writer: str
 
-    def holds(self, other: _Place) -> bool:
+    def __str__(self) -> str:
+        return f"STORAGES[{self.user!r}]" if isinstance(self.user, str) else str(self.user)
+
+    def holds(self, other: Place) -> bool:
+        """Whether the files of another storage are among its own."""
         is_above = other.location[: len(self.location)] == self.location
         return is_above and self.root.names_same(other.root)
 
@@ -125,24 +153,29 @@ def check_places(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check that storages of one directory go well together."""
-    places = list(_places())
+    places = list(every_place())
     return [*_check_static_files(places), *_check_writers(places)]
 
 
-def _places() -> Iterator[_Place]:
-    every: list[tuple[str | None, conf.Options]] = [*options_by_alias()]
-    every += [(None, options) for _, options in file_fields()]
-    for alias, options in every:
+def every_place() -> Iterator[Place]:
+    """Those of STORAGES and of file fields whose settings are good."""
+    every: list[tuple[str | FileField, conf.Options]] = [*options_by_alias(), *file_fields()]
+    for user, options in every:
         with suppress(ImproperlyConfigured, TypeError, ValueError):  # said elsewhere
-            location = Location(conf.location(options)).root
-            writer = conf.writer(options) or conf.gateways(options)[0]
-            url = gateway_url(writer).to_text()
-            yield _Place(alias, conf.base_cap(options), location, url)
+            yield place_of(user, options)
 
 
-def _check_static_files(places: Sequence[_Place]) -> Iterator[CheckMessage]:
-    static = [place for place in places if place.alias == "staticfiles"]
-    others = [place for place in places if place.alias != "staticfiles"]
+def place_of(user: str | FileField, options: conf.Options) -> Place:
+    """Raises: ImproperlyConfigured, TypeError, ValueError where an option is wrong."""
+    location = Location(conf.location(options)).root
+    writer = conf.writer(options) or conf.gateways(options)[0]
+    url = gateway_url(writer).to_text()
+    return Place(user, options, conf.base_cap(options), location, url)
+
+
+def _check_static_files(places: Sequence[Place]) -> Iterator[CheckMessage]:
+    static = [place for place in places if place.user == "staticfiles"]
+    others = [place for place in places if place.user != "staticfiles"]
     if any(place.holds(other) for place in static for other in others):
         yield Warning(
             "the static files and other files are in the same directory: `collectstatic --clear` "
@@ -152,7 +185,7 @@ def _check_static_files(places: Sequence[_Place]) -> Iterator[CheckMessage]:
         )
 
 
-def _check_writers(places: Sequence[_Place]) -> Iterator[CheckMessage]:
+def _check_writers(places: Sequence[Place]) -> Iterator[CheckMessage]:
     writers: dict[Cap | None, set[str]] = {}
     for place in places:
         if place.root.is_writable:

@@ -11,6 +11,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
@@ -19,6 +20,7 @@ from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.checks.addresses import check_addresses
 from tahoestorage.filefields import every_file_field
 from tahoestorage.locations import Location
+from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 
@@ -45,7 +47,6 @@ _ROOM = 255  # characters for a name with its cap
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
     "locmem.LocMemCache": "is of one process alone",
-    "db.DatabaseCache": "forgets, with a transaction that is rolled back, that a file has changed",
 }
 
 
@@ -91,6 +92,33 @@ def check_fields(
         and field.max_length is not None
         and field.max_length < _ROOM
     ]
+
+
+@register(Tags.staticfiles, Tags.files, TAG)
+def check_addresses_of_manifests(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that static files can refer to others; `collectstatic` does so too."""
+    return [
+        Error(
+            f"STORAGES[{alias!r}] is for static files that refer to others by their URLs, and "
+            "TAHOE_PUBLIC_BASE_URL (or the option 'base_url'), which these begin with, is missing: "
+            "`collectstatic` can save nothing",
+            hint="Give the address of a public gateway, which `manage.py tahoe proxy` makes; or "
+            "use TahoeStaticFilesStorage.",
+            id="tahoestorage.E017",
+        )
+        for alias, backend in settings.STORAGES.items()
+        if issubclass(_ours(backend) or object, TahoeManifestStaticFilesStorage)
+        and _lacks_base_url(alias)
+    ]
+
+
+def _lacks_base_url(alias: str) -> bool:
+    try:
+        return getattr(storages[alias], "base_url", "") is None
+    except (ImproperlyConfigured, TypeError):
+        return False  # said of its options
 
 
 def every_options() -> Iterator[conf.Options]:
@@ -179,11 +207,11 @@ def _check_rights(options: conf.Options) -> Iterator[CheckMessage]:
     except ImproperlyConfigured:
         return
     if not cap.is_writable:
-        yield Error(
+        yield Warning(
             f"{where} is {cap!r}, which can only be read: nothing can be saved with it",
-            hint="Give the write cap, URI:DIR2:…. Where a read-only storage is meant, silence "
+            hint="Give the write cap, URI:DIR2:…. Where the storage is for reading alone, silence "
             "this with SILENCED_SYSTEM_CHECKS.",
-            id="tahoestorage.E005",
+            id="tahoestorage.W012",
         )
 
 

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tahoestorage.management.arguments import number
+
 PROGRAM = "python -m tahoestorage.demo"
 PACKAGES = {"allmydata": "tahoe-lafs", "PIL": "Pillow", "tqdm": "tqdm"}
 
@@ -37,7 +39,7 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port",
         metavar="N",
-        type=port_number,
+        type=number(int, 0, 2**16 - 1),
         default=8000,
         help="the site's port (8000); 0: a free one",
     )
@@ -87,14 +89,6 @@ def _run(options: argparse.Namespace) -> int:
 def _fail(why: str) -> int:
     print(f"{PROGRAM}: {why}", file=sys.stderr)
     return 1
-
-
-def port_number(text: str) -> int:
-    """Raises: ValueError; argparse puts the name of this function into its message."""
-    number = int(text)
-    if not 0 <= number < 2**16:
-        raise ValueError
-    return number
 
 
 if __name__ == "__main__":

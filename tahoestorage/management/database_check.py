@@ -9,11 +9,29 @@ from attrs import frozen
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.inventory import Comparison, Inventory
+from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import bar, print_json, print_table
+from tahoestorage.management.quoting import quoted, shown
 from tahoestorage.storage import TahoeStorage
 
 _HOUR = 3600
+_YEAR = 365 * 24 * _HOUR
+# What needs --database, and what --database excludes.
+_OF_ROWS = {
+    "remove_unnamed": "--remove-unnamed",
+    "older_than": "--older-than",
+    "no_input": "--no-input",
+}
+_OF_SHARES = {"name": "A name", "verify": "--verify", "repair": "--repair"}
+_SUMMARY = """\
+Rows that name a file: {found.references:,}. Files: {found.files:,}.
+  {missing:>9,}  files are missing, though rows name them
+  {found.named:>9,}  files are named by rows
+  {unnamed:>9,}  files are named by no row
+  {found.recent:>9,}  files have no row yet, but are so new that one may follow
+  {others:>9,}  files have no row and are not judged: they lie where no field puts files, or are
+             named after another file, as thumbnails are; -v 2 lists them"""
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -33,14 +51,25 @@ def add_arguments(parser: CommandParser) -> None:
     )
     group.add_argument(
         "--older-than",
-        type=float,
+        type=number(float, 0, _YEAR),
         metavar="SECONDS",
-        default=_HOUR,
         help="a file that was saved later may get its row yet; default: 3600, an hour",
     )
-    group.add_argument(
-        "--no-input", dest="interactive", action="store_false", help="delete without asking"
-    )
+    group.add_argument("--no-input", action="store_true", help="delete without asking")
+
+
+def is_asked_for(options: dict[str, Any]) -> bool:
+    """
+    Whether a command line is about the database.
+
+    Raises: CommandError for what means something only with --database, or only without it.
+    """
+    is_asked = bool(options["database"])
+    for dest, name in (_OF_SHARES if is_asked else _OF_ROWS).items():
+        if options[dest] is not None and options[dest] is not False:
+            problem = "can't be used with" if is_asked else "needs"
+            raise CommandError(f"{name} {problem} --database.", returncode=2)
+    return is_asked
 
 
 def handle(command: BaseCommand, options: dict[str, Any], storage: TahoeStorage) -> None:
@@ -49,12 +78,13 @@ def handle(command: BaseCommand, options: dict[str, Any], storage: TahoeStorage)
 
     Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
     """
-    asks = options["remove_unnamed"] and options["interactive"]
+    asks = options["remove_unnamed"] and not options["no_input"]
     if asks and (options["json"] or not sys.stdin.isatty()):
         raise CommandError("There is nobody to ask: --no-input deletes without asking.")
     inventory = Inventory(storage)
+    seconds = _HOUR if options["older_than"] is None else options["older_than"]
     with bar("reading names", "directories") as progress:
-        found = inventory.compare(options["older_than"], progress)
+        found = inventory.compare(seconds, progress)
     report = _Report(found, [str(column) for column in inventory.references.unseen])
     if not options["json"]:
         report.print(command, options["verbosity"])
@@ -75,7 +105,7 @@ def _remove(command: BaseCommand, inventory: Inventory, names: list[str], asks: 
         return []
     removed, failed = inventory.remove(names)
     for name, problem in failed.items():
-        command.stderr.write(f"{name}: {problem}")
+        command.stderr.write(f"{quoted(name)}: {problem}")
     return removed
 
 
@@ -111,25 +141,35 @@ class _Report:
                 command,
                 ["field", "row", "name", "problem"],
                 [
-                    [one.reference.column, one.reference.pk, one.reference.name, one.problem]
+                    [
+                        one.reference.column,
+                        one.reference.pk,
+                        shown(command, one.reference.name),
+                        one.problem,
+                    ]
                     for one in found.missing
                 ],
             )
         for name, problem in found.unread.items():
-            command.stdout.write(f"can't be read: {name}/: {problem}")
+            command.stdout.write(f"can't be read: {shown(command, name)}/: {problem}")
         for name in found.unnamed:
-            command.stdout.write(f"no row names: {name}")
+            command.stdout.write(f"no row names: {shown(command, name)}")
         if verbosity > 1:
             for name in found.others:
-                command.stdout.write(f"of another kind: {name}")
+                command.stdout.write(f"not judged: {shown(command, name)}")
         for column in self.unseen:
             command.stdout.write(f"not looked at: {column}, whose table is in no database")
         if verbosity:
-            command.stdout.write(
-                f"{found.references:,} rows name files, {len(found.missing):,} of them missing; of "
-                f"{found.files:,} files {len(found.unnamed):,} are named by no row, "
-                f"{found.recent:,} are recent and {len(found.others):,} of another kind."
-            )
+            command.stdout.write(self._summary())
+
+    def _summary(self) -> str:
+        found = self.found
+        return _SUMMARY.format(
+            found=found,
+            missing=len(found.missing),
+            unnamed=len(found.unnamed),
+            others=len(found.others),
+        )
 
     def for_programs(self) -> dict[str, Any]:
         found = self.found

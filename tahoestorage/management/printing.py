@@ -78,4 +78,7 @@ def time(timestamp: float | None) -> str:
     """Seconds since 1970 UTC for people, in the time zone of this machine."""
     if timestamp is None:
         return "never"
-    return datetime.fromtimestamp(timestamp).astimezone().isoformat(" ", "seconds")
+    try:
+        return datetime.fromtimestamp(timestamp).astimezone().isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):  # gateways and links may tell any number
+        return "?"

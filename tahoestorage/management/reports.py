@@ -9,13 +9,19 @@ from django.core.management.base import BaseCommand, CommandError
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import print_table
+from tahoestorage.management.quoting import shown
 from txtahoe.maintenance import Health, Problem, State
 
 
 def print_health(command: BaseCommand, health: Health, whole: WholeTree) -> None:
     """The problems by name, and the sum."""
     rows = [
-        [problem.state.value, _shares(problem), name, problem.reason if problem.is_closed else ""]
+        [
+            problem.state.value,
+            _shares(problem),
+            shown(command, name),
+            problem.reason if problem.is_closed else "",
+        ]
         for problem in health.problems
         for name in _names(problem, whole)
     ]
@@ -42,6 +48,7 @@ def health_told(health: Health, whole: WholeTree) -> dict[str, Any]:
         "is_complete": health.is_complete,
         "objects": health.objects,
         "counts": {state.value: health.counts.get(state, 0) for state in State},
+        "taken": [whole.name_of(path) for path in health.taken],
         "problems": [
             {
                 "names": _names(problem, whole),
@@ -58,7 +65,7 @@ def health_told(health: Health, whole: WholeTree) -> dict[str, Any]:
     }
 
 
-def raise_unhealthy(health: Health) -> None:
+def raise_unhealthy(health: Health, whole: WholeTree) -> None:
     """Raises: CommandError, which ends the command with a status of `exits`."""
     if not health.is_recoverable:
         raise CommandError(
@@ -70,6 +77,13 @@ def raise_unhealthy(health: Health) -> None:
         raise CommandError(
             "Shares are missing. If no server is away, `manage.py tahoe check --repair` makes "
             "them anew.",
+            returncode=NOT_HEALTHY,
+        )
+    if health.taken:
+        names = ", ".join(repr(whole.name_of(path)) for path in health.taken)
+        raise CommandError(
+            "Files have names that belong to the storage itself, and can't be read by them: "
+            f"{names}. Give them other names with another Tahoe client, such as `tahoe mv`.",
             returncode=NOT_HEALTHY,
         )
 

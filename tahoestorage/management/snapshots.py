@@ -8,7 +8,8 @@ from django.core.management.base import CommandError
 
 from tahoestorage.maintenance import WholeTree
 from txtahoe.caps import BadCap, Cap
-from txtahoe.maintenance import list_snapshots
+from txtahoe.maintenance import Snapshot, list_snapshots
+from txtahoe.maintenance.records import is_past
 
 SNAPSHOT_HELP = "the name of a snapshot, 'latest', or the path of a file that holds the cap of one"
 
@@ -17,9 +18,7 @@ def cap_of(whole: WholeTree, chosen: str) -> Cap:
     """The cap of a snapshot, by what a person writes for it. Raises: CommandError."""
     kept = whole.run(lambda tree, _: list_snapshots(tree))
     if chosen == "latest":
-        if not kept:
-            raise CommandError("No snapshot is kept. `manage.py tahoe snapshot` takes one.")
-        return kept[-1].cap
+        return _latest(kept).cap
     for snapshot in kept:
         if snapshot.name == chosen:
             return snapshot.cap
@@ -29,6 +28,18 @@ def cap_of(whole: WholeTree, chosen: str) -> Cap:
     raise CommandError(
         f"No snapshot has the name {chosen!r}. `manage.py tahoe snapshot --list` lists them."
     )
+
+
+def _latest(kept: list[Snapshot]) -> Snapshot:
+    past = [snapshot for snapshot in kept if is_past(snapshot.began)]
+    if past:
+        return past[-1]
+    if kept:
+        raise CommandError(
+            "By the clock of this machine the times of all snapshots are yet to come. Set the "
+            "clock, or give the name of one."
+        )
+    raise CommandError("No snapshot is kept. `manage.py tahoe snapshot` takes one.")
 
 
 def _read(file: Path) -> Cap:

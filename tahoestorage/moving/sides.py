@@ -20,7 +20,7 @@ from txtahoe.digests import digest_of, with_digest
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance.walking import Place
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path, split
+from txtahoe.paths import Path, is_reserved, split
 
 
 @frozen
@@ -158,6 +158,8 @@ class GridSide:
                 yield _unreadable(self.whole.name_of(place.path), error)
                 continue
             for child in place.enter(children):
+                if is_reserved(child.path):
+                    continue
                 if not child.node.is_directory:
                     yield self._stored(child.path, child.node)
                 elif not child.is_below_itself:

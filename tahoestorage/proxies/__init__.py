@@ -30,9 +30,11 @@ _FILE = f"/named/URI{_COLON}(?:{_CHK}|{_LIT})/[.]*(?:{_CHARACTER}[.]*)++"
 # Style sheets refer to fonts as `name.woff?v=1.2` and `name.eot?#fix`. It goes no further.
 _QUERY = "(?:[?](?:v=)?[A-Za-z0-9_.-]*)?"
 
-_HOST = "[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+)*"
+_HOST = "[A-Za-z0-9_-]+(?:[.][A-Za-z0-9_-]+)*"
 _ADDRESS = r"\[[0-9A-Fa-f:.]+\]"
-_PORT = "[1-9][0-9]{0,4}"
+_PORT = (  # from 1 to 65535
+    "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
 
 
 def _like(pattern: str, what: str) -> Callable[[Any, Any, str], None]:
@@ -73,11 +75,7 @@ class PublicGateway:
     )
 
     def configuration(self, server: str) -> str:
-        """
-        What to paste into the configuration of one of `SERVERS`.
-
-        Raises: ValueError where the gateway's port is none.
-        """
+        """What to paste into the configuration of one of `SERVERS`."""
         server_name = self.server_name.lower()  # lighttpd compares with it
         gateway = urlsplit(self.gateway)
         has_address = ":" in self.listen

@@ -16,7 +16,7 @@ from django.utils.translation import get_language, override
 
 from tahoestorage.gridpage import pictures
 from txtahoe.maintenance import Snapshot
-from txtahoe.maintenance.records import RECORDS
+from txtahoe.maintenance.records import RECORDS, is_past
 from txtahoe.paths import Path, split
 
 register = template.Library()
@@ -28,7 +28,7 @@ def address(path: Path) -> str | None:
     """A path with slashes, for a URL; None where a name in it has one of its own, or is `..`."""
     text = "/".join(path)
     try:
-        return text if split(text) == path else None
+        return text if split(text, may_be_reserved=True) == path else None
     except ValueError:
         return None
 
@@ -48,8 +48,10 @@ def moment(timestamp: float | None) -> datetime | None:
 def ago(timestamp: float | None) -> str:
     """How long ago that was, in words."""
     time = moment(timestamp)
-    if time is None:
+    if timestamp is None or time is None:
         return "never"
+    if timestamp > 0 and not is_past(timestamp):
+        return "yet to come"
     words = timesince(time, depth=1)
     return "just now" if words.startswith("0") else f"{words} ago"
 

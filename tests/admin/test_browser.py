@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.admin.case import GRID_PAGE, AdminTestCase, node
 from tests.browser import open_browser, start_site
 from tests.grid.shares import lose_on
-from tests.needs import CHROMIUM, GRID, needs
+from tests.needs import CHROMIUM, GRID, TIME, needs
 from txtahoe.maintenance import renew, take_snapshot
 
 # Of every text: what it says, and the contrast of its colour to what is behind it.
@@ -83,7 +83,7 @@ return [
 _WAYS = (("light", 1280), ("dark", 1280), ("light", 400))
 
 
-@needs(GRID, CHROMIUM)
+@needs(GRID, CHROMIUM, TIME)
 class BrowserTests(AdminTestCase):
     def setUp(self) -> None:
         super().setUp()

@@ -17,7 +17,9 @@ from tests.admin.case import FILES, GRID_PAGE, AdminTestCase, node, words
 from tests.grid.shares import damage, lose_on
 from tests.grid.strangers import silent, stranger
 from tests.needs import GRID, needs
+from txtahoe import Tree
 from txtahoe.maintenance import renew, take_snapshot
+from txtahoe.maintenance.records import RECORDS
 from txtahoe.testing.node import free_port
 
 
@@ -65,6 +67,29 @@ class GridPage(PageTestCase):
         self.assertIn("✓ All was healthy at the last check, just now", said)
         self.assertRegex(said, "healthy [0-9] healthy, and so small that it needs no shares [0-9]")
         self.assertIn("b.bin", words(self.get(node(f".tahoe-maintenance/{taken.name}/a"))))
+
+    def test_it_comes_whatever_somebody_has_put_in_the_place_of_records(self) -> None:
+        async def craft(tree: Tree, caller: object) -> None:
+            for name, record in (
+                ("checked", b"[" * 100_000),
+                ("renewed", b"9999-12-31T23:59:59+00:00"),
+                ("writer", b"x"),
+            ):
+                await tree.save([RECORDS, name], record)
+            cap = await tree.client.mkdir_immutable({})
+            for name, files in (("2090-01-01T00:00:00Z", 1), ("2026-01-01T00:00:00Z", 1e300)):
+                told = {"files": files, "directories": 1, "left_out": 0}
+                await tree.link([RECORDS, name], cap, metadata={"txtahoe-snapshot": told})
+
+        self.whole.run(craft)
+        said = words(self.get(GRID_PAGE))
+        self.assertIn("No check of everything is known", said)
+        self.assertIn("No renewal of all leases is known", said)
+        self.assertIn("2090-01-01T00:00:00Z yet to come 1 1 0", said)
+        self.assertNotIn("2026-01-01", said)
+        self.whole.run(lambda tree, _: tree.unlink([RECORDS, "checked"]))
+        self.whole.run(lambda tree, _: tree.save([RECORDS, "checked"], b'{"counts": {}}'))
+        self.assertIn("No check of everything is known", words(self.get(GRID_PAGE)))
 
     def test_what_was_not_healthy_leads_to_its_page(self) -> None:
         self.storage.save("a & <b>/ü 100%?.bin", self.file)

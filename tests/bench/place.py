@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from attrs import frozen
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.storage import TahoeStorage
 from tests.bench.bare import Bare
+from tests.processes import apart
 
 FILE_SIZE = 10_000
 """Bytes of a file, where the case is not about its size."""
-
-_places = count(1)
 
 
 @frozen
@@ -53,12 +51,12 @@ class Place:
 
     def storage(self, cap: str) -> TahoeStorage:
         """A storage that knows nothing yet, as in a new process."""
-        return TahoeStorage(**self.options(cap))
+        return apart(TahoeStorage(**self.options(cap)))
 
     def cap_storage(self, cap: str) -> TahoeCapStorage:
         """The same, with names that carry caps."""
         self.settle()
-        self._cap_storages.append(TahoeCapStorage(**self.options(cap)))
+        self._cap_storages.append(apart(TahoeCapStorage(**self.options(cap))))
         return self._cap_storages[-1]
 
     def settle(self) -> None:
@@ -67,13 +65,11 @@ class Place:
             self._cap_storages.pop().flush()
 
     def options(self, cap: str) -> dict[str, Any]:
-        """The options of such a storage."""
+        """The options of such a storage, which others share what they know with."""
         return {
             "tahoe_base_url": self.gateway,
             "tahoe_base_cap": cap,
             "base_url": self.gateway,
-            # Storages with equal options share what they know; these are equal to no others.
-            "timeout": 60 + next(_places) / 1000,
             **self.others,
         }
 

@@ -14,6 +14,7 @@ from tahoestorage.waiting import done
 from tests.bench.case import Action, Case, Side, Speed
 from tests.bench.growth import Growth
 from tests.bench.place import Place, random_content
+from tests.processes import apart
 from txtahoe.caps import Cap
 from txtahoe.layouts import contents_of
 from txtahoe.nodes import parse_child
@@ -55,7 +56,7 @@ class Beds:
 
     def storage(self, place: Place, bed: Bed) -> TahoeStorage:
         options = place.options(bed.root)
-        return TahoeStorage(**{**options, "fanout": self.fanout})
+        return apart(TahoeStorage(**{**options, "fanout": self.fanout}))
 
     def _filled(self, names: int, place: Place) -> Bed:
         root = place.bare.make_directory()

@@ -18,6 +18,7 @@ from django.test import override_settings
 
 from tests.bench.case import Action, Case, Limits, Skipped, Speed
 from tests.bench.place import Place
+from tests.processes import forget_trees
 
 _MODULE = "tahoestorage.staticfiles"
 
@@ -112,6 +113,7 @@ def _collect(folder: Path, options: dict[str, Any]) -> None:
 def _static_settings(folder: Path, options: dict[str, Any]) -> Iterator[None]:
     if find_spec(_MODULE) is None:
         raise Skipped(f"{_MODULE} is missing")
+    forget_trees()
     backend = {"BACKEND": f"{_MODULE}.TahoeStaticFilesStorage", "OPTIONS": options}
     with override_settings(
         INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.staticfiles"],

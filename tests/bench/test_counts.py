@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from attrs import evolve
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.bench.carrying import (
@@ -107,7 +108,10 @@ class ReadingTests(CountsTestCase):
 
 class LargeFileTests(CountsTestCase):
     def test_up(self) -> None:
-        self.assertEqual(self.count(upload_of_large(3)), Counts(3, 1, 0, 1, 1, 2))
+        counts = self.count(upload_of_large(3))
+        # The directory is read while the bytes are on their way, or before, on a fast gateway.
+        self.assertIn(counts.most_at_once, (1, 2))
+        self.assertEqual(evolve(counts, most_at_once=2), Counts(3, 1, 0, 1, 1, 2))
 
     def test_down(self) -> None:
         counts = self.count(download_of_large(3))

@@ -33,6 +33,7 @@ from tests.bench.sites import (
     waits,
 )
 from tests.grid.shared import gateways_for
+from tests.processes import apart
 from txtahoe.caps import Cap
 
 
@@ -280,7 +281,7 @@ class RealCountsTests(SynchronousTestCase):
 
 
 def spreading(place: Place, root: str) -> TahoeStorage:
-    return TahoeStorage(**place.options(root), fanout=True)
+    return apart(TahoeStorage(**place.options(root), fanout=True))
 
 
 def used(storage: TahoeStorage) -> TahoeStorage:

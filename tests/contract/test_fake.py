@@ -239,6 +239,14 @@ class FaultsAtAChosenRequest(FakeTestCase):
         self.get(self.client.upload(DATA))
 
 
+def run(*arguments: str) -> tuple[str, str]:
+    """What a Python says, on standard output and on standard error."""
+    result = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=30
+    )
+    return result.stdout, result.stderr
+
+
 class Listening(SynchronousTestCase):
     def test_a_blocking_client(self) -> None:
         fake = FakeGateway()
@@ -272,8 +280,9 @@ class Listening(SynchronousTestCase):
             "print('done')\n"
         )
         began = time.monotonic()
-        result = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
-        )
-        self.assertEqual((result.stdout, result.stderr), ("done\n", ""))
+        self.assertEqual(run("-c", code), ("done\n", ""))
         self.assertLess(time.monotonic() - began, 10)
+
+    def test_importing_it_warns_of_nothing(self) -> None:
+        code = "import txtahoe.testing.fake"
+        self.assertEqual(run("-W", "error", "-c", code), ("", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import quote, urlsplit
 
 from tests.contract.case import DATA, PLAIN, Place, everywhere, kind, readonly, verifier
 from txtahoe.caps import Cap
@@ -170,6 +171,82 @@ class Downloads(Place):
             answer = self.ask(method, "named", *path)
             self.assertEqual(answer.status, status)
             self.assertIn(text, answer.text)
+
+
+@everywhere
+class Redirects(Place):
+    """`GET /uri?uri=CAP`, by which magic-folder downloads."""
+
+    def test_a_cap_in_the_query_leads_to_its_url(self) -> None:
+        immutable, mutable = self.upload(), self.upload(format="SDMF")
+        for cap in (immutable, mutable, verifier(mutable), self.mkdir(), f"ro.{immutable}"):
+            for method in ("GET", "HEAD"):
+                answer = self.ask(method, uri=cap)
+                self.assertEqual(answer.status, 302)
+                self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
+                location = urlsplit(answer.headers["location"])
+                self.assertEqual((location.scheme, location.query), ("http", ""))
+                self.assertEqual(location.path, f"/uri/{quote(cap, safe='')}")
+
+    def test_the_rest_of_the_query_goes_along(self) -> None:
+        cap = self.upload()
+        answer = self.ask("GET", "cap", t="json", uri=cap, filename="a.txt")
+        self.assertEqual((answer.status, answer.length), (302, None))
+        location = urlsplit(answer.headers["location"])
+        self.assertEqual(location.path, f"/cap/{quote(cap, safe='')}")
+        self.assertEqual(location.query, "t=json&filename=a.txt")
+
+    def test_what_is_no_cap_is_refused(self) -> None:
+        requires = "GET /uri requires uri="
+        for query, text in (
+            ({}, requires),
+            ({"t": "json"}, requires),
+            ({"uri": ""}, "Invalid capability"),
+            ({"uri": "URI:CHK:garbage"}, "Invalid capability"),
+            ({"uri": "lafs://from-the-future"}, "Invalid capability"),
+            ({"uri": f" {self.upload()}"}, "Invalid capability"),
+        ):
+            answer = self.ask("GET", **query)
+            self.assertEqual((answer.status, answer.text), (400, text))
+            self.assertEqual(answer.headers["content-type"], "text/plain;charset=utf-8")
+
+    def test_a_slash_after_uri_is_dropped(self) -> None:
+        for place in ("/uri", "/cap"):
+            for query in ("", "?uri=URI%3ALIT%3Anbswy3dp&t=json"):
+                answer = self.exchange("GET", f"{place}/{query}", b"", {}, 30)
+                self.assertEqual(answer.status, 302)
+                self.assertEqual(answer.headers["location"], f"{place}{query}")
+
+
+@everywhere
+class SlashesAtTheEnd(Place):
+    def test_files_have_no_child_without_a_name(self) -> None:
+        directory = self.mkdir({"f": self.upload()})
+        for path in ((self.upload(),), (self.upload(format="SDMF"),), (directory, "f")):
+            for method in ("GET", "DELETE"):
+                answer = self.ask(method, *path, "", t="json")
+                self.assertEqual(answer.status, 400)
+                self.assertIn("<h1>Files have no children named ''</h1>", answer.text)
+            self.assertEqual(self.ask("HEAD", *path, "").status, 400)
+        answer = self.ask("PUT", directory, "f", "", body=b"x")
+        self.assertEqual(answer.status, 409)
+        self.assertIn("<h1>Unable to create directory 'f': a file was in the way", answer.text)
+
+    def test_directories_answer_as_without_it(self) -> None:
+        directory = self.mkdir({"f": self.upload()})
+        for path in ((), ("new",)):
+            self.assertEqual(self.ask("POST", directory, *path, "", t="mkdir").status, 200)
+            self.assertEqual(self.ask("GET", directory, *path, "", t="json").json[0], "dirnode")
+        answer = self.ask("PUT", directory, "newer", "", body=b"x")
+        self.assertEqual((answer.status, answer.text), (400, "PUT to a directory"))
+        self.assertEqual(set(self.children(directory)), {"f", "new", "newer"})
+
+    def test_what_is_unknown_has_nothing_below_it(self) -> None:
+        for name in ("", "x"):
+            for method in ("GET", "PUT", "POST"):
+                answer = self.ask(method, "garbage", name)
+                self.assertEqual(answer.status, 404)
+                self.assertIn("<h1>No Such Resource</h1>", answer.text)
 
 
 @everywhere

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import cache
 from typing import Any
 
 from attrs import frozen
@@ -14,6 +13,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.grid.proxy import Proxy
+from tests.grid.shared import shared_grid
 from tests.needs import GRID, needs
 from txtahoe import Client, TahoeError, Transport
 from txtahoe.testing.grid import Grid
@@ -24,12 +24,6 @@ REQUEST_SECONDS = 4.0
 # read back; and it may wait for those of another one. Well above what they take together, and well
 # below for ever.
 OUTCOME_SECONDS = 16 * REQUEST_SECONDS
-
-
-@cache
-def mortal_grid() -> Grid:
-    """A grid whose nodes may be killed at any time. It stops when the interpreter exits."""
-    return Grid(servers=3, gateways=2, needed=2, total=3, happy=2).start()
 
 
 def mend(grid: Grid) -> None:
@@ -60,7 +54,7 @@ class FaultTestCase(TestCase):
     timeout = 180
 
     def setUp(self) -> None:
-        self.grid = mortal_grid()
+        self.grid = shared_grid()
         self.addCleanup(self.mend)
         self.gateway = self.grid.gateways[0]
         self.client = self.connect()

@@ -20,12 +20,14 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests.faults.case import FaultTestCase, Outcome, in_thread
 from tests.faults.model import ABSENT, Directory, Value
 from tests.grid.proxy import Proxy
-from tests.needs import ALL_TESTS
+from tests.needs import is_long_wanted
 from tests.seeds import SEED, random_for
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
 
-OPERATIONS = int(os.environ.get("TXTAHOE_FAULT_OPERATIONS", 500 if ALL_TESTS else 80))
+OPERATIONS = int(
+    os.environ.get("TXTAHOE_FAULT_OPERATIONS", 500 if is_long_wanted(__name__) else 80)
+)
 WORKERS = 8
 # Long enough for a gateway that is started again at once.
 PAUSES = (0.25, 0.5, 1.0)

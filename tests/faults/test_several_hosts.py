@@ -19,9 +19,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.storage import TahoeStorage
 from tests.bench.bare import Bare, RefusedRequest
-from tests.faults.case import mend, mortal_grid
+from tests.faults.case import mend
 from tests.faults.host import Orders
 from tests.grid.case import make_directory
+from tests.grid.shared import shared_grid
 from tests.needs import GRID, TIME, needs
 
 PROCESSES = 4  # two on each host
@@ -34,7 +35,7 @@ class SeveralHosts(SynchronousTestCase):
     timeout = 300
 
     def setUp(self) -> None:
-        self.grid = mortal_grid()
+        self.grid = shared_grid()
         self.addCleanup(mend, self.grid)
         self.gateways = self.grid.gateways
         self.cap = make_directory(self.gateways[0].url)

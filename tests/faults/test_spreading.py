@@ -18,8 +18,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.faults.spreading import DIRECTORY, literal
-from tests.grid.case import GridTestCase
-from tests.needs import TIME, needs
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, TIME, needs
 from txtahoe import Tree
 from txtahoe.layouts import Fanout, contents_of
 from txtahoe.maintenance import spread
@@ -50,8 +50,8 @@ NAMES = int(os.environ.get("TXTAHOE_SPREAD_NAMES", "0"))
 SCALE = Scale(NAMES, 4, 40, 128, 2.0, (5.0, 15.0, 25.0)) if NAMES else SMALL
 
 
-@needs(TIME)
-class Processes(GridTestCase):
+@needs(GRID, TIME)
+class Processes(GatewayTestCase):
     """Some who use a directory that is too large from the start, and those who spread it."""
 
     timeout = 3600 if NAMES else 300

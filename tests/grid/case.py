@@ -1,4 +1,4 @@
-"""What tests on the shared grid have in common."""
+"""What tests with a real gateway, or one in memory, have in common."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import TestCase
 
 from tests.grid.proxy import Proxy
-from tests.grid.shared import shared_grid
-from tests.needs import GRID, needs
+from tests.grid.shared import gateways_for, shared_grid
+from tests.needs import GRID, needed_by
 from txtahoe import Client, Transport, Tree
+from txtahoe.testing.grid import Grid
 
 
 def make_directory(gateway: str) -> str:
@@ -21,16 +22,21 @@ def make_directory(gateway: str) -> str:
         return str(answer.read().decode())
 
 
-@needs(GRID)
-class GridTestCase(TestCase):
-    """A test with a client of the shared grid's first gateway."""
+class GatewayTestCase(TestCase):
+    """A test with a client of a gateway; see `is_on_grid` for what that is."""
 
     timeout = 120
 
     def setUp(self) -> None:
-        self.grid = shared_grid()
-        self.gateway = self.grid.gateway_urls[0]
+        self.gateways = gateways_for(self)
+        self.gateway = self.gateways[0]
         self.client = self.connect(self.gateway)
+
+    @property
+    def grid(self) -> Grid:
+        """The real grid, for a test that says that it needs it."""
+        self.assertIn(GRID, needed_by(self))
+        return shared_grid()
 
     def connect(self, gateway: str, **options: Any) -> Client:
         """A client that is closed when the test ends."""

@@ -24,7 +24,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.grid.shared import shared_grid
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from txtahoe.testing.folder import Plan
 from txtahoe.testing.grid import Grid, GridError, NodeError, PortTakenError, command_parser
 from txtahoe.testing.node import free_port
@@ -345,7 +345,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(subprocess.call([sys.executable, "-c", check]), 0)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class KeptFolderTests(SynchronousTestCase):
     """A grid that is started again in the folder of an earlier one."""
 
@@ -409,7 +409,7 @@ class KeptFolderTests(SynchronousTestCase):
                 self.assertEqual(grid.gateways[0].connected_servers(), {"server-1"})
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class EndTests(SynchronousTestCase):
     """However its process ends, nothing of a grid is left running."""
 
@@ -471,7 +471,7 @@ class EndTests(SynchronousTestCase):
             self.assertTrue(soon(lambda: not server.running))
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class CommandTests(SynchronousTestCase):
     """`python -m txtahoe.testing.grid`."""
 
@@ -530,7 +530,7 @@ class CommandTests(SynchronousTestCase):
             self.assertIn(option, text)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class ReactorTests(TestCase):
     """`async with Grid().on(reactor)`."""
 

@@ -12,7 +12,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
+from tahoestorage.maintenance import WholeTree
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe import Cap
 
 
 class CommandTestCase(StorageTestCase):
@@ -36,6 +38,11 @@ class CommandTestCase(StorageTestCase):
         """Save files; in their names `__` is for a slash."""
         names = {name.replace("__", "/"): content for name, content in contents.items()}
         self.storage.save_many((name, ContentFile(names[name])) for name in names)
+
+    def cap_of(self, name: str) -> Cap:
+        """What a name leads to."""
+        whole = WholeTree.of(self.storage)
+        return whole.run(lambda tree, _: tree.resolve(name)).cap
 
     def run_verb(self, *arguments: str) -> str:
         """What a verb prints."""

@@ -101,7 +101,11 @@ class Comparing(Rows):
         self.row("Loose", file="anywhere/7/d.txt", local="documents/2026/gone.txt")
         self.row("Document", file="")
         printed = self.run_verb(*CHECK, NOW)
-        self.assertIn("4 rows name files, 0 of them missing; of 4 files 0 are named by no", printed)
+        self.assertRegex(printed, "^Rows that name a file: 4. Files: 4.\\n")
+        self.assertRegex(
+            printed, "\\n +0  files are missing,[^\\n]*\\n +4  files are named by rows\\n"
+        )
+        self.assertRegex(printed, "\\n +0  files are named by no row\\n")
 
     def test_a_row_without_its_file_is_told_and_ends_with_a_status(self) -> None:
         gone = self.row("Letter", file="documents/2026/a.txt", scan="scans/b.txt")
@@ -147,10 +151,10 @@ class Comparing(Rows):
         for alias in ("private", "staticfiles", "beside"):
             storages[alias].save("documents/2026/x.txt", ContentFile(b"x"))
             getattr(storages[alias], "flush", lambda: None)()
-        self.assertIn("of 0 files", self.run_verb(*CHECK, NOW))
+        self.assertIn("Files: 0.", self.run_verb(*CHECK, NOW))
         said = self.fail_verb(*CHECK, NOW, "--storage=private", status=NOT_HEALTHY)
         self.assertIn("no row names: documents/2026/x.txt", said)
-        self.assertIn("1 rows name files, 0 of them missing; of 2 files", said)
+        self.assertIn("Rows that name a file: 1. Files: 2.", said)
 
     def test_a_directory_that_is_the_root_of_another_storage_is_left_out(self) -> None:
         self.save_unnamed("documents/2026/mounted/x", "documents/2026/y")
@@ -168,7 +172,7 @@ class Comparing(Rows):
         self.save_unnamed("documents/2026/a")
         self.row("Outer", file="media/documents/2026/a")
         self.row("Outer", file="beside/b")
-        self.assertIn("1 rows name files", self.run_verb(*CHECK, NOW))
+        self.assertIn("Rows that name a file: 1. ", self.run_verb(*CHECK, NOW))
 
     def test_rows_of_all_databases(self) -> None:
         connections.settings["second"] = {**connections.settings["default"]}
@@ -176,7 +180,7 @@ class Comparing(Rows):
         self.make_tables(self.tables, "second")
         self.addCleanup(connections["second"].close)
         self.row("Document", "second", file="documents/2026/a.txt")
-        self.assertIn("1 rows name files", self.run_verb(*CHECK, NOW))
+        self.assertIn("Rows that name a file: 1. ", self.run_verb(*CHECK, NOW))
 
     def test_a_directory_that_cannot_be_read(self) -> None:
         self.row("Document", file="documents/2026/a.txt")
@@ -205,7 +209,7 @@ class Comparing(Rows):
         self.assertEqual((found.references, found.files, found.missing), (1, 0, []))
 
     def test_nothing_was_ever_saved(self) -> None:
-        self.assertIn("0 rows name files", self.run_verb(*CHECK))
+        self.assertIn("Rows that name a file: 0. Files: 0.", self.run_verb(*CHECK))
 
 
 class Unnamed(Rows):
@@ -228,12 +232,13 @@ class Unnamed(Rows):
         for name in ours:
             self.assertIn(f"no row names: {name}\n", said)
         for name in others:
-            self.assertIn(f"of another kind: {name}\n", said)
+            self.assertIn(f"not judged: {name}\n", said)
         self.assertIn("No row names 4 of the files.", said)
+        self.assertRegex(said, f"\\n +{len(others)}  files have no row and are not judged: ")
 
     def test_what_was_saved_in_the_last_hour_may_get_its_row_yet(self) -> None:
         self.save_unnamed("scans/a")
-        self.assertIn("1 are recent", self.run_verb(*CHECK))
+        self.assertRegex(self.run_verb(*CHECK), "\\n +1  files have no row yet, ")
 
     def test_they_are_removed_on_request(self) -> None:
         self.row("Document", file="documents/2026/a.jpg")

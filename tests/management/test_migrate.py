@@ -24,6 +24,7 @@ from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
+from tests.needs import TIME, needs
 
 FILES = "django.core.files.storage.FileSystemStorage"
 # More than fit into a name's place: what is smaller is in its cap, and no server has a share of it.
@@ -110,9 +111,15 @@ class Copying(Storages):
         os.close(os.open(os.fsencode(self.folder / "disk") + b"/\xff", os.O_CREAT))
         said = self.fail_verb(*self.there)
         self.assertIn("1 files copied", said)
-        self.assertIn("back\\slash: Django takes a backslash for a slash", said)
-        self.assertIn("\udcff: ", said)
+        self.assertIn("'back\\slash': Django takes a backslash for a slash", said)
+        self.assertIn("$'\\377': ", said)
         self.assertEqual(files_of(self.storage), {"good": b"2"})
+
+    def test_names_that_are_one_on_the_grid_are_a_conflict(self) -> None:
+        self.put(**{"caf\u00e9": b"1", "cafe\u0301": b"2" * 2000})
+        said = self.fail_verb(*self.there)
+        self.assertIn("1 files copied", said)
+        self.assertIn("another file of this name is there", said)
 
     def test_what_is_there_is_compared_and_never_replaced(self) -> None:
         self.put(same=BYTES, shorter=BYTES[:100], longer=BYTES, other=BYTES, name=b"x")
@@ -356,6 +363,7 @@ class Hashing(SynchronousTestCase):
             self.assertEqual(file.hashed, len(BYTES))
 
 
+@needs(TIME)
 class Interrupted(CommandTestCase):
     """1,000 files, by processes that are killed."""
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import json
 import os
+import signal
+import socket
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
 from txtahoe import Tree
 
@@ -119,6 +126,78 @@ class Getting(CommandTestCase):
 
         WholeTree.of(self.storage).run(link)
 
+    def test_ctrl_c_ends_it_and_leaves_no_part(self) -> None:
+        self.save(**{f"a__{number}": os.urandom(100) for number in range(40)})
+        self.run_verb("get", "a/0", str(self.folder / "whole"))
+        main = threading.main_thread().ident
+        with Proxy(self.gateway) as proxy:
+            self.use(tahoe_base_url=proxy.url)
+
+            interrupting, over = threading.Lock(), threading.Event()
+            self.addCleanup(over.set)
+
+            def sent(client: socket.socket, data: bytes) -> None:
+                if len(proxy.requests) >= 12:
+                    # As a person does it, again where nothing comes of it: Python may be anywhere.
+                    while interrupting.acquire(blocking=False) and not over.is_set():
+                        signal.pthread_kill(main, signal.SIGINT)
+                        over.wait(10)
+                        interrupting.release()
+                    over.wait()  # no answer comes any more
+
+            proxy.sent = sent  # type: ignore[method-assign]
+            self.assertEqual(
+                self.fail_verb("get", "a", str(self.folder), status=130), "interrupted"
+            )
+            over.set()
+            self.assertLess(len(proxy.requests), 25)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
+
+    def test_where_a_file_has_one_name_only(self) -> None:
+        self.save(a__b=b"1", a__c=b"2")
+        (self.folder / "c").write_bytes(b"old")
+        with mock.patch("os.link", side_effect=PermissionError(errno.EPERM, "not permitted")):
+            said = self.fail_verb("get", "a", str(self.folder))
+        self.assertIn("a/c: ", said)
+        self.assertIn("there already", said)
+        self.assertEqual(contents(self.folder), {"b": b"1", "c": b"old"})
+
+    def test_a_file_that_comes_meanwhile_is_not_replaced(self) -> None:
+        for error in (FileExistsError(), PermissionError(errno.EPERM, "not permitted")):
+            target = self.folder / type(error).__name__
+
+            def link(part: str, local: Path, target: Path = target) -> None:
+                target.write_bytes(b"new")
+                raise error
+
+            self.save(a=b"1")
+            with mock.patch("os.link", link):
+                self.assertIn("there already", self.fail_verb("get", "a", str(target)))
+            self.assertEqual(target.read_bytes(), b"new")
+
+    def test_a_name_may_be_as_long_as_a_disk_takes_it(self) -> None:
+        name = "本" * 85
+        self.save(**{name: b"1"})
+        self.run_verb("get", name, str(self.folder / name))
+        self.assertEqual(contents(self.folder), {name: b"1"})
+
+    def test_no_file_of_a_copy_replaces_another_one_of_it(self) -> None:
+        self.save(a__b__x=b"1", a__c__x=b"2", a__c__y=b"3")
+        (self.folder / "b").mkdir()
+        (self.folder / "c").symlink_to("b")
+        (self.folder / "b" / "x").write_bytes(b"old")
+        said = self.fail_verb("get", "a", str(self.folder), "--replace")
+        self.assertRegex(said, "a/[bc]/x: another file of this copy is at ")
+        self.assertIn((self.folder / "b" / "x").read_bytes(), (b"1", b"2"))
+        self.assertEqual((self.folder / "b" / "y").read_bytes(), b"3")
+
+    def test_it_has_the_mode_of_any_new_file(self) -> None:
+        self.save(a=b"1")
+        before = os.umask(0o027)
+        self.addCleanup(os.umask, before)
+        self.run_verb("get", "a", str(self.folder / "a"))
+        self.assertEqual((self.folder / "a").stat().st_mode & 0o777, 0o640)
+
     def test_to_standard_output(self) -> None:
         data = os.urandom(400_000)
         self.save(a__b=data)
@@ -148,6 +227,54 @@ class Putting(CommandTestCase):
         self.assertEqual((self.read("x/1"), self.read("x/2")), (b"old", b"new"))
         self.run_verb("put", "--replace", str(self.folder / "1"), "x/1")
         self.assertEqual(self.read("x/1"), b"new")
+
+    def test_names_that_are_one_on_the_grid_are_told_and_none_is_saved(self) -> None:
+        for name in ("caf\u00e9", "cafe\u0301", "x\\y", "plain"):
+            (self.folder / name).write_bytes(name.encode())
+        (self.folder / "x").mkdir()
+        (self.folder / "x" / "y").write_bytes(b"other")
+        self.save(d__café=b"old")
+        said = self.fail_verb("put", "--replace", str(self.folder), "d")
+        self.assertIn("d/plain\n", said)
+        for name in ("d/caf\u00e9", "d/cafe\u0301", "'d/x\\y'", "d/x/y"):
+            self.assertIn(f"{name}: another file here has the same name on the grid", said)
+        self.assertEqual(self.lines("ls", "-R"), ["d/", "d/café", "d/plain"])
+        self.assertEqual(self.read("d/café"), b"old")
+
+    def test_a_name_that_cannot_be_saved_hinders_no_other(self) -> None:
+        os.close(os.open(os.fsencode(self.folder) + b"/\xff", os.O_CREAT))
+        (self.folder / "1").write_bytes(b"1")
+        told = json.JSONDecoder().raw_decode(
+            self.fail_verb("put", str(self.folder), "d", "--json")
+        )[0]
+        self.assertEqual((told["saved"], list(told["failed"])), (["d/1"], ["d/\udcff"]))
+
+    def test_what_is_left_out_is_told(self) -> None:
+        (self.folder / "1").write_bytes(b"1")
+        (self.folder / "below" / "closed").mkdir(parents=True)
+        (self.folder / "below" / "link").symlink_to("..")
+        (self.folder / "below" / "dangling").symlink_to("nowhere")
+        (self.folder / "below" / "linked").symlink_to("../1")
+        os.mkfifo(self.folder / "pipe")
+
+        def list_all_but_one(path: Any = ".", scandir: Any = os.scandir) -> Any:
+            if str(path).endswith("closed"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return scandir(path)
+
+        with mock.patch("os.scandir", list_all_but_one):
+            said = self.fail_verb("put", str(self.folder), "d")
+        self.assertEqual(
+            said.splitlines(),
+            [
+                "d/1",
+                "d/below/linked",
+                "d/below/closed: Permission denied",
+                "d/below/dangling: No such file or directory",
+                "d/below/link: it is a link to a folder, which is not followed",
+                "d/pipe: it is no file and no folder",
+            ],
+        )
 
     def test_what_is_missing_or_empty(self) -> None:
         self.assertIn("No such file", self.fail_verb("put", str(self.folder / "missing")))
@@ -191,6 +318,7 @@ class Urls(CommandTestCase):
         self.assertEqual(url, self.storage.url("a/b"))
         self.assertEqual(self.told("url", "a/b"), {"a/b": url})
         self.assertIn("no file 'c'", self.fail_verb("url", "a/b", "c"))
+        self.assertIn("'a' is a directory", self.fail_verb("url", "a/b", "a"))
 
     def test_without_a_public_address(self) -> None:
         self.save(a=b"1")

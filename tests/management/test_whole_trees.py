@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from unittest import mock
 
 from tahoestorage.maintenance import WholeTree
 from tests.management.case import CommandTestCase
-from txtahoe import Cap
 from txtahoe.maintenance import LEASE_SECONDS, last_check
+from txtahoe.maintenance.records import RECORDS
 
 
 class WholeTreeTestCase(CommandTestCase):
-    def cap_of(self, name: str) -> Cap:
-        whole = WholeTree.of(self.storage)
-        return whole.run(lambda tree, _: tree.resolve(name)).cap
-
     def lose_shares(self, name: str, shares: int) -> None:
         """Destroy so many shares of a file or directory."""
         self.lose(self.cap_of(name), shares)
@@ -73,6 +70,14 @@ class Renewing(WholeTreeTestCase):
         later = told["oldest_until"] + 1
         with mock.patch("tahoestorage.management.verbs.renew.now", return_value=later):
             self.assertIn("has run out on", self.run_verb("renew"))
+
+    def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:
+        self.save(a=os.urandom(100))
+        whole = WholeTree.of(self.storage)
+        whole.run(lambda tree, _: tree.save([RECORDS], os.urandom(100)))
+        said = self.fail_verb("renew", "-v", "0", status=3)
+        self.assertIn("The next renewal will not know of this one: '.tahoe-maintenance'", said)
+        self.assertIn(" 3 healthy", self.fail_verb("renew", status=3))
 
     def test_what_is_lost_is_said_in_cron_too(self) -> None:
         self.save(a=os.urandom(100))
@@ -134,6 +139,15 @@ class Snapshots(WholeTreeTestCase):
         self.assertEqual(
             [line.split() for line in self.lines("snapshot", "--list")[1:]][0][0], first
         )
+
+    def test_the_latest_one_is_of_the_past(self) -> None:
+        self.save(a=b"1")
+        name = self.told("snapshot")["name"]
+        before = datetime.fromisoformat(name).timestamp() - 100_000
+        with mock.patch("txtahoe.maintenance.records.time", return_value=before):
+            said = self.fail_verb("restore", "latest")
+            self.assertIn("By the clock of this machine the times of all snapshots are yet", said)
+            self.assertEqual(self.run_verb("restore", name), "")
 
     def test_what_names_no_snapshot(self) -> None:
         bad = self.folder / "bad"

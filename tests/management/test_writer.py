@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 
 from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
+from tests.processes import forget_trees
 from txtahoe.maintenance.writing import hand_over
 
 
@@ -35,7 +36,7 @@ class Writer(CommandTestCase):
         self.assertEqual(self.told("writer", second.url), {"writer": second.url})
         self.assertEqual(self.run_verb("writer").strip(), second.url)
 
-        self.use(tahoe_writer_url=first.url, timeout=59)  # as a new process of any host
+        forget_trees()  # as a new process of any host
         first.requests.clear()
         second.requests.clear()
         self.storage.save("b", ContentFile(b"2"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPMessage
 
 from attrs import frozen
 
@@ -12,7 +12,7 @@ from attrs import frozen
 @frozen
 class Answer:
     status: int
-    headers: dict[str, str]
+    headers: HTTPMessage
     body: bytes
 
 
@@ -25,7 +25,7 @@ def ask(port: int, path: str, *, host: str, method: str = "GET", **headers: str)
             connection.putheader(name.replace("_", "-"), value)
         connection.endheaders()
         answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+        return Answer(answer.status, answer.headers, answer.read())
     finally:
         connection.close()
 

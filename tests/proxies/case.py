@@ -49,6 +49,8 @@ class PublicGatewayTests:
 
     server_class: type[WebServer]
     cache_control = "public, max-age=31536000, immutable"
+    tells_errors_apart = True
+    """Whether the page of an error never has the type of a compressed file."""
     normalises = False
     """Whether the server passes on a plainer spelling of the URL than the one it was sent, and
     refuses control characters."""
@@ -129,6 +131,21 @@ class PublicGatewayTests:
         again = self.get(path, If_None_Match=tag)
         self.assertEqual((again.status, again.body), (304, b""))
 
+    def test_a_compressed_file_comes_as_it_was_saved(self) -> None:
+        for name, kind in (
+            ("dump.tar.gz", "application/gzip"),
+            ("page.html.GZ", "application/gzip"),
+            ("table.txt.bz2", "application/x-bzip"),
+        ):
+            path = f"/named/{self.caps.file}/{name}"
+            answer = self.get(path, Accept_Encoding="gzip, bzip2")
+            self.assertEqual((answer.status, answer.body), (200, CONTENT))
+            part = self.get(path, Range="bytes=5-9")
+            self.assertEqual((part.status, part.body), (206, CONTENT[5:10]))
+            for each in (answer, part, self.get(path, method="HEAD")):
+                self.assertNotIn("Content-Encoding", each.headers)
+                self.assertEqual(each.headers.get_all("Content-Type"), [kind])
+
     def test_whatever_a_file_is_called_its_url_leads_to_it(self) -> None:
         storage = TahoeStorage(
             tahoe_base_url=self.gateway,
@@ -164,6 +181,18 @@ class PublicGatewayTests:
             self.assertEqual((answer.status, answer.body), (200, CONTENT))
             self.assertIn(f"GET {path} HTTP/1.", self.passed_on().decode())
 
+    def test_the_url_of_a_missing_file_is_not_found_and_asks_no_gateway(self) -> None:
+        storage = TahoeStorage(
+            tahoe_base_url=self.gateway,
+            tahoe_base_cap=make_directory(self.gateway),
+            base_url=f"https://{HOST}/",
+        )
+        for name in ("a/missing.txt", "täst ?.html", "x.inc"):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                url = storage.url(name)
+            answer = self.get(url.removeprefix(f"https://{HOST}"))
+            self.assertEqual((answer.status, self.recorder.asked), (404, b""), name)
+
     def test_a_public_address_with_a_path(self) -> None:
         path = f"/named/{self.caps.file}/x.txt"
         self.assertEqual(self.get(f"/a.b/c{path}", host="prefixed.test").body, CONTENT)
@@ -182,6 +211,16 @@ class PublicGatewayTests:
         )
         self.assertEqual((answer.status, answer.body), (200, CONTENT))
         self.assertNotIn(b"personal", self.recorder.asked)
+
+    def test_the_access_log_has_the_method_of_each_request(self) -> None:
+        for method in ("GET", "PUT", "POST", "DELETE"):
+            self.get(f"/named/{self.caps.file}/x.txt", method=method, Content_Length="0")
+        self.get("/status")
+        log = "\n".join(self.server.log_lines(f"{HOST}.log", 5))
+        self.assertEqual(
+            re.findall(r" ([A-Z]+) (\d)\d\d ", log),
+            [("GET", "2"), ("PUT", "4"), ("POST", "4"), ("DELETE", "4"), ("GET", "4")],
+        )
 
     # What it does not let through.
 
@@ -215,6 +254,7 @@ class PublicGatewayTests:
         absurd = Cap.parse(cap.replace(":2:3:", ":0:0:"))
         for path, host, headers, expected in (
             (f"/named/{lost!s}/x.txt", HOST, {}, {410}),
+            (f"/named/{lost!s}/x.gz", HOST, {}, {410}),
             (f"/named/{absurd!s}/x.txt", HOST, {}, {500}),
             (f"/named/{cap}/x.txt", HOST, {"Range": "bytes=2000000-2000001"}, {416}),
             (f"/named/{cap}/x.txt", "away.test", {}, {502, 503}),
@@ -222,6 +262,8 @@ class PublicGatewayTests:
             answer = self.get(path, host=host, Referer=f"https://{host}{path}", **headers)
             self.assertIn(answer.status, expected)
             self.assertNotIn("Cache-Control", answer.headers)
+            is_page = answer.headers["Content-Type"].startswith("text/")
+            self.assertEqual(is_page, self.tells_errors_apart or not path.endswith(".gz"))
             shown = answer.body.decode("latin-1")
             self.assertEqual(self.secrets.found_in(shown), set())
             for word in ("Traceback", "allmydata", "Shares", "beyond"):

@@ -86,6 +86,15 @@ class WebServer(ABC):
             if file.is_file() and file.suffix != ".conf"
         }
 
+    def log_lines(self, name: str, number: int) -> list[str]:
+        """The lines of a log, once it has so many: a server may write them a moment later."""
+        end = time.monotonic() + 30
+        while len(lines := self.written()[name].splitlines()) < number:
+            if time.monotonic() > end:
+                raise AssertionError(f"{name} has no {number} lines: {lines}")
+            time.sleep(0.05)
+        return lines
+
 
 class Nginx(WebServer):
     name = "nginx"
@@ -141,6 +150,8 @@ class Apache(WebServer):
             LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\"" combined
             CustomLog {self.folder}/access.log combined
             ErrorLog {self.folder}/error.log
+            ErrorDocument 404 /nothing.html
+            ErrorDocument 410 /nothing.html
             <VirtualHost 127.0.0.1:{self.port}>
                 ServerName default.test
             </VirtualHost>

@@ -76,6 +76,19 @@ class Proxy(SynchronousTestCase):
         problem = self.assertRaises(CommandError, run, "proxy", "lighttpd", listen="8080")
         self.assertIn("server.port", str(problem))
 
+    def test_it_listens_at_the_port_of_the_public_address(self) -> None:
+        settings = {**SETTINGS, "TAHOE_PUBLIC_BASE_URL": "https://media.example.org:8443/"}
+        self.assertIn("listen 8443;\n    listen [::]:", run("proxy", "nginx", settings=settings))
+        self.assertIn("<VirtualHost *:8443>", run("proxy", "apache", settings=settings))
+        self.assertIn("listen 81;", run("proxy", "nginx", settings=settings, listen="81"))
+        settings["TAHOE_PUBLIC_BASE_URL"] = "https://media.example.org:99999/"
+        problem = self.assertRaises(CommandError, run, "proxy", "nginx", settings=settings)
+        self.assertIn("99999", str(problem))
+
+    def test_the_host_of_a_gateway_may_have_an_underscore(self) -> None:
+        printed = run("proxy", "nginx", gateway="http://tahoe_gateway:3456/")
+        self.assertIn("server tahoe_gateway:3456;", printed)
+
     def test_the_storage_is_chosen(self) -> None:
         options = {
             "tahoe_base_url": ["http://gateway-1:1111/", "http://gateway-2:2222/"],
@@ -137,6 +150,7 @@ class Proxy(SynchronousTestCase):
 
     def test_what_is_wrong_is_told_without_a_cap(self) -> None:
         for settings, options in (
+            ({}, {"listen": "65536"}),
             ({}, {"gateway": f"http://127.0.0.1:3456/uri/{DIRECTORY}"}),
             ({}, {"server_name": DIRECTORY}),
             ({"TAHOE_PUBLIC_BASE_URL": f"https://host/uri/{DIRECTORY}/"}, {}),

@@ -12,9 +12,11 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 
-from tests.faults.case import FaultTestCase, in_thread, pause
+from tests.faults.case import in_thread, mend, pause
 from tests.grid import strangers
+from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
+from tests.needs import GRID, needs
 from tests.secrets.collect import Collector
 from tests.secrets.operations import (
     Operation,
@@ -40,7 +42,7 @@ def echo(connection: socket.socket) -> None:
         connection.sendall(head + body)
 
 
-class SecretsTestCase(FaultTestCase):
+class SecretsTestCase(GatewayTestCase):
     """A test that fails where anything that is said while it runs has a cap in it."""
 
     def setUp(self) -> None:
@@ -151,15 +153,18 @@ class Operations(SecretsTestCase):
                 await self.attempt(operation, f"{name}, cut")
         self.assert_no_leaks()
 
+    @needs(GRID)
     async def test_when_too_few_servers_are_left(self) -> None:
+        self.addCleanup(in_thread, mend, self.grid)
         things = await self.new_things()
         for server in self.grid.servers[:2]:
             await in_thread(server.kill)
         await in_thread(self.grid.wait_ready)
-        client = self.connect(pauses=())
+        client = self.connect(self.gateway, pauses=())
         await self.attempt_all(every(client, things), "one server left")
         self.assert_no_leaks()
 
+    @needs(GRID)
     async def test_when_shares_are_damaged(self) -> None:
         things = await self.new_things()
         for cap in (things.file, things.mutable):

@@ -20,10 +20,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
-from tests.faults.case import mend, mortal_grid
+from tests.faults.case import mend
 from tests.grid import strangers
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
+from tests.grid.shared import gateways_for, shared_grid
 from tests.needs import GRID, needs
 from tests.secrets.collect import Collector
 from tests.secrets.test_no_caps import NOWHERE, echo
@@ -77,14 +78,11 @@ def operations(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
     }
 
 
-@needs(GRID)
 class StorageSecretsTestCase(SynchronousTestCase):
     backend: type[TahoeStorage] = TahoeStorage
 
     def setUp(self) -> None:
-        self.grid = mortal_grid()
-        self.addCleanup(mend, self.grid)
-        self.gateway = self.grid.gateway_urls[0]
+        self.gateway = gateways_for(self)[0]
         self.cap = make_directory(self.gateway)
         # What fails is not tried again: this would take most of the time.
         self.patch(Transport.__init__, "__kwdefaults__", {**_DEFAULTS, "pauses": ()})
@@ -165,10 +163,13 @@ class Storages(StorageSecretsTestCase):
                     self.attempt(operation, f"{name}, lost answers")
         self.assert_no_leaks()
 
+    @needs(GRID)
     def test_when_too_few_servers_are_left(self) -> None:
-        for server in self.grid.servers[:2]:
+        grid = shared_grid()
+        self.addCleanup(mend, grid)
+        for server in grid.servers[:2]:
             server.kill()
-        self.grid.wait_ready()
+        grid.wait_ready()
         self.attempt_all(self.new_storage(), "one server left")
         self.assert_no_leaks()
 

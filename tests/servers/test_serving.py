@@ -17,6 +17,7 @@ from django.core.files import File
 
 from tests.bench.memory import MemoryGrowth
 from tests.grid.proxy import Proxy
+from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.testing.node import free_port
 
@@ -90,6 +91,7 @@ class Servers(StorageTestCase):
             self.storage.save("large.bin", File(file))
         return digest.hexdigest()
 
+    @needs(TIME)
     def test_a_download_of_300_mb_needs_little_memory(self) -> None:
         digest = self.save_large(300)
         for server in ("gunicorn", "uvicorn"):
@@ -105,6 +107,7 @@ class Servers(StorageTestCase):
                 assert growth.size is not None
                 self.assertLess(growth.size, 32 * _MEGABYTE, server)
 
+    @needs(TIME)
     def test_a_slow_client_needs_little_memory_and_one_that_goes_ends_the_reading(self) -> None:
         self.save_large(100)
         for server in ("gunicorn", "uwsgi", "uvicorn", "hypercorn"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.bench.memory import MemoryGrowth
 from tests.grid.proxy import Proxy
+from tests.needs import TIME, needs
 from tests.servers.upload_server import Sending, Server
 from tests.tahoestorage.case import StorageTestCase
 from tests.tahoestorage.upload_case import wait_until
@@ -22,6 +23,7 @@ class Serving(StorageTestCase):
         self.addCleanup(server.__exit__)
         return server
 
+    @needs(TIME)
     def test_a_large_file_needs_little_memory_and_no_temporary_file(self) -> None:
         server = self.serve(self.gateway)
         block = os.urandom(_MEGABYTE)

@@ -21,10 +21,11 @@ class Server:
     """
     gunicorn, with one process and some threads, for as long as the `with` block lasts.
 
-    `temporary`: its folder for files of uploads.
+    `temporary`: its folder for files of uploads. `options`: more of gunicorn's.
     """
 
-    def __init__(self, gateway: str, cap: str, temporary: Path) -> None:
+    def __init__(self, gateway: str, cap: str, temporary: Path, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.temporary = temporary
@@ -39,8 +40,9 @@ class Server:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "gunicorn", "--threads", "4", "--log-level", "warning"]
-        self._process = subprocess.Popen(
-            [*command, "--bind", f"127.0.0.1:{self.port}", "tests.tahoestorage.upload_site"],
+        command += ["--bind", f"127.0.0.1:{self.port}", *self._options]
+        self.process = subprocess.Popen(
+            [*command, "tests.tahoestorage.upload_site"],
             env=self._environment,
         )
         while True:
@@ -48,13 +50,13 @@ class Server:
                 self.worker = upload(self.port, [b"x" * 2_000_000], "first")["process"]
                 return self
             except ConnectionRefusedError:
-                if self._process.poll() is not None:
+                if self.process.poll() is not None:
                     raise
                 time.sleep(0.1)
 
     def __exit__(self, *raised: object) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self.process.terminate()
+        self.process.wait()
 
     def open_files(self) -> set[str]:
         """The files, with and without a name, that are open in the process that does the work."""

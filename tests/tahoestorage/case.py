@@ -22,7 +22,7 @@ from txtahoe.testing.grid import Grid
 def forget_links() -> None:
     """Drop the links that are to come: those for a gateway of a test would wait for ever."""
     loop = current_loop()
-    for kept in list(loop.kept.values()):
+    for kept in list(loop.kept._alive.values()):
         if isinstance(kept, Anchoring):
             loop.call_soon(kept.forget)
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
-from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -20,11 +19,11 @@ from django.test import override_settings
 
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
+from tests.processes import forget_trees
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.testing.fake import FakeGateway
 
 _FINDER = "django.contrib.staticfiles.finders.FileSystemFinder"
-_sessions = count(1)
 
 
 class StaticTestCase(StorageTestCase):
@@ -70,12 +69,11 @@ class StaticTestCase(StorageTestCase):
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
     def options(self, **options: Any) -> dict[str, Any]:
-        """Those of a storage that knows nothing of what others know, as in a new process."""
+        """Those of a storage for static files."""
         return {
             "tahoe_base_url": self.proxy.url,
             "tahoe_base_cap": self.cap,
             "base_url": self.gateway,
-            "timeout": 60 + next(_sessions) / 1000,
             "max_age": 60,  # on a busy machine too
             **options,
         }
@@ -83,6 +81,7 @@ class StaticTestCase(StorageTestCase):
     @contextmanager
     def session(self, **options: Any) -> Iterator[Any]:
         """The static files storage, as in a new process."""
+        forget_trees()
         backend = {"BACKEND": self.backend, "OPTIONS": self.options(**options)}
         with override_settings(
             INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.staticfiles"],
@@ -105,7 +104,7 @@ class StaticTestCase(StorageTestCase):
 
     def collected(self) -> dict[str, bytes]:
         """What is on the grid, by name."""
-        storage = TahoeStorage(**self.options(tahoe_base_url=self.gateway))
+        storage = TahoeStorage(**self.options(tahoe_base_url=self.gateway, max_age=0))
         found: dict[str, bytes] = {}
         for directory, _, names in storage.walk():
             for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from io import StringIO
 from typing import Any
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import connection, models
+from django.db import connection, connections, models
 from django.test import override_settings
 
 from tahoestorage.anchored import anchor
@@ -40,6 +41,8 @@ class AnchorTestCase(StorageTestCase):
             self.addCleanup(self.drop, model)
 
     def drop(self, model: type[models.Model]) -> None:
+        if model._meta.db_table not in connection.introspection.table_names():
+            return
         with connection.schema_editor() as editor:
             editor.delete_model(model)
 
@@ -114,7 +117,31 @@ class Anchoring(AnchorTestCase):
             Carrying.objects.create(report=self.name(1))
         self.assertIn("3 names, 1 newly linked.", self.anchor())
 
-    def test_other_databases_may_be_the_source(self) -> None:
+    def test_rows_that_a_manager_hides_count(self) -> None:
+        Carrying.objects.create(report=self.name(1), is_deleted=True)
+        self.assertIn("1 names, 1 newly linked.", self.anchor())
+
+    def test_the_rows_of_all_databases_count(self) -> None:
+        connections.settings["second"] = {**connections.settings["default"]}
+        self.addCleanup(connections.settings.pop, "second")
+        self.addCleanup(connections["second"].close)
+        with connections["second"].schema_editor() as editor:
+            editor.create_model(Carrying)
+        Carrying.objects.create(report=self.name(1))
+        Carrying.objects.using("second").create(report=self.name(2))
+        self.assertIn("2 names, 2 newly linked.", self.anchor())
+
+    def test_a_table_that_is_in_no_database_is_told(self) -> None:
+        self.drop(CarryingMore)
+        Carrying.objects.create(report=self.name(1))
+        said = self.anchor()
+        self.assertIn("1 names, 1 newly linked.", said)
+        self.assertIn("not looked at: carrying.CarryingMore.more, whose table is in no", said)
+        told = json.loads(self.anchor("--json")).values()
+        unseen = [name for each in told for name in each["not_looked_at"]]
+        self.assertEqual(unseen, ["carrying.CarryingMore.more"])
+
+    def test_names_may_come_from_elsewhere(self) -> None:
         storage = TahoeCapStorage()
         told = []
         names = (self.name(number) for number in range(1200))

@@ -7,21 +7,23 @@ import io
 import os
 import threading
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from datetime import timedelta
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import SuspiciousFileOperation, SynchronousOnlyOperation
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
+from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.grid.strangers import silent, stranger
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe.errors import GatewayUnreachable, IsADirectory, NoSuchChild, SomeFailed
 
 T = TypeVar("T")
@@ -83,7 +85,6 @@ class Methods(AsyncTestCase):
                 (storage.aopen("a"), IsADirectory),
                 (storage.aopen("a/f", "wb"), ValueError),
                 (storage.asize("missing"), NoSuchChild),
-                (storage.aurl("missing"), NoSuchChild),
                 (storage.aget_modified_time("missing"), NoSuchChild),
                 (storage.adelete(""), ValueError),
                 (storage.asave("../f", ContentFile(b"")), SuspiciousFileOperation),
@@ -156,6 +157,56 @@ class Methods(AsyncTestCase):
         with self.assertRaises(SynchronousOnlyOperation) as caught:
             self.await_(use())
         self.assertIn("asave()", str(caught.exception))
+
+    def test_blocking_methods_raise_whatever_is_in_memory(self) -> None:
+        self.storage.save("a/f", ContentFile(b"x" * 100))
+        caps = TahoeCapStorage(**self.storage.options)
+        static = TahoeStaticFilesStorage(**self.storage.options)
+        self.addCleanup(forget_links)
+        name = caps.save("f", ContentFile(b"x" * 100))
+
+        async def use() -> None:
+            for storage, known in ((self.storage, "a/f"), (caps, name), (static, "a/f")):
+                for attempt in (
+                    lambda: storage.exists(known),  # noqa: B023 - they are called at once
+                    lambda: storage.size(known),  # noqa: B023
+                    lambda: storage.open(known),  # noqa: B023
+                    lambda: storage.prefetch([known]),  # noqa: B023
+                    lambda: next(storage.walk("")),  # noqa: B023
+                    lambda: storage.save(known, ContentFile(b"")),  # noqa: B023
+                    lambda: storage.delete(known),  # noqa: B023
+                ):
+                    self.assertRaises(SynchronousOnlyOperation, attempt)
+            for attempt in (
+                lambda: self.storage.url("a/f"),
+                lambda: self.storage.get_modified_time("a/f"),
+                static.flush,
+                caps.flush,
+            ):
+                self.assertRaises(SynchronousOnlyOperation, attempt)
+
+        for storage in (self.storage, static):
+            self.assertTrue(storage.exists("a/f"))
+            self.assertTrue(storage.url("a/f"))
+        self.await_(use())
+
+    def test_urls_that_need_no_question_are_made_in_any_thread(self) -> None:
+        caps = TahoeCapStorage(**self.storage.options)
+        self.addCleanup(forget_links)
+        name = caps.save("f", ContentFile(b"x" * 100))
+        options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
+        backend = "tahoestorage.storage.TahoeStorage"
+        self.override(
+            STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}},
+            ROOT_URLCONF="tests.tahoestorage.one_url",
+        )
+        served = TahoeStorage(**options)
+
+        async def use() -> list[str]:
+            return [caps.url(name), await caps.aurl(name), served.url("f"), await served.aurl("f")]
+
+        url = caps.url(name)
+        self.assertEqual(self.await_(use()), [url, url, "/files/f", "/files/f"])
 
     def test_several_loops_one_after_another_and_side_by_side(self) -> None:
         saved: list[str] = []
@@ -265,6 +316,62 @@ class Files(AsyncTestCase):
         self.await_(use())
         for name in ("disk", "copy", "many"):
             self.assertEqual(self.read(name), data)
+
+
+request: ContextVar[str] = ContextVar("request", default="nobody's")
+
+
+class Noted(ContentFile):  # type: ignore[type-arg]
+    """Content that has to be waited for, and notes which thread reads it for which request."""
+
+    def __init__(self, data: bytes, read: set[tuple[int, str]]) -> None:
+        super().__init__(data)
+        self.file = io.BufferedReader(self.file)  # which is not known to be in memory
+        self._read = read
+
+    def chunks(self, chunk_size: int | None = None) -> Any:
+        for chunk in super().chunks(chunk_size):
+            self._read.add((threading.get_ident(), request.get()))
+            yield chunk
+        request.set("read")
+
+
+class Requests(AsyncTestCase):
+    """Django gives each request a thread for what blocks, and a context."""
+
+    async def use(self, name: str) -> set[tuple[int, str]]:
+        """Save small and large files, one by one and many; tell where they were read."""
+        read: set[tuple[int, str]] = set()
+        told: set[str] = set()
+        for size in (10, 3_000_000):
+            request.set(name)
+            await self.storage.asave(f"{name}/f", Noted(bytes(size), read))
+            self.assertEqual(request.get(), "read")
+            request.set(name)
+            await self.storage.asave_many(
+                [(f"{name}/m", Noted(bytes(size), read))],
+                progress=lambda count: told.add(request.get()),
+            )
+            self.assertEqual(request.get(), "read")
+        self.assertLessEqual(told, {name, "read"})
+        return read
+
+    def test_files_are_read_in_the_thread_and_the_context_of_the_request(self) -> None:
+        async def handle(name: str) -> int:
+            async with ThreadSensitiveContext():
+                thread = await sync_to_async(threading.get_ident)()
+                self.assertEqual(await self.use(name), {(thread, name)})
+                return thread
+
+        async def use() -> list[int]:
+            return await asyncio.gather(handle("one"), handle("two"))
+
+        one, two = self.await_(use())
+        self.assertNotEqual(one, two)
+
+    def test_below_async_to_sync_files_are_read_in_the_thread_that_waits(self) -> None:
+        read = async_to_sync(self.use)("one")
+        self.assertEqual(read, {(threading.get_ident(), "one")})
 
 
 class OwnMethods(AsyncTestCase):

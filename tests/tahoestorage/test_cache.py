@@ -24,6 +24,7 @@ from tahoestorage import sharing
 from tahoestorage.sharing import SharedCache
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
+from tests.processes import apart
 from tests.secrets.collect import Collector
 from tests.secrets.test_no_caps import NOWHERE
 from tests.secrets.test_no_caps_in_the_storage import operations
@@ -83,9 +84,11 @@ class CacheTestCase(StorageTestCase):
 
     def new_storage(self, **options: Any) -> TahoeStorage:
         """A storage that shares nothing in memory with another one."""
-        return super().new_storage(
-            **{"cache": "default", "timeout": 60 + next(_numbers), **options}
-        )
+        return apart(self.new_storage_here(**options))
+
+    def new_storage_here(self, **options: Any) -> TahoeStorage:
+        """A storage that shares with others what this process knows."""
+        return super().new_storage(**{"cache": "default", **options})
 
     def save(self, name: str, data: bytes = b"x" * 100, **options: Any) -> str:
         return self.new_storage(**options).save(name, ContentFile(data))
@@ -155,10 +158,11 @@ class Sharing(CacheTestCase):
 
     def test_what_is_in_the_cache_is_remembered_after_a_look_at_many(self) -> None:
         name = self.storage.save("d/f", ContentFile(b"x" * 100))
-        other, proxy = self.new_storage_through_proxy()
+        _, proxy = self.new_storage_through_proxy()
+        other, same = (self.new_storage_here(tahoe_base_url=proxy.url) for _ in range(2))
         self.assertEqual(other.prefetch([name]), {name})
         caches["default"].clear()
-        for storage in (other, TahoeStorage(**other.options)):
+        for storage in (other, same):
             storage.url(name)
         self.assertEqual(proxy.requests, [])
         self.assert_not_shared(name)  # what is old does not become new by being told again
@@ -496,11 +500,11 @@ class Configuration(CacheTestCase):
             self.assertNotIn("URI:", str(raised.exception))
 
     def test_storages_with_and_without_it_share_their_connections(self) -> None:
-        without = self.new_storage(cache=None, timeout=self.storage.options["timeout"])
-        self.assertEqual(without._tree.connection, self.storage._tree.connection)
+        storage, without = self.new_storage_here(), self.new_storage_here(cache=None)
+        self.assertEqual(without._tree.connection, storage._tree.connection)
 
     def test_it_is_written_down_by_its_alias(self) -> None:
-        storage = self.storage
+        storage = self.new_storage_here()
         self.assertEqual(storage.deconstruct()[2]["cache"], "default")  # type: ignore[attr-defined]
         again = pickle.loads(pickle.dumps(storage))
         storage.save("f", ContentFile(b"x" * 100))

@@ -159,5 +159,5 @@ class Mistakes(CapFileTestCase):
         file = self.written(str(Cap.parse(self.cap).reader))
         with override_settings(TAHOE_STORAGE_BASE_CAP_FILE=file):
             (message,) = run_checks(tags=["files"])
-        self.assertEqual(message.id, "tahoestorage.E005")
+        self.assertEqual(message.id, "tahoestorage.W012")
         self.assertTrue(message.msg.startswith("TAHOE_STORAGE_BASE_CAP_FILE "))

@@ -9,6 +9,7 @@ import os
 import pickle
 import posixpath
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -18,10 +19,12 @@ from django.db.models.fields.files import FieldFile, FileField
 
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.maintenance import WholeTree
 from tahoestorage.reactor import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
+from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap, Tree
 from txtahoe.anchors import ANCHORS
@@ -245,13 +248,24 @@ class Reading(CapStorageTestCase):
         self.storage.delete(name)
         self.assertFalse(old.exists(name))
 
+    def test_the_url_of_a_name_without_a_cap_that_is_missing_is_not_found(self) -> None:
+        for name in ("docs/missing.txt", "docs"):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                url = self.storage.url(name)
+                self.assertEqual(asyncio.run(self.storage.aurl(name)), url)
+            with self.assertRaises(HTTPError) as caught:
+                urlopen(url)
+            self.assertEqual(caught.exception.code, 404)
+
     def test_location(self) -> None:
         storage = self.new_storage(location="media")
         name = storage.save("docs/f", ContentFile(DATA))
         self.assertEqual(self.read(name), DATA)
         storage.flush()
         self.assertEqual(list(storage.walk())[-1][2], ["f"])
-        self.assertEqual(self.old_storage().listdir("media"), ([ANCHORS], []))
+        whole = WholeTree.of(storage)
+        self.assertEqual(list(whole.run(lambda tree, _: tree.list(["media"]))), [ANCHORS])
+        self.assertEqual(self.old_storage().listdir("media"), ([], []))
 
 
 class Asynchronous(CapStorageTestCase):
@@ -323,13 +337,13 @@ class Links(CapStorageTestCase):
 
     def tree(self, operation: Any) -> Any:
         loop = current_loop()
-        tree = loop.kept[self.storage.operations.tree.connection]
+        tree = loop.kept.get(self.storage.connection)
         return loop.run(lambda: operation(Tree(tree.client, tree.root)))
 
     def test_the_root_alone_leads_to_every_file_with_its_name(self) -> None:
         found = {
             posixpath.join(directory, file)
-            for directory, _, files in self.new_storage(max_age=9).walk()
+            for directory, _, files in apart(self.new_storage()).walk()
             for file in files
         }
         self.assertEqual(found, set(self.names))

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.cache.backends.db import DatabaseCache
 from django.core.checks import run_checks
 from django.core.files.storage import DefaultStorage, InMemoryStorage
 from django.test import override_settings
+from django.utils.functional import lazystr
 from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
+from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.checked import Document, ts
 from txtahoe import Cap
 
@@ -24,6 +29,18 @@ GOOD = {
 def storage(**options: Any) -> dict[str, Any]:
     backend = "tahoestorage.storage.TahoeStorage"
     return {"STORAGES": {"default": {"BACKEND": backend, "OPTIONS": options}}}
+
+
+class InDatabase(DatabaseCache):
+    pass
+
+
+class OwnUrl(TahoeManifestStaticFilesStorage):
+    base_url = "https://files.example.com/"  # type: ignore[assignment]
+
+
+class Mixed(ManifestFilesMixin, TahoeStorage):  # type: ignore[misc]
+    """What a reader of Django's manual would write."""
 
 
 class Checks(SynchronousTestCase):
@@ -65,7 +82,7 @@ class Checks(SynchronousTestCase):
 
     def test_a_cap_that_only_reads(self) -> None:
         reader = str(Cap.parse(CAP).reader)
-        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=reader), ["E005"])
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=reader), ["W012"])
 
     def test_the_public_address(self) -> None:
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None), ["W001"])
@@ -87,12 +104,20 @@ class Checks(SynchronousTestCase):
             "files.example.com",
             "ftp://h/",
             "https:/h/",
-            " https://h/",
+            "https://h /",
             "https://h:x/",
             5,
         ):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=wrong), ["E012"], wrong)
-        for good in ("/files/", "//files.example.com/", "https://h/uri/files", "http://h:8080"):
+        good: Any
+        for good in (
+            "/files/",
+            "//files.example.com/",
+            "https://h/uri/files",
+            "HTTP://h:8080",
+            " https://h/\n",
+            lazystr("https://h/"),
+        ):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=good), [], good)
 
     def test_the_public_address_is_not_one_of_this_machine(self) -> None:
@@ -125,7 +150,9 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
         self.assertEqual(self.ids(**storage(signed_urls=3600)), ["E015"])
         served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
-        self.assertEqual(self.ids(**storage(signed_urls=3600), **served), [])
+        # The model's storage makes links to the same files, and they do not end.
+        self.assertEqual(self.ids(**storage(signed_urls=3600), **served), ["W021"])
+        self.assertEqual(self.ids(**storage(signed_urls=3600, location="a"), **served), [])
         for wrong in (0, 3, "yes", 2.5):
             self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
@@ -138,12 +165,13 @@ class Checks(SynchronousTestCase):
             "alone": {"BACKEND": f"{backends}.locmem.LocMemCache"},
             "nothing": {"BACKEND": f"{backends}.dummy.DummyCache"},
             "rolled back": {"BACKEND": f"{backends}.db.DatabaseCache", "LOCATION": "table"},
+            "a subclass": {"BACKEND": f"{__name__}.InDatabase", "LOCATION": "table"},
         }
         self.assertEqual(self.ids(CACHES=caches, **storage()), [])
         self.assertEqual(self.ids(CACHES=caches, **storage(cache="good")), [])
-        for wrong in ("missing", "", 5, ["good"], {}, CAP):
+        for wrong in ("missing", "", 5, ["good"], {}, CAP, "rolled back", "a subclass"):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=wrong)), ["E008"], wrong)
-        for doubtful in ("for ever", "alone", "nothing", "rolled back"):
+        for doubtful in ("for ever", "alone", "nothing"):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=doubtful)), ["W002"])
 
     def test_a_subclass_may_have_options_of_its_own(self) -> None:
@@ -153,6 +181,30 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), [])
         options["manifest"] = None
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), ["E001"])
+
+    def test_static_files_that_refer_to_others(self) -> None:
+        def ids(cls: type[TahoeStorage], **options: Any) -> list[str]:
+            backend = {"BACKEND": f"{cls.__module__}.{cls.__name__}", "OPTIONS": options}
+            static = {"STORAGES": {"staticfiles": backend}}
+            with override_settings(**{**GOOD, **static}):
+                # `collectstatic` runs these alone.
+                tagged = {message.id for message in run_checks(tags=["staticfiles"])}
+            found = sorted(self.ids(**static))
+            self.assertEqual(tagged, {"tahoestorage.E017"} if "E017" in found else set())
+            return found
+
+        manifest = TahoeManifestStaticFilesStorage
+        self.assertEqual(ids(manifest, location="static"), [])
+        self.assertEqual(ids(manifest, location="static", base_url=None), ["E017", "W001"])
+        self.assertEqual(ids(TahoeStaticFilesStorage, location="static", base_url=None), ["W001"])
+        self.assertEqual(ids(OwnUrl, location="static"), [])
+        self.assertEqual(ids(manifest, locaton="static"), ["E001", "W009"])
+
+    def test_djangos_manifest_is_not_mixed_into_a_storage(self) -> None:
+        backend = f"{__name__}.Mixed"
+        for alias in ("staticfiles", "other"):
+            static = {"BACKEND": backend, "OPTIONS": {"location": "static"}}
+            self.assertEqual(self.ids(STORAGES={alias: static}), ["E022"])
 
     def test_what_django_does_not_read_in_storages(self) -> None:
         backend = "tahoestorage.storage.TahoeStorage"

@@ -126,23 +126,24 @@ class PublicAddresses(DeploymentTestCase):
 
     def test_the_gateway_itself(self) -> None:
         found = self.messages(TAHOE_PUBLIC_BASE_URL=self.gateway)
-        self.assertEqual(list(found), ["E112", "E113"])
+        self.assertEqual(list(found), ["W116", "E112", "E113"])
         for request in ("PUT {}uri", "PUT {}cap", "POST {}uri?t=mkdir-immutable"):
             self.assertIn(request.format(self.gateway), found["E112"].msg)
         self.assertIn("manage.py tahoe proxy", str(found["E112"].hint))
+        self.assertIn("Content-Encoding: bzip2", found["W116"].msg)
 
     def test_a_path_does_not_hide_what_is_open_beside_it(self) -> None:
         self.assertEqual(self.found_at(f"{self.gateway}files/"), ["E111", "E112", "E113"])
 
     def test_what_is_open_is_found_while_the_grid_is_away(self) -> None:
         away = {"TAHOE_STORAGE_BASE_URL": NOBODY}
-        self.assertEqual(self.found_at(self.gateway, **away), ["E101", "E112", "E113"])
+        self.assertEqual(self.found_at(self.gateway, **away), ["E101", "W116", "E112", "E113"])
 
     def test_trying_leaves_nothing_behind_and_tells_no_cap_of_a_directory(self) -> None:
         sent: list[bytes] = []
         with Proxy(self.gateway) as proxy:
             proxy.sent = lambda client, data: sent.append(data)  # type: ignore[method-assign]
-            self.assertEqual(self.found_at(proxy.url), ["E112", "E113"])
+            self.assertEqual(self.found_at(proxy.url), ["W116", "E112", "E113"])
         told = re.findall(r"URI:[^/? ]*", unquote_to_bytes(b"".join(sent)).decode())
         kinds = sorted(Cap.parse(cap).kind for cap in told)
         self.assertEqual(kinds, ["CHK", "DIR2-LIT", "DIR2-LIT"])
@@ -190,7 +191,7 @@ class WebServers(DeploymentTestCase):
                 location / {{ limit_except GET {{ deny all; }} proxy_pass {self.gateway}; }}
             }}"""
         )
-        self.assertEqual(found, ["E113"])
+        self.assertEqual(found, ["W116", "E113"])
 
     def test_one_that_forgets_the_other_door(self) -> None:
         found = self.found_with(
@@ -201,7 +202,7 @@ class WebServers(DeploymentTestCase):
                 location / {{ proxy_pass {self.gateway}; }}
             }}"""
         )
-        self.assertEqual(found, ["E112", "E113"])
+        self.assertEqual(found, ["W116", "E112", "E113"])
 
     def test_https(self) -> None:
         key, listen = self.certificate(), f"127.0.0.1:{free_port()}"

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
+from tests.processes import apart
 from txtahoe.layouts import Fanout
 from txtahoe.testing.fake import start_fake_gateway
 
@@ -37,7 +38,8 @@ class SpreadStorages(SynchronousTestCase):
         self.measure = Fanout(limit=4, pace=0.1)
 
     def storage(self, **options: Any) -> TahoeStorage:
-        return TahoeStorage(**self.options, **options)
+        """One of a process of its own."""
+        return apart(TahoeStorage(**self.options, **options))
 
     def spread(self, **options: Any) -> str:
         out = StringIO()

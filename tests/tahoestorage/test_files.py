@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import gc
 import io
 import os
 import random
 import shutil
 import tempfile
-import warnings
 import zipfile
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
+from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.images import get_image_dimensions
+from django.core.files.storage import FileSystemStorage
+from django.db import models
+from django.db.models.fields.files import FieldFile
 from django.http import FileResponse
 from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tahoestorage import spool
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
 
@@ -209,13 +218,125 @@ class Writing(StorageTestCase):
         self.storage.open("a/f", "w").close()
         self.assertEqual(self.storage.size("a/f"), 0)
 
-    def test_nothing_is_saved_where_the_block_raised(self) -> None:
+    def test_nothing_is_saved_if_an_exception_leaves_the_block(self) -> None:
+        def generator(file: Any) -> Iterator[None]:
+            with file:
+                yield
+
+        def thrown_into(file: Any) -> Any:
+            running = generator(file)
+            next(running)
+            return contextlib.closing(running)
+
+        blocks: dict[str, Callable[[Any], Any]] = {
+            "the file": lambda file: file,
+            "Django's File": File,
+            "a File of a File": lambda file: File(File(file)),
+            "a text file": io.TextIOWrapper,
+            "closing": contextlib.closing,
+            "an ExitStack": self.exit_stack,
+            "a generator": thrown_into,
+        }
+        self.storage.save("old", ContentFile(b"before"))
+        for mode in ("wb", "r+b", "ab"):
+            for label, block in blocks.items():
+                for data in (b"half", DATA):
+                    file = self.storage.open("old", mode)
+                    with self.assertRaises(LookupError), block(file):
+                        file.write(data)
+                        raise LookupError
+                    self.assertTrue(file.closed, label)
+                    self.assertEqual(self.read("old"), b"before", f"{label}, {mode}")
+        with self.assertRaises(LookupError), self.storage.open("new", "wb") as file:
+            raise LookupError
+        self.assertFalse(self.storage.exists("new"))
+
+    def exit_stack(self, file: Any) -> contextlib.ExitStack:
+        stack = contextlib.ExitStack()
+        stack.enter_context(File(file))
+        stack.callback(file.size.__index__)
+        return stack
+
+    def test_nothing_is_saved_if_an_exception_leaves_the_block_of_a_field(self) -> None:
+        field = self.field("f", b"before")
+        with self.assertRaises(LookupError), field.open("wb"):
+            field.write(b"half")
+            raise LookupError
+        self.assertTrue(field.closed)
+        self.assertEqual(self.read("f"), b"before")
+        with field.open("wb"):
+            field.write(b"after")
+        self.assertEqual(self.read("f"), b"after")
+
+    def field(self, name: str, data: bytes) -> FieldFile:
+        """The file of a model's field."""
+        field = models.FileField(storage=self.storage)
+        field.attname = "file"
+        return FieldFile(SimpleNamespace(), field, self.storage.save(name, ContentFile(data)))
+
+    def test_a_call_of_close_saves_whatever_is_handled_meanwhile(self) -> None:
+        def closed_in_except(file: Any) -> None:
+            try:
+                raise LookupError
+            except LookupError:
+                file.close()
+
+        def closed_in_finally(file: Any) -> None:
+            with contextlib.suppress(LookupError):
+                try:
+                    raise LookupError
+                finally:
+                    file.close()
+
+        def opened_and_closed_in_except(name: str) -> None:
+            try:
+                raise LookupError
+            except LookupError:
+                with self.storage.open(name, "wb") as file:
+                    file.write(b"report")
+
+        class Reporting:
+            def __enter__(self) -> None: ...
+
+            def __exit__(this, *raised: object) -> None:  # noqa: N805
+                with self.storage.open("report", "wb") as file:
+                    file.write(b"report")
+                this.late = self.storage.open("late", "wb")
+                this.late.write(b"report")
+
+        for name, use in (("a", closed_in_except), ("b", closed_in_finally)):
+            file = self.storage.open(name, "wb")
+            file.write(b"report")
+            use(file)
+            self.assertEqual(self.read(name), b"report")
+        opened_and_closed_in_except("c")
+        reporting = Reporting()
+        with self.assertRaises(LookupError), reporting:
+            raise LookupError
+        reporting.late.close()
+        for name in ("c", "report", "late"):
+            self.assertEqual(self.read(name), b"report")
+
+    def test_an_exception_that_is_raised_again_in_the_block_leaves_it(self) -> None:
+        self.storage.save("f", ContentFile(b"before"))
+        with self.assertRaises(LookupError):
+            try:
+                raise LookupError
+            except LookupError:
+                with File(self.storage.open("f", "wb")) as file:
+                    file.write(b"half")
+                    raise
+        self.assertEqual(self.read("f"), b"before")
+
+    def test_what_was_written_can_be_discarded(self) -> None:
         self.storage.save("f", ContentFile(b"before"))
         for name in ("f", "g"):
-            with self.assertRaises(LookupError), self.storage.open(name, "wb") as file:
-                file.write(b"half")
-                raise LookupError
+            file = self.storage.open(name, "w")
+            file.write("half")
+            file.discard()
+            file.close()
             self.assertTrue(file.closed)
+        self.assertEqual(file.size, 0)
         self.assertEqual(self.read("f"), b"before")
         self.assertFalse(self.storage.exists("g"))
 
@@ -253,7 +374,7 @@ class Writing(StorageTestCase):
             with self.assertRaises(FileExistsError):
                 file.close()
             self.assertEqual(self.read(name), theirs)
-            file.__exit__(LookupError, None, None)  # give it up
+            file.discard()
 
     def test_with_allow_overwrite_the_last_one_wins(self) -> None:
         storage = self.new_storage(allow_overwrite=True)
@@ -289,18 +410,182 @@ class Writing(StorageTestCase):
         file.close()
         self.assertEqual(file.open().read(), "after")
 
+    def test_a_small_file_needs_no_temporary_folder(self) -> None:
+        self.storage.save("old", ContentFile(b"0123456789"))
+        self.override(FILE_UPLOAD_TEMP_DIR="/missing", FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
+        for mode in ("wb", "ab", "r+b"):
+            with self.storage.open("old", mode) as file:
+                file.write(b"x" * 300)
+                file.truncate(400)
+            self.assertEqual(self.storage.size("old"), 400, mode)
+
+    def test_what_is_larger_than_the_setting_goes_to_the_disk(self) -> None:
+        for most in (0, 1000):
+            self.override(FILE_UPLOAD_MAX_MEMORY_SIZE=most)
+            for use in (
+                lambda file: file.write(b"x" * 1001),
+                lambda file: (file.write(b"x" * 500), file.write(b"x" * 501)),
+                lambda file: (file.seek(1000), file.write(b"x")),
+                lambda file: file.truncate(1001),
+            ):
+                made = self.made_temporary_files()
+                with self.storage.open("f", "w+b") as file:
+                    use(file)
+                    file.flush()
+                    self.assertEqual(len(made), 1)
+                    file.seek(0)
+                    data = file.read()
+                self.assertEqual(len(data), 1001)
+                self.assertEqual(self.read("f"), data)
+
+    def made_temporary_files(self) -> list[Any]:
+        """Those that are made from now on."""
+        made: list[Any] = []
+
+        def make(**options: Any) -> Any:
+            made.append(tempfile.TemporaryFile(**options))  # noqa: SIM115
+            return made[-1]
+
+        self.patch(spool, "TemporaryFile", make)
+        return made
+
+    def test_a_folder_that_is_missing_is_no_missing_file(self) -> None:
+        self.storage.save("f", ContentFile(b"before"))
+        for path in ("/missing", __file__):
+            self.override(FILE_UPLOAD_TEMP_DIR=path, FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
+            for mode in ("wb", "ab"):
+                with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
+                    with self.storage.open("f", mode) as file:
+                        file.write(DATA)
+                self.assertIs(type(caught.exception), OSError)
+        self.assertEqual(self.read("f"), b"before")
+
+    def test_after_a_failed_write_nothing_is_saved(self) -> None:
+        self.storage.save("f", ContentFile(b"before"))
+        self.override(FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
+        for mode, size in (("wb", 2000), ("wb", 20_000), ("ab", 20_000), ("r+b", 20_000)):
+            disk = self.full_disk(1500)
+            file = self.storage.open("f", mode)
+            with self.assertRaises(OSError) as caught:
+                file.write(b"x" * size)
+                file.flush()
+            self.assertEqual(caught.exception.errno, errno.ENOSPC)
+            disk.room = 10**6
+            with self.assertRaisesRegex(OSError, "'f' is not saved.*No space left"):
+                file.close()
+            self.assertTrue(file.closed)
+            self.assertEqual(self.read("f"), b"before")
+
+    def test_a_disk_that_is_full_at_last_is_noticed_by_close(self) -> None:
+        self.override(FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
+        for data in ("x" * 1200, "x" * 5000):
+            self.full_disk(1100)
+            file = self.storage.open("f", "w")
+            file.write(data)
+            with self.assertRaisesRegex(OSError, "'f' is not saved.*No space left"):
+                file.close()
+            self.assertFalse(self.storage.exists("f"))
+
+    def full_disk(self, room: int) -> FullDisk:
+        """From now on temporary files are on a disk with so many bytes left."""
+        disk = FullDisk(room)
+        self.patch(spool, "TemporaryFile", disk.file)
+        return disk
+
     def test_a_large_file_is_spooled_to_the_disk_and_saved(self) -> None:
         with self.storage.open("f", "wb") as file:
             for start in range(0, len(DATA), 100_000):
                 file.write(DATA[start : start + 100_000])
         self.assertEqual(self.read("f"), DATA)
 
-    def test_a_file_that_is_forgotten_open_warns(self) -> None:
-        file = self.storage.open("f", "wb")
-        file.write(b"x")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+    def test_a_file_that_is_dropped_unsaved_is_logged_as_an_error(self) -> None:
+        self.storage.save("old", ContentFile(b"before"))
+        for name, mode, data in (
+            ("new", "wb", b""),
+            ("new", "w", "x"),
+            ("old", "ab", b"a few bytes"),
+            ("old", "r+b", DATA),
+        ):
+            with (
+                self.assertLogs("tahoestorage", "ERROR") as logged,
+                self.assertWarnsRegex(ResourceWarning, "was not closed"),
+            ):
+                file = self.storage.open(name, mode)
+                file.write(data)
+                cycle = [file]
+                cycle.append(cycle)
+                del file, cycle
+                gc.collect()
+            self.assertEqual(len(logged.output), 1)
+            self.assertIn(f"'{name}' was not closed", logged.output[0])
+        self.assertEqual(self.read("old"), b"before")
+        self.assertFalse(self.storage.exists("new"))
+
+    def test_a_file_that_could_not_be_saved_is_logged_when_it_is_dropped(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        file = storage.open("f", "wb")
+        proxy.refuse()
+        proxy.close_connections()
+        with self.assertRaises(ConnectionError):
+            file.close()
+        with self.assertLogs("tahoestorage", "ERROR"):
             del file
             gc.collect()
-        self.assertIn("'f' was not closed", str(caught[0].message))
-        self.assertFalse(self.storage.exists("f"))
+
+    def test_a_file_that_was_closed_discarded_or_only_read_is_dropped_silently(self) -> None:
+        with self.assertNoLogs("tahoestorage", "ERROR"):
+            self.storage.open("f", "wb").close()
+            self.storage.open("f", "wb").discard()
+            self.storage.open("f", "r+b").read()
+            self.storage.open("f", "ab")
+            self.storage.open("f")
+            with contextlib.suppress(LookupError), self.storage.open("f", "w") as file:
+                file.write("x")
+                raise LookupError
+            del file
+            gc.collect()
+
+    def test_mode_x_is_that_of_a_local_file(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for storage in (FileSystemStorage(folder), self.new_storage(allow_overwrite=True)):
+            storage.save("f", ContentFile(b"x"))
+            storage.save("d/f", ContentFile(b"x"))
+            for name in ("f", "d"):
+                for mode in ("x", "xb", "x+"):
+                    with self.assertRaises(FileExistsError):
+                        storage.open(name, mode)
+            with self.assertRaises(NotADirectoryError):
+                storage.open("f/g", "x")
+            opened: list[Any] = []
+            with self.assertRaises(FileExistsError):
+                for _ in range(2):
+                    opened.append(storage.open("new", "xb"))
+                for file in opened:
+                    file.write(b"x")
+                    file.close()
+            getattr(opened[-1], "discard", opened[-1].close)()
+            with storage.open("other", "x") as file:
+                file.write("x")
+
+
+class FullDisk:
+    """Temporary files on a disk with `room` bytes left, for all of them."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def file(self, **options: Any) -> io.BufferedRandom:
+        disk = self
+
+        class Raw(io.FileIO):
+            def write(self, data: Any) -> int:
+                if disk.room <= 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                taken = super().write(memoryview(data)[: disk.room]) or 0
+                disk.room -= taken
+                return taken
+
+        descriptor, path = tempfile.mkstemp()
+        os.unlink(path)
+        return io.BufferedRandom(Raw(descriptor, "r+"))

@@ -9,7 +9,9 @@ import sys
 import textwrap
 import time
 
+from tahoestorage.maintenance import WholeTree
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe.paths import ANCHORS
 
 BEGIN = """
 import os, sys, threading, time
@@ -152,7 +154,8 @@ class Processes(StorageTestCase):
             assert linked() == {"parent", "child"}, linked()
             caps.save("lost", ContentFile(b"l" * 100))  # and nobody waits for it
         """)
-        self.assertEqual(len(self.storage.listdir(".tahoe-anchors")[0]), 1)
+        links = WholeTree.of(self.storage).run(lambda tree, _: tree.list([ANCHORS]))
+        self.assertEqual(len(links), 1)
 
     def test_multiprocessing_works_by_fork_and_by_spawn(self) -> None:
         script = os.path.join(self.mktemp())
@@ -212,6 +215,27 @@ class Processes(StorageTestCase):
             else:
                 raise AssertionError("it waited for itself")
             assert not ts.exists("f")
+        """)
+
+    def test_a_reactor_on_an_asyncio_loop_does_not_wait_for_itself(self) -> None:
+        self.run_script("""
+            import asyncio
+            from twisted.internet import asyncioreactor
+            loop = asyncio.new_event_loop()
+            asyncioreactor.install(loop)
+            from twisted.internet import reactor
+            from tahoestorage.waiting import in_any_thread
+            results = []
+            async def use():
+                # As an asynchronous view of a site in daphne.
+                await ts.asave("f", ContentFile(b"x" * 100))
+                results.append(in_any_thread(lambda: ts.open("f").read(), 20))
+                results.append(await ts.asize("f"))
+                reactor.stop()
+            task = loop.create_task(use())
+            reactor.callLater(30, reactor.stop)
+            reactor.run()
+            assert results == [b"x" * 100, 100], results
         """)
 
     def test_the_thread_of_an_applications_reactor_is_not_blocked(self) -> None:
@@ -276,6 +300,132 @@ class Processes(StorageTestCase):
             print(time.time(), flush=True)
         """)
         self.assertLess(time.time() - float(output.splitlines()[0]), 2)
+
+    def test_the_wall_clock_may_be_set(self) -> None:
+        self.run_script("""
+            from twisted.internet.base import ReactorBase
+            from tahoestorage.reactor import current_loop
+            from tests.grid.strangers import silent, stranger
+            wall, ahead = time.time, [0.0]
+            ReactorBase.seconds = staticmethod(lambda: wall() + ahead[0])
+            def set_clock(seconds):
+                ahead[0] += seconds
+            reactor = current_loop().reactor
+            before = reactor.seconds()
+            set_clock(3600)
+            assert 0 <= reactor.seconds() - before < 1800
+            with stranger(silent) as nowhere:
+                waiting = TahoeStorage(tahoe_base_url=nowhere, tahoe_base_cap=cap, timeout=1)
+                for step in (3600, -3600):
+                    threading.Timer(0.2, set_clock, [step]).start()
+                    began = time.monotonic()
+                    try:
+                        waiting.exists("f")
+                    except TimeoutError:
+                        assert time.monotonic() - began > 0.99
+                    else:
+                        raise AssertionError("nobody has answered")
+            for step in (3600, -3600):
+                threads = [threading.Thread(target=ts.save, args=(f"f{n}", ContentFile(b"x")))
+                           for n in range(8)]
+                for thread in threads: thread.start()
+                set_clock(step)
+                for thread in threads: thread.join()
+            assert len(ts.listdir("")[1]) == 16
+        """)
+
+    def test_what_python_calls_at_the_end_of_the_process_may_save(self) -> None:
+        self.run_script("""
+            import atexit, logging, weakref
+            def save(kind, times=4):
+                for number in range(times):
+                    assert ts.save(f"{kind}{number}", ContentFile(b"x" * 100))
+                    assert ts.open(f"{kind}{number}").read() == b"x" * 100
+            class Handler(logging.Handler):
+                def close(self):
+                    save("logging")
+                    super().close()
+            class Thing: ...
+            thing, late_thing = Thing(), Thing()
+            handler = Handler()
+            atexit.register(save, "before")
+            weakref.finalize(thing, save, "finalize")
+            ts.exists("f")
+            atexit.register(save, "after")
+            weakref.finalize(late_thing, save, "late")
+        """)
+        kinds = ("before", "after", "finalize", "late", "logging")
+        expected = {f"{kind}{number}" for kind in kinds for number in range(4)}
+        self.assertEqual(set(self.storage.listdir("")[1]), expected)
+
+    def test_the_first_call_may_be_made_at_the_end_of_the_process(self) -> None:
+        self.run_script("""
+            import atexit
+            def save():
+                try:
+                    ts.save("f", ContentFile(b"x" * 100))
+                except ConnectionAbortedError as error:
+                    # Some releases of Python start no thread then.
+                    print(error)
+            atexit.register(save)
+        """)
+        if sys.version_info[:2] != (3, 12):
+            self.assertEqual(self.read("f"), b"x" * 100)
+
+    def test_a_call_when_the_interpreter_is_gone_is_an_error_and_does_not_wait(self) -> None:
+        output = self.run_script("""
+            class Late:
+                def __del__(self, ts=ts, write=os.write, expected=ConnectionAbortedError):
+                    try:
+                        ts.exists("f")
+                    except expected as error:
+                        write(1, str(error).encode())
+            ts.exists("f")
+            late = Late()
+        """)
+        self.assertIn("the process ends", output)
+
+    def test_a_thread_that_goes_on_after_the_main_one_saves(self) -> None:
+        self.run_script("""
+            def work():
+                threading.main_thread().join()
+                for number in range(4):
+                    ts.save(f"f{number}", ContentFile(b"x" * 100))
+            ts.exists("f")
+            threading.Thread(target=work).start()
+        """)
+        self.assertEqual(len(self.storage.listdir("")[1]), 4)
+
+    def test_a_file_that_is_open_for_writing_at_the_end_is_logged(self) -> None:
+        output = self.run_script("""
+            file = ts.open("f", "wb")
+            file.write(b"x")
+        """)
+        self.assertIn("'f' was not closed", output)
+
+    def test_a_signal_handler_may_save_while_the_first_call_starts_the_reactor(self) -> None:
+        self.run_script("""
+            import signal
+            from tahoestorage import reactor
+            saved = []
+            def handle(*arguments):
+                saved.append(ts.save("in the handler", ContentFile(b"x" * 100)))
+            signal.signal(signal.SIGUSR1, handle)
+            def interrupted(module, name):
+                inner = getattr(module, name)
+                def outer(*arguments):
+                    setattr(module, name, inner)
+                    signal.raise_signal(signal.SIGUSR1)
+                    return inner(*arguments)
+                setattr(module, name, outer)
+            interrupted(reactor.servers, "require_threads")
+            ts.save("f", ContentFile(b"x" * 100))
+            interrupted(reactor, "Loop")
+            reactor._this_process().loop = None
+            ts.save("f", ContentFile(b"x" * 100))
+            assert len(saved) == 2
+            assert len(ts.listdir("")[1]) == 4
+        """)
 
     def test_ctrl_c_cancels_the_request_and_the_storage_goes_on(self) -> None:
         process = self.script("""

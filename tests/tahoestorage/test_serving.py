@@ -8,7 +8,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 from unittest import mock
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
@@ -17,7 +17,7 @@ from django.template import Context, Template
 from django.test import AsyncClient, Client, RequestFactory
 from django.urls import set_script_prefix
 
-from tahoestorage import addresses
+from tahoestorage.addresses import is_signed
 from tahoestorage.serving import storage_of
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.case import StorageTestCase
@@ -74,7 +74,8 @@ class Answers(ServingTestCase):
         self.assertEqual(response["X-Content-Type-Options"], "nosniff")
         self.assertEqual(response["Cache-Control"], "no-cache")
         self.assertEqual(
-            response["Content-Disposition"], "inline; filename*=utf-8''t%C3%A4st%20f%C3%AFle.bin"
+            response["Content-Disposition"],
+            "attachment; filename*=utf-8''t%C3%A4st%20f%C3%AFle.bin",
         )
         self.assertNotIn("Content-Security-Policy", response)
         modified = parsedate_to_datetime(response["Last-Modified"])
@@ -242,6 +243,38 @@ class ContentTypes(ServingTestCase):
         for name in ("f.png", "f.txt", "f.mp4", "f.pdf", "f"):
             self.assertNotIn("Content-Security-Policy", self.headers(name), name)
 
+    def test_browsers_show_what_is_safe_and_download_the_rest(self) -> None:
+        for disposition, names in (
+            ("inline", "f.png f.webp f.mp3 f.mp4 f.pdf f.txt f.html f.svg"),
+            ("attachment", "f.js f.mjs f.css f.wasm f.json f.csv f.zip f.tar.gz f.docx f.exe f"),
+        ):
+            for name in names.split():
+                self.assertTrue(
+                    self.headers(name)["Content-Disposition"].startswith(f"{disposition};"), name
+                )
+
+    def test_no_page_of_the_site_can_load_a_script_or_a_style_from_there(self) -> None:
+        for name in ("f.js", "f.mjs", "f.JS", "f.css", "f.wasm"):
+            headers = self.headers(name)
+            # With "nosniff" a browser neither runs nor applies what is of this type.
+            self.assertEqual(headers["Content-Type"], "application/octet-stream", name)
+            self.assertEqual(headers["X-Content-Type-Options"], "nosniff", name)
+        for kind in ("application/x-javascript", "text/ecmascript", "Text/JavaScript1.5"):
+            with mock.patch("mimetypes.guess_type", return_value=(kind, None)):
+                self.assertEqual(self.headers("f")["Content-Type"], "application/octet-stream")
+
+    def test_static_files_are_scripts_of_the_site_itself(self) -> None:
+        backend = "tahoestorage.staticfiles.TahoeStaticFilesStorage"
+        options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, "location": "static"}
+        self.override(STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}})
+        storage: Any = storages["default"]
+        for name, kind in (("f.js", r"\w+/javascript"), ("f.css", "text/css")):
+            storage.save(name, ContentFile(b"/**/"))
+            storage.flush()
+            headers = self.get(storage.url(name)).headers
+            self.assertRegex(headers["Content-Type"], f"^{kind}$")
+            self.assertTrue(headers["Content-Disposition"].startswith("inline;"))
+
     def test_types_are_those_of_the_bytes(self) -> None:
         for name, kind in (
             ("f.png", "image/png"),
@@ -313,7 +346,6 @@ class Addresses(ServingTestCase):
         self.assertEqual(self.storage.url("a/./b/../f"), "/media/a/f")
 
     def test_below_a_script_name(self) -> None:
-        addresses._mounts.cache_clear()
         set_script_prefix("/app/")
         self.addCleanup(set_script_prefix, "/")
         self.assertEqual(self.storage.url("f"), "/app/media/f")
@@ -380,8 +412,24 @@ class Permissions(ServingTestCase):
             "/signed/f?expires=&signature=x",
             "/signed/f?expires=٩٩٩٩٩٩٩٩٩٩&signature=x",
             "/signed/f?expires=-1&signature=x",
+            f"/signed/f?expires={'9' * 4400}&signature=x",
+            "/signed/f?expires=%00&signature=%00%FF",
+            "/signed/f?expires=1e9&signature=a:b",
         ):
-            self.assertEqual(self.get(forged).status_code, 403, forged)
+            self.assertEqual(self.get(forged).status_code, 403, forged[:80])
+        self.assertFalse(is_signed("signed", "f", "1", "\ud800"))
+
+    def test_a_signature_can_be_read_in_one_way_only(self) -> None:
+        storage = storages["signed"]
+        for name, other in (("f", "f:x"), ("g", 'g", "1')):
+            storage.save(name, ContentFile(b"x" * 100))
+            query = parse_qs(urlsplit(storage.url(other)).query)
+            expires, signature = query["expires"][0], query["signature"][0]
+            for forged in (signature, f"{other.removeprefix(name)}:{signature}", f"x:{signature}"):
+                given = urlencode({"expires": expires, "signature": forged})
+                self.assertEqual(self.get(f"/signed/{name}?{given}").status_code, 403, forged)
+        self.assertTrue(is_signed("signed", other, expires, signature))
+        self.assertFalse(is_signed(f"signed{other}", "", expires, signature))
 
     def test_a_signed_link_stays_the_same_for_a_while(self) -> None:
         storage = storages["signed"]

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.request import urlopen
 
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InMemoryStorage
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.template import Context, Template
 from django.test import override_settings
 
+from tahoestorage import staticfiles
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
+from tests.grid.strangers import silent, stranger
 from tests.tahoestorage.static_case import StaticTestCase
+from txtahoe.errors import RequestTimeout
 from txtahoe.testing.fake import Status
 
 _URL = re.compile(r"""https?://[^"')]*?named/[^"'\s)]*""")
@@ -105,6 +114,20 @@ class Referring(ManifestTestCase):
             self.collect(clear=True)
         self.assertEqual(self.collected(), before)
 
+    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+        self.write("caf\u00e9.txt", "cafe\u0301.txt")
+        error = self.assertRaises(CommandError, self.collect)
+        self.assertIn("are one name on the grid", str(error))
+        self.assertEqual(self.collected(), {})
+
+    def test_a_style_sheet_never_gets_the_url_of_a_missing_file(self) -> None:
+        """A page may have a link that leads nowhere; what is written into a file may not."""
+        self.write("a.css", content='.x { background: url("img/missing.svg") }')
+        found = mock.patch.object(TahoeManifestStaticFilesStorage, "exists", return_value=True)
+        with found, self.assertRaises(FileNotFoundError):
+            self.collect()
+        self.assertEqual(self.collected(), {})
+
     def test_style_sheets_that_import_each_other_cannot_be_saved(self) -> None:
         self.write("a.css", content='@import "b.css";')
         self.write("b.css", content='@import "a.css";')
@@ -112,11 +135,23 @@ class Referring(ManifestTestCase):
             self.collect()
         self.assertEqual(self.collected(), {})
 
-    def test_a_base_url_is_needed(self) -> None:
+    def test_without_a_base_url_nothing_is_sent(self) -> None:
+        self.write("old")
+        self.collect()
+        before = self.collected()
         self.write("f")
-        with self.assertRaisesRegex(ImproperlyConfigured, "TAHOE_PUBLIC_BASE_URL"):
-            self.collect({"base_url": None})
-        self.assertEqual(self.collected(), {})
+        for clear in (False, True):
+            with self.assertRaisesRegex(ImproperlyConfigured, "TAHOE_PUBLIC_BASE_URL"):
+                self.collect({"base_url": None}, clear=clear)
+            self.assertEqual(set(self.proxy.requests), {"GET /uri"})
+        self.assertEqual(self.collected(), before)
+
+    def test_without_a_base_url_the_command_says_so_in_a_sentence(self) -> None:
+        self.write("f")
+        with self.session(base_url=None):
+            with self.assertRaisesRegex(SystemCheckError, "tahoestorage.E017"):
+                call_command("collectstatic", interactive=False, verbosity=0, skip_checks=False)
+        self.assertEqual(self.proxy.requests, [])
 
     def test_the_admin_is_collected(self) -> None:
         spec = find_spec("django.contrib.admin")
@@ -157,6 +192,32 @@ class Manifest(ManifestTestCase):
                 self.assertEqual(self.get(storage.url("a.txt")).encode(), self.files()["a.txt"])
             with self.assertRaisesRegex(ValueError, "Missing staticfiles manifest entry"):
                 storage.url("missing.txt")
+
+    def test_it_is_read_in_the_thread_of_an_event_loop_too(self) -> None:
+        self.collect()
+
+        async def use() -> list[str]:
+            return [
+                str(storage.url("a.txt")),
+                Template("{% load static %}{% static 'a.txt' %}").render(Context()),
+            ]
+
+        with self.session() as storage:
+            self.proxy.requests.clear()
+            urls = asyncio.run(use())
+            self.assertEqual(self.proxy.requests, ["GET /uri"] * 2)
+        for url in urls:
+            self.assertEqual(self.get(unescape(url)).encode(), self.files()["a.txt"])
+
+    def test_an_event_loop_stands_still_for_some_seconds_at_most(self) -> None:
+        self.patch(staticfiles, "_SECONDS", 0.2)
+
+        async def use() -> None:
+            storage.url("a.txt")
+
+        with stranger(silent) as nowhere, self.session(tahoe_base_url=nowhere) as storage:
+            with self.assertRaisesRegex(RequestTimeout, "within 0.2 seconds"):
+                asyncio.run(use())
 
     def test_it_is_one_that_django_reads(self) -> None:
         self.collect()

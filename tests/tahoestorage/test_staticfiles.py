@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from django.core.files.base import ContentFile, File
+from django.core.management import CommandError
 
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tests.tahoestorage.static_case import StaticTestCase
@@ -104,6 +105,15 @@ class Collecting(StaticTestCase):
             self.assertEqual(self.collect(dry_run=True, clear=clear).keys(), {"GET /uri"})
         self.assertEqual(self.collected(), before)
 
+    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+        self.write("caf\u00e9.txt", "cafe\u0301.txt", "a.txt")
+        for options in ({}, {"dry_run": True}, {"clear": True}):
+            error = self.assertRaises(CommandError, self.collect, **options)
+            self.assertIn(
+                r"'caf\xe9.txt' and 'cafe\u0301.txt' are one name on the grid", str(error)
+            )
+            self.assertEqual(self.collected(), {})
+
     def test_what_another_client_has_replaced_is_saved_again(self) -> None:
         self.collect()
         url = f"{self.gateway}uri/{self.cap}/css/a.css"
@@ -175,13 +185,6 @@ class Pending(StaticTestCase):
         self.assertEqual(self.collected(), {"f": b"19" * 100})
 
     def test_a_large_file_is_uploaded_once_and_may_be_unseekable(self) -> None:
-        class Unseekable(io.BytesIO):
-            def seekable(self) -> bool:
-                return False
-
-            def seek(self, *arguments: Any) -> int:
-                raise io.UnsupportedOperation
-
         data = token_bytes(3_000_000)
         self.static.save("a", File(io.BytesIO(data)))
         self.static.save("b", File(Unseekable(data)))
@@ -191,6 +194,15 @@ class Pending(StaticTestCase):
         self.static.flush()
         self.assertEqual(self.proxy.requests.count("PUT /uri"), 1)
         self.assertEqual(self.collected(), {"a": data, "b": data})
+
+    def test_a_temporary_folder_that_is_missing_is_no_missing_file(self) -> None:
+        self.override(FILE_UPLOAD_TEMP_DIR="/missing")
+        self.static.save("small", File(Unseekable(b"x" * 1000)))
+        with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
+            self.static.save("large", File(Unseekable(bytes(3_000_000))))
+        self.assertIs(type(caught.exception), OSError)
+        self.static.flush()
+        self.assertEqual(self.collected(), {"small": b"x" * 1000})
 
     def test_the_contents_may_be_closed_after_the_save(self) -> None:
         for number in range(30):
@@ -382,9 +394,18 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
                 static.save("child", ContentFile(b"2" * 100))
                 sys.exit()
             os.wait()
-            other = static._wrapped.__class__(**{**static.options, "timeout": 59})
+            from tahoestorage.storage import TahoeStorage
+            other = TahoeStorage(**static.options)
             assert other.listdir("") == ([], ["child"]), other.listdir("")
             """,
             0,
         )
         self.assertEqual(set(self.collected()), {"parent", "child"})
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *arguments: Any) -> int:
+        raise io.UnsupportedOperation

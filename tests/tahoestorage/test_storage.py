@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import io
 import pickle
+import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from django.conf import settings
+from django.contrib.admin.utils import display_for_field
+from django.contrib.admin.widgets import AdminFileWidget
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import storages
+from django.core.files.storage import FileSystemStorage, storages
 from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 from django.db.migrations.writer import MigrationWriter
 from django.db.models.fields.files import FieldFile, FileField
+from django.forms.renderers import DjangoTemplates
 from django.template import Context, Template
 from django.utils import timezone
 
 from tahoestorage import conf
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
+from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe import Cap
 
 NAMES = [
     "a b.txt",
@@ -39,6 +53,68 @@ NAMES = [
     "x" * 251 + ".txt",
     "😀" * 255,
 ]
+
+
+class Slots:
+    """Content that is no File, and has nothing but what FileSystemStorage needs."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        for start in range(0, len(self.data), 2**16):
+            yield self.data[start : start + 2**16]
+
+
+class BesideTheLocalDisk(StorageTestCase):
+    """What is done with this storage and with Django's own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.local = FileSystemStorage(folder)
+
+    def field(self, storage: Any, data: bytes) -> FieldFile:
+        """The file of a model's field."""
+        field = FileField(storage=storage)
+        field.attname = "file"
+        return FieldFile(SimpleNamespace(), field, storage.save("field", ContentFile(data)))
+
+    def test_content_needs_only_chunks(self) -> None:
+        for storage in (self.local, self.storage):
+            for size in (10, 3_000_000):
+                name = storage.save("f", Slots(b"x" * size))
+                self.assertEqual(storage.size(name), size)
+        for size in (10, 3_000_000):
+            [name] = self.storage.save_many([("f", Slots(b"x" * size))])
+            self.assertEqual(self.storage.size(name), size)
+            name = asyncio.run(self.storage.asave("f", Slots(b"x" * size)))
+            self.assertEqual(self.storage.size(name), size)
+
+    def test_a_closed_file_cannot_be_saved(self) -> None:
+        for storage in (self.local, self.storage):
+            for data in (b"x", b"x" * 3_000_000):
+                field = self.field(storage, data)
+                self.assertEqual(storage.size(storage.save("f", File(field))), len(data))
+                field.close()
+                for content in (field, File(field), File(File(field)), File(field.file)):
+                    with self.assertRaisesRegex(ValueError, "closed file"):
+                        storage.save("closed", content)
+        self.assertFalse(self.storage.exists("closed"))
+
+    def test_a_slash_at_the_end_of_a_name_makes_no_difference(self) -> None:
+        for storage in (self.local, self.storage):
+            storage.save("a.txt", ContentFile(b"x"))
+            for name in ("a.txt/", "a.txt/.", "./a.txt"):
+                self.assertTrue(storage.exists(name))
+                self.assertEqual(storage.size(name), 1)
+                with storage.open(name) as file:
+                    self.assertEqual(file.read(), b"x")
+            storage.delete("a.txt/")
+            self.assertFalse(storage.exists("a.txt"))
 
 
 class Saving(StorageTestCase):
@@ -299,16 +375,38 @@ class Asking(StorageTestCase):
             with urlopen(url) as answer:
                 self.assertEqual(answer.read(), data)
                 self.assertEqual(answer.headers["Content-Type"], "text/plain")
-        with self.assertRaises(FileNotFoundError):
-            self.storage.url("missing")
-        shown = Template("<{{ file.url }}>").render(
-            Context({"file": FieldFile(None, FileField(storage=self.storage), "missing")})
-        )
-        self.assertEqual(shown, "<>")
-        with self.assertRaises(IsADirectoryError):
-            self.storage.url("a")
         with self.assertRaises(HTTPError):
             urlopen(f"{self.gateway}named/no-cap/f")
+
+    def test_the_url_of_a_missing_file_is_not_found(self) -> None:
+        self.storage.save("a/f", ContentFile(b"f" * 100))
+        for name in ("missing", "a/missing ü?.txt", "a/f/below", "a", ""):
+            with self.assertLogs("tahoestorage", "WARNING") as logged:
+                url = self.storage.url(name)
+                self.assertEqual(asyncio.run(self.storage.aurl(name)), url)
+            self.assertEqual(len(logged.output), 2)
+            self.assertIn(repr(name), logged.output[0])
+            with self.assertRaises(HTTPError) as caught:
+                urlopen(url)
+            self.assertEqual(caught.exception.code, 404)
+
+    def test_pages_with_a_missing_file_are_shown(self) -> None:
+        self.override(INSTALLED_APPS=["django.contrib.admin", *settings.INSTALLED_APPS])
+        field = FileField(storage=self.storage)
+        file = FieldFile(None, field, "a/missing.txt")
+        template = Template('<a href="{{ file.url }}">')
+        for page in (
+            lambda: template.render(Context({"file": file})),
+            lambda: display_for_field(file, field, ""),
+            lambda: AdminFileWidget().render("file", file, renderer=DjangoTemplates()),
+        ):
+            with self.assertLogs("tahoestorage", "WARNING"):
+                self.assertIn(f'<a href="{self.gateway}missing/missing.txt">', page())
+
+    def test_a_grid_that_is_away_has_no_missing_files(self) -> None:
+        away = self.new_storage(tahoe_base_url="http://127.0.0.1:1/")
+        self.assertRaises(ConnectionRefusedError, away.url, "f")
+        self.assertRaises(ConnectionRefusedError, lambda: asyncio.run(away.aurl("f")))
 
     def test_without_a_base_url_there_are_no_urls(self) -> None:
         storage = self.new_storage(base_url=None)
@@ -343,11 +441,11 @@ class Deleting(StorageTestCase):
         self.assertEqual(self.read("a/f"), b"again")
 
     def test_a_save_into_a_directory_that_another_process_deletes_is_kept(self) -> None:
-        other = self.new_storage(timeout=59)  # with connections and directories of its own
+        other = apart(self.new_storage())
         self.storage.save("d/x", ContentFile(b"1"))
         other.delete("d/x")
         other.delete("d")
-        self.assertFalse(self.new_storage(timeout=58).exists("d"))
+        self.assertFalse(apart(self.new_storage()).exists("d"))
         name = self.storage.save("d/y", ContentFile(b"2"))
         self.assertTrue(other.exists(name))
         self.assertEqual(other.listdir(""), (["d"], []))
@@ -391,6 +489,30 @@ class Traversal(StorageTestCase):
             self.assertTrue(inner.exists(f"/a/b/{name}"))
             self.assertTrue(inner.exists(""))
         self.assertFalse(self.new_storage(location="nowhere").exists(""))
+
+    def test_a_location_in_which_nothing_was_saved_is_empty(self) -> None:
+        for kind in (TahoeStorage, TahoeCapStorage, TahoeStaticFilesStorage):
+            for options in ({"location": "not/made"}, {}):
+                storage = kind(**{**self.storage.options, **options})
+                self.assertEqual(storage.listdir(""), ([], []))
+                self.assertEqual(asyncio.run(storage.alistdir("")), ([], []))
+                self.assertEqual(list(storage.walk()), [("", [], [])])
+                for missing in ("a", "a/b"):
+                    with self.assertRaises(FileNotFoundError):
+                        storage.listdir(missing)
+                    with self.assertRaises(FileNotFoundError):
+                        list(storage.walk(missing))
+
+    def test_a_location_of_which_nothing_can_be_known_is_not_empty(self) -> None:
+        self.storage.save("file", ContentFile(b"x"))
+        storage = self.new_storage(location="file/below")
+        with self.assertRaises(NotADirectoryError):
+            storage.listdir("")
+        storage = self.new_storage(location="media", tahoe_base_url="http://127.0.0.1:1/")
+        with self.assertRaises(ConnectionError):
+            storage.listdir("")
+        with self.assertRaises(ConnectionError):
+            list(storage.walk())
 
 
 class Configuration(StorageTestCase):
@@ -445,8 +567,6 @@ class Configuration(StorageTestCase):
 
     def test_a_read_cap_reads_and_does_not_write(self) -> None:
         self.storage.save("f", ContentFile(b"x"))
-        from txtahoe import Cap
-
         reader = self.new_storage(tahoe_base_cap=str(Cap.parse(self.cap).reader))
         self.assertEqual(reader.open("f").read(), b"x")
         for attempt in (lambda: reader.save("g", ContentFile(b"x")), lambda: reader.delete("f")):
@@ -482,7 +602,7 @@ class Secrets(StorageTestCase):
     def test_a_migration_has_no_cap(self) -> None:
         path, args, kwargs = self.storage.deconstruct()
         self.assertEqual(path, "tahoestorage.storage.TahoeStorage")
-        self.assertNotIn("tahoe_base_cap", kwargs)
+        self.assertEqual(kwargs["tahoe_base_cap"], repr(Cap.parse(self.cap)))
         self.assertEqual(kwargs["tahoe_base_url"], self.gateway)
         self.assert_hidden(MigrationWriter.serialize(self.storage)[0])
 

@@ -26,11 +26,24 @@ TAHOE_PUBLIC_BASE_URL = os.environ["GATEWAY"]
 TAHOE_STORAGE = "tahoestorage.storage.TahoeStorage"
 # However slow the machine, what was known is known when requests are counted.
 TAHOE_OPTIONS = {"max_age": 600}
-STORAGES = {"default": {"BACKEND": TAHOE_STORAGE, "OPTIONS": TAHOE_OPTIONS}}
+PUBLIC = {**TAHOE_OPTIONS, "location": "public"}
+# Without a base URL, url() leads to this site, which asks filer who may read.
+PRIVATE = {**TAHOE_OPTIONS, "location": "private", "base_url": None}
+STORAGES = {
+    "default": {"BACKEND": TAHOE_STORAGE, "OPTIONS": TAHOE_OPTIONS},
+    "private": {"BACKEND": TAHOE_STORAGE, "OPTIONS": PRIVATE},
+}
+ROOT_URLCONF = "tests.thumbnails.urls"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+ALLOWED_HOSTS = ["*"]
 
 
-def _filer_storages(location: str) -> dict[str, dict[str, Any]]:
-    storage = {"ENGINE": TAHOE_STORAGE, "OPTIONS": {**TAHOE_OPTIONS, "location": location}}
+def _filer_storages(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    storage = {"ENGINE": TAHOE_STORAGE, "OPTIONS": options}
     return {
         "main": {**storage, "UPLOAD_TO": "filer.utils.generate_filename.randomized"},
         "thumbnails": {**storage, "THUMBNAIL_OPTIONS": {"base_dir": "thumbnails"}},
@@ -38,4 +51,4 @@ def _filer_storages(location: str) -> dict[str, dict[str, Any]]:
 
 
 IMAGEKIT_CACHEFILE_DIR = "thumbnails"
-FILER_STORAGES = {"public": _filer_storages("public"), "private": _filer_storages("private")}
+FILER_STORAGES = {"public": _filer_storages(PUBLIC), "private": _filer_storages(PRIVATE)}

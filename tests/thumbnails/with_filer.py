@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from filer.models import Folder, Image
 
 from tests.thumbnails.case import LibraryTestCase, picture
@@ -40,3 +43,28 @@ class FilerTests(LibraryTestCase):
         self.assertReadsAgain(image.file)
         image.delete()
         self.assertFalse(storage.exists(name))
+
+    def test_private_files_are_read_by_those_who_may_read_them(self) -> None:
+        data = picture().read()
+        owner, stranger = (User.objects.create_user(name) for name in ("owner", "stranger"))
+        image = Image.objects.create(
+            original_filename="photo.jpg",
+            file=SimpleUploadedFile("photo.jpg", data),
+            is_public=False,
+            owner=owner,
+        )
+        urls = [image.url, image.file.get_thumbnail(SMALL).url]
+        for url, folder in zip(urls, ("", "thumbnails/"), strict=True):
+            self.assertTrue(url.startswith(f"/private/{folder}"), url)
+            for user, status in ((None, 403), (stranger, 403), (owner, 200)):
+                client = Client()
+                if user is not None:
+                    client.force_login(user)
+                answer = client.get(url)
+                self.assertEqual(answer.status_code, status, (url, user))
+        self.assertEqual(b"".join(answer.streaming_content)[:2], data[:2])
+        self.assertEqual(answer["Cache-Control"], "private, no-cache")
+        image.is_public = True
+        image.save()
+        self.assertTrue(Image.objects.get().url.startswith(settings.TAHOE_PUBLIC_BASE_URL))
+        self.assertEqual(client.get(urls[0]).status_code, 403)

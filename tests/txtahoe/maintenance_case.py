@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.txtahoe.case import ClockTestCase
 from txtahoe import Cap, Client, Transport, Tree
 
@@ -23,7 +25,7 @@ class MaintenanceTestCase(ClockTestCase):
             content = (path.encode() * size)[:size]
             self.caps[path] = self.now(self.tree.save(path, content, replace="only-files"))
 
-    def lose(self, path: str, shares: int = 3) -> None:
+    def lose(self, path: str | Sequence[str], shares: int = 3) -> None:
         """Destroy shares of what a path leads to."""
         self.fake.lose(self.now(self.tree.resolve(path)).cap, shares)
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
@@ -29,6 +30,11 @@ def literals(numbers: Iterable[int], directory: str = "docs") -> list[CapName]:
         CapName(directory, Cap.parse("URI:LIT:" + "a" * 8 * (n // 1000)), f"{n}.txt")
         for n in numbers
     ]
+
+
+def at(path: str) -> list[str]:
+    """Where something is among the links."""
+    return [ANCHORS, *path.split("/")]
 
 
 class AnchorsTestCase(MaintenanceTestCase):
@@ -142,12 +148,12 @@ class Linking(AnchorsTestCase):
     def test_a_ledger_that_is_lost_or_no_ledger_is_made_anew(self) -> None:
         names = literals(range(30))
         self.anchor(names)
-        self.lose(f"{ANCHORS}/ledger")
+        self.lose(at("ledger"))
         finding = start(self.new_anchors().known())
         while not finding.called:
             self.clock.advance(10)
         self.assertIn(digest_of(names[0].text), self.successResultOf(finding))
-        self.now(self.tree.save(f"{ANCHORS}/ledger", b"no ledger" * 50, replace=True))
+        self.now(self.tree.save(at("ledger"), b"no ledger" * 50, replace=True))
         self.assertIn(digest_of(names[0].text), self.now(self.new_anchors().known()))
 
     def test_what_is_lost_of_the_links_is_linked_again(self) -> None:
@@ -155,7 +161,7 @@ class Linking(AnchorsTestCase):
         ledger = self.now(self.anchors.known())
         self.now(self.anchors.link(names, ledger))
         [path] = ledger.holding({digest_of(names[0].text)})
-        self.lose(f"{ANCHORS}/{path}")
+        self.lose(at(path))
         self.anchor(names)
         anew = self.now(self.new_anchors().known(anew=True))
         for name in names:
@@ -167,7 +173,7 @@ class Linking(AnchorsTestCase):
         places = ["2026-12", "2026-11/file", "2026-11/22/file", "2026-11/22/12/file", "file"]
         places += ["2026-11/22/12/other/deleted x", "2026-11/22/12/other/deleted 00"]
         for place in places:
-            self.now(self.tree.save(f"{ANCHORS}/{place}", b"x" * 100))
+            self.now(self.tree.save(at(place), b"x" * 100))
         self.assertEqual([each for each in self.anchor(names) if "mkdir" in each], [])
         self.time += 3 * HOUR
         self.anchor(names)
@@ -176,7 +182,7 @@ class Linking(AnchorsTestCase):
     def test_an_hour_that_is_lost_is_linked_again_and_never_looks_empty(self) -> None:
         names = literals(range(30))
         self.now(self.anchors.link(names, Ledger()))
-        self.lose(f"{ANCHORS}/2026-11/22/12")
+        self.lose(at("2026-11/22/12"))
         self.failureResultOf(start(anext(self.new_anchors().walk())), Unrecoverable)
         self.time += HOUR
         self.assertIn("POST /uri?t=mkdir-immutable", self.anchor(names))
@@ -230,7 +236,7 @@ class Behind(AnchorsTestCase):
                 self.now(self.anchoring.flush())
         self.now(self.anchoring.flush())
         self.assert_linked(literals(range(BATCH + 30)))
-        batches = self.now(self.tree.list(f"{ANCHORS}/2026-11/22/12"))
+        batches = self.now(self.tree.list(at("2026-11/22/12")))
         self.assertEqual(len(batches), 2)
 
     def test_an_hour_has_its_own(self) -> None:
@@ -238,7 +244,7 @@ class Behind(AnchorsTestCase):
             self.anchoring.link(literals([number])[0])
             self.now(self.anchoring.flush())
             self.time += HOUR
-        self.assertEqual(set(self.now(self.tree.list(f"{ANCHORS}/2026-11/22"))), {"12", "13", "14"})
+        self.assertEqual(set(self.now(self.tree.list(at("2026-11/22")))), {"12", "13", "14"})
 
     def test_they_are_known_at_once_and_written_down_when_their_hour_is_over(self) -> None:
         names = literals(range(3))
@@ -316,7 +322,8 @@ class Deleting(AnchorsTestCase):
         self.assert_linked(names[1:])
 
 
-class OnAGrid(GridTestCase):
+@needs(GRID)
+class OnAGrid(GatewayTestCase):
     async def test_names_are_linked_checked_and_in_snapshots(self) -> None:
         tree = await self.new_tree()
         names = [

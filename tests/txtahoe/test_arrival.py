@@ -8,7 +8,7 @@ from threading import Event
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import stranger
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Gateways, Transport, transport
@@ -64,7 +64,7 @@ class InTime(ClockTestCase):
         self.assertEqual(self.fake.requests, ["PUT /uri"])
 
 
-class OnAGrid(GridTestCase):
+class OnAGrid(GatewayTestCase):
     async def test_bytes_of_every_size_come_back(self) -> None:
         for size in (0, 1, 55, 56, 179, 180, 181, 10_000, 2_000_001):
             arrival = Arrival(self.client, silence=20.0)

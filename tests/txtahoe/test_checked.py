@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from time import time
 
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
-from txtahoe import Tree
+from txtahoe import Cap, Tree
 from txtahoe.errors import NotWriteable
-from txtahoe.maintenance import State, check, keep_check, last_check
+from txtahoe.maintenance import Health, State, check, keep_check, last_check
 from txtahoe.maintenance.records import RECORDS
 
 
@@ -51,7 +52,70 @@ class LastChecks(MaintenanceTestCase):
         self.failureResultOf(start(keep_check(reader, self.now(check(self.tree)))), NotWriteable)
 
     def test_what_is_strange_is_no_check(self) -> None:
-        for strange in (b"x", b"[]", json.dumps({"counts": {"fine": 1}}).encode()):
-            cap = self.now(self.client.upload(strange))
-            self.now(self.tree.save([RECORDS, "checked"], cap, replace="only-files"))
+        self.now(keep_check(self.tree, self.now(check(self.tree))))
+        cap = self.now(self.tree.resolve([RECORDS, "checked"])).cap
+        told = json.loads(self.now(self.client.read(cap)))
+        self.assertIsNotNone(self.read(json.dumps(told).encode()))
+        problem = {"paths": [["a"]], "state": "unhealthy", "is_closed": False, "reason": ""}
+        numbers = {"good": 1, "needed": 1, "expected": 1}
+        for strange in (
+            b"x",
+            b"\xff",
+            b"[]",
+            b"[" * 100_000,
+            b'{"counts":' * 100_000,
+            *(
+                json.dumps({**told, **change}).encode()
+                for change in (
+                    {"counts": {"fine": 1}},
+                    {"counts": {"healthy": float("inf")}},
+                    {"counts": {"healthy": -1}},
+                    {"objects": float("nan")},
+                    {"began": float("nan")},
+                    {"began": float("-inf")},
+                    {"began": 1e300},
+                    {"began": time() + 100_000},
+                    {"seconds": float("inf")},
+                    {"seconds": "long"},
+                    {"problems": {}},
+                    {"problems": [problem]},
+                    {"problems": [{**problem, **numbers, "good": float("inf")}]},
+                    {"problems": [{**problem, **numbers, "paths": [[""]]}]},
+                    {"problems": [{**problem, **numbers, "paths": 1}]},
+                )
+            ),
+        ):
+            self.assertIsNone(self.read(strange), strange[:200])
+
+    def test_what_is_no_file_is_no_check_and_the_next_one_is_kept(self) -> None:
+        self.now(keep_check(self.tree, self.now(check(self.tree))))
+        for cap in (
+            self.root,
+            self.now(self.client.mkdir_immutable({})),
+            self.now(self.client.create_mutable(b"{}")),
+            Cap.parse("x-of-the-future:abc"),
+            # Nobody reads it to the end to see that it is none.
+            Cap.parse(
+                "URI:CHK:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634"
+                "pv7h7aebqkbq:3:10:100000000000"
+            ),
+        ):
+            self.now(self.tree.link([RECORDS, "checked"], cap, replace=True))
             self.assertIsNone(self.now(last_check(self.tree)))
+            self.now(keep_check(self.tree, self.now(check(self.tree, "", at_once=1))))
+            self.assertIsNotNone(self.now(last_check(self.tree)))
+
+    def test_of_an_object_with_many_names_some_are_kept(self) -> None:
+        self.save("a/1")
+        cap = self.caps["a/1"]
+        self.now(self.tree.link_many([(f"a/{number}", cap) for number in range(2, 100)]))
+        self.lose("a/1")
+        self.now(keep_check(self.tree, self.now(check(self.tree))))
+        [problem] = self.now(last_check(self.tree)).problems
+        self.assertEqual(len(problem.paths), 10)
+
+    def read(self, record: bytes) -> Health | None:
+        """What is made of a record."""
+        cap = self.now(self.client.upload(record))
+        self.now(self.tree.link([RECORDS, "checked"], cap, replace=True))
+        return self.now(last_check(self.tree))

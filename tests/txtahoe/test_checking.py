@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
 from tests.grid.strangers import answers, stalls, stranger
+from tests.needs import GRID, needs
 from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.checking import Walk
 from txtahoe.errors import AnswerLost, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
@@ -16,7 +17,8 @@ DATA = bytes(range(256)) * 40
 DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
 
 
-class Checks(GridTestCase):
+@needs(GRID)
+class Checks(GatewayTestCase):
     async def test_a_healthy_file_is_healthy(self) -> None:
         for cap in (
             await self.client.upload(DATA),
@@ -55,7 +57,8 @@ class Checks(GridTestCase):
         self.assertEqual(await self.client.read(cap), DATA)
 
 
-class Walks(GridTestCase):
+@needs(GRID)
+class Walks(GatewayTestCase):
     async def tree(self) -> Tree:
         tree = await self.new_tree()
         for name in ("a/é", "a/b/f", "g"):
@@ -162,7 +165,7 @@ class CutWalks(TestCase):
         await self.failure(answers("200 OK", '{"type": "file"}\n'), TahoeError)
 
 
-class Operations(GridTestCase):
+class Operations(GatewayTestCase):
     async def test_a_slow_operation_is_polled_to_its_end(self) -> None:
         tree = await self.new_tree()
         await tree.link("a/f", await self.client.upload(DATA))

@@ -14,8 +14,9 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
+from tests.needs import GRID, needs
 from tests.seeds import given
 from txtahoe.bodies import _END_MARKER, _marker_length
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
@@ -29,7 +30,7 @@ def noise(size: int, seed: int = 0) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-class Ranges(GridTestCase):
+class Ranges(GatewayTestCase):
     async def test_every_range_of_every_size_is_the_slice(self) -> None:
         choose = random.Random(1)
         around = [size + more for size in (2**17, SEGMENT) for more in (-1, 0, 1)]
@@ -64,7 +65,7 @@ class Markers(SynchronousTestCase):
         self.assertEqual(_END_MARKER, MARKER)
 
 
-class Files(GridTestCase):
+class Files(GatewayTestCase):
     async def test_a_file_may_end_like_a_marker(self) -> None:
         for length in range(1, len(MARKER) + 1):
             data = noise(200) + MARKER[:length]
@@ -99,7 +100,7 @@ class Files(GridTestCase):
         self.assertEqual([len(kept) for kept in before.values()], [1])
 
 
-class Targets(GridTestCase):
+class Targets(GatewayTestCase):
     """Where the bytes of a download may go."""
 
     async def test_a_file_object_gets_them_in_threads(self) -> None:
@@ -123,15 +124,11 @@ class Targets(GridTestCase):
     async def test_a_consumer_gets_them_as_fast_as_it_takes_them(self) -> None:
         data = noise(12 * SEGMENT, seed=9)
         cap = await self.client.upload(data)
-        consumer = Consumer()
+        consumer = Consumer(at_first="pauseProducing")
         writing = Deferred.fromCoroutine((await self.client.download(cap)).write_to(consumer))
-        while not consumer.got:
-            await deferLater(reactor, 0.05)
-        consumer.producer.pauseProducing()
-        await deferLater(reactor, 0.1)
-        before = len(consumer.got)
+        await consumer.first
         await deferLater(reactor, 0.5)
-        self.assertEqual(len(consumer.got), before)
+        self.assertEqual(len(consumer.got), 1)
         consumer.producer.resumeProducing()
         await writing
         self.assertEqual(b"".join(consumer.got), data)
@@ -140,22 +137,21 @@ class Targets(GridTestCase):
     async def test_a_consumer_that_goes_away_ends_the_request(self) -> None:
         client, proxy = self.connect_through_proxy()
         cap = await client.upload(noise(20 * SEGMENT, seed=9))
-        consumer = Consumer()
+        consumer = Consumer(at_first="stopProducing")
         writing = Deferred.fromCoroutine((await client.download(cap)).write_to(consumer))
-        while not consumer.got:
-            await deferLater(reactor, 0.05)
-        consumer.producer.stopProducing()
         await self.assertFailure(writing, CancelledError)
-        await deferLater(reactor, 0.3)
-        self.assertEqual(proxy.connections, 0)
+        while proxy.connections:
+            await deferLater(reactor, 0.05)
 
 
 class Consumer:
-    """Keeps what is written to it."""
+    """Keeps what is written to it, and calls a method of its producer at the first write."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_first: str) -> None:
         self.got: list[bytes] = []
+        self.first: Deferred[None] = Deferred()
         self.producer = None
+        self._at_first = at_first
 
     def registerProducer(self, producer, streaming: bool) -> None:
         self.producer = producer
@@ -165,9 +161,13 @@ class Consumer:
 
     def write(self, data: bytes) -> None:
         self.got.append(data)
+        if len(self.got) == 1:
+            getattr(self.producer, self._at_first)()
+            self.first.callback(None)
 
 
-class DamagedShares(GridTestCase):
+@needs(GRID)
+class DamagedShares(GatewayTestCase):
     async def read_all(self, cap, data: bytes, offset: int = 0) -> TahoeError:
         """Read until it fails; what came before the failure must be right."""
         download = await self.client.download(cap, offset)
@@ -208,7 +208,8 @@ class DamagedShares(GridTestCase):
         self.assertIsInstance(await self.read_all(cap, data), Unrecoverable)
 
 
-class Interruptions(GridTestCase):
+@needs(GRID)
+class Interruptions(GatewayTestCase):
     async def test_a_connection_that_breaks_is_followed_by_another_range(self) -> None:
         data = noise(3 * 2**20, seed=5)
         client, proxy = self.connect_through_proxy()

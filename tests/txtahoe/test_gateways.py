@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, silent, stranger
 from txtahoe import Cap, Client, Gateways, Transport
@@ -23,7 +23,7 @@ from txtahoe.errors import (
 DATA = bytes(range(256)) * 8000
 
 
-class SeveralGateways(GridTestCase):
+class SeveralGateways(GatewayTestCase):
     def tearDown(self) -> None:
         # Twisted logs one where an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
@@ -31,7 +31,7 @@ class SeveralGateways(GridTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.proxies = []
-        for gateway in self.grid.gateway_urls:
+        for gateway in self.gateways:
             proxy = Proxy(gateway).__enter__()
             self.addCleanup(proxy.__exit__)
             self.proxies.append(proxy)
@@ -140,12 +140,10 @@ class SeveralGateways(GridTestCase):
 
     async def test_a_file_that_one_cannot_recover_is_asked_of_the_next(self) -> None:
         cap = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
-        await self.failure(
-            self.connect_to(*self.grid.gateway_urls, timeout=20).read(cap), Unrecoverable
-        )
+        await self.failure(self.connect_to(*self.gateways, timeout=20).read(cap), Unrecoverable)
 
 
-class Readiness(GridTestCase):
+class Readiness(GatewayTestCase):
     async def test_no_directory_is_written_before_there_are_enough_servers(self) -> None:
         directory, cap = await self.client.mkdir(), await self.client.upload(DATA)
         for enough, client in (

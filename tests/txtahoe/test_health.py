@@ -8,8 +8,9 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage, lose_on
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
@@ -210,7 +211,8 @@ class Checks(MaintenanceTestCase):
             self.failureResultOf(checking, TimeoutError)
 
 
-class ChecksOnTheGrid(GridTestCase):
+@needs(GRID)
+class ChecksOnTheGrid(GatewayTestCase):
     async def tree(self) -> tuple[Tree, Cap]:
         tree = await self.new_tree()
         cap = await tree.save("a/file", urandom(10_000))

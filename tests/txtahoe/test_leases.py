@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from os import urandom
 from time import time
 
@@ -13,11 +14,14 @@ from tests.grid.expiring import ExpiringGrid
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Client, Transport, Tree
+from txtahoe.errors import NotADirectory
 from txtahoe.maintenance import (
     LEASE_SECONDS,
     State,
     check,
+    last_check,
     last_renewal,
+    list_snapshots,
     renew,
     take_snapshot,
 )
@@ -74,17 +78,37 @@ class Renewals(MaintenanceTestCase):
     def test_a_record_that_is_none_is_ignored(self) -> None:
         self.save("1")
         self.now(renew(self.tree))
-        for content in (b"yesterday", b"\xff", b"long" * 100):
+        for content in (
+            b"yesterday",
+            b"\xff",
+            b"long" * 100,
+            b"0001-01-01",
+            b"9999-12-31T23:59:59+00:00",
+            datetime.fromtimestamp(time() + 100_000, UTC).isoformat().encode(),
+        ):
             cap = self.now(self.client.upload(content))
             self.now(self.tree.link([RECORDS, "renewed"], cap, replace=True))
             self.assertIsNone(self.now(last_renewal(self.tree)))
         self.now(renew(self.tree))
         self.assertIsNotNone(self.now(last_renewal(self.tree)))
 
+    def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:
+        self.save("a/1")
+        self.now(self.tree.save([RECORDS], b"r" * 300))
+        self.fake.requests.clear()
+        renewal = self.now(renew(self.tree))
+        self.assertEqual(self.fake.requests.count(RENEWAL), 4)
+        self.assertTrue(renewal.is_complete)
+        self.assertFalse(renewal.is_recorded)
+        self.assertIn("'.tahoe-maintenance' under the root is no directory", renewal.problem)
+        for reading in (last_renewal, list_snapshots, last_check, take_snapshot):
+            error = self.failureResultOf(start(reading(self.tree)), NotADirectory).value
+            self.assertIn("under the root is no directory", str(error))
+
     def test_a_lost_record_is_no_hindrance(self) -> None:
         self.save("a/1")
         self.now(renew(self.tree))
-        self.lose(RECORDS)
+        self.lose([RECORDS])
         renewal = self.now(renew(self.tree))
         self.assertEqual((renewal.previous, renewal.is_complete), (None, False))
         self.assertEqual(renewal.health.counts[State.HEALTHY], 3)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.txtahoe.case import ClockTestCase, CountingClock, start
 from txtahoe import Cap, Client, Link, Transport, Tree
 from txtahoe.errors import (
@@ -315,7 +315,7 @@ class Mistakes(QueueTestCase):
         self.assertEqual(forgotten, [100, 100])  # files, and directories
 
 
-class Batches(GridTestCase):
+class Batches(GatewayTestCase):
     async def failure(self, attempt: Any, expected: type[Exception]) -> Any:
         return await self.assertFailure(start(attempt), expected)
 
@@ -430,7 +430,7 @@ class Batches(GridTestCase):
         self.assertEqual(proxy.requests, [])
 
 
-class Saving(GridTestCase):
+class Saving(GatewayTestCase):
     async def test_many_files_are_one_write(self) -> None:
         client, proxy = self.connect_through_proxy()
         tree = await self.new_tree(client)
@@ -494,11 +494,10 @@ class Saving(GridTestCase):
 
     async def test_large_files_do_not_hold_up_small_ones(self) -> None:
         tree = await self.new_tree()
-        never: Deferred[bytes] = Deferred()
 
         async def endless() -> Any:
             yield b"x" * 2**20
-            yield await never
+            yield await Deferred()
 
         large = [start(tree.save(f"large-{n}", endless())) for n in range(8)]
         await tree.save("small", b"x" * 100)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.proxy import Proxy
 from tests.txtahoe.case import ClockTestCase, CountingClock, start
 from txtahoe import Cap, Client, Node, Transport, Tree
@@ -22,7 +22,7 @@ ALBUMS = [f"albums/{album}" for album in range(4)]
 NAMES = [f"{album}/{number}" for album in ALBUMS for number in range(5)]
 
 
-class Albums(GridTestCase):
+class Albums(GatewayTestCase):
     """A tree of four albums with five files each, that another tree has made."""
 
     async def albums(self, **options: Any) -> tuple[Tree, Tree, Proxy]:

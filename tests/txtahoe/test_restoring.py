@@ -5,7 +5,8 @@ from __future__ import annotations
 from os import urandom
 from typing import Any
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Tree
@@ -189,7 +190,8 @@ class Restoring(MaintenanceTestCase):
         self.failureResultOf(start(restore(reader, self.snapshot)), NotWriteable)
 
 
-class RestoringOnTheGrid(GridTestCase):
+@needs(GRID)
+class RestoringOnTheGrid(GatewayTestCase):
     async def test_a_file_deleted_and_one_overwritten_come_back(self) -> None:
         tree = await self.new_tree()
         contents = {f"{number % 3}/{number}": urandom(1000) for number in range(6)}

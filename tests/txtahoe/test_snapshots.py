@@ -5,7 +5,8 @@ from __future__ import annotations
 from os import urandom
 from typing import Any
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
+from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Link, Tree
@@ -113,9 +114,39 @@ class Snapshots(MaintenanceTestCase):
         self.save("1")
         snapshot = self.take()
         node = self.now(self.tree.resolve([RECORDS]))
-        for name, metadata in (("x", {}), ("y", {"txtahoe-snapshot": {"files": "many"}})):
-            self.now(self.client.link(node.cap, name, snapshot.cap, metadata=metadata))
+        told = {"files": 1, "directories": 1, "left_out": 0}
+        file, day = self.caps["1"], "2026-01-01T00:00:00Z"
+        for name, cap, metadata in (
+            (f"{day}-2", snapshot.cap, {}),
+            (f"{day}-3", snapshot.cap, {"txtahoe-snapshot": [1, 2, 3]}),
+            (f"{day}-4", snapshot.cap, {"txtahoe-snapshot": {**told, "files": "many"}}),
+            (f"{day}-5", snapshot.cap, {"txtahoe-snapshot": {**told, "files": 1e300}}),
+            (f"{day}-6", snapshot.cap, {"txtahoe-snapshot": {**told, "left_out": -1}}),
+            ("2026-13-01T00:00:00Z", snapshot.cap, {"txtahoe-snapshot": told}),
+            ("x", snapshot.cap, {"txtahoe-snapshot": told}),
+            # These would be told as the cap with which everybody may read the snapshot.
+            (f"{day}-7", self.root, {"txtahoe-snapshot": told}),
+            (f"{day}-8", self.root.reader, {"txtahoe-snapshot": told}),
+            (f"{day}-9", file, {"txtahoe-snapshot": told}),
+        ):
+            self.now(self.client.link(node.cap, name, cap, metadata=metadata))
         self.assertEqual(self.now(list_snapshots(self.tree)), [snapshot])
+
+    def test_the_name_tells_when_it_was_taken(self) -> None:
+        self.save("1")
+        snapshot = self.take()
+        where = self.now(self.tree.resolve([RECORDS])).cap
+        told = {"files": 1, "directories": 1, "left_out": 0, "began": 4e9}
+        for name in ("2026-01-02T00:00:00Z-10", "2026-01-02T00:00:00Z-9", "2026-01-01T00:00:00Z"):
+            metadata = {"txtahoe-snapshot": told}
+            self.now(self.client.link(where, name, snapshot.cap, metadata=metadata))
+        listed = self.now(list_snapshots(self.tree))
+        self.assertEqual(
+            [each.name[8:] for each in listed[:3]],
+            ["01T00:00:00Z", "02T00:00:00Z-9", "02T00:00:00Z-10"],
+        )
+        self.assertEqual(listed[3], snapshot)
+        self.assertEqual(listed[0].began, 1767225600)
 
     def test_it_is_checked_with_the_tree(self) -> None:
         self.save("a/1")
@@ -213,7 +244,8 @@ class Snapshots(MaintenanceTestCase):
         self.assertEqual(self.now(list_snapshots(self.tree)), [], error)
 
 
-class SnapshotsOnTheGrid(GridTestCase):
+@needs(GRID)
+class SnapshotsOnTheGrid(GatewayTestCase):
     async def test_links_keep_their_times_and_what_else_is_known_of_them(self) -> None:
         tree = await self.new_tree()
         cap = await self.client.upload(urandom(1000))

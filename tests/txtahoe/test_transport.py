@@ -10,8 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import answers, banner, hang_up, silent, stalls, stranger
+from tests.needs import GRID, needs
 from txtahoe import Cap, Client, Transport, redact
 from txtahoe import errors as every_error
 from txtahoe.errors import (
@@ -185,7 +186,8 @@ class Strangers(TestCase):
         self.assertEqual(closed, [True])
 
 
-class RequestsOfTheGateway(GridTestCase):
+@needs(GRID)
+class RequestsOfTheGateway(GatewayTestCase):
     async def test_an_idle_connection_that_was_closed_costs_nothing(self) -> None:
         client, proxy = self.connect_through_proxy()
         directory = await client.mkdir()

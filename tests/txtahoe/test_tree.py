@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.grid.case import GridTestCase
+from tests.grid.case import GatewayTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import (
     BadRequest,
@@ -31,7 +31,7 @@ class Paths(SynchronousTestCase):
             self.assertRaises(ValueError, split, wrong)
 
 
-class Trees(GridTestCase):
+class Trees(GatewayTestCase):
     async def failure(self, attempt, expected: type[Exception]) -> Exception:
         return await self.assertFailure(Deferred.fromCoroutine(attempt), expected)
 

@@ -8,13 +8,17 @@ from contextlib import suppress
 from typing import Any
 
 from txtahoe.maintenance.health import Health, Problem, State
-from txtahoe.maintenance.records import record, records
+from txtahoe.maintenance.records import contents_of, is_past, record
 from txtahoe.nodes import Link
+from txtahoe.paths import split
 from txtahoe.tree import Tree
 
 _CHECKED = "checked"
-# Problems beyond these are counted, and not kept by name.
+# Problems beyond these are counted, and not kept by name; nor are so many names of one object.
 _MOST = 1000
+_MOST_NAMES = 10
+# What comes of reading JSON of any other form.
+_NO_CHECK = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 async def keep_check(tree: Tree, health: Health) -> None:
@@ -23,21 +27,18 @@ async def keep_check(tree: Tree, health: Health) -> None:
 
     Of the problems 1,000 are kept, first those that hide others, and none with its cap.
 
-    Raises: NotWriteable; the errors of `Client`.
+    Raises: NotADirectory; NotWriteable; the errors of `Client`.
     """
     cap = await tree.client.upload(json.dumps(_written(health)).encode())
-    await record(tree, _CHECKED, Link(cap), replace="only-files")
+    await record(tree, _CHECKED, Link(cap), replace=True)
 
 
 async def last_check(tree: Tree) -> Health | None:
-    """What was kept last, if anything. Raises: the errors of `Client`."""
-    node = (await records(tree)).get(_CHECKED)
-    if node is None:
-        return None
-    data = await tree.client.read(node.cap)
-    # Whoever writes the directory may put anything there.
-    with suppress(ValueError, TypeError, KeyError, AttributeError):
-        return _read(json.loads(data))
+    """What was kept last, if anything. Raises: NotADirectory; the errors of `Client`."""
+    data = await contents_of(tree, _CHECKED)
+    if data is not None:
+        with suppress(*_NO_CHECK):
+            return _read(json.loads(data))
     return None
 
 
@@ -54,7 +55,7 @@ def _written(health: Health) -> dict[str, Any]:
 
 def _told(problem: Problem) -> dict[str, Any]:
     return {
-        "paths": problem.paths,
+        "paths": problem.paths[:_MOST_NAMES],
         "state": problem.state.value,
         "good": problem.good,
         "needed": problem.needed,
@@ -66,20 +67,17 @@ def _told(problem: Problem) -> dict[str, Any]:
 
 def _read(told: Any) -> Health:
     counts = {State(value): int(number) for value, number in told["counts"].items()}
-    problems = [_problem(each) for each in told["problems"]]
-    return Health(
-        Counter(counts),
-        int(told["objects"]),
-        problems,
-        float(told["began"]),
-        float(told["seconds"]),
-    )
+    problems = [_problem(each) for each in told["problems"][:_MOST]]
+    began, seconds = float(told["began"]), float(told["seconds"])
+    if not is_past(began) or not is_past(began + seconds) or min(counts.values(), default=0) < 0:
+        raise ValueError("these are no numbers of a check")
+    return Health(Counter(counts), int(told["objects"]), problems, began, seconds)
 
 
 def _problem(told: Any) -> Problem:
     numbers = {name: told[name] for name in ("good", "needed", "expected")}
     return Problem(
-        [tuple(map(str, path)) for path in told["paths"]],
+        [split([str(name) for name in path]) for path in told["paths"]],
         State(told["state"]),
         None,
         **{name: None if number is None else int(number) for name, number in numbers.items()},

@@ -15,7 +15,7 @@ from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecove
 from txtahoe.layouts import contents_of
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, split
+from txtahoe.paths import Path, is_reserved, split
 from txtahoe.reports import CheckReport
 from txtahoe.tree import Tree
 
@@ -78,6 +78,7 @@ class Health:
     `counts`: how many links led to objects in each state. `objects`: how many objects were
     looked at: what has several names is one of them. The parts of a directory count, too.
     `problems`: in the order of their first paths.
+    `taken`: the paths of files that have names which belong to the tree itself.
     `began`: in seconds since 1970 UTC. `seconds`: how long it took.
 
     What is of an unknown kind is a problem, and no more is said of it.
@@ -88,6 +89,7 @@ class Health:
     problems: Sequence[Problem] = field(repr=False)
     began: float
     seconds: float
+    taken: Sequence[Path] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -165,9 +167,10 @@ class _Checking:
         self._objects: dict[str | Cap, _Object] = {}
         self._literals = 0
         self._failures = 0
+        self._taken: list[Path] = []
 
     async def run(self, start: Place, at_once: int, progress: Progress | None) -> Health:
-        began = time()
+        began, asked = time(), self._client.reactor.seconds()
         if self._is_new(start):
             await explore(start, self._visit, at_once, progress)
         counts = Counter({State.LITERAL: self._literals})
@@ -179,12 +182,15 @@ class _Checking:
             objects=len(self._objects) + self._literals,
             problems=sorted(problems, key=lambda problem: problem.paths[0]),
             began=began,
-            seconds=time() - began,
+            seconds=self._client.reactor.seconds() - asked,
+            taken=sorted(self._taken),
         )
 
     def _is_new(self, place: Place) -> bool:
         """Count a link; whether its object is still to be looked at."""
         cap = place.node.cap
+        if is_reserved(place.path[-1:]) and not place.node.is_directory:
+            self._taken.append(place.path)
         if cap.literal is not None:
             self._literals += 1
             return False

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
-from txtahoe.caps import Cap
-from txtahoe.errors import Unrecoverable
+from txtahoe.errors import TahoeError
 from txtahoe.maintenance.health import Health, check
-from txtahoe.maintenance.records import record, records
+from txtahoe.maintenance.records import contents_of, is_past, record
 from txtahoe.maintenance.walking import AT_ONCE, Progress
 from txtahoe.nodes import Link
 from txtahoe.paths import split
@@ -31,12 +30,14 @@ class Renewal:
     `health`: what was found on the way, and when.
     `previous`: when the last complete renewal before this one began, in seconds since 1970 UTC;
     None where none is known.
-    `is_recorded`: whether this one will be the `previous` of the next.
+    `is_recorded`: whether this one will be the `previous` of the next; `problem`: why not, where
+    that was tried.
     """
 
     health: Health
     previous: float | None
     is_recorded: bool
+    problem: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -64,32 +65,39 @@ async def renew(
 
     A complete renewal of a whole tree that can be written is recorded in it.
 
-    Raises: as `check`; and as `Tree.link`.
+    Raises: as `check`.
     """
     try:
         previous = await last_renewal(tree)
-    except Unrecoverable:  # the record is lost, and no reason not to renew what is left
+    except TahoeError:  # no reason not to renew what is left
         previous = None
     health = await check(tree, path, add_lease=True, at_once=at_once, progress=progress)
-    is_recorded = health.is_complete and not split(path) and tree.root.is_writable
-    if is_recorded:
+    if not health.is_complete or split(path) or not tree.root.is_writable:
+        return Renewal(health, previous, is_recorded=False)
+    try:
         cap = await tree.client.upload(_written(health.began))
-        await record(tree, _RENEWED, Link(cap), replace="only-files")
-    return Renewal(health, previous, is_recorded)
+        await record(tree, _RENEWED, Link(cap), replace=True)
+    except TahoeError as error:
+        return Renewal(health, previous, is_recorded=False, problem=str(error))
+    return Renewal(health, previous, is_recorded=True)
 
 
 async def last_renewal(tree: Tree) -> float | None:
-    """When the last complete renewal of a tree began, in seconds since 1970 UTC, if any."""
-    node = (await records(tree)).get(_RENEWED)
-    return None if node is None else _read(node.cap)
+    """
+    When the last complete renewal of a tree began, in seconds since 1970 UTC, if any.
+
+    Raises: NotADirectory; the errors of `Client`.
+    """
+    told = await contents_of(tree, _RENEWED)
+    return None if told is None else _read(told)
 
 
 def _written(time: float) -> bytes:
     return datetime.fromtimestamp(time, UTC).isoformat().encode()
 
 
-def _read(cap: Cap) -> float | None:
-    # A text as short as this is in the cap itself.
-    with suppress(ValueError):
-        return datetime.fromisoformat((cap.literal or b"").decode()).timestamp()
+def _read(told: bytes) -> float | None:
+    with suppress(ValueError, OverflowError):
+        seconds = datetime.fromisoformat(told.decode()).timestamp()
+        return seconds if is_past(seconds) else None
     return None

@@ -1,28 +1,54 @@
-"""What is kept beside the files of a tree: snapshots, what was checked last, who makes changes."""
+"""
+What is kept beside the files of a tree: snapshots, what was checked last, who makes changes.
+
+Anyone who has the tree's write cap can put anything there: a record is believed only where it is
+of its form.
+"""
 
 from __future__ import annotations
 
+from time import time
+
 from txtahoe.directories import Replace
-from txtahoe.errors import ExistingChild, NoSuchChild
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory
 from txtahoe.layouts import HIDDEN
 from txtahoe.nodes import Link, Node
+from txtahoe.paths import RECORDS as RECORDS
 from txtahoe.tree import Tree
 
-# The directory under the root. It is in no listing of a tree and in no snapshot of it; other
-# Tahoe clients show it.
-RECORDS = ".tahoe-maintenance"
+# Bytes of a record, at most. One of 1,000 problems with long names has less than a tenth of it.
+_MOST = 2**24
+# Seconds by which the clock of another host may be ahead of this one's.
+_AHEAD = 3600
 
 
 async def records(tree: Tree) -> dict[str, Node]:
-    """All that is kept, by name."""
+    """All that is kept, by name. Raises: NotADirectory where something else has its place."""
     try:
         return await tree.list([RECORDS])
     except NoSuchChild:
         return {}
+    except NotADirectory:
+        raise _not_a_directory() from None
+
+
+async def contents_of(tree: Tree, name: str) -> bytes | None:
+    """The bytes of a record; None where there is none, or what is there can be none."""
+    node = (await records(tree)).get(name)
+    if node is None:
+        return None
+    cap = node.cap
+    is_file = cap.is_file and cap.is_readable and not cap.is_mutable
+    return await tree.client.read(cap) if is_file and (cap.size or 0) <= _MOST else None
+
+
+def is_past(seconds: float) -> bool:
+    """Whether a time that a record tells, in seconds since 1970 UTC, can be one of the past."""
+    return 0 <= seconds <= time() + _AHEAD  # NaN is not
 
 
 async def record(tree: Tree, name: str, link: Link, *, replace: Replace = False) -> None:
-    """Keep something. Raises: ExistingChild; NotWriteable."""
+    """Keep something. Raises: ExistingChild; NotADirectory; NotWriteable."""
     try:
         await tree.resolve([RECORDS])
     except NoSuchChild:
@@ -32,4 +58,20 @@ async def record(tree: Tree, name: str, link: Link, *, replace: Replace = False)
             return
         except ExistingChild:
             pass  # somebody else was faster: theirs gets what is in ours
-    await tree.link([RECORDS, name], link.cap, replace=replace, metadata=link.metadata)
+    try:
+        await tree.link([RECORDS, name], link.cap, replace=replace, metadata=link.metadata)
+    except NotADirectory:
+        raise _not_a_directory() from None
+
+
+def require_place(node: Node | None) -> None:
+    """Raises: NotADirectory where the link of `RECORDS` leads to something else."""
+    if node is not None and not node.is_directory:
+        raise _not_a_directory()
+
+
+def _not_a_directory() -> NotADirectory:
+    return NotADirectory(
+        f"{RECORDS!r} under the root is no directory, so nothing can be kept there: another Tahoe "
+        "client can give it another name"
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from time import time
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -20,7 +22,7 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.layouts import Contents, part_name
-from txtahoe.maintenance.records import RECORDS, record, records
+from txtahoe.maintenance.records import RECORDS, record, records, require_place
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
 from txtahoe.nodes import Link, Node
 from txtahoe.paths import Path
@@ -29,6 +31,10 @@ from txtahoe.tree import Tree
 
 # The key in a link's metadata under which the numbers of a snapshot stand.
 _SNAPSHOT = "txtahoe-snapshot"
+_NUMBERS = ("files", "directories", "left_out")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+# A number follows where there are several of one second.
+_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?:-(\d{1,9}))?", re.ASCII)
 
 
 @frozen
@@ -72,29 +78,18 @@ async def take_snapshot(
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     began = time()
     contents = await tree.contents()
+    require_place(contents.names.get(RECORDS))
     copying = _Copying(tree.client)
     cap = await copying.run(tree.root, contents, at_once, progress)
-    numbers = {
-        "began": began,
-        "files": copying.files,
-        "directories": copying.directories,
-        "left_out": len(copying.left_out),
-    }
-    name = await _kept(tree, began, Link(cap, {_SNAPSHOT: numbers}))
-    return Snapshot(
-        name,
-        cap,
-        began,
-        copying.files,
-        copying.directories,
-        len(copying.left_out),
-        copying.left_out,
-    )
+    numbers = copying.files, copying.directories, len(copying.left_out)
+    told = dict(zip(_NUMBERS, numbers, strict=True))
+    name = await _kept(tree, began, Link(cap, {_SNAPSHOT: told}))
+    return Snapshot(name, cap, _order(name)[0], *numbers, copying.left_out)
 
 
 async def _kept(tree: Tree, began: float, link: Link) -> str:
     """The name under which a snapshot is kept: its time, or that with a number."""
-    stamp = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = datetime.fromtimestamp(began, UTC).strftime(_TIME)
     for number in count(1):
         name = stamp if number == 1 else f"{stamp}-{number}"
         with suppress(ExistingChild):
@@ -106,7 +101,7 @@ async def _kept(tree: Tree, began: float, link: Link) -> str:
 async def list_snapshots(tree: Tree) -> list[Snapshot]:
     """The snapshots that are kept under the root of a tree; the oldest one comes first."""
     found = [_snapshot(name, node) for name, node in (await records(tree)).items()]
-    return sorted((each for each in found if each is not None), key=lambda each: each.began)
+    return sorted((each for each in found if each is not None), key=lambda each: _order(each.name))
 
 
 async def remove_snapshot(tree: Tree, name: str) -> None:
@@ -123,13 +118,31 @@ async def remove_snapshot(tree: Tree, name: str) -> None:
 
 
 def _snapshot(name: str, node: Node) -> Snapshot | None:
-    # Metadata is anybody's: whoever writes the directory may put anything there.
-    try:
-        told = node.metadata[_SNAPSHOT]
-        numbers = int(told["files"]), int(told["directories"]), int(told["left_out"])
-        return Snapshot(name, node.cap, float(told["began"]), *numbers)
-    except (KeyError, TypeError, ValueError):
+    """The snapshot of a link; None where it is another link, or can be that of no snapshot."""
+    told = node.metadata.get(_SNAPSHOT)
+    if not isinstance(told, Mapping):
         return None
+    numbers: list[Any] = [told.get(number) for number in _NUMBERS]
+    are_counts = all(isinstance(number, int) and number >= 0 for number in numbers)
+    # A cap that can write, or whose directory can change, must not be told as that of a snapshot.
+    is_fixed = node.cap.is_directory and node.cap.is_readable and not node.cap.is_mutable
+    try:
+        began, _ = _order(name)
+    except ValueError:
+        return None
+    if not are_counts or not is_fixed:
+        return None
+    files, directories, left_out = numbers
+    return Snapshot(name, node.cap, began, files, directories, left_out)
+
+
+def _order(name: str) -> tuple[float, int]:
+    """The time in the name of a snapshot, and its number. Raises: ValueError."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError("this is not the name of a snapshot")
+    moment = datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
+    return moment.timestamp(), int(match[2] or 1)
 
 
 @define(eq=False)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tahoestorage.management.quoting import guard
 from tahoestorage.management.verbs import VERBS
 
 
@@ -22,7 +23,8 @@ def _add_common_arguments(parser: CommandParser) -> None:
     )
     for name in ("--settings", "--pythonpath"):
         parser.add_argument(name, default=SUPPRESS, help=SUPPRESS)
-    parser.add_argument("--traceback", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    for name in ("--traceback", "--no-color", "--force-color"):
+        parser.add_argument(name, action="store_true", default=SUPPRESS, help=SUPPRESS)
 
 
 class Command(BaseCommand):
@@ -38,6 +40,7 @@ class Command(BaseCommand):
             _add_common_arguments(below)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        guard(self)
         verb = options["verb"]
         if verb is None:
             parser = self.create_parser("manage.py", "tahoe")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from attrs import asdict
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import FileField
 
 from tahoestorage.anchored import Count, anchor
-from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.filefields import fields_of
 from tahoestorage.management.printing import add_json_argument, bar, print_json
+from tahoestorage.references import References, columns
 
 help = (
-    "Link the files of every TahoeCapStorage that the database names and that are not linked yet, "
+    "Link the files of every TahoeCapStorage that the databases name and that are not linked yet, "
     "so that leases, checks and snapshots find them."
 )
-_ROWS = 2000
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -34,37 +29,44 @@ def add_arguments(parser: CommandParser) -> None:
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """See `Verb`."""
-    fields: dict[Any, list[FileField]] = {}
-    for field in fields_of(TahoeCapStorage):
-        storage: Any = field.storage
-        fields.setdefault(storage.place, []).append(field)
-    if not fields:
+    places: dict[Any, References] = {}
+    for column in columns(lambda column: column.is_of_caps):
+        places.setdefault(column.storage.place, References([])).columns.append(column)
+    if not places:
         raise CommandError("No file field has a TahoeCapStorage.")
-    done = {", ".join(map(str, some)): _anchor(some, options["anew"]) for some in fields.values()}
+    done = [(references, _anchor(references, options["anew"])) for references in places.values()]
     if options["json"]:
-        print_json(command, {name: asdict(count) for name, count in done.items()})
+        print_json(command, dict(_told(*each) for each in done))
     elif options["verbosity"]:
-        for name, count in done.items():
-            others = f"; {count.others:,} carry no cap" if count.others else ""
-            command.stdout.write(
-                f"{name}: {count.names:,} names, {count.linked:,} newly linked{others}."
-            )
+        for each in done:
+            _print(command, *each)
 
 
-def _anchor(fields: Sequence[FileField], anew: bool) -> Count:
-    """Link the files of fields whose storages have the same place."""
-    names = chain.from_iterable(map(_names, fields))
-    storage: Any = fields[0].storage
+def _anchor(references: References, anew: bool) -> Count:
+    """Link the files of columns whose storages have the same place."""
+    storage: Any = references.columns[0].storage
     with bar("linking", "names") as progress:
         return anchor(
             storage.operations.tree,
-            names,
+            (reference.name for reference in references),
             anew=anew,
             progress=lambda count: progress(count.linked, count.names),
         )
 
 
-def _names(field: FileField) -> Iterator[str]:
-    """The names in a field's column, as they are read."""
-    rows = field.model._base_manager.order_by().values_list(field.name, flat=True)
-    return filter(None, rows.iterator(_ROWS))
+def _told(references: References, count: Count) -> tuple[str, dict[str, Any]]:
+    unseen = [str(column) for column in references.unseen]
+    return _shown(references), {**asdict(count), "not_looked_at": unseen}
+
+
+def _print(command: BaseCommand, references: References, count: Count) -> None:
+    others = f"; {count.others:,} carry no cap" if count.others else ""
+    command.stdout.write(
+        f"{_shown(references)}: {count.names:,} names, {count.linked:,} newly linked{others}."
+    )
+    for column in references.unseen:
+        command.stdout.write(f"not looked at: {column}, whose table is in no database")
+
+
+def _shown(references: References) -> str:
+    return ", ".join(map(str, references.columns))

@@ -36,8 +36,9 @@ def add_arguments(parser: CommandParser) -> None:
 
 def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     """See `Verb`."""
+    is_of_rows = database_check.is_asked_for(options)
     storage = storage_of(options["storage"])
-    if options["database"]:
+    if is_of_rows:
         database_check.handle(command, options, storage)
         return
     whole = WholeTree.of(storage)
@@ -69,4 +70,4 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_health(command, health, whole)
     for error in unkept:
         command.stderr.write(f"The admin's page will not show this check: {error}")
-    raise_unhealthy(health)
+    raise_unhealthy(health, whole)

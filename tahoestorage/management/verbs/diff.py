@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Difference, Progress, differences
@@ -40,16 +41,18 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 
     with bar("comparing", "directories") as progress:
         found = whole.run(compare, progress)
-    told = [(each.kind, _shown(each, whole), each.unread) for each in found]
+    told = [(each.kind, whole.name_of(each.path), _end(each), each.unread) for each in found]
     if options["json"]:
         print_json(
-            command, [{"name": name, "kind": kind, "reason": why} for kind, name, why in told]
+            command,
+            [{"name": name + end, "kind": kind, "reason": why} for kind, name, end, why in told],
         )
     elif told:
-        print_table(command, ["", "name", ""], told)
+        rows = [(kind, shown(command, name) + end, why) for kind, name, end, why in told]
+        print_table(command, ["", "name", ""], rows)
 
 
-def _shown(difference: Difference, whole: WholeTree) -> str:
+def _end(difference: Difference) -> str:
+    """What a name ends with: a slash where it is that of a directory."""
     node = difference.after or difference.before
-    is_directory = node is not None and node.is_directory
-    return whole.name_of(difference.path) + ("/" if is_directory else "")
+    return "/" if node is not None and node.is_directory else ""

@@ -7,13 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
-from tahoestorage.management.printing import (
-    add_json_argument,
-    bar,
-    print_json,
-    print_table,
-    size,
-)
+from tahoestorage.management.arguments import number
+from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table, size
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Usage, usage
 
@@ -24,7 +20,10 @@ def add_arguments(parser: CommandParser) -> None:
     """See `Verb`."""
     parser.add_argument("name", nargs="?", default="", help="a directory; default: all")
     parser.add_argument(
-        "--depth", type=int, metavar="N", help="directories so far below it only; 0: their sum"
+        "--depth",
+        type=number(int, 0, 1000),
+        metavar="N",
+        help="directories so far below it only; 0: their sum",
     )
     add_storage_argument(parser)
     add_json_argument(parser)
@@ -45,17 +44,17 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(command, [_told(name, each) for name, each in used])
     else:
-        rows = [[size(each.size), each.files, _shown(name, each)] for name, each in used]
+        rows = [[size(each.size), each.files, _shown(command, name, each)] for name, each in used]
         print_table(command, ["size", "files", "directory"], rows)
 
 
-def _shown(name: str, used: Usage) -> str:
+def _shown(command: BaseCommand, name: str, used: Usage) -> str:
     notes = []
     if used.unsized:
         notes.append(f"{used.unsized} files of unknown size")
     if used.unread:
         notes.append(f"{used.unread} directories can't be read")
-    return f"{name}/" + (f"  ({', '.join(notes)})" if notes else "")
+    return f"{shown(command, name)}/" + (f"  ({', '.join(notes)})" if notes else "")
 
 
 def _told(name: str, used: Usage) -> dict[str, Any]:

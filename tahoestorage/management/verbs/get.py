@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, Any
+from secrets import token_hex
+from typing import Any, BinaryIO
 
-from attrs import frozen
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.files import TahoeFile
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import Counter, add_json_argument, bar, print_json
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
+from tahoestorage.reactor import Caller
+from tahoestorage.trees import StorageTree
+from tahoestorage.waiting import done
 from txtahoe import paths
 from txtahoe.maintenance.walking import AT_ONCE
+from txtahoe.many import each
 from txtahoe.nodes import Node
 from txtahoe.tree import Tree
 
@@ -51,18 +56,19 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     target = Path(options["file"] or (start[-1] if start else "."))
     if list(found) == [start] and target.is_dir():
         target /= start[-1]
-    getting = _Getting(whole, options["replace"], _umask())
+    targets = {path: _local(target, path[len(start) :]) for path in found}
     with bar("copying", "B") as progress:
         counter = Counter(sum(node.size or 0 for node in found.values()), progress)
-        wanted = [(path, node, _local(target, path[len(start) :])) for path, node in found.items()]
-        results = getting.all(wanted, counter)
-    failed = {whole.name_of(path): problem for path, problem in results.items() if problem}
-    copied = [str(local) for path, _, local in wanted if not results[path]]
+        getting = _Getting(whole.tree, options["replace"], counter)
+        results = getting.all([(node, targets[path]) for path, node in found.items()])
+    problems = dict(zip(found, results, strict=True))
+    failed = {whole.name_of(path): problem_of(each) for path, each in problems.items() if each}
+    copied = [str(targets[path]) for path, problem in problems.items() if not problem]
     if options["json"]:
         print_json(command, {"copied": copied, "failed": failed})
     elif options["verbosity"]:
-        for each in copied:
-            command.stdout.write(each)
+        for local in copied:
+            command.stdout.write(shown(command, local))
     raise_failed(failed)
 
 
@@ -76,7 +82,7 @@ def _found(whole: WholeTree, start: paths.Path) -> dict[paths.Path, Node]:
         found = {}
         async for directory, children in tree.walk(start):
             for name, node in children.items():
-                if not node.is_directory:
+                if not node.is_directory and not paths.is_reserved((*directory, name)):
                     found[(*directory, name)] = node
         return found
 
@@ -84,75 +90,119 @@ def _found(whole: WholeTree, start: paths.Path) -> dict[paths.Path, Node]:
 
 
 def _local(target: Path, below: Iterable[str]) -> Path | None:
-    """Where a file goes to; None where its name could lead out of the target."""
+    """Where a file goes to; None where its name could lead out of the target, or is none here."""
     names = list(below)
     if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
         return None
-    return target.joinpath(*names)
+    local = target.joinpath(*names)
+    try:
+        os.fsencode(local)
+    except UnicodeEncodeError:
+        return None
+    return local
 
 
 def _print(whole: WholeTree, start: paths.Path, found: dict[paths.Path, Node]) -> None:
     if list(found) != [start]:
         raise CommandError("A directory can't be printed: give the name of a folder.")
-    with _opened(whole, start, found[start]) as file:
+    node = found[start]
+    known = None if node.size is None else node
+    with TahoeFile(whole.tree, start, whole.name_of(start), found=known) as file:
         for chunk in file.chunks(_BLOCK):
             sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
 
 
-def _opened(whole: WholeTree, path: paths.Path, node: Node) -> TahoeFile:
-    found = None if node.size is None else node
-    return TahoeFile(whole.tree, path, whole.name_of(path), found=found)
-
-
-@frozen
 class _Getting:
-    whole: WholeTree
-    replaces: bool
-    umask: int
+    """Copies files, side by side. All that concerns the disk is done by the thread that waits."""
 
-    def all(
-        self, wanted: Iterable[tuple[paths.Path, Node, Path | None]], counter: Counter
-    ) -> dict[paths.Path, str]:
-        """Copy files, side by side. Of each what went wrong, or ""."""
+    def __init__(self, tree: StorageTree, replaces: bool, counter: Counter) -> None:
+        self._tree = tree
+        self._replaces = replaces
+        self._counter = counter
+        self._parts: set[BinaryIO] = set()
+        self._written: set[tuple[int, int]] = set()
 
-        def copy(each: tuple[paths.Path, Node, Path | None]) -> tuple[paths.Path, str]:
-            path, node, local = each
-            try:
-                self._copy(path, node, local, counter)
-            except OSError as error:
-                return path, problem_of(error)
-            return path, ""
+    def all(self, wanted: Iterable[tuple[Node, Path | None]]) -> list[Exception | None]:
+        """Copy files to where they are wanted; of each what went wrong, or None."""
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return dict(pool.map(copy, wanted))
+        async def copy(tree: Tree, caller: Caller) -> list[Exception | None]:
+            return await each(wanted, lambda one: self._copy(tree, caller, *one), AT_ONCE)
 
-    def _copy(self, path: paths.Path, node: Node, local: Path | None, counter: Counter) -> None:
+        try:
+            return done(self._tree.run(copy))
+        finally:
+            for part in list(self._parts):  # where the copying was interrupted
+                self._discard(part)
+
+    async def _copy(self, tree: Tree, caller: Caller, node: Node, local: Path | None) -> None:
         if local is None:
             raise OSError("it can't be the name of a file of this machine")
-        if not self.replaces and local.exists():
-            raise FileExistsError(f"{str(local)!r} is there already; --replace replaces it")
-        local.parent.mkdir(parents=True, exist_ok=True)
-        # Under its name it is whole, whatever ends this process.
-        prefix = f".{local.name[:100]}."
-        with NamedTemporaryFile(dir=local.parent, prefix=prefix, delete=False) as temporary:
+        part = await caller.run(partial(self._begin, local))
+        try:
+            download = await tree.client.download(node.cap)
             try:
-                self._write(path, node, temporary, counter)
-                os.chmod(temporary.name, 0o666 & ~self.umask)
-                (os.replace if self.replaces else os.link)(temporary.name, local)
+                async for chunk in download:
+                    await caller.run(partial(self._write, part, chunk))
             finally:
-                Path(temporary.name).unlink(missing_ok=True)
+                download.close()
+            await caller.run(partial(self._finish, part, local))
+        finally:
+            caller.call_soon(partial(self._discard, part))
 
-    def _write(self, path: paths.Path, node: Node, target: IO[bytes], counter: Counter) -> None:
-        with _opened(self.whole, path, node) as file:
-            for chunk in file.chunks(_BLOCK):
-                target.write(chunk)
-                counter.add(len(chunk))
-        target.flush()
+    def _begin(self, local: Path) -> BinaryIO:
+        """A file beside it: under its name it is whole, whatever ends this process."""
+        if not self._replaces and local.exists():
+            raise _there(local)
+        local.parent.mkdir(parents=True, exist_ok=True)
+        part = (local.parent / f".tahoe-get-{token_hex(8)}").open("xb")
+        self._parts.add(part)
+        return part
+
+    def _write(self, part: BinaryIO, chunk: bytes) -> None:
+        part.write(chunk)
+        self._counter.add(len(chunk))
+
+    def _finish(self, part: BinaryIO, local: Path) -> None:
+        part.close()
+        if self._replaces:
+            self._replace(part.name, local)
+            return
+        try:
+            _name(part.name, local)
+        except FileExistsError:
+            raise _there(local) from None
+
+    def _replace(self, part: str, local: Path) -> None:
+        # Two names may be one here: by a link, or where case makes no difference.
+        if local.exists() and _identity(local) in self._written:
+            raise FileExistsError(f"another file of this copy is at {str(local)!r} already")
+        os.replace(part, local)
+        self._written.add(_identity(local))
+
+    def _discard(self, part: BinaryIO) -> None:
+        """Remove it, if it has no name."""
+        self._parts.discard(part)
+        with suppress(OSError):  # of what could not be written to the end
+            part.close()
+        Path(part.name).unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    # It can only be read by setting it, which is not for several threads at once.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _name(part: str, local: Path) -> None:
+    """Give it a name. Raises: FileExistsError where that is taken."""
+    try:
+        os.link(part, local)
+    except FileExistsError:
+        raise
+    except OSError:  # no file can have two names there, as on exFAT
+        local.open("xb").close()
+        os.replace(part, local)
+
+
+def _there(local: Path) -> FileExistsError:
+    return FileExistsError(f"{str(local)!r} is there already; --replace replaces it")
+
+
+def _identity(local: Path) -> tuple[int, int]:
+    status = local.stat()
+    return status.st_dev, status.st_ino

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage import conf
 from tahoestorage.maintenance import ask_gateway
+from tahoestorage.management.arguments import number
 from tahoestorage.management.printing import add_json_argument, print_json
 from tahoestorage.management.storages import add_storage_argument, options_of
 from txtahoe.caps import Cap
@@ -54,7 +55,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--servers",
         metavar="N",
-        type=int,
+        type=number(int, 1, 1000),
         help="the storage servers that must be connected, at least; default: all that the gateway "
         "knows",
     )
@@ -111,7 +112,7 @@ def _made(url: str, servers: int | None) -> Cap:
 
     async def make(client: Client) -> Cap:
         status = await client.status()
-        wanted = max(1, len(status.servers) if servers is None else servers)
+        wanted = max(1, len(status.servers)) if servers is None else servers
         if status.connected < wanted:
             raise CommandError(
                 f"The gateway is connected to {status.connected} storage servers of the "

@@ -7,16 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from tahoestorage.maintenance import WholeTree
-from tahoestorage.management.printing import (
-    add_json_argument,
-    print_json,
-    print_table,
-    size,
-    time,
-)
+from tahoestorage.management.printing import add_json_argument, print_json, print_table, size, time
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
+from txtahoe.paths import Path, is_reserved
 from txtahoe.tree import Tree
 
 help = "List a directory, or all that is below it."
@@ -42,13 +37,17 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_json(command, [_told(name, node) for name, node in listed])
     elif options["long"]:
         rows = [
-            ["" if node.is_directory else size(node.size), time(node.modified), _shown(name, node)]
+            [
+                "" if node.is_directory else size(node.size),
+                time(node.modified),
+                _shown(command, name, node),
+            ]
             for name, node in listed
         ]
         print_table(command, ["size", "linked", "name"], rows)
     else:
         for name, node in listed:
-            command.stdout.write(_shown(name, node))
+            command.stdout.write(_shown(command, name, node))
 
 
 def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
@@ -60,7 +59,8 @@ def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
             return {path: node}
         found = {}
         async for directory, children in tree.walk(path):
-            found.update({(*directory, name): node for name, node in children.items()})
+            paths = {(*directory, name): node for name, node in children.items()}
+            found.update({path: node for path, node in paths.items() if not is_reserved(path)})
             if not is_recursive:
                 break
         return found
@@ -68,8 +68,8 @@ def _found(whole: WholeTree, name: str, is_recursive: bool) -> dict[Path, Node]:
     return whole.run(look)
 
 
-def _shown(name: str, node: Node) -> str:
-    return f"{name}/" if node.is_directory else name
+def _shown(command: BaseCommand, name: str, node: Node) -> str:
+    return shown(command, name) + ("/" if node.is_directory else "")
 
 
 def _told(name: str, node: Node) -> dict[str, Any]:

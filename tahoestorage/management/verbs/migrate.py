@@ -13,8 +13,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.maintenance import WholeTree
+from tahoestorage.management.arguments import number
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json, size
+from tahoestorage.management.quoting import shown
 from tahoestorage.moving.migration import Migration, Outcome, State, overlap
 from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
@@ -40,7 +42,11 @@ def add_arguments(parser: CommandParser) -> None:
         "--prefix", metavar="DIRECTORY", default="", help="copy only what is in there"
     )
     parser.add_argument(
-        "--at-once", type=int, metavar="N", default=8, help="files at a time; default: 8"
+        "--at-once",
+        type=number(int, 1, 1000),
+        metavar="N",
+        default=8,
+        help="files at a time; default: 8",
     )
     parser.add_argument(
         "--no-verify", dest="verify", action="store_false", help="do not read copies back"
@@ -59,8 +65,7 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
             told.add(outcome)
             progress(number, 0)  # how many there will be is not known before the end
             if options["verbosity"] > 1 and not options["json"]:
-                name = outcome.name.encode(errors="backslashreplace").decode()
-                command.stdout.write(f"{outcome.state.value}: {name}")
+                command.stdout.write(f"{outcome.state.value}: {shown(command, outcome.name)}")
     if options["json"]:
         print_json(command, {"dry_run": options["dry_run"], **told.for_programs()})
     elif options["verbosity"]:
@@ -70,8 +75,6 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _migration(options: dict[str, Any]) -> Migration:
     """Raises: CommandError where it can't begin."""
-    if options["at_once"] < 1:
-        raise CommandError("--at-once is at least one file at a time.")
     source, destination = _storage(options["source"]), _storage(options["destination"])
     if overlap(source, destination):
         raise CommandError("The two storages have files in common: one is in the other.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tahoestorage import conf
 from tahoestorage.management.storages import add_storage_argument, options_of
 from tahoestorage.proxies import SERVERS, PublicGateway
+from txtahoe.caps import redact
 
 help = (
     "Print a configuration with which a web server lets the public read files by their URLs, and "
@@ -33,7 +34,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--listen",
         metavar="[ADDRESS:]PORT",
-        help="where nginx or apache listens; default: 80. lighttpd listens at its server.port",
+        help="where nginx or apache listens; default: the port of the storage's base_url, or 80. "
+        "lighttpd listens at its server.port",
     )
 
 
@@ -42,14 +44,24 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["server"] == "lighttpd" and options["listen"]:
         raise CommandError("--listen: lighttpd listens at its server.port for all its hosts.")
     storage = options_of(options["storage"])
+    public, port = _public_address(storage)
     try:
-        public = urlsplit(str(conf.value(storage, "base_url") or ""))
         configuration = PublicGateway(
             server_name=options["server_name"] or public.hostname or "files.example.com",
             gateway=options["gateway"] or conf.gateways(storage)[0],
             prefix=public.path or "/",
-            listen=options["listen"] or "80",
+            listen=options["listen"] or str(port or 80),
         ).configuration(options["server"])
     except (ValueError, ImproperlyConfigured) as error:
         raise CommandError(str(error)) from None
     command.stdout.write(configuration)
+
+
+def _public_address(storage: conf.Options) -> tuple[SplitResult, int | None]:
+    """The parts of the storage's base_url, and its port. Raises: CommandError."""
+    url = str(conf.value(storage, "base_url") or "")
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError as error:
+        raise CommandError(f"The base_url {redact(url)!r} is no web address: {error}") from None

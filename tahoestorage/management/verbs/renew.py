@@ -35,7 +35,9 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     elif options["verbosity"] or not renewal.health.is_healthy:
         print_health(command, renewal.health, whole)
         command.stdout.write(_dates(renewal))
-    raise_unhealthy(renewal.health)
+    if renewal.problem:
+        command.stderr.write(f"The next renewal will not know of this one: {renewal.problem}")
+    raise_unhealthy(renewal.health, whole)
 
 
 def _dates(renewal: Renewal) -> str:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.failures import problem_of
 from tahoestorage.management.printing import add_json_argument, bar, print_json
+from tahoestorage.management.quoting import quoted, shown
 from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import restore
@@ -49,8 +50,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
         print_json(command, {"restored": back, "conflicts": conflicts, "failed": failed})
     elif options["verbosity"]:
         for name in back:
-            command.stdout.write(name)
-    problems = [f"{name}: something else is there now" for name in conflicts]
-    problems += [f"{name}: {why}" for name, why in failed.items()]
+            command.stdout.write(shown(command, name))
+    problems = [f"{quoted(name)}: something else is there now" for name in conflicts]
+    problems += [f"{quoted(name)}: {why}" for name, why in failed.items()]
     if problems:
         raise CommandError("\n".join(["Not brought back are:", *problems]))

@@ -8,13 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.exits import NOT_HEALTHY
-from tahoestorage.management.printing import (
-    add_json_argument,
-    bar,
-    print_json,
-    print_table,
-    time,
-)
+from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table, time
+from tahoestorage.management.quoting import quoted, shown
 from tahoestorage.management.snapshots import cap_of
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Snapshot, list_snapshots, remove_snapshot, take_snapshot
@@ -57,7 +52,10 @@ def _list(command: BaseCommand, whole: WholeTree, as_json: bool) -> None:
     if as_json:
         print_json(command, [_told(snapshot) for snapshot in kept])
     elif kept:
-        rows = [[each.name, time(each.began), each.files, each.directories] for each in kept]
+        rows = [
+            [shown(command, each.name), time(each.began), each.files, each.directories]
+            for each in kept
+        ]
         print_table(command, ["name", "taken", "files", "directories"], rows)
     else:
         command.stdout.write("No snapshot is kept.")
@@ -75,7 +73,7 @@ def _take(command: BaseCommand, whole: WholeTree, options: dict[str, Any]) -> No
             f"read cap everybody can read them:\n{taken.cap!s}"
         )
     if left_out:
-        told = "\n".join(f"  {name}: {reason}" for name, reason in left_out.items())
+        told = "\n".join(f"  {quoted(name)}: {reason}" for name, reason in left_out.items())
         raise CommandError(f"Not in the snapshot are:\n{told}", returncode=NOT_HEALTHY)
 
 

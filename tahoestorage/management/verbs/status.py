@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.health import StorageHealth, health
 from tahoestorage.maintenance import ask_gateway
+from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import (
     add_json_argument,
@@ -16,6 +17,7 @@ from tahoestorage.management.printing import (
     size,
     time,
 )
+from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.errors import TahoeError
 from txtahoe.nodes import Server
@@ -30,7 +32,11 @@ help = (
 def add_arguments(parser: CommandParser) -> None:
     """See `Verb`."""
     parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="default: 10"
+        "--timeout",
+        type=number(float, 0.1, 3600.0),
+        default=10.0,
+        metavar="SECONDS",
+        help="default: 10",
     )
     add_storage_argument(parser)
     add_json_argument(parser)
@@ -87,7 +93,7 @@ def _print(command: BaseCommand, found: StorageHealth, servers: dict[str, Server
         ["server", "connected", "free", "version", "last seen"],
         [
             [
-                server.nickname,
+                shown(command, server.nickname),
                 "yes" if server.connected else "no",
                 size(server.available_space),
                 server.version or "",

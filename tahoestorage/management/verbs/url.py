@@ -26,6 +26,8 @@ def handle(command: BaseCommand, options: dict[str, Any]) -> None:
     missing = set(names) - storage.prefetch(names)
     if missing:
         raise CommandError("\n".join(f"There is no file {name!r}." for name in sorted(missing)))
+    for name in names:
+        storage.size(name)  # to tell of a directory, which has none
     try:
         urls = {name: storage.url(name) for name in names}
     except ValueError as error:

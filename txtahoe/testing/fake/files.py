@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from twisted.web import static
+from mimetypes import guess_type
+from os.path import splitext
 
 from txtahoe.caps import Cap
 from txtahoe.testing.fake.calls import Call, delete, put_cap, put_new_file
@@ -14,6 +14,8 @@ from txtahoe.testing.fake.question import Answer, as_json, plain, say
 from txtahoe.testing.fake.refusals import Refused, existing_child
 
 _FIXED = ("", "json", "uri", "readonly-uri")
+# As in `twisted.web.static`, whose import changes the global table of `mimetypes`, and warns.
+_ENCODINGS = {".gz": "gzip", ".bz2": "bzip2"}
 
 
 def get(call: Call) -> Answer:
@@ -124,14 +126,11 @@ _ABOUT: dict[str, Callable[[Call], Answer]] = {
 def _typed(call: Call) -> dict[str, str]:
     question = call.question
     filename = question.argument("filename", call.name or "unknown")
-    type_, encoding = static.getTypeAndEncoding(
-        # Tahoe has it as bytes, in which twisted.web does not find the extension before ".gz".
-        filename.encode(),
-        static.File.contentTypes,
-        static.File.contentEncodings,
-        "text/plain",
-    )
-    headers = {"Content-Type": type_, "Accept-Ranges": "bytes"}
+    extension = splitext(filename)[1].lower()
+    encoding = _ENCODINGS.get(extension)
+    # Tahoe does not find the extension before ".gz".
+    type_ = None if encoding else guess_type(f"x{extension}")[0]
+    headers = {"Content-Type": type_ or "text/plain", "Accept-Ranges": "bytes"}
     if encoding:
         headers["Content-Encoding"] = encoding
     if question.flag("save"):

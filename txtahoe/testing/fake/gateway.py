@@ -205,9 +205,10 @@ def start_fake_gateway() -> tuple[str, str]:
     """
     The URL of a fake gateway, and the write cap of an empty directory on it. One a process.
 
-    For the settings of a Django project's tests:
+    For the settings of a Django project's tests, which may begin with those of the site:
 
         TAHOE_STORAGE_BASE_URL, TAHOE_STORAGE_BASE_CAP = start_fake_gateway()
+        TAHOE_STORAGE_BASE_CAP_FILE = TAHOE_STORAGE_WRITER_URL = None
 
     A process that forks shares it with its children, for as long as it lives.
     """

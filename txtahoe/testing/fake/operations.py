@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -47,7 +48,10 @@ class Operations:
         except Refused as error:
             answer = page(error.status, "Error", error.text)
         self._outcomes[handle] = _Outcome(answer, self._expiry(question, 4 * _DAY))
-        return redirect(question, "operations", handle)
+        output = question.argument("output", "")
+        query = f"?output={quote(output)}" if output else ""
+        place = f"{question.host}/operations/{quote(handle, safe='')}"
+        return redirect(place + query, chunked=True)
 
     def answer(self, question: Question, handle: str) -> Answer:
         """What `/operations/HANDLE` answers; `t=cancel` and `release-after-complete` forget it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from attrs import Factory, field, frozen
 from twisted.web.http import parse_qs
@@ -25,7 +25,7 @@ class Question:
 
     `path`: the segments of the URL, without percent signs. `arguments`: the first of each name,
     from the URL or else from an urlencoded body, as Tahoe's `allmydata.web.common.get_arg`.
-    `host`: the URL up to the path.
+    `host`: the URL up to the path. `url`: the rest of it, as it was sent.
     """
 
     method: str
@@ -34,6 +34,7 @@ class Question:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     host: str = ""
+    url: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, request: Request) -> Question:
@@ -52,6 +53,7 @@ class Question:
             headers,
             body,
             f"http{secure}://{headers.get('host', '')}",
+            request.uri.decode("ascii", "replace"),
         )
 
     @property
@@ -144,14 +146,11 @@ def page(status: int, title: str, text: str) -> Answer:
     )
 
 
-def redirect(question: Question, *path: str) -> Answer:
-    """To another place of the same gateway. `output` goes along."""
-    output = question.argument("output", "")
-    url = "/".join([question.host, *(quote(part, safe="") for part in path)])
-    url += f"?output={quote(output)}" if output else ""
+def redirect(url: str, *, chunked: bool = False) -> Answer:
+    """To another place of the same gateway."""
     body = f'<html><body><a href="{url}">click here</a></body></html>'
     headers = {"Content-Type": "text/html; charset=utf-8", "Location": url}
-    return Answer(302, body.encode(), headers, chunked=True)
+    return Answer(302, body.encode(), headers, chunked)
 
 
 def unknown_method(question: Question) -> Answer:

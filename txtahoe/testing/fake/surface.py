@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from urllib.parse import quote
 
+from txtahoe.caps import BadCap, Cap
 from txtahoe.testing.fake import directories, files
 from txtahoe.testing.fake.calls import Call, put_on_nothing, upload
 from txtahoe.testing.fake.checks import server_id
@@ -18,6 +20,7 @@ from txtahoe.testing.fake.question import (
     as_json,
     page,
     plain,
+    redirect,
     refusal,
     say,
     unknown_method,
@@ -77,6 +80,9 @@ class Surface:
     def _uri(self, question: Question) -> Answer:
         if not question.path[1:]:
             return self._unlinked(question)
+        if question.path[1:] == (b"",):
+            path, mark, query = question.url.partition("?")
+            return redirect(path.rstrip("/") + mark + query)
         call = self._arrive(question)
         if call.node is None:
             return put_on_nothing(call)
@@ -90,6 +96,8 @@ class Surface:
         operation = question.operation
         if (question.method, operation) == ("PUT", ""):
             return say(str(upload(self._store, question)))
+        if question.method in ("GET", "HEAD"):
+            return _to_its_url(question)
         if question.method not in ("PUT", "POST"):
             return unknown_method(question)
         if operation not in (_MKDIRS if question.method == "POST" else _MKDIRS[:1]):
@@ -126,8 +134,8 @@ class Surface:
     def _walk(self, question: Question) -> Call:
         segments = [segment.decode() for segment in question.path[1:]]
         call = Call(question, self._store, node_at(segments[0]))
-        names = segments[1:-1] if segments[-1] == "" else segments[1:]
-        if "" in names:
+        names = segments[1:]
+        if "" in names[:-1]:
             raise Refused(
                 400, "The webapi does not allow empty pathname components, i.e. a double slash"
             )
@@ -136,8 +144,12 @@ class Surface:
         return call
 
     def _step(self, call: Call, name: str, *, is_last: bool) -> Call:
-        if call.target.type != "dirnode":
+        if call.target.type == "unknown":
+            raise _Page(page(404, *_NO_RESOURCE))
+        if call.target.type == "filenode":
             raise _Page(_below_a_file(call.question, name))
+        if not name:  # a directory, with a slash behind it
+            return call
         parent = call.directory
         try:
             node = parent.child(name).node
@@ -218,6 +230,26 @@ class Surface:
 
     def _status(self, question: Question) -> Answer:
         return say(json.dumps({"active": [], "recent": []}), type_="application/json")
+
+
+def _to_its_url(question: Question) -> Answer:
+    """`GET /uri?uri=CAP`: the other arguments go along, and are not quoted."""
+    if "uri" not in question.arguments:
+        raise Refused(400, "GET /uri requires uri=")
+    others = dict(question.arguments)
+    text = others.pop("uri")
+    if not _is_cap(text):
+        raise Refused(400, "Invalid capability")
+    query = "&".join(f"{name}={value}" for name, value in others.items())
+    place = f"{question.host}/{question.path[0].decode()}/{quote(text, safe='')}"
+    return redirect(f"{place}?{query}" if query else place, chunked=True)
+
+
+def _is_cap(text: str) -> bool:
+    try:
+        return Cap.parse(text).is_known and text == text.strip()
+    except BadCap:
+        return False
 
 
 def _get_unknown(call: Call) -> Answer:

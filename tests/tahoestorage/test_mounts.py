@@ -1,0 +1,217 @@
+"""Places among the URLs where files are served: where they are found, and what is wrong there."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+from django.conf.urls.i18n import i18n_patterns
+from django.core.checks import CheckMessage, run_checks
+from django.core.files.storage import InMemoryStorage
+from django.http import HttpRequest
+from django.test import override_settings
+from django.urls import include, path, re_path
+from django.utils.translation import override as translation
+from twisted.trial.unittest import SynchronousTestCase
+
+from tahoestorage.storage import TahoeStorage
+from tests.readme import README
+from tests.tahoestorage.checked import Document
+from tests.tahoestorage.serving_urls import may_read
+
+CAP = "URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52
+FILES = "tahoestorage.urls"
+
+
+async def may_read_later(request: HttpRequest, name: str) -> bool:
+    return True
+
+
+class Reader:
+    async def __call__(self, request: HttpRequest, name: str) -> bool:
+        return True
+
+
+def storage(**options: Any) -> dict[str, Any]:
+    return {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
+
+
+class MountsTestCase(SynchronousTestCase):
+    """A site without a public gateway, whose default storage is served unless a test says more."""
+
+    def setUp(self) -> None:
+        override = override_settings(
+            TAHOE_STORAGE_BASE_URL="http://127.0.0.1:1/", TAHOE_STORAGE_BASE_CAP=CAP
+        )
+        override.enable()
+        self.addCleanup(override.disable)
+        self.patch(Document._meta.get_field("file"), "storage", InMemoryStorage())
+
+    def messages(self, *urls: Any, **settings: Any) -> list[CheckMessage]:
+        with override_settings(ROOT_URLCONF=urls, **settings):
+            messages = run_checks(tags=["files"])
+        for message in messages:
+            self.assertTrue(message.hint)
+            self.assertNotIn("aaaqeay", str(message))
+        return messages
+
+    def ids(self, *urls: Any, **settings: Any) -> list[str]:
+        found = self.messages(*urls, **settings)
+        return [str(message.id).removeprefix("tahoestorage.") for message in found]
+
+
+class Finding(MountsTestCase):
+    def url(self, *urls: Any, **options: Any) -> str:
+        with override_settings(ROOT_URLCONF=urls):
+            return TahoeStorage(**options).url("a/f")
+
+    def test_below_other_urls(self) -> None:
+        inner = [path("files/", include(FILES))]
+        self.assertEqual(self.url(path("a/", include(inner))), "/a/files/a/f")
+        named = include((inner, "blog"), namespace="blog")
+        self.assertEqual(self.url(path("b/", named)), "/b/files/a/f")
+        twice = include((inner, "blog"), namespace="other")
+        self.assertEqual(self.url(path("b/", named), path("c/", twice)), "/b/files/a/f")
+
+    def test_what_stands_further_up_is_for_all_below(self) -> None:
+        inner = [path("files/", include(FILES))]
+        urls = [path("a/", include(inner), {"storage": "private", "permission": may_read})]
+        storages = {"default": storage(), "private": storage(location="private")}
+        with override_settings(STORAGES=storages):
+            self.assertEqual(self.url(*urls, location="private"), "/a/files/a/f")
+            self.assertRaises(ValueError, self.url, *urls)
+
+    def test_of_two_with_one_namespace_urls_lead_to_the_one_that_django_reverses(self) -> None:
+        storages = {"default": storage(), "other": storage(location="other")}
+        urls = [path("a/", include(FILES)), path("b/", include(FILES), {"storage": "other"})]
+        with override_settings(STORAGES=storages):
+            self.assertEqual(self.url(*urls), "/a/a/f")
+            self.assertRaises(ValueError, self.url, *urls, location="other")
+
+    def test_in_the_language_of_the_page(self) -> None:
+        urls = i18n_patterns(path("files/", include(FILES)))
+        for language in ("en", "de"):
+            with translation(language):
+                self.assertEqual(self.url(*urls), f"/{language}/files/a/f")
+
+    def test_a_parameter_above_makes_it_no_place_for_urls(self) -> None:
+        for above in (
+            path("<slug:tenant>/", include(FILES)),
+            path("<int:n>/", include([path("files/", include(FILES))])),
+            re_path("(?P<year>[0-9]+)/", include(FILES)),
+            re_path("(a|b)/", include(FILES)),
+        ):
+            self.assertRaises(ValueError, self.url, above)
+            plain = path("files/", include(FILES, namespace="plain"))
+            self.assertEqual(self.url(above, plain), "/files/a/f")
+
+
+class Checks(MountsTestCase):
+    def test_what_is_right_passes(self) -> None:
+        for urls in (
+            [path("files/", include(FILES))],
+            [path("files/", include(FILES), {"permission": may_read})],
+            [path("a/", include([path("b/", include(FILES))]))],
+        ):
+            self.assertEqual(self.ids(*urls), [])
+
+    def test_what_the_view_does_not_take(self) -> None:
+        for urls, name in (
+            (path("<slug:tenant>/files/", include(FILES)), "tenant"),
+            (path("<str:storage>/", include(FILES)), "storage"),
+            (re_path("(?P<year>[0-9]+)/", include(FILES)), "year"),
+            (re_path("([0-9]+)/", include(FILES)), "0"),
+            (path("files/", include(FILES), {"permision": may_read}), "permision"),
+        ):
+            message, *others = self.messages(urls)
+            self.assertEqual(message.id, "tahoestorage.E021")
+            self.assertIn(f"does not take '{name}'", message.msg)
+            self.assertIn([other.id for other in others], ([], ["tahoestorage.W001"]))
+
+    def test_a_storage_that_is_no_tahoestorage(self) -> None:
+        memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+        for alias in ("missing", "memory"):
+            urls = path("x/", include(FILES), {"storage": alias})
+            [message] = self.messages(urls, STORAGES={"default": memory, "memory": memory})
+            self.assertEqual(message.id, "tahoestorage.E021")
+            self.assertIn(repr(alias), message.msg)
+        served = path("x/", include(FILES))
+        self.assertEqual(self.ids(served, STORAGES={"default": memory}), [])
+
+    def test_a_hook_that_may_never_be_awaited(self) -> None:
+        for hook in (may_read_later, partial(may_read_later), Reader()):
+            urls = path("files/", include(FILES), {"permission": hook})
+            self.assertEqual(self.ids(urls), ["W023"])
+            self.assertEqual(self.ids(urls, ASGI_APPLICATION="site.asgi.application"), [])
+        [message] = self.messages(path("x/", include(FILES), {"permission": may_read_later}))
+        self.assertIn("tests.tahoestorage.test_mounts.may_read_later", message.msg)
+
+    def test_a_guarded_storage_that_makes_links_for_everybody(self) -> None:
+        public = "https://files.example.com/"
+
+        def ids(default: Any, private: Any, setting: str | None = None) -> list[str]:
+            options = {"storage": "private", "permission": may_read}
+            return self.ids(
+                path("private/", include(FILES), options),
+                STORAGES={
+                    "default": storage(location="public", base_url=public, **default),
+                    "private": storage(location="private", **private),
+                },
+                TAHOE_PUBLIC_BASE_URL=setting,
+            )
+
+        self.assertEqual(ids({}, {}), [])
+        self.assertEqual(ids({}, {"base_url": public}), ["W021"])
+        self.assertEqual(ids({}, {}, public), ["W021"])
+        self.assertEqual(ids({}, {"base_url": None}, public), [])
+        self.assertEqual(ids({}, {"signed_urls": 60}, public), [])
+        self.assertEqual(ids({"tahoe_base_cap": CAP[:-1] + "q"}, {}), [])
+
+    def test_another_storage_of_guarded_files_that_makes_links_for_everybody(self) -> None:
+        ts = TahoeStorage(location="private/docs", base_url="https://files.example.com/")
+        self.patch(Document._meta.get_field("file"), "storage", ts)
+        options = {"storage": "private"}
+        storages = {"default": storage(), "private": storage(location="private", signed_urls=60)}
+        mounted = path("private/", include(FILES, namespace="private"), options)
+        with override_settings(INSTALLED_APPS=["tahoestorage", "tests.tahoestorage.checked"]):
+            found = self.messages(path("files/", include(FILES)), mounted, STORAGES=storages)
+        first, _ = found
+        self.assertEqual(first.id, "tahoestorage.W021")
+        self.assertIn("url() of checked.Document.file makes links", first.msg)
+
+    def test_a_place_for_everybody_that_contains_a_guarded_one(self) -> None:
+        def ids(public: str, private: str, **options: Any) -> list[str]:
+            return self.ids(
+                path("media/", include(FILES)),
+                path(
+                    "private/",
+                    include(FILES, namespace="private"),
+                    {"storage": "private", **({} if options else {"permission": may_read})},
+                ),
+                STORAGES={
+                    "default": storage(location=public),
+                    "private": storage(location=private, **options),
+                },
+            )
+
+        for public, private in (("", "private"), ("a", "a/b"), ("a", "a"), ("/a/", "a/b")):
+            self.assertEqual(ids(public, private), ["W022"], (public, private))
+            self.assertEqual(ids(public, private, signed_urls=60), ["W022"])
+        for public, private in (("public", "private"), ("a/b", "a"), ("a", "ab")):
+            self.assertEqual(ids(public, private), [], (public, private))
+        self.assertEqual(ids("", "private", tahoe_base_cap=CAP[:-1] + "q", signed_urls=60), [])
+
+    def test_the_example_of_the_manual_is_safe(self) -> None:
+        section = README.read_text().split("## Serving files from the site\n")[1].split("\n## ")[0]
+        names: dict[str, Any] = {"path": path, "include": include, "may_read": may_read}
+        for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+            exec(block, names)
+        public = {"TAHOE_PUBLIC_BASE_URL": "https://files.example.com/"}
+        for settings in ({}, public):
+            found = self.ids(*names["urlpatterns"], STORAGES=names["STORAGES"], **settings)
+            self.assertEqual(found, [])
+
+    def test_one_storage_for_everybody_and_for_some(self) -> None:
+        guarded = path("some/", include(FILES, namespace="some"), {"permission": may_read})
+        self.assertEqual(self.ids(path("all/", include(FILES)), guarded), ["W022"])

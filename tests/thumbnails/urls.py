@@ -1,0 +1,25 @@
+"""URLs of a site that serves the private files of filer to those who may read them."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.urls import include, path
+from filer.models import File
+from filer.utils.filer_easy_thumbnails import thumbnail_to_original_filename
+
+
+def may_read(request: HttpRequest, name: str) -> bool:
+    """As filer says; of a thumbnail, whether the file may be read that it was made of."""
+    if name.startswith("thumbnails/"):
+        name = thumbnail_to_original_filename(name.removeprefix("thumbnails/")) or ""
+    file = File.objects.filter(file=name, is_public=False).first()
+    return file is not None and bool(file.has_read_permission(request))
+
+
+urlpatterns = [
+    path(
+        "private/",
+        include("tahoestorage.urls"),
+        {"storage": "private", "permission": may_read},
+    ),
+]

@@ -1,0 +1,209 @@
+"""Downloads on a gateway in memory: files that change meanwhile, and requests that are ended."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Request as WebRequest
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Client
+from txtahoe.bodies import Download
+from txtahoe.errors import AnswerLost, IncompleteDownload, NotAGateway
+from txtahoe.testing.fake import CutBody, EndMarker, Silence
+from txtahoe.testing.fake.question import Answer
+
+DATA = bytes(range(256)) * 2**14
+GET = "GET /uri/CAP"
+
+
+@frozen
+class Before:
+    """No fault: something that happens before a request is answered."""
+
+    what: Callable[[], None]
+
+    def happen(self, exchange: Any) -> None:
+        self.what()
+        exchange.send(exchange.work())
+
+
+class FilesThatChange(ClockTestCase):
+    """What is read of a file is of one version of it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # Its end looks like the beginning of a marker, and is asked for again.
+        self.old = b"o" * 200 + b"prob"
+        self.cap = self.now(self.client.create_mutable(self.old))
+
+    def read_while_it_is_overwritten(self, new: bytes) -> Any:
+        overwrite = Before(lambda: self.now(self.client.overwrite(self.cap, new)))
+        self.fake.fail_next(GET, overwrite, skip=1)
+        reading = start(self.client.read(self.cap))
+        self.clock.pump([1] * 5)
+        return reading
+
+    def test_an_end_that_is_doubted_is_not_that_of_another_version(self) -> None:
+        for end in (b"abcd", b"prox", b"p\0\0\0", b"xpro", b"xxxp"):
+            self.now(self.client.overwrite(self.cap, self.old))
+            reading = self.read_while_it_is_overwritten(b"n" * 200 + end)
+            self.failureResultOf(reading, IncompleteDownload)
+
+    def test_an_end_that_is_the_same_belongs_to_what_was_read(self) -> None:
+        reading = self.read_while_it_is_overwritten(b"n" * 200 + b"prob")
+        self.assertEqual(self.successResultOf(reading), self.old)
+
+    def test_it_is_not_read_on_after_an_interruption_or_after_close(self) -> None:
+        self.now(self.client.overwrite(self.cap, DATA))
+        for fault in (CutBody(2**17), EndMarker(2**17), None):
+            if fault is not None:
+                self.fake.fail_next(GET, fault)
+            download = self.now(self.client.download(self.cap))
+            self.now(download.read())
+            if fault is None:
+                download.close()
+            for _ in range(2):  # nor when it is tried once more
+                rest = start(download.rest())
+                self.clock.pump([1] * 5)
+                self.assertIn("from its start", str(self.failureResultOf(rest).value))
+                self.failureResultOf(start(download.rest()), IncompleteDownload)
+
+    def test_it_is_read_again_while_nothing_of_it_was_given(self) -> None:
+        self.fake.fail_next(GET, CutBody(0))
+        reading = start(self.client.read(self.cap))
+        self.clock.pump([1] * 5)
+        self.assertEqual(self.successResultOf(reading), self.old)
+
+
+class Endings(ClockTestCase):
+    """A download that ends, however it ends, leaves no request open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cap = self.now(self.client.upload(DATA))
+
+    def download(self, **options: Any) -> Download:
+        return self.now(self.client.download(self.cap, **options))
+
+    def assert_closed(self, download: Download) -> None:
+        self.assertIsNone(download._answer)
+
+    def test_a_file_that_fails_ends_the_request(self) -> None:
+        class Full(io.BytesIO):
+            def write(self, data: Any) -> int:
+                raise OSError("no space left")
+
+        download = self.download()
+        self.failureResultOf(start(download.save(Full())), OSError)
+        self.assert_closed(download)
+
+    def test_progress_that_fails_ends_the_request_and_loses_no_byte(self) -> None:
+        told: list[int] = []
+
+        def progress(count: int) -> None:
+            told.append(count)
+            if len(told) == 1:
+                raise LookupError
+
+        download = self.download(progress=progress)
+        self.failureResultOf(start(download.read()), LookupError)
+        self.assert_closed(download)
+        self.assertEqual(self.now(download.rest()), DATA)
+
+    def test_a_block_that_is_left_ends_the_request(self) -> None:
+        async def first(download: Download) -> bytes:
+            async with download:
+                async for chunk in download:
+                    return chunk
+            raise AssertionError
+
+        download = self.download()
+        self.assertEqual(self.now(first(download)), DATA[: len(self.now(first(self.download())))])
+        self.assert_closed(download)
+
+    def test_a_walk_that_is_left_ends_the_request(self) -> None:
+        async def first() -> Any:
+            async with await self.client.manifest(self.root) as walk:
+                await anext(walk)
+            return walk
+
+        self.assertIsNotNone(self.now(first())._incoming._end)
+
+    def test_a_walk_with_a_line_that_is_no_json_ends_the_request(self) -> None:
+        class Garbage:
+            def happen(self, exchange: Any) -> None:
+                exchange.begin(Answer(200, b"", chunked=True), b"{garbage\n")
+
+        self.fake.fail_next("*?t=stream-manifest", Garbage())
+        walk = self.now(self.client.manifest(self.root))
+        self.failureResultOf(start(anext(walk)), NotAGateway)
+        self.assertIsNotNone(walk._incoming._end)
+
+    def test_a_client_that_is_left_is_closed(self) -> None:
+        closed: list[bool] = []
+
+        class Noting(Client):
+            async def close(self) -> None:
+                closed.append(True)
+
+        async def use() -> None:
+            async with Noting(self.client._transport) as client:
+                await client.status()
+
+        self.now(use())
+        self.assertEqual(closed, [True])
+
+
+class Consumers(ClockTestCase):
+    """`write_to` a request of twisted.web that is over before the download is."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cap = self.now(self.client.upload(DATA))
+        self.requests: list[WebRequest] = []
+        resource = Resource()
+        resource.isLeaf = True
+        resource.render_GET = lambda request: self.requests.append(request) or NOT_DONE_YET  # type: ignore[attr-defined]
+        self.transport = StringTransport()
+        self.channel = Site(resource, reactor=self.clock).buildProtocol(None)
+        self.channel.makeConnection(self.transport)
+        self.channel.dataReceived(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    def write(self) -> Any:
+        return start(self.now(self.client.download(self.cap)).write_to(self.requests[0]))
+
+    def lose(self) -> None:
+        if self.transport.producer is not None:
+            self.transport.producer.stopProducing()
+        self.channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_a_browser_that_goes_away_while_the_gateway_is_silent_is_a_cancelled_write(
+        self,
+    ) -> None:
+        self.fake.fail_next(GET, Silence())
+        writing = self.write()
+        self.lose()
+        writing.cancel()
+        self.failureResultOf(writing, CancelledError)
+
+    def test_a_browser_that_goes_away_in_the_middle_ends_the_write(self) -> None:
+        self.fake.fail_next(GET, Before(self.lose))
+        self.failureResultOf(self.write(), CancelledError)
+
+    def test_an_error_of_the_download_is_not_replaced(self) -> None:
+        self.fake.fail_next(GET, CutBody(0), times=9)
+        writing = self.write()
+        self.requests[0].finish()
+        self.clock.pump([1] * 5)
+        self.failureResultOf(writing, AnswerLost)
+        self.flushLoggedErrors(RuntimeError)  # Twisted's: the producer was not unregistered

@@ -1,0 +1,62 @@
+"""Callers of one tree that wait for longer or shorter, and take older or newer answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe.errors import RequestTimeout, UnknownOutcome
+from txtahoe.terms import Terms, asking
+from txtahoe.testing.fake import Silence
+
+HASTY, PATIENT = Terms(timeout=5.0), Terms(timeout=500.0)
+
+
+class CallersOfOneTree(ClockTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.client._transport.pauses = ()
+
+    def start_on(self, terms: Terms, coroutine: Any) -> Deferred[Any]:
+        with asking(terms):
+            return start(coroutine)
+
+    def test_each_waits_as_long_as_it_wishes(self) -> None:
+        for terms in (HASTY, Terms(), PATIENT):  # 60 seconds are those of the transport
+            seconds = terms.timeout or 60.0
+            self.fake.fail_next("GET /uri/CAP?t=json", Silence())
+            listing = self.start_on(terms, self.tree.list(""))
+            self.clock.advance(seconds - 0.1)
+            self.assertNoResult(listing)
+            self.clock.advance(0.2)
+            self.failureResultOf(listing, RequestTimeout)
+
+    def test_a_write_for_several_is_given_up_when_none_of_them_waits_any_more(self) -> None:
+        self.now(self.tree.save("d/first", b"1"))
+        self.fake.fail_next("POST /uri/CAP?t=set_children*", Silence())
+        first = self.start_on(HASTY, self.tree.save("d/second", b"2"))
+        together = [
+            self.start_on(terms, self.tree.save(f"d/{terms.timeout}", b"3"))
+            for terms in (HASTY, PATIENT)
+        ]
+        self.fake.fail_next("POST /uri/CAP?t=set_children*", Silence())
+        for _ in range(40):  # the first write, and the looks at what came of it
+            self.clock.advance(1.0)
+        self.failureResultOf(first, UnknownOutcome)
+        self.clock.advance(400)
+        for each in together:
+            self.assertNoResult(each)
+        self.clock.advance(100)
+        for _ in range(40):
+            self.clock.advance(1.0)
+        for each in together:
+            self.failureResultOf(each, UnknownOutcome)
+
+    def test_each_takes_answers_as_old_as_it_wishes(self) -> None:
+        self.now(self.tree.save("f", b"x"))
+        self.clock.advance(60)
+        for max_age, is_known in ((None, False), (59.0, False), (61.0, True), (0.0, False)):
+            with asking(Terms(max_age=max_age)):
+                self.assertEqual(self.tree.known("f") is not None, is_known, max_age)
