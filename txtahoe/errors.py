@@ -21,10 +21,11 @@ class TahoeError(OSError):
     The base of all errors of txtahoe. Its text never holds a cap, only fingerprints.
 
     `transient` is true where the same request may succeed later without anybody mending anything.
+    Of some classes only some errors are: the gateway's words tell.
     """
 
     code: ClassVar[int] = errno.EIO
-    transient: ClassVar[bool] = False
+    transient: bool = False
 
     def __init__(self, message: str) -> None:
         super().__init__(self.code, redact(message))
@@ -57,6 +58,12 @@ class NotSecure(GatewayUnreachable):
 
 class NoWriter(GatewayUnreachable):
     """Which gateway makes the changes is being changed, or can't be found out; none was asked."""
+
+
+class ClientClosed(TahoeError, ConnectionAbortedError):
+    """The client was closed, and makes no request any more."""
+
+    code = errno.ECONNABORTED
 
 
 class AnswerLost(TahoeError, ConnectionResetError):
@@ -156,9 +163,12 @@ class Unrecoverable(TahoeError):
 
 
 class NotEnoughServers(TahoeError):
-    """Too few storage servers are within reach to place the shares."""
+    """
+    Too few storage servers are within reach to place the shares, or they are full.
 
-    transient = True
+    It is transient where servers say that they are full: they also say so while the same bytes
+    are uploaded a second time at this moment.
+    """
 
 
 class UncoordinatedWrite(TahoeError):
@@ -232,13 +242,22 @@ _BY_STATUS: dict[int, type[TahoeError]] = {
 }
 
 _RAISED = re.compile(
-    r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: ?(.*))?$", re.M
+    r"^(?:Failure: )?(?:allmydata\.[\w.]+\.)?(\w+(?:Error|Prohibited))(?:: ?(?:\(['\"])?(.*))?$",
+    re.M,
 )
+# The last line of a traceback, whatever was raised.
+_ENDED = re.compile(r"^(?:Failure: )?([A-Za-z_][\w.]*)(?:: ?(.*))?$", re.M)
 _MISSING = ("No such child", "unknown/expired handle")
 # What UploadUnhappinessError begins with, before it comes to the point.
 _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 # What comes behind is long, and about anything.
-_GUESSES = " This might indicate that no servers were connected"
+_GUESSES = re.compile(
+    r" This might indicate that no servers were connected|\), merged=|, last failure was: "
+)
+_FULL = re.compile(r"of which [1-9]\d* placed none due to the server being full")
+# In characters: of an answer, and of a page with markup, no more is searched.
+_TEXT_LIMIT = 2**16
+_PAGE_LIMIT = 2**14
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
@@ -249,31 +268,46 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
     The classes follow `humanize_exception` in Tahoe-LAFS's `allmydata.web.common`: a known status
     for some exceptions, and 500 with a traceback, whose last line names the class, for the others.
     """
-    text = _plain(body if isinstance(body, str) else body.decode("utf-8", "replace"))
+    text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+    text = _plain(text[:_TEXT_LIMIT])
     if status == 404 and not text.startswith(_MISSING):
         # Tahoe says what is missing. Another server's 404 must not pass for a missing file.
         return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {_brief(text)}")
     if status == 404:
         return NoSuchChild(f"{doing}: {_brief(text)}")
-    raised = list(_RAISED.finditer(text))
-    name, reason = (raised[-1][1], raised[-1][2] or "") if raised else ("", "")
-    error = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
-    return error(
-        f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason if name else text)}"
-    )
+    name, reason = _raised(text)
+    kind = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
+    error = kind(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason)}")
+    if kind is NotEnoughServers and _FULL.search(reason):
+        error.transient = True
+    return error
+
+
+def _raised(text: str) -> tuple[str, str]:
+    """
+    The class of the exception that an answer tells of, and what it says; else "" and the text.
+
+    A message may hold whole tracebacks of other exceptions.
+    """
+    found = [(match[1], match[2] or "") for match in _RAISED.finditer(text)]
+    known = [raised for raised in found if raised[0] in _BY_EXCEPTION]
+    if not found and text.startswith("Traceback"):
+        found = [(match[1], match[2] or "") for match in _ENDED.finditer(text)]
+    return [("", text), *found, *known][-1]
 
 
 def _plain(body: str) -> str:
     if body.startswith('{"error":'):
-        with suppress(ValueError, TypeError, KeyError):
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
             return str(json.loads(body)["error"]).strip()
-    if "</" not in body:
+    # A traceback may quote the page of a storage server.
+    if not body.lstrip().startswith("<"):
         return body.strip()
-    return " ".join(html.unescape(_MARKUP.sub(" ", body)).split())
+    return " ".join(html.unescape(_MARKUP.sub(" ", body[:_PAGE_LIMIT])).split())
 
 
 def _brief(text: str, most: int = 500) -> str:
-    first = _SELECTOR.sub("", text.strip().partition("\n\n")[0]).partition(_GUESSES)[0]
+    first = _GUESSES.split(_SELECTOR.sub("", text.strip().partition("\n\n")[0]))[0]
     # Redacted before it is cut: half a cap is no longer recognised as one.
     first = redact(" ".join(first.split()))
     return first if len(first) <= most else first[:most] + " …"

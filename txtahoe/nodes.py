@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from attrs import field, frozen
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NotAGateway
 from txtahoe.sealing import sealed
 
@@ -17,6 +17,9 @@ _TYPES: dict[Any, NodeType] = {"filenode": "filenode", "dirnode": "dirnode"}
 
 # The key under which a link's metadata holds what tells this link from any other.
 MARK = "txtahoe-link"
+
+# In seconds since 1970 UTC: 9999-01-01. Python's dates, in any time zone, go a little further.
+_END_OF_TIME = 253_370_764_800
 
 # Stands for a cap that cannot be parsed; itself unknown, it is never linked anywhere.
 _STRANGE = Cap.parse("strange")
@@ -71,7 +74,23 @@ class Node:
         # Metadata is anybody's: whoever writes the directory may put anything there.
         tahoe = self.metadata.get("tahoe")
         time = tahoe.get(key) if isinstance(tahoe, Mapping) else None
-        return float(time) if isinstance(time, int | float) else None
+        return _instant(time)
+
+
+def _instant(told: object) -> float | None:
+    """A time in seconds since 1970 UTC; None for what is none, or is beyond the year 9998."""
+    if not _is_number(told) or not 0 <= told < _END_OF_TIME:
+        return None
+    return float(told)
+
+
+def _count(told: object) -> int | None:
+    """A number of bytes; None for what is none."""
+    return told if _is_number(told) and isinstance(told, int) and told >= 0 else None
+
+
+def _is_number(told: object) -> TypeGuard[int | float]:
+    return isinstance(told, int | float) and not isinstance(told, bool)
 
 
 def names_by_kind(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
@@ -87,9 +106,11 @@ class Link:
     A link that is to be made: to `cap`, with what its metadata shall hold, as JSON.
 
     The gateway adds when it was made, under the key "tahoe".
+
+    Raises: TypeError for what is no Cap.
     """
 
-    cap: Cap
+    cap: Cap = field(validator=lambda link, attribute, value: require_cap(value))
     metadata: Mapping[str, Any] = field(factory=dict, repr=False)
 
     @property
@@ -156,11 +177,11 @@ def parse_node(answer: Any) -> Node:
     try:
         type_, told = answer
         text = told.get("rw_uri") or told.get("ro_uri")
-        size, metadata = told.get("size"), told.get("metadata")
+        metadata = told.get("metadata")
         return Node(
             type=_TYPES.get(type_, "unknown"),
             cap=Cap.parse(text),
-            size=size if isinstance(size, int) else None,
+            size=_count(told.get("size")),
             metadata=metadata if isinstance(metadata, Mapping) else {},
         )
     except (TypeError, ValueError, AttributeError):
@@ -191,9 +212,9 @@ def _parse_server(told: Mapping[str, Any]) -> Server:
         # "Connected to …" in some releases, "connected" in others.
         connected=status.lower().startswith("connected"),
         status=status,
-        available_space=told.get("available_space"),
+        available_space=_count(told.get("available_space")),
         version=told.get("version"),
-        last_seen=told.get("last_received_data"),
+        last_seen=_instant(told.get("last_received_data")),
         id=str(told.get("nodeid", "")),
     )
 
@@ -203,7 +224,7 @@ def parse_json(body: bytes, doing: str) -> Any:
     """Raises: NotAGateway."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotAGateway(
             f"{doing}: the answer is not JSON, so it is not from a Tahoe-LAFS gateway"
         ) from None

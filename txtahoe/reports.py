@@ -64,8 +64,11 @@ def parse_entry(line: Any) -> Entry:
     """One line of a stream. Raises: NotAGateway."""
     try:
         answer = line.get("check-results") or line.get("check-and-repair-results")
+        path = tuple(line["path"])
+        if not all(isinstance(name, str) for name in path):
+            raise TypeError
         return Entry(
-            path=tuple(line["path"]),
+            path=path,
             type=line["type"] if line["type"] in ("file", "directory") else "unknown",
             cap=_cap_or_none(line["cap"]),
             report=parse_report(answer) if answer else None,
