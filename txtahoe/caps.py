@@ -226,6 +226,12 @@ class Cap:
         return Cap(kind, ":".join(["URI", kind, weaker, *others]))
 
 
+def require_cap(value: object) -> None:
+    """Raises: TypeError for anything but a Cap, also for the text of one."""
+    if not isinstance(value, Cap):
+        raise TypeError(f"a Cap is needed, not {type(value).__name__}: Cap.parse(…) makes one")
+
+
 def redact(text: str) -> str:
     """`text` with every cap of the form `URI:…` in it replaced by its `repr`."""
     return _WITHIN.sub(_redacted, text)

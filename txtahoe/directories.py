@@ -9,7 +9,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from txtahoe.bodies import BytesSource
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import (
     AnswerLost,
     BadRequest,
@@ -94,6 +94,7 @@ class DirectoryOperations(FileOperations):
 
     async def info(self, cap: Cap) -> Node:
         """What a cap names."""
+        require_cap(cap)
         return parse_node(
             await self._json("GET", ["uri", cap], {"t": "json"}, f"asking about {cap!r}")
         )
@@ -332,6 +333,8 @@ class DirectoryOperations(FileOperations):
                 await request()
                 return
             except GatewayUnreachable as error:
+                if not error.transient:
+                    raise
                 failure: TahoeError = error
             except _AMBIGUOUS as error:
                 failure = error

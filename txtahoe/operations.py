@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from txtahoe.caps import BadCap, Cap
+from txtahoe.caps import BadCap, Cap, require_cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.requests import Request, Requests
@@ -72,6 +72,20 @@ class Operations:
         request = Request(method, path, query, doing=doing, changes=changes, patience=patience)
         return parse_json(await self._transport.ask(request, repeat=True), doing)
 
+    async def _object(
+        self,
+        method: str,
+        path: Sequence[Cap | str],
+        query: Mapping[str, str],
+        doing: str,
+        changes: bool = False,
+    ) -> dict[str, Any]:
+        """As `_json`, of an object."""
+        told = await self._json(method, path, query, doing, changes)
+        if not isinstance(told, dict):
+            raise NotAGateway(f"{doing}: the answer is of a form that is not known")
+        return told
+
     async def _cap(
         self,
         method: str,
@@ -114,6 +128,7 @@ def parse_cap(answer: bytes, doing: str) -> Cap:
 
 
 def require_directory(cap: Cap) -> None:
-    """Raises: NotADirectory."""
+    """Raises: NotADirectory; TypeError for what is no Cap."""
+    require_cap(cap)
     if not cap.is_directory:
         raise NotADirectory(f"{cap!r} is not a directory")

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.client import Client
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.layouts import Contents
@@ -29,6 +29,7 @@ class Reading:
         concurrency: int,
         spreads: bool,
     ) -> None:
+        require_cap(root)
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
