@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 from txtahoe.checking import CheckOperations
+from txtahoe.deadline import Deadline
 from txtahoe.directories import DirectoryOperations
-from txtahoe.errors import NotEnoughServers, TahoeError
+from txtahoe.errors import NotEnoughServers, RequestTimeout, TahoeError
 from txtahoe.nodes import GatewayStatus
 
 
@@ -36,34 +37,44 @@ class Client(DirectoryOperations, CheckOperations):
 
         Raises: NotEnoughServers, or the gateway's own error, after `timeout` seconds.
         """
-        deadline = self._transport.reactor.seconds() + timeout
-        while True:
-            try:
-                status = await self.status(changes=True)
-                if status.connected >= servers:
-                    return status
-                failure: TahoeError = NotEnoughServers(
-                    f"the gateway is connected to {status.connected} storage servers of the "
-                    f"{servers} that are wanted, after {timeout:g} seconds"
-                )
-            except TahoeError as error:
-                failure = error
-            if self._transport.reactor.seconds() >= deadline:
-                raise failure
-            await self._transport.sleep(0.25)
+        failure: TahoeError | None = None
+
+        async def ready() -> GatewayStatus:
+            nonlocal failure
+            while True:
+                try:
+                    status = await self.status(changes=True)
+                    if status.connected >= servers:
+                        return status
+                    failure = NotEnoughServers(
+                        f"the gateway is connected to {status.connected} storage servers of the "
+                        f"{servers} that are wanted, after {timeout:g} seconds"
+                    )
+                except TahoeError as error:
+                    failure = error
+                await self._transport.sleep(0.25)
+
+        doing = f"waiting for {servers} storage servers"
+        try:
+            return await Deadline(self.reactor, timeout, doing).guard(ready())
+        except RequestTimeout as error:
+            raise failure or error from None
 
     async def statistics(self) -> dict[str, Any]:
         """The gateway's counters and statistics, as it words them: "counters" and "stats"."""
         doing = "asking for the statistics"
-        found: dict[str, Any] = await self._json("GET", ["statistics"], {"t": "json"}, doing)
-        return found
+        return await self._object("GET", ["statistics"], {"t": "json"}, doing)
 
     async def transfers(self) -> dict[str, Any]:
         """The gateway's uploads, downloads and checks: "active" ones and "recent" ones."""
         doing = "asking for the transfers"
-        found: dict[str, Any] = await self._json("GET", ["status"], {"t": "json"}, doing)
-        return found
+        return await self._object("GET", ["status"], {"t": "json"}, doing)
 
     async def close(self) -> None:
-        """Close the idle connections to the gateway."""
+        """
+        End all that is under way, for good; return when no connection and no delayed call is left.
+
+        Requests that were sent raise AnswerLost, changes of links UnknownOutcome, and all later
+        calls ClientClosed.
+        """
         await self._transport.close()

@@ -8,33 +8,41 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from txtahoe.errors import RequestTimeout
+from txtahoe.errors import GatewayUnreachable, RequestTimeout
 
 T = TypeVar("T")
 
 
 class Deadline:
-    """Cancels a piece of work that has not been renewed for `seconds`."""
+    """
+    Cancels a piece of work that has not been renewed for `seconds`.
+
+    `is_over`: whether it did.
+    """
+
+    is_over = False
 
     def __init__(self, reactor: IReactorTime, seconds: float, doing: str) -> None:
         self._reactor = reactor
         self._seconds = seconds
         self._doing = doing
-        self._expired = False
         self._call: IDelayedCall | None = None
 
     async def guard(self, work: Coroutine[Deferred[Any], Any, T]) -> T:
         """
         The result of `work`.
 
-        Raises: RequestTimeout, once the seconds have passed without a call of `renew`.
+        Raises: RequestTimeout, once the seconds have passed without a call of `renew`, or the
+        GatewayUnreachable that the work raises then.
         """
         deferred = Deferred.fromCoroutine(work)
         call = self._call = self._reactor.callLater(self._seconds, self._expire, deferred)
         try:
             return await deferred
+        except GatewayUnreachable:
+            raise
         except Exception:
-            if self._expired:
+            if self.is_over:
                 raise RequestTimeout(
                     f"{self._doing}: no progress for {self._seconds:g} seconds"
                 ) from None
@@ -49,5 +57,5 @@ class Deadline:
             self._call.reset(self._seconds + extra)
 
     def _expire(self, deferred: Deferred[Any]) -> None:
-        self._expired = True
+        self.is_over = True
         deferred.cancel()

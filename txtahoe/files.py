@@ -8,11 +8,12 @@ from typing import BinaryIO, Literal
 from attrs import frozen
 
 from txtahoe.bodies import BytesSource, Download, IteratorSource, file_source
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.operations import Operations, base64_of, given, parse_cap
 from txtahoe.requests import Request
 from txtahoe.streams import ISource
+from txtahoe.transport import url_text
 
 Progress = Callable[[int], None]
 Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource
@@ -179,7 +180,7 @@ class FileOperations(Operations):
             url = url.child(filename)
         for name, value in given(save=save).items():
             url = url.add(name, value)
-        return url.to_uri().to_text()
+        return url_text(url)
 
     async def _upload(
         self, source: Uploadable, query: dict[str, str], doing: str, progress: Progress | None
@@ -219,6 +220,7 @@ class FileOperations(Operations):
 
 
 def _file_reader(cap: Cap) -> Cap:
+    require_cap(cap)
     if cap.is_directory:
         raise IsADirectory(f"{cap!r} is a directory, not a file")
     return cap.reader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from txtahoe.errors import (
     AnswerLost,
@@ -28,9 +29,9 @@ class Gateways(Requests):
     """
     Requests to the first of several gateways that answers.
 
-    A gateway that refuses, times out or fails is passed over for `rest` seconds, then asked again;
-    when all are, all are asked. An upload goes on at the next gateway from the start of its source,
-    where that can be read again.
+    A gateway that refuses, times out or fails, or whose answer breaks off, is passed over for
+    `rest` seconds, then asked again; when all are, all are asked. An upload goes on at the next
+    gateway from the start of its source, where that can be read again.
 
     What changes directories and mutable files is done by one alone: two gateways that write the
     same directory lose links. That is the one that `writer` gives, which need not be in the list,
@@ -59,19 +60,23 @@ class Gateways(Requests):
         self._rest = rest
         self._next_may_change = next_may_change
         self._away_until: dict[Transport, float] = {}
+        self._all = set(transports)
 
     async def open(self, request: Request) -> Incoming:
         # A change of which it is not known whether it was made is not for the next one to make.
         moves_on = (GatewayUnreachable,) if request.changes else _ELSEWHERE
+        self._require_open(request.doing)
         candidates = await self._candidates(request.changes)
         for transport in candidates:
             try:
-                return await transport.open(request)
+                answer = await transport.open(request)
+                answer.failed = partial(self._broke_off, transport, request)
+                return answer
             except moves_on as error:
                 self._note(transport, error)
-                is_over = transport is candidates[-1]
+                is_over = transport is candidates[-1] or self.is_closed
                 if is_over and request.changes and not self._next_may_change:
-                    raise GatewayUnreachable(f"{error} No other gateway makes changes.") from error
+                    raise type(error)(f"{error} No other gateway makes changes.") from error
                 # Of what can be read once, something may be gone.
                 is_spent = request.body is not None and not request.body.repeatable
                 if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
@@ -79,15 +84,25 @@ class Gateways(Requests):
         raise AssertionError("there is at least one candidate")
 
     async def close(self) -> None:
-        for transport in self._transports:
+        await super().close()
+        for transport in self._all:
             await transport.close()
 
     async def _candidates(self, changes: bool) -> list[Transport]:
         if changes and not self._next_may_change:
-            return [self._transports[0] if self._writer is None else await self._writer()]
-        now = self.reactor.seconds()
+            writer = self._transports[0] if self._writer is None else await self._writer()
+            self._all.add(writer)
+            return [writer]
         # Sorting is stable: those that are not away come first, in the order of the list.
-        return sorted(self._transports, key=lambda each: self._away_until.get(each, 0.0) > now)
+        return sorted(self._transports, key=self._is_away)
+
+    def _is_away(self, transport: Transport) -> bool:
+        return bool(self._away_until.get(transport, 0.0) > self.reactor.seconds())
+
+    def _broke_off(self, transport: Transport, request: Request, error: TahoeError) -> None:
+        self._note(transport, error)
+        if not request.changes and not all(map(self._is_away, self._transports)):
+            error.transient = True  # another gateway is asked then
 
     def _note(self, transport: Transport, error: TahoeError) -> None:
         if isinstance(error, _AWAY):

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 from hyperlink import DecodedURL
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
 from txtahoe.clock import keep_steady
-from txtahoe.errors import TahoeError
+from txtahoe.errors import ClientClosed, NotEnoughServers, TahoeError
 from txtahoe.streams import Incoming, ISource, SourceFailed
 
 T = TypeVar("T")
@@ -57,20 +58,31 @@ class Requests(ABC):
     def __init__(self, reactor: Any) -> None:
         keep_steady(reactor)
         self.reactor = reactor
+        self.is_closed = False
+        # What is under way, each with what fires when it is over.
+        self._under_way: dict[Deferred[Any], Deferred[None]] = {}
 
     @abstractmethod
     async def open(self, request: Request) -> Incoming:
         """
         Send a request; return its answer as soon as the head of it is here.
 
-        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, or the TahoeError
-        that a status other than the expected ones stands for; SourceFailed with the error of a
-        body's source.
+        Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, ClientClosed, or the
+        TahoeError that a status other than the expected ones stands for; SourceFailed with the
+        error of a body's source.
         """
 
-    @abstractmethod
     async def close(self) -> None:
-        """Close the idle connections."""
+        """
+        End all that is under way, for good; return when nothing of it is left.
+
+        Requests that were sent raise AnswerLost, all later ones ClientClosed.
+        """
+        self.is_closed = True
+        under_way = dict(self._under_way)
+        for work in under_way:
+            work.cancel()
+        await gatherResults(under_way.values())
 
     async def ask(self, request: Request, *, repeat: bool = False) -> bytes:
         """
@@ -98,15 +110,40 @@ class Requests(ABC):
         raise error  # not in the block above, which would replace the cause of the error
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The result of `attempt`, made again, up to a bound, after transient errors."""
-        for pause in self.pauses:
+        """
+        The result of `attempt`, made again, up to a bound, after transient errors; once only after
+        NotEnoughServers, which it may have taken a whole upload to learn.
+        """
+        pauses = list(self.pauses)
+        while pauses:
             try:
                 return await attempt()
             except TahoeError as error:
-                if not error.transient:
+                if not error.transient or self.is_closed:
                     raise
-            await self.sleep(pause)
+                if isinstance(error, NotEnoughServers):
+                    del pauses[1:]
+            await self.sleep(pauses.pop(0))
         return await attempt()
 
     async def sleep(self, seconds: float) -> None:
-        await deferLater(self.reactor, seconds)
+        """Raises: ClientClosed, as soon as `close` is called."""
+        await self._until_closed(lambda: deferLater(self.reactor, seconds), "a pause")
+
+    async def _until_closed(self, begin: Callable[[], Deferred[T]], doing: str) -> T:
+        """The result of work that `close` cancels. Raises: ClientClosed."""
+        self._require_open(doing)
+        work = begin()
+        self._under_way[work] = Deferred()
+        try:
+            return await work
+        except CancelledError:
+            self._require_open(doing)
+            raise
+        finally:
+            self._under_way.pop(work).callback(None)
+
+    def _require_open(self, doing: str) -> None:
+        """Raises: ClientClosed."""
+        if self.is_closed:
+            raise ClientClosed(f"{doing}: the client is closed; make another one") from None

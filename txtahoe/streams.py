@@ -17,11 +17,13 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import Attribute, Interface, implementer
 
 from txtahoe.deadline import Deadline
-from txtahoe.errors import AnswerLost
+from txtahoe.errors import AnswerLost, RequestTimeout, TahoeError
 from txtahoe.sealing import sealed_async
 
 # Received bytes that may wait for their reader before the gateway is asked to pause.
 _HIGH_WATER = 2**20
+# The slowest rate, in bytes a second, at which a body may come.
+_SLOWEST = 2**10
 
 
 class ISource(Interface):
@@ -162,16 +164,23 @@ class Outgoing(Flow):
 
 
 class Incoming(Protocol):
-    """The answer to a request: its head at once, its body as it comes in."""
+    """
+    The answer to a request: its head at once, its body as it comes in.
+
+    `seconds`: how long it may stop for. `failed` is called with the error of a body that breaks
+    off, or comes too slowly, before its reader is told.
+    """
 
     def __init__(
         self, reactor: IReactorTime, seconds: float, doing: str, answer: IResponse
     ) -> None:
-        self._reactor = reactor
-        self._seconds = seconds
+        self.reactor = reactor
+        self.seconds = seconds
+        self.failed: Callable[[TahoeError], None] = lambda error: None
         self._doing = doing
         self._chunks: list[bytes] = []
         self._received = 0
+        self._waited = 0.0
         self._waiting_bytes = 0
         self._paused = False
         self._reader: Deferred[None] | None = None
@@ -189,17 +198,19 @@ class Incoming(Protocol):
         """
         What has come in since the last call, at least one byte; b"" at the end.
 
-        Raises: AnswerLost where the body broke off; RequestTimeout when nothing came for
-        `seconds` (else the transport's own time).
+        `seconds`: how long to wait for it, in place of all other bounds.
+
+        Raises: AnswerLost where the body broke off; RequestTimeout when nothing came in time, or
+        when all that has come was too slow.
         """
         if not self._chunks and self._end is None:
-            await Deadline(self._reactor, seconds or self._seconds, self._doing).guard(self._data())
+            await (self._come() if seconds is None else self._come_within(seconds))
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._waiting_bytes = 0
         self._resume()
         if not data and not self._is_whole:
-            raise AnswerLost(f"{self._doing}: the answer broke off")
+            raise self._told(AnswerLost(f"{self._doing}: the answer broke off"))
         return data
 
     @sealed_async
@@ -232,12 +243,31 @@ class Incoming(Protocol):
     def _producer(self) -> IPushProducer:
         return cast(IPushProducer, self.transport)
 
+    async def _come(self) -> None:
+        # Time counts only while it is spent here: the reader may be as slow as it likes.
+        left = self.seconds + self._received / _SLOWEST - self._waited
+        began = self.reactor.seconds()
+        try:
+            await self._come_within(max(0.0, min(left, self.seconds)))
+        except RequestTimeout as silent:
+            slow = f"{self._doing}: the answer comes at less than {_SLOWEST} bytes a second"
+            raise self._told(silent if left >= self.seconds else RequestTimeout(slow)) from None
+        finally:
+            self._waited += self.reactor.seconds() - began
+
+    async def _come_within(self, seconds: float) -> None:
+        await Deadline(self.reactor, seconds, self._doing).guard(self._data())
+
     async def _data(self) -> None:
         self._reader = Deferred()
         try:
             await self._reader
         finally:
             self._reader = None
+
+    def _told(self, error: TahoeError) -> TahoeError:
+        self.failed(error)
+        return error
 
     def dataReceived(self, data: bytes) -> None:
         self._chunks.append(data)

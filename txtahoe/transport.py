@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 from attrs import frozen
-from hyperlink import DecodedURL
+from hyperlink import URL, DecodedURL
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
+    ConnectionClosed,
     ConnectionRefusedError,
     DNSLookupError,
 )
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from txtahoe.caps import redact
+from txtahoe.connections import Connections, HeadTooLong, NoHandshake
 from txtahoe.deadline import Deadline
 from txtahoe.errors import (
     AnswerLost,
@@ -43,11 +44,14 @@ from txtahoe.terms import timeout
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
 _IDLE_SECONDS = 45
-_CONNECT_SECONDS = 10.0
 # After the last byte of an upload the gateway encodes and pushes it before it answers. This is
 # the slowest rate, in bytes a second, at which it may do so without running into the deadline.
 _PUSH_RATE = 2**20
 _ERROR_LIMIT = 2**20
+# What treq is told that every request is for; see `_Addressed`.
+_ANY_GATEWAY = DecodedURL.from_text("http://gateway")
+# A host that a machine may know, such as one that Docker Compose has named.
+_LOCAL_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
 
 class Transport(Requests):
@@ -79,10 +83,17 @@ class Transport(Requests):
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
-        agent = agent or Agent.usingEndpointFactory(reactor, _Endpoints(reactor), self._pool)
-        self._http = HTTPClient(agent)
+        self._connections = Connections(reactor, self.gateway)
+        agent = agent or Agent.usingEndpointFactory(reactor, self._connections, self._pool)
+        self._http = HTTPClient(_Addressed(agent, url_text(self.gateway).encode("ascii")))
+        self._answers: WeakSet[Incoming] = WeakSet()
 
     async def open(self, request: Request) -> Incoming:
+        return await self._until_closed(
+            lambda: Deferred.fromCoroutine(self._open(request)), request.doing
+        )
+
+    async def _open(self, request: Request) -> Incoming:
         seconds = timeout(self.timeout)
         deadline = Deadline(self.reactor, seconds + request.patience, request.doing)
         total = 0
@@ -96,7 +107,7 @@ class Transport(Requests):
 
         body = None if request.body is None else Outgoing(request.body, progress)
         try:
-            answer = await deadline.guard(self._exchange(request, body))
+            answer = await deadline.guard(self._exchange(request, body, deadline))
         except RequestTimeout:
             if body is not None and body.is_asking:
                 raise self._silent_source(request.doing) from None
@@ -105,11 +116,16 @@ class Transport(Requests):
             if body is not None:
                 await self._end(body, request.doing)
         incoming = Incoming(self.reactor, seconds, request.doing, answer)
+        self._answers.add(incoming)
         if incoming.status in request.expected:
             return incoming
         raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), request.doing)
 
     async def close(self) -> None:
+        await super().close()
+        for answer in list(self._answers):
+            answer.abandon()
+        await self._connections.close()
         await self._pool.closeCachedConnections()
 
     async def _end(self, body: Outgoing, doing: str) -> None:
@@ -125,14 +141,16 @@ class Transport(Requests):
             RequestTimeout(f"{doing}: the source gave no bytes for {seconds:g} seconds")
         )
 
-    async def _exchange(self, request: Request, body: Outgoing | None) -> IResponse:
+    async def _exchange(
+        self, request: Request, body: Outgoing | None, deadline: Deadline
+    ) -> IResponse:
         # Plain text: an HTML traceback is harder to read the exception's name from.
         headers = {"Accept": "text/plain", **request.headers}
         try:
             return await self._http.request(
                 request.method,
                 # Not kept in a variable: it holds caps, and error pages show variables.
-                self.gateway.child(*map(str, request.path)).replace(query=request.query),
+                _ANY_GATEWAY.child(*map(str, request.path)).replace(query=request.query),
                 headers=Headers({name: [value] for name, value in headers.items()}),
                 data=body,
                 allow_redirects=False,
@@ -142,80 +160,72 @@ class Transport(Requests):
         except Exception as error:
             if body is not None and body.failure is not None:
                 raise SourceFailed(body.failure) from None
-            raise self._network_error(error, request.doing) from None
+            raise self._network_error(error, request.doing, deadline) from None
 
-    def _network_error(self, error: Exception, doing: str) -> Exception:
+    def _network_error(self, error: Exception, doing: str, deadline: Deadline) -> Exception:
         where = self.gateway.to_text()
         causes = _causes(error)
-        if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
-            return CancelledError()
-        if any(isinstance(cause, ConnectError | DNSLookupError) for cause in causes):
-            is_refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
-            return (GatewayRefused if is_refused else GatewayUnreachable)(
+
+        def is_any(*kinds: type[Exception]) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        is_late = deadline.is_over and is_any(ConnectingCancelledError)
+        if is_late or is_any(ConnectError, DNSLookupError):
+            reason = "no connection in time" if is_late else str(causes[-1]).rstrip(".")
+            kind = GatewayRefused if is_any(ConnectionRefusedError) else GatewayUnreachable
+            return kind(
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
-                f"({str(causes[-1]).rstrip('.')}). Is the node running, and is this its address?"
+                f"({reason}). Is the node running, and is this its address?"
             )
-        if any(isinstance(cause, TLSError | VerificationError) for cause in causes):
+        if is_any(ConnectingCancelledError):
+            return CancelledError()
+        if is_any(CancelledError):
+            is_closed = self.is_closed and not deadline.is_over
+            lost = f"{doing}: the client was closed before the answer came"
+            return AnswerLost(lost) if is_closed else CancelledError()
+        if is_any(TLSError, VerificationError, NoHandshake):
             reason = _tls_reason(causes[-1])
             return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
-        names = {type(cause).__name__ for cause in causes}
-        if names & {"ParseError", "BadResponseVersion", "BadHeaders"}:
+        is_garbled = isinstance(error, ResponseFailed) and not is_any(ConnectionClosed)
+        if is_garbled or is_any(HeadTooLong):
             return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
-        return AnswerLost(f"{doing}: the connection to {where} was lost")
+        is_plain = self.gateway.scheme == "http" and self._connections.has_answered is False
+        hint = ". If it speaks https, say https://" if is_plain else ""
+        return AnswerLost(f"{doing}: the connection to {where} was lost{hint}")
 
 
-@implementer(IAgentEndpointFactory)
-class _Endpoints:
-    """
-    Where to connect to for a URL. As Agent's own, but that an IP address is not looked up: this
-    takes a thread, and HostnameEndpoint imports the global reactor, which then is installed.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._tls = BrowserLikePolicyForHTTPS()
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        host = uri.host.decode("ascii")
-        make: Callable[..., IStreamClientEndpoint] = HostnameEndpoint
-        if isIPAddress(host):
-            make = TCP4ClientEndpoint
-        elif isIPv6Address(host):
-            make = TCP6ClientEndpoint
-        endpoint = make(self._reactor, host, uri.port, timeout=_CONNECT_SECONDS)
-        if uri.scheme == b"https":
-            creator = self._tls.creatorForNetloc(uri.host, uri.port)
-            return _Secure(self._reactor, creator, endpoint)
-        return endpoint
-
-
-@implementer(IStreamClientEndpoint)
+@implementer(IAgent)
 @frozen
-class _Secure:
+class _Addressed:
     """
-    TLS over another endpoint. As `wrapClientTLS`, whose writes wait for the global reactor in
-    releases of Twisted that do not let it be told another clock.
+    Asks a gateway what is asked of `_ANY_GATEWAY`: treq does not take all hosts that gateways
+    can have, such as addresses of IPv6 and names with an underscore.
     """
 
-    _reactor: Any
-    _creator: Any
-    _endpoint: IStreamClientEndpoint
+    _agent: IAgent
+    _gateway: bytes
 
-    def connect(self, factory: Any) -> Deferred[Any]:
-        secure = TLSMemoryBIOFactory(self._creator, True, factory, clock=self._reactor)
-        connecting: Deferred[Any] = self._endpoint.connect(secure)
-        return connecting.addCallback(lambda protocol: protocol.wrappedProtocol)
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,  # noqa: N803
+    ) -> Deferred[IResponse]:
+        below = uri.removeprefix(b"http://gateway")
+        return self._agent.request(method, self._gateway + below, headers, bodyProducer)
 
 
 @sealed
 def gateway_url(text: str) -> DecodedURL:
     """
-    The URL of a gateway, without a slash at its end.
+    The URL of a gateway, without a slash at its end. Blanks around it do not count.
 
     Raises: ValueError, with what is expected.
     """
+    scheme, colon, rest = str(text).strip().partition(":")
     try:
-        url = DecodedURL.from_text(text)
+        url = DecodedURL.from_text(f"{scheme.lower()}{colon}{rest}")
     except (TypeError, ValueError):
         url = DecodedURL()
     if url.scheme not in ("http", "https") or not url.host:
@@ -225,7 +235,32 @@ def gateway_url(text: str) -> DecodedURL:
         )
     if any(url.userinfo):
         raise ValueError("a gateway's URL with a user or a password is not supported")
-    return url.replace(path=[segment for segment in url.path if segment], query=(), fragment="")
+    if not 0 < (url.port or 0) < 2**16:
+        raise ValueError(f"the port of a gateway's URL must be from 1 to 65535, not {url.port}")
+    path = [segment for segment in url.path if segment]
+    return url.replace(host=_host(url), path=path, query=(), fragment="")
+
+
+def url_text(url: DecodedURL) -> str:
+    """The text of a URL, for the wire. hyperlink itself encodes not all hosts of gateways."""
+    return url.replace(host="").to_uri().replace(host=url.encoded_url.host).to_text()
+
+
+def _host(url: DecodedURL) -> str:
+    """The host of a URL as it is looked up. Raises: ValueError."""
+    if ":" in url.host:
+        return url.host
+    try:
+        return str(URL(scheme="http", host=url.host).to_uri().host)
+    except UnicodeError:  # not a name as the rules for international ones have it
+        if not _LOCAL_NAME.fullmatch(url.host):
+            raise ValueError(f"{redact(url.host)!r} is not the name of a host") from None
+    if url.scheme == "https":
+        raise ValueError(
+            f"{url.host!r} is a name that no certificate can be for: give the host another one, "
+            "without underscores, and without a hyphen at an end; or use http"
+        )
+    return url.host.lower()
 
 
 def _causes(error: Exception) -> list[Exception]:
@@ -234,8 +269,11 @@ def _causes(error: Exception) -> list[Exception]:
 
 
 def _tls_reason(error: Exception) -> str:
-    """OpenSSL tells (library, function, reason), of each of several errors."""
+    if isinstance(error, VerificationError):
+        return "its certificate is for another host"
+    reason = str(error)
     match error.args:
-        case ([*_, (_, _, str(reason))],):
-            return reason
-    return "its certificate is for another host"
+        # Of each of several errors OpenSSL tells its library, function and reason.
+        case ([*_, (_, _, str(last))],):
+            reason = last
+    return reason if "certificate" in reason else f"{reason}; if it speaks http, say http://"

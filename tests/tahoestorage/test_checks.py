@@ -8,11 +8,13 @@ from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.cache.backends.db import DatabaseCache
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import DefaultStorage, InMemoryStorage
 from django.test import override_settings
 from django.utils.functional import lazystr
 from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage import conf
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.checked import Document, ts
@@ -66,11 +68,16 @@ class Checks(SynchronousTestCase):
         for wrong in (None, "", [], "127.0.0.1:3456", "ftp://h/", 5):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=wrong), ["E002"], wrong)
 
+    def test_the_port_of_a_gateway_is_told_when_it_cannot_be_one(self) -> None:
+        url = "http://127.0.0.1:99999/"
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E002"])
+        with self.assertRaisesRegex(ImproperlyConfigured, "tahoe_base_url.*not 99999"):
+            conf.gateways({"tahoe_base_url": url})
+
     def test_more_than_the_address_of_the_gateway(self) -> None:
         address = "http://127.0.0.1:1/"
         for more in ("uri", f"uri/{CAP}", "?t=json", "prefix/cap/"):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=address + more), ["E013"], more)
-        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="http://127.0.0.1:99999/"), ["E013"])
         self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=f"{address}uri/"), ["E013"])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=f"{address}prefix/"), [])
 

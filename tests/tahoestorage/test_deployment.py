@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from io import StringIO
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
+from tests.grid.certificates import trusting, write_certificate
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, stranger
 from tests.needs import NGINX, needs
@@ -205,7 +198,8 @@ class WebServers(DeploymentTestCase):
         self.assertEqual(found, ["W116", "E112", "E113"])
 
     def test_https(self) -> None:
-        key, listen = self.certificate(), f"127.0.0.1:{free_port()}"
+        key, listen = Path(self.mktemp()).absolute(), f"127.0.0.1:{free_port()}"
+        write_certificate(key)
         secure = f"https://{listen}/"
         files = f"ssl_certificate {key}; ssl_certificate_key {key};"
         sites = self.printed(listen).replace(f"listen {listen};", f"listen {listen} ssl; {files}")
@@ -220,41 +214,3 @@ class WebServers(DeploymentTestCase):
             self.assertIn("its certificate is for another host", found["E114"].msg)
             plain = self.public.replace("http:", "https:")
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=plain), ["E114"])
-
-    def certificate(self) -> Path:
-        """A file with a key and a certificate for 127.0.0.1, which nobody else has signed."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "files")])
-        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(address, critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        file = Path(self.mktemp()).absolute()
-        file.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return file
-
-
-@contextmanager
-def trusting(certificate: Path) -> Iterator[None]:
-    """Let it be one of the authorities that this machine trusts."""
-    before = os.environ.get("SSL_CERT_FILE")
-    os.environ["SSL_CERT_FILE"] = str(certificate)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SSL_CERT_FILE"]
-        else:
-            os.environ["SSL_CERT_FILE"] = before

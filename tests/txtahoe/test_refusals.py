@@ -1,0 +1,244 @@
+"""What a grid, a gateway or a client refuses: told as what it is, and repeated where that helps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Client, Gateways, Link, Transport, Tree
+from txtahoe.errors import (
+    ExistingChild,
+    GatewayError,
+    GatewayUnreachable,
+    NotAGateway,
+    NotEnoughServers,
+    NotSecure,
+    NoWriter,
+    error_for,
+)
+from txtahoe.nodes import parse_children, parse_status
+from txtahoe.testing.fake import ExceptionPage
+from txtahoe.testing.fake.faults import IExchange
+from txtahoe.testing.fake.question import plain
+
+DATA = bytes(range(256)) * 40
+FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
+
+# As a real gateway tells of them; see GATEWAY.md 2.9 for the first one.
+SELECTED = (
+    "server selection failed for <Tahoe2ServerSelector for upload b'riogl'>: shares could be "
+    "placed or found on only {placed} server(s). We were asked to place shares on at least 2 "
+    "server(s) such that any 2 of them have enough shares to recover the file. (placed {placed} "
+    "shares out of 3 total, want to place shares on at least 2 servers such that any 2 of them "
+    "have enough shares to recover the file, sent {asked} queries to {asked} servers, {placed} "
+    "queries placed some shares, {none} placed none (of which {full} placed none due to the server "
+    "being full and {failed} placed none due to an error)), merged="
+)
+FULL = SELECTED.format(placed=0, asked=3, none=3, full=3, failed=0)
+TOO_FEW = SELECTED.format(placed=1, asked=1, none=0, full=0, failed=0)
+BROKEN = SELECTED.format(placed=0, asked=3, none=3, full=0, failed=3)
+UNHAPPY = "allmydata.interfaces.UploadUnhappinessError"
+
+# What `POST /uri?t=mkdir` is answered where no storage server can write to its disk.
+NO_DISK = r"""Traceback (most recent call last):
+  File "/tahoe/twisted/internet/defer.py", line 1831, in _inlineCallbacks
+    result = context.run(
+  File "/tahoe/allmydata/mutable/filenode.py", line 154, in create_with_keys
+    return await self._upload(initial_contents, None)
+allmydata.mutable.common.NotEnoughServersError: ("Publish ran out of good servers, last failure was: [Failure instance: Traceback: <class 'allmydata.storage.http_client.ClientException'>: (500, b'<html><head><title>Processing Failed</title></head><body><b>Processing Failed</b></body></html>', None)\n/tahoe/twisted/internet/defer.py:1831:_inlineCallbacks\n]", None)
+"""  # noqa: E501
+
+
+class Unhappy(ClockTestCase):
+    """Uploads for which the servers have no room."""
+
+    def upload(self, *faults: ExceptionPage) -> Any:
+        self.fake.requests.clear()
+        for fault in faults:
+            self.fake.fail_next("PUT /uri", fault)
+        uploading = start(self.client.upload(DATA))
+        self.clock.pump([0.1] * 50)
+        return uploading
+
+    def test_a_grid_with_too_few_servers_is_sent_an_upload_once(self) -> None:
+        for reason in (TOO_FEW, BROKEN):
+            uploading = self.upload(*[ExceptionPage(UNHAPPY, reason)] * 3)
+            error = self.failureResultOf(uploading, NotEnoughServers).value
+            self.assertIn("shares could be placed or found on only", str(error))
+            self.assertEqual(self.fake.requests, ["PUT /uri"])
+            self.fake.forget_faults()
+
+    def test_servers_that_say_that_they_are_full_are_asked_once_more(self) -> None:
+        uploading = self.upload(ExceptionPage(UNHAPPY, FULL))
+        self.assertEqual(self.successResultOf(uploading).size, len(DATA))
+        self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+        uploading = self.upload(*[ExceptionPage(UNHAPPY, FULL)] * 3)
+        self.failureResultOf(uploading, NotEnoughServers)
+        self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+
+
+class Writers(ClockTestCase):
+    """A gateway that makes the changes, and cannot be reached."""
+
+    def change_through(self, error: type[Exception]) -> tuple[Any, int]:
+        attempts: list[str] = []
+
+        class Failing(Transport):
+            async def open(self, request: Any) -> Any:
+                attempts.append(request.doing)
+                raise error("it cannot be reached.")
+
+        transport = Failing(self.clock, "http://writer/", agent=self.fake.agent)
+        linking = start(Client(Gateways([transport])).link(self.root, "f", FILE))
+        self.clock.pump([0.1] * 50)
+        return self.failureResultOf(linking).value, len(attempts)
+
+    def test_a_certificate_that_is_not_valid_stays_one_and_is_not_tried_again(self) -> None:
+        error, attempts = self.change_through(NotSecure)
+        self.assertIs(type(error), NotSecure)
+        self.assertIn("No other gateway makes changes", str(error))
+        self.assertEqual(attempts, 1)
+
+    def test_one_that_is_away_is_tried_again(self) -> None:
+        error, attempts = self.change_through(GatewayUnreachable)
+        self.assertIs(type(error), GatewayUnreachable)
+        self.assertEqual(attempts, 3)
+        error, attempts = self.change_through(NoWriter)
+        self.assertIs(type(error), NoWriter)
+
+
+class Messages(SynchronousTestCase):
+    def test_of_a_traceback_the_end_is_told(self) -> None:
+        error = error_for(500, NO_DISK, "making a directory")
+        self.assertIs(type(error), NotEnoughServers)
+        self.assertFalse(error.transient)
+        self.assertEqual(
+            str(error),
+            "making a directory: HTTP 500: NotEnoughServersError: Publish ran out of good servers",
+        )
+        error = error_for(500, NO_DISK.replace("mutable.common.NotEnoughServersError", "x.Odd"), "")
+        self.assertIs(type(error), GatewayError)
+        self.assertIn("allmydata.x.Odd: ", str(error))
+        self.assertNotIn("File", str(error))
+
+    def test_what_a_storage_server_said_does_not_hide_what_the_gateway_says(self) -> None:
+        more = "\n([Failure instance: Traceback: …\nOSError: [Errno 28] No space left\n])"
+        body = f"Traceback (most recent call last):\n  File …\n{UNHAPPY}: {BROKEN} {more}"
+        error = error_for(500, body, "uploading")
+        self.assertIs(type(error), NotEnoughServers)
+        self.assertIn("due to an error)", str(error))
+        self.assertNotIn("merged=", str(error))
+
+    def test_a_page_of_nothing_but_markup_is_told_at_once(self) -> None:
+        # It takes hours to search a mebibyte of these for the ends of all that begins there.
+        for page in ("<h1" * 350_000, "<" * 2**20, "<style>" * 150_000):
+            page += "</h1>"
+            self.assertIs(type(error_for(500, page, "testing")), GatewayError)
+
+    def test_an_error_in_json_without_end_is_told(self) -> None:
+        body = '{"error":' * 100_000
+        self.assertIs(type(error_for(409, body, "testing")), ExistingChild)
+
+
+class Answer:
+    """Another answer than that of the gateway."""
+
+    def __init__(self, body: str) -> None:
+        self._body = body
+
+    def happen(self, exchange: IExchange) -> None:
+        exchange.send(plain(self._body))
+
+
+class StrangeJSON(ClockTestCase):
+    """What no gateway says, in JSON."""
+
+    def test_nothing_nested_without_end_is_a_gateways(self) -> None:
+        for deep in ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000):
+            for work in (
+                lambda: self.client.list(self.root),
+                lambda: self.client.info(self.root),
+                lambda: self.client.status(),
+                lambda: self.client.statistics(),
+                lambda: self.client.check(self.root),
+            ):
+                self.fake.fail_next("*", Answer(deep))
+                self.failureResultOf(start(work()), NotAGateway)
+            self.fake.fail_next("*", Answer(f'{{"type": {deep}}}\n'))
+            walk = self.now(self.client.manifest(self.root))
+            self.failureResultOf(start(anext(walk)), NotAGateway)
+
+    def test_a_list_in_place_of_an_object_is_no_gateways(self) -> None:
+        operation = self.now(self.client.start_deep_size(self.root))
+        for work in (
+            self.client.statistics,
+            self.client.transfers,
+            operation.poll,
+            operation.wait,
+        ):
+            self.fake.fail_next("GET *", Answer("[1]"))
+            self.failureResultOf(start(work()), NotAGateway)
+
+    def test_times_that_are_none_hide_nothing(self) -> None:
+        for told in ("NaN", "Infinity", "-Infinity", "1e300", "-1", "1" + "0" * 400, '"x"', "[]"):
+            times = f'{{"tahoe": {{"linkmotime": {told}, "linkcrtime": {told}}}}}'
+            child = f'["filenode", {{"ro_uri": "URI:LIT:nbswy3dp", "metadata": {times}}}]'
+            listing = json.loads(f'["dirnode", {{"children": {{"f": {child}}}}}]')
+            node = parse_children(listing)["f"]
+            self.assertEqual((node.created, node.modified), (None, None), told)
+
+    def test_numbers_of_servers_and_files_are_numbers(self) -> None:
+        for told in ("NaN", "1e300", "-1", '"x"', "true", "null"):
+            server = (
+                f'{{"connection_status": "connected", "last_received_data": {told}, '
+                f'"available_space": {told}}}'
+            )
+            (found,) = parse_status(json.loads(f'{{"servers": [{server}]}}')).servers
+            self.assertEqual((found.available_space, found.last_seen), (None, None), told)
+
+    def test_a_path_of_a_walk_is_made_of_names(self) -> None:
+        self.fake.fail_next("*", Answer('{"type": "file", "path": [1], "cap": "URI:LIT:a"}\n'))
+        walk = self.now(self.client.manifest(self.root))
+        self.failureResultOf(start(anext(walk)), NotAGateway)
+
+
+class Texts(ClockTestCase):
+    """The text of a cap where a Cap is needed."""
+
+    def test_it_is_refused_by_every_operation_and_says_what_makes_a_cap(self) -> None:
+        text: Any = str(self.root)
+        client, root = self.client, self.root
+        before = list(self.fake.requests)
+        for work in (
+            lambda: client.list(text),
+            lambda: client.child(text, "f"),
+            lambda: client.child_cap(text, "f"),
+            lambda: client.info(text),
+            lambda: client.link(root, "f", text),
+            lambda: client.link(text, "f", FILE),
+            lambda: client.set_children(root, {"f": text}),
+            lambda: client.mkdir({"f": text}),
+            lambda: client.mkdir_immutable({"f": text}),
+            lambda: client.rename(text, "f", "g"),
+            lambda: client.read(text),
+            lambda: client.download(text),
+            lambda: client.size(text),
+            lambda: client.head(text),
+            lambda: client.overwrite(text, b""),
+            lambda: client.write_at(text, b"", 0),
+            lambda: client.check(text),
+            lambda: client.deep_check(text),
+            lambda: client.manifest(text),
+            lambda: client.start_manifest(text),
+            lambda: self.tree.link("f", text),
+        ):
+            error = self.failureResultOf(start(work()), TypeError).value
+            self.assertIn("Cap.parse", str(error))
+            self.assertNotIn("URI:", str(error))
+        for make in (lambda: client.url(text), lambda: Tree(client, text), lambda: Link(text)):
+            with self.assertRaisesRegex(TypeError, "a Cap is needed, not str: Cap.parse"):
+                make()
+        self.assertEqual(self.fake.requests, before)

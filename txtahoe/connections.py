@@ -1,0 +1,231 @@
+"""Connections to one gateway: where they lead, how they are secured and bounded, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from attrs import frozen
+from hyperlink import DecodedURL
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionClosed,
+    DNSLookupError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IHostnameResolver,
+    IProtocolFactory,
+    IReactorPluggableNameResolver,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.web.client import URI, BrowserLikePolicyForHTTPS
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+# To look up the host and to reach it, and then to agree on TLS with it.
+_CONNECT_SECONDS = 10.0
+# To agree on TLS the first time: a gateway that speaks http says nothing, and waits for more.
+_FIRST_TLS_SECONDS = 3.0
+# In bytes. Tahoe, and the proxies before it, send less than 1 KiB.
+_HEAD_LIMIT = 2**16
+
+
+class HeadTooLong(Exception):
+    """The head of an answer goes on and on."""
+
+
+class NoHandshake(Exception):
+    """What listens has never answered, and does not answer to the beginning of TLS."""
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class Connections:
+    """
+    Connections to a gateway, for an Agent.
+
+    `has_answered`: whether the head of any answer has come; None before the first request.
+    """
+
+    def __init__(self, reactor: Any, gateway: DecodedURL) -> None:
+        self.has_answered: bool | None = None
+        self._reactor = reactor
+        self._is_secure = gateway.scheme == "https"
+        self._host: str = gateway.encoded_url.host
+        self._port = gateway.port or 0
+        self._open: dict[_Connection, int] = {}
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """Itself: all URLs are those of the gateway."""
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:  # noqa: N803
+        """
+        Make a connection. Where the gateway's URL says https, it is secured before it is used.
+
+        Whoever cancels gets ConnectingCancelledError, at once: a look-up of a host's name that is
+        cancelled would say that the host is not known.
+        """
+        connecting = Deferred.fromCoroutine(self._connect(protocolFactory))
+
+        def cancel(connected: Deferred[Any]) -> None:
+            connected.errback(ConnectingCancelledError(self._host))
+            connecting.cancel()
+
+        connected: Deferred[Any] = Deferred(cancel)
+        connecting.addBoth(lambda result: None if connected.called else connected.callback(result))
+        return connected
+
+    async def close(self) -> None:
+        """Cut all connections; return when they are gone."""
+        lost = [connection.lost for connection in self._open]
+        for connection in list(self._open):
+            connection.abortConnection()
+        await gatherResults(lost)
+
+    async def _connect(self, factory: IProtocolFactory) -> Any:
+        bounded: WrappingFactory[Any] = WrappingFactory(factory)
+        bounded.protocol = lambda *args: _Connection(self, *args)
+        bounded.protocols = self._open
+        if not self._is_secure:
+            return (await self._reach(bounded)).wrappedProtocol
+        host = self._host.encode("ascii")
+        creator: Any = BrowserLikePolicyForHTTPS().creatorForNetloc(host, self._port)
+        # As `wrapClientTLS`, whose writes wait for the global reactor in releases of Twisted that
+        # do not let it be told another clock.
+        tls = await self._reach(TLSMemoryBIOFactory(creator, True, bounded, clock=self._reactor))
+        connection = tls.wrappedProtocol
+        http = connection.wrappedProtocol
+        seconds, late = _FIRST_TLS_SECONDS, _no_handshake
+        if self.has_answered:
+            seconds, late = _CONNECT_SECONDS, _too_late
+        try:
+            await connection.secured().addTimeout(seconds, self._reactor, late)
+        except ConnectionClosed:
+            raise ConnectError(string="it ended the connection before it was secure") from None
+        return http
+
+    def _reach(self, factory: Any) -> Deferred[Any]:
+        reactor, host, port = self._reactor, self._host, self._port
+        if isIPAddress(host):
+            connecting = TCP4ClientEndpoint(reactor, host, port).connect(factory)
+        elif isIPv6Address(host):
+            connecting = TCP6ClientEndpoint(reactor, host, port).connect(factory)
+        else:
+            naming = _Naming(reactor, host)
+            connecting = HostnameEndpoint(naming, "gateway", port).connect(factory)
+            connecting.addErrback(naming.explain)
+        return connecting.addTimeout(_CONNECT_SECONDS, reactor, _too_late)
+
+
+def _too_late(result: object, seconds: float) -> NoReturn:
+    raise TimeoutError(string=f"no connection within {seconds:g} seconds")
+
+
+def _no_handshake(result: object, seconds: float) -> NoReturn:
+    raise NoHandshake(f"it was not answered within {seconds:g} seconds")
+
+
+@implementer(IHandshakeListener)
+class _Connection(ProtocolWrapper):
+    """
+    Between Twisted's HTTP client and its transport: bounds the heads of answers, of which the
+    client keeps line after line.
+
+    `lost` fires when the connection is gone.
+    """
+
+    def __init__(self, connections: Connections, factory: Any, http: Any) -> None:
+        super().__init__(factory, http)
+        self.lost: Deferred[None] = Deferred()
+        self._connections = connections
+        self._secured: Deferred[None] | None = None
+        self._head_left: int | None = None
+        self._reason: Failure | None = None
+        # The pool makes all requests of a connection through this method of one object.
+        self._request: Callable[[object], Deferred[Any]] = http.request
+        http.request = self._begin
+
+    def secured(self) -> Deferred[None]:
+        """Fires when both sides have agreed on TLS, or with the reason why they do not."""
+        self._secured = Deferred(lambda _: self.abortConnection())
+        return self._secured
+
+    def handshakeCompleted(self) -> None:
+        if self._secured is not None:
+            self._secured.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._head_left is not None:
+            if self._head_left <= 0:
+                self._reason = Failure(HeadTooLong())
+                self.abortConnection()
+                return
+            self._head_left -= len(data)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def stopProducing(self) -> None:
+        # A TLS connection that is closed, and not cut, waits until the other side agrees.
+        self.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(self._reason or reason)  # type: ignore[no-untyped-call]
+        if self._secured is not None and not self._secured.called:
+            self._secured.errback(reason)
+        self.lost.callback(None)
+
+    def _begin(self, request: object) -> Deferred[Any]:
+        self._head_left = _HEAD_LIMIT
+
+        def is_over(answer: Any) -> Any:
+            self._head_left = None
+            is_answer = not isinstance(answer, Failure)
+            self._connections.has_answered = self._connections.has_answered or is_answer
+            return answer
+
+        return self._request(request).addBoth(is_over)
+
+
+@implementer(IReactorPluggableNameResolver, IHostnameResolver)
+@frozen
+class _Naming:
+    """
+    A reactor for HostnameEndpoint in which every name is that of one host.
+
+    The endpoint takes no name with an underscore, nor with a hyphen at one of its ends, as Docker
+    Compose gives them. The machine's resolver does.
+    """
+
+    _reactor: Any
+    _host: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    @property
+    def nameResolver(self) -> IHostnameResolver:
+        return self
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        hostName: str,  # noqa: N803
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        resolver = self._reactor.nameResolver
+        return resolver.resolveHostName(resolutionReceiver, self._host, *args, **kwargs)
+
+    def explain(self, failure: Failure) -> NoReturn:
+        failure.trap(DNSLookupError)
+        raise DNSLookupError(f"the host {self._host!r} is not known here")
