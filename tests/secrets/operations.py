@@ -154,7 +154,7 @@ def on_checks(client: Client, things: Things) -> dict[str, Operation]:
         "check of a literal": lambda: client.check(things.literal),
         "check of a directory": lambda: client.check(things.directory, add_lease=True),
         "deep_check": lambda: _walked(client.deep_check(root, add_lease=True)),
-        "deep_check and repair": lambda: _walked(client.deep_check(root, repair=True)),
+        "deep_check and repair": lambda: _walked(client.deep_check(root, repair=True, patience=0)),
         "manifest": lambda: _walked(client.manifest(root)),
         "start_deep_check": lambda: _waited(client.start_deep_check(root)),
         "start_manifest": lambda: _waited(client.start_manifest(root)),
