@@ -117,6 +117,8 @@ class Connections:
 
     def _reach(self, factory: Any) -> Deferred[Any]:
         reactor, host, port = self._reactor, self._host, self._port
+        # An IP address is not looked up: this takes a thread, and HostnameEndpoint imports the
+        # global reactor, which then is installed.
         if isIPAddress(host):
             connecting = TCP4ClientEndpoint(reactor, host, port).connect(factory)
         elif isIPv6Address(host):
