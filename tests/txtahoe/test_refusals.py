@@ -19,7 +19,7 @@ from txtahoe.errors import (
     NoWriter,
     error_for,
 )
-from txtahoe.nodes import parse_children, parse_status
+from txtahoe.nodes import parse_child, parse_status
 from txtahoe.testing.fake import ExceptionPage
 from txtahoe.testing.fake.faults import IExchange
 from txtahoe.testing.fake.question import plain
@@ -186,8 +186,7 @@ class StrangeJSON(ClockTestCase):
         for told in ("NaN", "Infinity", "-Infinity", "1e300", "-1", "1" + "0" * 400, '"x"', "[]"):
             times = f'{{"tahoe": {{"linkmotime": {told}, "linkcrtime": {told}}}}}'
             child = f'["filenode", {{"ro_uri": "URI:LIT:nbswy3dp", "metadata": {times}}}]'
-            listing = json.loads(f'["dirnode", {{"children": {{"f": {child}}}}}]')
-            node = parse_children(listing)["f"]
+            node = parse_child(json.loads(child))
             self.assertEqual((node.created, node.modified), (None, None), told)
 
     def test_numbers_of_servers_and_files_are_numbers(self) -> None:
