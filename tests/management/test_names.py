@@ -135,21 +135,20 @@ class Getting(CommandTestCase):
 
             interrupting, over = threading.Lock(), threading.Event()
             self.addCleanup(over.set)
+            # trial leaves the handler of its reactor behind, which would stop the reactor.
+            usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.addCleanup(signal.signal, signal.SIGINT, usual)
 
             def sent(client: socket.socket, data: bytes) -> None:
                 if len(proxy.requests) >= 12:
-                    # As a person does it, again where nothing comes of it: Python may be anywhere.
-                    while interrupting.acquire(blocking=False) and not over.is_set():
+                    if interrupting.acquire(blocking=False):
                         signal.pthread_kill(main, signal.SIGINT)
-                        over.wait(10)
-                        interrupting.release()
                     over.wait()  # no answer comes any more
 
             proxy.sent = sent  # type: ignore[method-assign]
             self.assertEqual(
                 self.fail_verb("get", "a", str(self.folder), status=130), "interrupted"
             )
-            over.set()
             self.assertLess(len(proxy.requests), 25)
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
 

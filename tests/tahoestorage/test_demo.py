@@ -44,13 +44,7 @@ def command(*arguments: object, stderr: int | IO[str] = subprocess.PIPE) -> subp
         stderr=stderr,
         encoding="utf-8",
         start_new_session=True,
-        preexec_fn=_hear_ctrl_c,
     )
-
-
-def _hear_ctrl_c() -> None:
-    """Where these tests run in the background of a shell, they would hand on that it is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def outcome(*arguments: object) -> tuple[int, str, str]:

@@ -120,7 +120,7 @@ class _Getting:
         self._tree = tree
         self._replaces = replaces
         self._counter = counter
-        self._parts: set[BinaryIO] = set()
+        self._parts: dict[Path, BinaryIO | None] = {}
         self._written: set[tuple[int, int]] = set()
 
     def all(self, wanted: Iterable[tuple[Node, Path | None]]) -> list[Exception | None]:
@@ -148,15 +148,16 @@ class _Getting:
                 download.close()
             await caller.run(partial(self._finish, part, local))
         finally:
-            caller.call_soon(partial(self._discard, part))
+            caller.call_soon(partial(self._discard, Path(part.name)))
 
     def _begin(self, local: Path) -> BinaryIO:
         """A file beside it: under its name it is whole, whatever ends this process."""
         if not self._replaces and local.exists():
             raise _there(local)
         local.parent.mkdir(parents=True, exist_ok=True)
-        part = (local.parent / f".tahoe-get-{token_hex(8)}").open("xb")
-        self._parts.add(part)
+        path = local.parent / f".tahoe-get-{token_hex(8)}"
+        self._parts[path] = None  # before there is a file: Ctrl-C may come at any moment
+        self._parts[path] = part = path.open("xb")
         return part
 
     def _write(self, part: BinaryIO, chunk: bytes) -> None:
@@ -180,12 +181,14 @@ class _Getting:
         os.replace(part, local)
         self._written.add(_identity(local))
 
-    def _discard(self, part: BinaryIO) -> None:
-        """Remove it, if it has no name."""
-        self._parts.discard(part)
-        with suppress(OSError):  # of what could not be written to the end
-            part.close()
-        Path(part.name).unlink(missing_ok=True)
+    def _discard(self, path: Path) -> None:
+        """Remove a part, if it has no name."""
+        part = self._parts.get(path)
+        if part is not None:
+            with suppress(OSError):  # of what could not be written to the end
+                part.close()
+        path.unlink(missing_ok=True)
+        self._parts.pop(path, None)
 
 
 def _name(part: str, local: Path) -> None:
