@@ -1,1 +1,0 @@
-"""Files of one storage copied to another."""
