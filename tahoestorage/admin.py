@@ -16,7 +16,7 @@ from tahoestorage.gridpage import overview, pictures, placement
 from tahoestorage.gridpage.roots import Root, all_roots
 from tahoestorage.models import Grid
 from txtahoe.errors import NoSuchChild, NotADirectory, TahoeError
-from txtahoe.paths import Path, split
+from txtahoe.tree.paths import Path, split
 
 
 @admin.register(Grid)

@@ -13,13 +13,13 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
-from tahoestorage.addresses import public_url
-from tahoestorage.capoperations import CapOperations
-from tahoestorage.captree import CapTree
-from tahoestorage.locations import Name
-from tahoestorage.sealednames import seal, unseal
+from tahoestorage.contract.capoperations import CapOperations
+from tahoestorage.contract.fileurls import public_url
+from tahoestorage.contract.sealednames import seal, unseal
+from tahoestorage.grid.captree import CapTree
+from tahoestorage.grid.paths import Name
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
 from txtahoe.errors import NoSuchChild, NotADirectory
 
 

@@ -19,11 +19,11 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from txtahoe.caps import BadCap, Cap, redact
-from txtahoe.layouts import Fanout
-from txtahoe.paths import split
+from txtahoe.http.terms import Terms
+from txtahoe.http.transport import gateway_url
 from txtahoe.sealing import sealed
-from txtahoe.terms import Terms
-from txtahoe.transport import gateway_url
+from txtahoe.tree.paths import split
+from txtahoe.tree.spread.format import Fanout
 
 
 class Options(TypedDict, total=False):

@@ -13,19 +13,19 @@ from django.core.files.storage import storages
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
-from tahoestorage.reactor import Caller
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
-from txtahoe.client import Client
-from txtahoe.deadline import Deadline
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
-from txtahoe.gateways import Gateways
-from txtahoe.maintenance.writing import HANDED_OVER, writer_of
-from txtahoe.many import all_done, each
+from txtahoe.http.deadline import Deadline
+from txtahoe.http.failover import Gateways
+from txtahoe.http.transport import Transport
+from txtahoe.maintenance.writer import HANDED_OVER, writer_of
 from txtahoe.nodes import GatewayStatus
-from txtahoe.transport import Transport
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 PROBE = b"Can files be saved? django-tahoestorage asks by uploading these bytes, and reading them."
 """

@@ -21,15 +21,15 @@ from django.core.files.storage import Storage
 from django.core.management import CommandError
 
 from tahoestorage import conf
-from tahoestorage.addresses import public_url
-from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Name, names_shown
-from tahoestorage.staged import StagedTree
+from tahoestorage.contract.fileurls import public_url
+from tahoestorage.grid.file import TahoeFile
+from tahoestorage.grid.paths import Name, names_shown
+from tahoestorage.grid.pending import StagedTree
+from tahoestorage.reactor.waiting import done, in_any_thread
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done, in_any_thread
 from txtahoe.caps import BadCap, Cap
+from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NoSuchChild
-from txtahoe.many import Done
 from txtahoe.sealing import sealed
 
 # A static file's name stands in templates and style sheets with what belongs to its URL only.

@@ -17,17 +17,17 @@ from django.core.signals import setting_changed
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
-from tahoestorage.addresses import mount_of
-from tahoestorage.asynchronous import AsyncMethods
-from tahoestorage.files import TahoeFile
-from tahoestorage.locations import Location, Name, is_for_files, names_shown
-from tahoestorage.operations import Operations, to_save
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
+from tahoestorage.contract.asynchronous import AsyncMethods
+from tahoestorage.contract.fileurls import mount_of
+from tahoestorage.contract.operations import Operations, to_save
+from tahoestorage.grid.file import TahoeFile
+from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.waiting import done
 from txtahoe.caps import Cap, redact
+from txtahoe.concurrency import Done
 from txtahoe.errors import NoSuchChild
-from txtahoe.many import Done
-from txtahoe.paths import is_reserved
+from txtahoe.tree.paths import is_reserved
 
 _location_at = lru_cache(maxsize=1024)(Location)
 # `save` knows it, `_save` has no parameter for it.

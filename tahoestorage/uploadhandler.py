@@ -13,16 +13,16 @@ from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandler
 from django.http import HttpRequest
 
 from tahoestorage.conf import Connection
-from tahoestorage.files import Reader
-from tahoestorage.reactor import Caller
-from tahoestorage.serving import storage_of
-from tahoestorage.trees import OnGrid, StorageTree
-from tahoestorage.waiting import done
-from txtahoe.arrival import Arrival
+from tahoestorage.grid.file import Reader
+from tahoestorage.grid.tree import OnGrid, StorageTree
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import done
+from tahoestorage.serving.aliases import storage_of
 from txtahoe.caps import Cap
 from txtahoe.nodes import Node
-from txtahoe.tree import Tree
-from txtahoe.uploads import SMALL
+from txtahoe.tree.arrival import Arrival
+from txtahoe.tree.tree import Tree
+from txtahoe.tree.uploads import SMALL
 
 # Bytes that are handed over by one change of threads.
 _BLOCK = 2**18

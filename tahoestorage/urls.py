@@ -8,8 +8,8 @@ Another storage than the default one, and who may read, are said there too:
 
 from django.urls import path
 
-from tahoestorage.addresses import NAMESPACE
-from tahoestorage.views import serve
+from tahoestorage.contract.fileurls import NAMESPACE
+from tahoestorage.serving.views import serve
 
 app_name = NAMESPACE
 urlpatterns = [path("<path:name>", serve, name="file")]

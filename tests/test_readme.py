@@ -18,7 +18,7 @@ from tests.grid.shared import shared_grid
 from tests.needs import GRID, needs
 from tests.readme import README, programs, write
 from txtahoe import Client
-from txtahoe.checking import Operation
+from txtahoe.api.checking import Operation
 from txtahoe.testing.node import free_port
 
 

@@ -1,15 +1,15 @@
 """An asynchronous client of the Tahoe-LAFS web API, for Twisted."""
 
-from txtahoe.bodies import BlockingSource, BytesSource, Download, IteratorSource
+from txtahoe.api.client import Client
+from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
-from txtahoe.client import Client
 from txtahoe.errors import TahoeError
-from txtahoe.gateways import Gateways
+from txtahoe.http.failover import Gateways
+from txtahoe.http.sources import BlockingSource, BytesSource, Download, IteratorSource
+from txtahoe.http.streams import ISource
+from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
-from txtahoe.serving import serve
-from txtahoe.streams import ISource
-from txtahoe.transport import Transport
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 __all__ = [
     "BadCap",

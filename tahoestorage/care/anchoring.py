@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define
 
-from tahoestorage.captree import CapTree
-from tahoestorage.waiting import done
-from txtahoe.anchors import TOGETHER, Anchors
-from txtahoe.capnames import CapName, digest_of
+from tahoestorage.grid.captree import CapTree
+from tahoestorage.reactor.waiting import done
+from txtahoe.capnames.anchors import TOGETHER, Anchors
+from txtahoe.capnames.ledger import Ledger
+from txtahoe.capnames.names import CapName, digest_of
 from txtahoe.caps import BadCap
-from txtahoe.ledger import Ledger
 
 
 @define

@@ -11,18 +11,18 @@ from time import time
 from attrs import define, field, frozen
 from django.core.exceptions import SuspiciousFileOperation
 
-from tahoestorage.locations import Location
-from tahoestorage.maintenance import WholeTree
-from tahoestorage.references import Reference, References, site_storages
+from tahoestorage.care.references import Reference, References, site_storages
+from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.grid.paths import Location
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
 from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.walking import AT_ONCE, Place, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, is_reserved
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, is_reserved
+from txtahoe.tree.tree import Tree
 
 _LOOK = 500
 _is_carrying = attrgetter("is_carrying")

@@ -12,9 +12,9 @@ from threading import Event
 from attrs import define, field, frozen
 from django.core.files.storage import FileSystemStorage, Storage
 
-from tahoestorage.maintenance import WholeTree
-from tahoestorage.moving.hashing import HashedFile
-from tahoestorage.moving.sides import Find, Side, Stored
+from tahoestorage.care.hashing import HashedFile
+from tahoestorage.care.sides import Find, Side, Stored
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 

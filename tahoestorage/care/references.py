@@ -12,11 +12,11 @@ from django.db import connections, router
 from django.db.models import FileField, Model, QuerySet
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.filefields import every_file_field
-from tahoestorage.locations import Location
+from tahoestorage.care.filefields import every_file_field
+from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
-from txtahoe.capnames import is_cap
-from txtahoe.paths import Path
+from txtahoe.capnames.names import is_cap
+from txtahoe.tree.paths import Path
 
 _CHUNK = 2000
 # What strftime replaces, with the flags that some systems know.

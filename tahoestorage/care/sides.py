@@ -12,15 +12,15 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.storage import Storage
 
-from tahoestorage.files import TahoeFile
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.grid.digests import digest_of, with_digest
+from tahoestorage.grid.file import TahoeFile
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
-from txtahoe.digests import digest_of, with_digest
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance.walking import Place
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path, is_reserved, split
+from txtahoe.tree.paths import Path, is_reserved, split
 
 
 @frozen

@@ -9,16 +9,16 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from tahoestorage import conf
-from tahoestorage.locations import Location, Name
-from tahoestorage.reactor import Caller
+from tahoestorage.grid.paths import Location, Name
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import Blocking, done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import Blocking, done
-from txtahoe.client import Client
+from txtahoe.api.client import Client
+from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
-from txtahoe.paths import Path
-from txtahoe.transport import Transport
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
 

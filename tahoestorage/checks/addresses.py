@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.addresses import mount_of
+from tahoestorage.contract.fileurls import mount_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 

@@ -18,18 +18,19 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
-from tahoestorage import conf, servers
+from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
 from tahoestorage.checks.storages import TAG, every_options
 from tahoestorage.health import PROBE, Kind, examine_storage
-from tahoestorage.reactor import Caller
-from tahoestorage.waiting import Blocking, done
+from tahoestorage.reactor import threads
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import Blocking, done
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
-from txtahoe.client import Client
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import TahoeError
-from txtahoe.gateways import Gateways
-from txtahoe.many import all_done, each
-from txtahoe.transport import Transport, gateway_url
+from txtahoe.http.failover import Gateways
+from txtahoe.http.transport import Transport, gateway_url
 
 _SECONDS = 10.0  # that a gateway, or a public address, may take for an answer
 # It holds "hello", and any gateway can read it.
@@ -85,7 +86,7 @@ def check_deployment(
     directory through one gateway can undo what is written through another at that moment.
     """
     deployments = list(dict.fromkeys(_deployments()))
-    if not deployments or servers.problem() is not None:
+    if not deployments or threads.problem() is not None:
         return []
 
     async def examine(caller: Caller) -> list[list[CheckMessage]]:

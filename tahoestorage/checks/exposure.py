@@ -9,12 +9,12 @@ from typing import Any
 from attrs import frozen
 from django.core.checks import CheckMessage, Error, Warning
 
-from txtahoe.bodies import BytesSource
 from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NotSecure, TahoeError
-from txtahoe.many import all_done, each
-from txtahoe.requests import Request
-from txtahoe.transport import Transport
+from txtahoe.http.requests import Request
+from txtahoe.http.sources import BytesSource
+from txtahoe.http.transport import Transport
 
 _PROXY = (
     "Put a web server before the gateway that lets GET /named/… pass, and nothing else: "

@@ -15,11 +15,11 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.addresses import Mount, mounts
 from tahoestorage.checks.site import Place, every_place, place_of
 from tahoestorage.checks.storages import TAG, is_ours
-from tahoestorage.serving import storage_of
-from tahoestorage.views import hook_name
+from tahoestorage.contract.fileurls import Mount, mounts
+from tahoestorage.serving.aliases import storage_of
+from tahoestorage.serving.views import hook_name
 
 _PARAMETERS = {"storage", "permission"}
 

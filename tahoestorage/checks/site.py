@@ -19,11 +19,11 @@ from django.utils.module_loading import import_string
 
 from tahoestorage import conf
 from tahoestorage.checks.storages import TAG, file_fields, is_ours, options_by_alias
-from tahoestorage.locations import Location
+from tahoestorage.grid.paths import Location
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from txtahoe.caps import Cap
-from txtahoe.paths import Path
-from txtahoe.transport import gateway_url
+from txtahoe.http.transport import gateway_url
+from txtahoe.tree.paths import Path
 
 # Characters that a file's name should be left with, of which Django takes 8 to tell two files of
 # one name apart.

@@ -15,11 +15,12 @@ from django.core.files.storage import storages
 from django.db.models import FileField
 from django.utils.module_loading import import_string
 
-from tahoestorage import conf, servers
+from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.care.filefields import every_file_field
 from tahoestorage.checks.addresses import check_addresses
-from tahoestorage.filefields import every_file_field
-from tahoestorage.locations import Location
+from tahoestorage.grid.paths import Location
+from tahoestorage.reactor import threads
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
@@ -68,7 +69,7 @@ def check_threads(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check that the threads of this process, in which a storage waits and works, are real."""
-    problem = servers.problem()
+    problem = threads.problem()
     if problem is None:
         return []
     return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]

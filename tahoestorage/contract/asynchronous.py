@@ -11,10 +11,10 @@ from asgiref.sync import sync_to_async
 from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 
-from tahoestorage.files import TahoeFile, is_only_read
-from tahoestorage.locations import Name
-from tahoestorage.operations import Operations, to_save
-from txtahoe.many import Done
+from tahoestorage.contract.operations import Operations, to_save
+from tahoestorage.grid.file import TahoeFile, is_only_read
+from tahoestorage.grid.paths import Name
+from txtahoe.concurrency import Done
 
 
 class AsyncMethods(Storage):

@@ -12,15 +12,15 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.utils import validate_file_name
 
-from tahoestorage.captree import CapTree, Naming
-from tahoestorage.locations import Name, is_for_files
-from tahoestorage.naming import FreeName
-from tahoestorage.operations import Operations
-from txtahoe.anchors import Anchors
-from txtahoe.capnames import CapName, is_cap
+from tahoestorage.contract.freenames import FreeName
+from tahoestorage.contract.operations import Operations
+from tahoestorage.grid.captree import CapTree, Naming
+from tahoestorage.grid.paths import Name, is_for_files
+from txtahoe.capnames.anchors import Anchors
+from txtahoe.capnames.names import CapName, is_cap
 from txtahoe.caps import redact
+from txtahoe.concurrency import Done
 from txtahoe.errors import NoSuchChild, NotADirectory
-from txtahoe.many import Done
 
 Folders = dict[str, tuple[set[str], set[str]]]
 

@@ -16,7 +16,7 @@ from django.core.signing import BadSignature, Signer
 from django.urls import URLResolver, get_resolver, get_urlconf, reverse
 
 from tahoestorage import conf
-from tahoestorage.locations import Location
+from tahoestorage.grid.paths import Location
 from txtahoe.caps import Cap
 
 NAMESPACE = "tahoestorage"
@@ -139,7 +139,7 @@ def _mounts_in(above: Mount, urlconf: Any) -> Iterator[Mount]:
 
 
 def _signer() -> Signer:
-    return Signer(salt="tahoestorage.addresses")
+    return Signer(salt="tahoestorage.signed_urls")
 
 
 def _signed(alias: str, name: str, expires: str) -> str:

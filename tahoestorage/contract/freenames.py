@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.files.storage import Storage
 
-from tahoestorage.locations import is_for_files
+from tahoestorage.grid.paths import is_for_files
 from txtahoe.errors import ExistingChild
 
 

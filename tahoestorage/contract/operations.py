@@ -13,16 +13,16 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.utils import validate_file_name
 
-from tahoestorage.addresses import missing_url, public_url
-from tahoestorage.locations import Location, Name, names_shown
-from tahoestorage.naming import FreeName
-from tahoestorage.trees import StorageTree
+from tahoestorage.contract.fileurls import missing_url, public_url
+from tahoestorage.contract.freenames import FreeName
+from tahoestorage.grid.paths import Location, Name, names_shown
+from tahoestorage.grid.tree import StorageTree
+from txtahoe.api.directories import Replace
 from txtahoe.caps import redact
-from txtahoe.directories import Replace
+from txtahoe.concurrency import Done, all_done
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
-from txtahoe.many import Done, all_done
 from txtahoe.nodes import Node
-from txtahoe.tree import TOGETHER, Tree
+from txtahoe.tree.tree import TOGETHER, Tree
 
 logger = logging.getLogger("tahoestorage")
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from txtahoe.capnames import CapName
+from txtahoe.capnames.names import CapName
 from txtahoe.caps import Cap
 from txtahoe.sealing import sealed
 

@@ -8,10 +8,10 @@ import django
 from django.core.management import call_command
 
 from tahoestorage.demo.folder import DemoFolder
-from tahoestorage.reactor import current_loop
+from tahoestorage.reactor.loop import current_loop
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
-from txtahoe.transport import Transport
+from txtahoe.http.transport import Transport
 
 USER = PASSWORD = "demo"  # noqa: S105 - no secret: the site is on loopback only
 

@@ -10,17 +10,17 @@ from attrs import frozen
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
-from tahoestorage.reactor import Caller, Loop
-from tahoestorage.trees import StorageTree
-from txtahoe.anchoring import Anchoring
-from txtahoe.anchors import Anchors
-from txtahoe.capnames import CapName
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.loop import Caller, Loop
+from txtahoe.capnames.anchors import Anchors
+from txtahoe.capnames.background import Anchoring
+from txtahoe.capnames.names import CapName
 from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.concurrency import Done
 from txtahoe.errors import NotWriteable
-from txtahoe.many import Done
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
 Naming = Callable[[Cap], CapName]

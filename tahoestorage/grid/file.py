@@ -20,16 +20,16 @@ from weakref import finalize
 from django.core.files import File
 from twisted.internet.defer import DeferredLock
 
-from tahoestorage.reactor import Caller
-from tahoestorage.spool import Spool
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
-from txtahoe.bodies import Download
+from tahoestorage.grid.spool import Spool
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import done
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
+from txtahoe.http.sources import Download
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

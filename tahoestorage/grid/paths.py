@@ -11,7 +11,7 @@ from django.core.exceptions import SuspiciousFileOperation
 
 from txtahoe.caps import redact
 from txtahoe.nodes import Node, names_by_kind
-from txtahoe.paths import Path, is_reserved, split
+from txtahoe.tree.paths import Path, is_reserved, split
 
 Name = str | PathLike[str]
 

@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 from attrs import frozen
 from django.core.files import File
 
-from tahoestorage.reactor import Caller, Loop, running_loop
-from tahoestorage.spool import Spool
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
-from txtahoe.bodies import BlockingSource, gather
+from tahoestorage.grid.spool import Spool
+from tahoestorage.grid.staging import Staging
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.loop import Caller, Loop, running_loop
+from tahoestorage.reactor.waiting import done
 from txtahoe.errors import SomeFailed, TahoeError
+from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.staging import Staging
-from txtahoe.tree import Tree
-from txtahoe.uploads import SMALL
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
+from txtahoe.tree.uploads import SMALL
 
 T = TypeVar("T")
 

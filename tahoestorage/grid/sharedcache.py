@@ -18,8 +18,8 @@ from django.core.cache import BaseCache, caches
 from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway
 from txtahoe.nodes import Link, Node, parse_json, parse_node
-from txtahoe.paths import Path
 from txtahoe.sealing import sealed
+from txtahoe.tree.paths import Path
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, DeferredSemaphore
 
+from tahoestorage.grid.digests import DIGEST, digest_of, with_digest
+from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap
-from txtahoe.digests import DIGEST, digest_of, with_digest
+from txtahoe.concurrency import each
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory, SomeFailed, another
-from txtahoe.files import Uploadable
-from txtahoe.many import each
+from txtahoe.http.terms import max_age
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path, split_name
-from txtahoe.terms import max_age
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, split_name
+from txtahoe.tree.tree import Tree
 
 # Files that are held in memory until they are on the grid: enough to keep the uploads of a tree
 # busy, and little memory.

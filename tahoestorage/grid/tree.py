@@ -26,25 +26,25 @@ from django.core.files import File
 from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
-from tahoestorage.reactor import Caller, Loop, current_loop, running_loop
-from tahoestorage.sharing import SharedCache
-from tahoestorage.waiting import Awaiting, Blocking, Waiting, done
-from txtahoe.arrival import Arrival
-from txtahoe.bodies import BlockingSource, Download, gather
+from tahoestorage.grid.sharedcache import SharedCache
+from tahoestorage.reactor.loop import Caller, Loop, current_loop, running_loop
+from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
+from txtahoe.api.client import Client
+from txtahoe.api.directories import Replace
+from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap
-from txtahoe.client import Client
-from txtahoe.directories import Replace
+from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
-from txtahoe.files import Uploadable
-from txtahoe.gateways import Gateways
-from txtahoe.maintenance.writing import Writer
-from txtahoe.many import Done
+from txtahoe.http.failover import Gateways
+from txtahoe.http.sources import BlockingSource, Download, gather
+from txtahoe.http.terms import asking
+from txtahoe.http.transport import Transport
+from txtahoe.maintenance.writer import Writer
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.terms import asking
-from txtahoe.transport import Transport
-from txtahoe.tree import Content, Tree
-from txtahoe.uploads import SMALL, Opener
+from txtahoe.tree.arrival import Arrival
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Content, Tree
+from txtahoe.tree.uploads import SMALL, Opener
 
 T = TypeVar("T")
 

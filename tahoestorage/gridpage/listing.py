@@ -8,11 +8,11 @@ from math import ceil
 from attrs import evolve, field, frozen
 
 from tahoestorage.gridpage.inquiry import Inquiry, Part
+from txtahoe.concurrency import all_done, each
 from txtahoe.maintenance import Usage, usage
-from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 ON_A_PAGE = 100
 

@@ -8,16 +8,16 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.gridpage.inquiry import PATIENCE, Inquiry, Part
 from tahoestorage.gridpage.listing import Listing, list_directory
-from tahoestorage.maintenance import WholeTree
-from txtahoe.client import Client
+from txtahoe.api.client import Client
+from txtahoe.api.reports import CheckReport
 from txtahoe.errors import NotAGateway
+from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Health, Snapshot, last_check, last_renewal, list_snapshots
 from txtahoe.nodes import GatewayStatus, Server
-from txtahoe.reports import CheckReport
-from txtahoe.transport import Transport
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 # Of the transfers that are over, so many are told of.
 _RECENT = 5

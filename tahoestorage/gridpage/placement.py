@@ -10,14 +10,14 @@ from typing import Any, Literal
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.gridpage.inquiry import PATIENCE, Inquiry, Part
 from tahoestorage.gridpage.listing import Listing, list_directory
-from tahoestorage.maintenance import WholeTree
-from txtahoe.deadline import Deadline
+from txtahoe.api.reports import CheckReport
+from txtahoe.http.deadline import Deadline
 from txtahoe.nodes import GatewayStatus, Node, Server
-from txtahoe.paths import Path
-from txtahoe.reports import CheckReport
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 Action = Literal["check", "verify", "repair"]
 

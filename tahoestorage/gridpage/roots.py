@@ -12,8 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 
 from tahoestorage import conf
-from tahoestorage.filefields import every_file_field
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.filefields import every_file_field
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import TahoeStorage
 
 

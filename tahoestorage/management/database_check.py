@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.inventory import Comparison, Inventory
+from tahoestorage.care.inventory import Comparison, Inventory
 from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import bar, print_json, print_table

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import print_table
 from tahoestorage.management.quoting import shown

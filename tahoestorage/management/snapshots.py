@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from txtahoe.caps import BadCap, Cap
 from txtahoe.maintenance import Snapshot, list_snapshots
 from txtahoe.maintenance.records import is_past

@@ -20,9 +20,9 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.python import threadable
 from twisted.python.failure import Failure
 
-from tahoestorage import servers
-from tahoestorage.kept import Kept
-from txtahoe.clock import keep_steady
+from tahoestorage.reactor import threads
+from tahoestorage.reactor.kept import Kept
+from txtahoe.http.clock import keep_steady
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -229,7 +229,7 @@ def current_loop() -> Loop:
     """
     The loop of this process, which is started if it is not running.
 
-    Raises: ImproperlyConfigured where its thread would not run, see `servers.problem`;
+    Raises: ImproperlyConfigured where its thread would not run, see `threads.problem`;
     ConnectionAbortedError where the process ends, and no thread runs any more.
     """
     if sys.is_finalizing():
@@ -275,8 +275,8 @@ def _stopped() -> ConnectionAbortedError:
 
 
 def _start_private() -> Loop:
-    servers.require_threads()
-    servers.warn_before_fork()
+    threads.require_threads()
+    threads.warn_before_fork()
     # Threads inherit "daemon", and crochet starts its thread without saying which it is: the
     # interpreter must not wait for the reactor when it exits.
     loops: list[Loop] = []
@@ -305,7 +305,7 @@ def _new_reactor() -> IReactorCore:
 
 def _reactor_class() -> Callable[[], IReactorCore]:
     # gevent has a poll() that does not stop its other greenlets, and no epoll.
-    if hasattr(select, "epoll") and not servers.has_greenlets():
+    if hasattr(select, "epoll") and not threads.has_greenlets():
         from twisted.internet.epollreactor import EPollReactor
 
         return EPollReactor
@@ -352,7 +352,7 @@ def _not_at_exit(*stop: object) -> None:
 def _after_fork_in_child() -> None:
     _namesakes.append(_processes.pop(os.getpid(), None))  # one long ago may have had the same id
     own = _this_process()
-    if servers.has_greenlets():
+    if threads.has_greenlets():
         # The child has the parent's greenlets too, and goes on with all of them.
         for process in _processes.values():
             if process is not own and process.loop is not None:

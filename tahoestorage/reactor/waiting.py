@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tahoestorage.reactor import Caller, CallingThread, current_loop, require_waiting_thread
+from tahoestorage.reactor.loop import Caller, CallingThread, current_loop, require_waiting_thread
 from txtahoe.errors import RequestTimeout
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.utils.http import parse_http_date_safe
 
-from txtahoe.ranges import Unsatisfiable, byte_range
+from txtahoe.api.ranges import Unsatisfiable, byte_range
 
 __all__ = ["Unsatisfiable", "requested_range"]
 

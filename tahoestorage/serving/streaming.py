@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from tahoestorage.reactor import Caller
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
-from txtahoe.bodies import Download
+from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import done
 from txtahoe.caps import Cap
-from txtahoe.tree import Tree
+from txtahoe.http.sources import Download
+from txtahoe.tree.tree import Tree
 
 # Bytes that are handed over, where so many are there, by one change of threads.
 _BLOCK = 2**18

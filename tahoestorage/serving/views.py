@@ -25,12 +25,12 @@ from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
 from tahoestorage import conf
-from tahoestorage.addresses import is_signed
-from tahoestorage.ranges import Unsatisfiable, requested_range
-from tahoestorage.serving import storage_of
+from tahoestorage.contract.fileurls import is_signed
+from tahoestorage.reactor.waiting import done
+from tahoestorage.serving.aliases import storage_of
+from tahoestorage.serving.ranges import Unsatisfiable, requested_range
+from tahoestorage.serving.streaming import Stream
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.streaming import Stream
-from tahoestorage.waiting import done
 from txtahoe.caps import Cap, redact
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
 
@@ -172,7 +172,7 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
 
 def _etag(cap: Cap) -> str:
     """It tells files apart, and nothing of the cap to anybody without the site's secret key."""
-    return f'"{salted_hmac("tahoestorage.views", str(cap), algorithm="sha256").hexdigest()[:32]}"'
+    return f'"{salted_hmac("tahoestorage.etag", str(cap), algorithm="sha256").hexdigest()[:32]}"'
 
 
 def _validators(etag: str | None, modified: int | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from django.utils.translation import get_language, override
 from tahoestorage.gridpage import pictures
 from txtahoe.maintenance import Snapshot
 from txtahoe.maintenance.records import RECORDS, is_past
-from txtahoe.paths import Path, split
+from txtahoe.tree.paths import Path, split
 
 register = template.Library()
 register.filter("words", pictures.words_for)

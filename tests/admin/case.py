@@ -14,8 +14,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import translation
 
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.gridpage import overview, placement
-from tahoestorage.maintenance import WholeTree
 from tests.secrets.search import Secrets
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.files.base import ContentFile
 
-from tahoestorage.anchored import anchor
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.care.anchoring import anchor
 from tests.bench.case import Action, Case, Limits, Speed
 from tests.bench.place import FILE_SIZE, Place, random_content, random_files
 from txtahoe import Cap
-from txtahoe.anchors import BATCH
-from txtahoe.capnames import CapName
+from txtahoe.capnames.anchors import BATCH
+from txtahoe.capnames.names import CapName
 
 _THREADS = 16
 # A save takes longer than this in no case: its links may be made while the next ones are saved.

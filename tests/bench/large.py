@@ -41,7 +41,7 @@ def upload_of_large(megabytes: int = 300) -> Case:
         ours,
         bare,
         Speed(throughput=0.95),
-        # The third asks for the root, see `txtahoe.layouts`, while the file is on its way.
+        # The third asks for the root, see `txtahoe.tree.spread`, while the file is on its way.
         Limits(requests=3),
         most_rounds=3,
     )

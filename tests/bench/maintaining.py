@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secrets import token_hex
 
-from tahoestorage.waiting import done
+from tahoestorage.reactor.waiting import done
 from tests.bench.case import Action, Case, Limits, Speed
 from tests.bench.place import Place, random_content
 from txtahoe.maintenance import renew, take_snapshot

@@ -544,7 +544,7 @@ class _Saving:
             self._gather(now, process)
 
     def _gather(self, now: float, process: _Process) -> None:
-        """Wait for those that are on their way, as `txtahoe.links` does."""
+        """Wait for those that are on their way, as `txtahoe.tree.commits` does."""
         process.is_gathering = True
         process.awaited = set(process.uploading)
         awaited = process.awaited

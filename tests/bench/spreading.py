@@ -9,15 +9,15 @@ from secrets import token_hex
 from attrs import define, field, frozen
 from django.core.files.base import ContentFile
 
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
 from tests.bench.case import Action, Case, Side, Speed
 from tests.bench.growth import Growth
 from tests.bench.place import Place, random_content
 from tests.processes import apart
 from txtahoe.caps import Cap
-from txtahoe.layouts import contents_of
 from txtahoe.nodes import parse_child
+from txtahoe.tree.spread.format import contents_of
 
 NAMES = (0, 1_000, 10_000, 100_000)
 FLAT_NAMES = (0, 1_000, 10_000)

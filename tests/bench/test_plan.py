@@ -13,8 +13,8 @@ from attrs import evolve
 from django.core.files.base import ContentFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
 from tests.bench.case import Action, Side
 from tests.bench.measuring import count
 from tests.bench.place import Place, random_content

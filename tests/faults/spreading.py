@@ -12,8 +12,8 @@ from twisted.internet.task import react
 from tests.seeds import random_for
 from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.layouts import Fanout
 from txtahoe.maintenance import spread
+from txtahoe.tree.spread.format import Fanout
 
 DIRECTORY = "d"
 

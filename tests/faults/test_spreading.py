@@ -21,8 +21,8 @@ from tests.faults.spreading import DIRECTORY, literal
 from tests.grid.case import GatewayTestCase
 from tests.needs import GRID, TIME, needs
 from txtahoe import Tree
-from txtahoe.layouts import Fanout, contents_of
 from txtahoe.maintenance import spread
+from txtahoe.tree.spread.format import Fanout, contents_of
 
 # So many names are linked by one write of a large directory.
 _TOGETHER = 2_000

@@ -14,7 +14,7 @@ from tests.needs import TIME, needs
 from tests.seeds import random_for
 from txtahoe import Cap, Client
 from txtahoe.errors import ExistingChild, GatewayUnreachable
-from txtahoe.gateways import Gateways
+from txtahoe.http.failover import Gateways
 
 WRITERS = 8
 

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import connections
 
-from tahoestorage.inventory import Inventory
+from tahoestorage.care.inventory import Inventory
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.storage import TahoeStorage
 from tests.management.case import CommandTestCase

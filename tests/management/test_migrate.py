@@ -18,9 +18,9 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 from twisted.trial.unittest import SynchronousTestCase
 
-from tahoestorage.moving.hashing import HashedFile
-from tahoestorage.moving.migration import Migration, State
-from tahoestorage.moving.sides import side_of
+from tahoestorage.care.hashing import HashedFile
+from tahoestorage.care.migration import Migration, State
+from tahoestorage.care.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase

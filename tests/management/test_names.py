@@ -122,7 +122,7 @@ class Getting(CommandTestCase):
             parent = (await tree.resolve(directory)).cap
             await tree.client.link(parent, name, (await tree.resolve(f"{directory}/b")).cap)
 
-        from tahoestorage.maintenance import WholeTree
+        from tahoestorage.care.wholetree import WholeTree
 
         WholeTree.of(self.storage).run(link)
 

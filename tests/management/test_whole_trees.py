@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from unittest import mock
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tests.management.case import CommandTestCase
 from txtahoe.maintenance import LEASE_SECONDS, last_check
 from txtahoe.maintenance.records import RECORDS

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from tests.grid.proxy import Proxy
 from tests.management.case import CommandTestCase
 from tests.processes import forget_trees
-from txtahoe.maintenance.writing import hand_over
+from txtahoe.maintenance.writer import hand_over
 
 
 class Writer(CommandTestCase):

@@ -11,8 +11,8 @@ from django.template import Engine
 from django.urls import path
 from django.views.decorators.debug import sensitive_variables
 
-from tahoestorage.serving import storage_of
-from tahoestorage.waiting import done
+from tahoestorage.reactor.waiting import done
+from tahoestorage.serving.aliases import storage_of
 from tests.secrets.forms import forms
 
 

@@ -28,8 +28,9 @@ from tests.secrets.operations import (
     on_files,
 )
 from tests.secrets.test_search import new_cap
-from txtahoe import BytesSource, Cap, Client, Transport, Tree, bodies
-from txtahoe.gateways import Gateways
+from txtahoe import BytesSource, Cap, Client, Transport, Tree
+from txtahoe.http import sources
+from txtahoe.http.failover import Gateways
 
 NOWHERE = "http://127.0.0.1:1/"
 
@@ -47,7 +48,7 @@ class SecretsTestCase(GatewayTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(bodies, "_RESUME_PAUSES", (0.01,))
+        self.patch(sources, "_RESUME_PAUSES", (0.01,))
         self.collector = Collector().__enter__()
         self.addCleanup(self.collector.__exit__)
 

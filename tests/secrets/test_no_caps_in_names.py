@@ -11,15 +11,15 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 
-from tahoestorage.anchored import anchor
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.care.anchoring import anchor
 from tests.grid import strangers
 from tests.grid.proxy import Proxy
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_no_caps_in_the_storage import StorageSecretsTestCase
 from tests.tahoestorage.case import forget_links
 from txtahoe import Cap
-from txtahoe.capnames import CapName
+from txtahoe.capnames.names import CapName
 
 
 class NamesWithCaps(StorageSecretsTestCase):

@@ -16,14 +16,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 
+from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.uploadhandler import TahoeUploadHandler
-from tahoestorage.views import serve
 from tests.grid import strangers
 from tests.grid.proxy import Proxy
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_no_caps_in_the_storage import StorageSecretsTestCase
-from txtahoe.uploads import SMALL
+from txtahoe.tree.uploads import SMALL
 
 LARGE = os.urandom(SMALL + 1000)
 

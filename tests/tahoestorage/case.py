@@ -7,7 +7,7 @@ from typing import Any
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from tahoestorage.reactor import current_loop
+from tahoestorage.reactor.loop import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
@@ -15,7 +15,7 @@ from tests.grid.shared import gateways_for, is_on_grid, shared_fake, shared_grid
 from tests.grid.shares import lose_on
 from tests.needs import GRID, needed_by
 from txtahoe import Cap
-from txtahoe.anchoring import Anchoring
+from txtahoe.capnames.background import Anchoring
 from txtahoe.testing.grid import Grid
 
 

@@ -14,13 +14,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, models
 from django.test import override_settings
 
-from tahoestorage.anchored import anchor
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.care.anchoring import anchor
 from tests.grid.proxy import Proxy
 from tests.tahoestorage.carrying import Carrying, CarryingMore
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap
-from txtahoe.capnames import CapName
+from txtahoe.capnames.names import CapName
 
 NOWHERE = "http://127.0.0.1:1/"
 

@@ -144,7 +144,7 @@ class Methods(AsyncTestCase):
             self.await_(use(self.new_storage(tahoe_base_url=nowhere)))
 
     def connections(self, storage: TahoeStorage) -> list[Any]:
-        from tahoestorage.reactor import current_loop
+        from tahoestorage.reactor.loop import current_loop
 
         port = int(storage.operations.tree.connection.gateways[0].rsplit(":", 1)[1].strip("/"))
         readers = current_loop().reactor.getReaders()

@@ -20,8 +20,8 @@ from django.core.cache.backends.base import BaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 
-from tahoestorage import sharing
-from tahoestorage.sharing import SharedCache
+from tahoestorage.grid import sharedcache
+from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.processes import apart
@@ -30,7 +30,7 @@ from tests.secrets.test_no_caps import NOWHERE
 from tests.secrets.test_no_caps_in_the_storage import operations
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap, Transport
-from txtahoe.client import Client
+from txtahoe.api.client import Client
 from txtahoe.errors import UnknownOutcome
 from txtahoe.nodes import Link
 
@@ -217,7 +217,7 @@ class Sharing(CacheTestCase):
         self.assert_not_shared("a")
 
     def test_it_is_off_by_default(self) -> None:
-        with mock.patch.object(sharing, "caches", None):
+        with mock.patch.object(sharedcache, "caches", None):
             storage = StorageTestCase.new_storage(self)
             storage.save("a/f", ContentFile(b"x" * 100))
             self.assertTrue(storage.exists("a/f"))
@@ -350,10 +350,10 @@ class Races(CacheTestCase):
         def delete_and_forget() -> None:
             self.storage.delete("a/f")
             caches["default"].clear()  # as time does it with marks
-            self.patch(sharing, "monotonic", lambda: monotonic() + 61)
+            self.patch(sharedcache, "monotonic", lambda: monotonic() + 61)
 
         self.look_late(delete_and_forget)
-        self.patch(sharing, "monotonic", monotonic)
+        self.patch(sharedcache, "monotonic", monotonic)
         self.assertFalse(self.new_storage(max_age=0).exists("a/f"))
 
     def test_what_is_asked_during_a_change_is_not_shared(self) -> None:

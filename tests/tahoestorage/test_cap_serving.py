@@ -11,11 +11,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client, override_settings
 
-from tahoestorage import addresses
+from tahoestorage.contract import fileurls
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap
-from txtahoe.capnames import CapName
+from txtahoe.capnames.names import CapName
 
 DATA = os.urandom(5000)
 
@@ -111,7 +111,7 @@ class ServingNamesWithCaps(StorageTestCase):
         self.assertEqual(self.get(bare).status_code, 403)
         for other in ("/media", "/media/signed"):
             self.assertEqual(self.get(bare.replace("/signed", other)).status_code, 404)
-        with mock.patch.object(addresses, "time", mock.Mock(time=lambda: time.time() + 101)):
+        with mock.patch.object(fileurls, "time", mock.Mock(time=lambda: time.time() + 101)):
             self.assertEqual(self.get(url).status_code, 403)
 
     def test_permissions_are_given_the_name_of_the_database(self) -> None:

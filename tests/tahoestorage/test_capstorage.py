@@ -19,16 +19,16 @@ from django.db.models.fields.files import FieldFile, FileField
 
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.maintenance import WholeTree
-from tahoestorage.reactor import current_loop
+from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.reactor.loop import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
 from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap, Tree
-from txtahoe.anchors import ANCHORS
-from txtahoe.capnames import CapName
+from txtahoe.capnames.anchors import ANCHORS
+from txtahoe.capnames.names import CapName
 from txtahoe.errors import GatewayUnreachable, NoSuchChild, NotWriteable, SomeFailed
 from txtahoe.maintenance import check, renew, take_snapshot
 

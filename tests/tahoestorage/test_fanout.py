@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
 from tests.processes import apart
-from txtahoe.layouts import Fanout
 from txtahoe.testing.fake import start_fake_gateway
+from txtahoe.tree.spread.format import Fanout
 
 NAMES = [f"{number}.txt" for number in range(60)]
 

@@ -27,7 +27,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tahoestorage import spool
+from tahoestorage.grid import spool
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
 

@@ -12,8 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.health import StorageHealth, ahealth, health
-from tahoestorage.maintenance import WholeTree
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, silent, stranger
 from tests.needs import GRID, needs
@@ -21,7 +21,7 @@ from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap, Link
 from txtahoe.errors import NoSuchChild
 from txtahoe.maintenance.records import RECORDS, record
-from txtahoe.maintenance.writing import WriterRecord
+from txtahoe.maintenance.writer import WriterRecord
 from txtahoe.testing.grid import Server
 
 NOBODY = "http://127.0.0.1:1/"

@@ -9,9 +9,9 @@ import sys
 import textwrap
 import time
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tests.tahoestorage.case import StorageTestCase
-from txtahoe.paths import ANCHORS
+from txtahoe.tree.paths import ANCHORS
 
 BEGIN = """
 import os, sys, threading, time
@@ -205,7 +205,7 @@ class Processes(StorageTestCase):
     def test_the_reactor_thread_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
-            from tahoestorage.reactor import current_loop
+            from tahoestorage.reactor.loop import current_loop
             async def wrong():
                 return ts.exists("f")
             try:
@@ -224,7 +224,7 @@ class Processes(StorageTestCase):
             loop = asyncio.new_event_loop()
             asyncioreactor.install(loop)
             from twisted.internet import reactor
-            from tahoestorage.waiting import in_any_thread
+            from tahoestorage.reactor.waiting import in_any_thread
             results = []
             async def use():
                 # As an asynchronous view of a site in daphne.
@@ -304,7 +304,7 @@ class Processes(StorageTestCase):
     def test_the_wall_clock_may_be_set(self) -> None:
         self.run_script("""
             from twisted.internet.base import ReactorBase
-            from tahoestorage.reactor import current_loop
+            from tahoestorage.reactor.loop import current_loop
             from tests.grid.strangers import silent, stranger
             wall, ahead = time.time, [0.0]
             ReactorBase.seconds = staticmethod(lambda: wall() + ahead[0])
@@ -440,7 +440,7 @@ class Processes(StorageTestCase):
                     except KeyboardInterrupt:
                         print("interrupted", flush=True)
                 time.sleep(0.2)
-                from tahoestorage.reactor import current_loop
+                from tahoestorage.reactor.loop import current_loop
                 reactor = current_loop().reactor
                 assert not [r for r in reactor.getReaders() if "Client" in type(r).__name__]
             assert not ts.exists("f")

@@ -14,16 +14,16 @@ from django.test import Client
 from django.urls import include, path
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.maintenance import WholeTree
-from tahoestorage.moving.sides import side_of
+from tahoestorage.care.sides import side_of
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.management.case import CommandTestCase
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe.errors import SomeFailed
 from txtahoe.maintenance import check, list_snapshots, renew, restore, take_snapshot
-from txtahoe.paths import ANCHORS, RECORDS, RESERVED
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import ANCHORS, RECORDS, RESERVED
+from txtahoe.tree.tree import Tree
 
 DATA = os.urandom(300)
 

@@ -17,8 +17,8 @@ from django.template import Context, Template
 from django.test import AsyncClient, Client, RequestFactory
 from django.urls import set_script_prefix
 
-from tahoestorage.addresses import is_signed
-from tahoestorage.serving import storage_of
+from tahoestorage.contract.fileurls import is_signed
+from tahoestorage.serving.aliases import storage_of
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.case import StorageTestCase
 
@@ -135,7 +135,7 @@ class Answers(ServingTestCase):
 
     def test_a_range_fetches_little_more_than_the_range(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
-        with mock.patch("tahoestorage.views.storage_of", return_value=storage):
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=storage):
             self.assertEqual(storage.size(self.name), len(DATA))
             before = proxy.received
             response = self.get(self.url, Range="bytes=700000-709999")
@@ -199,7 +199,7 @@ class Answers(ServingTestCase):
 
     def test_a_grid_that_is_away_is_no_missing_file(self) -> None:
         away = TahoeStorage(tahoe_base_url="http://127.0.0.1:1/", tahoe_base_cap=self.cap)
-        with mock.patch("tahoestorage.views.storage_of", return_value=away):
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=away):
             with self.assertLogs("tahoestorage", "ERROR") as logged:
                 response = self.get(self.url)
         self.assertEqual(response.status_code, 503)
@@ -208,7 +208,7 @@ class Answers(ServingTestCase):
     def test_a_client_that_goes_away_ends_the_reading(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         large = storage.save("large", ContentFile(os.urandom(20_000_000)))
-        with mock.patch("tahoestorage.views.storage_of", return_value=storage):
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=storage):
             before = proxy.received
             response = self.get(self.storage.url(large))
             next(iter(response.streaming_content))
@@ -222,7 +222,7 @@ class Answers(ServingTestCase):
     def test_a_file_that_fails_in_the_middle_is_no_short_answer(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         large = storage.save("large", ContentFile(os.urandom(20_000_000)))
-        with mock.patch("tahoestorage.views.storage_of", return_value=storage):
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=storage):
             response = self.get(self.storage.url(large))
             blocks = iter(response.streaming_content)
             next(blocks)
@@ -394,7 +394,7 @@ class Permissions(ServingTestCase):
         self.assertEqual(answer["Cache-Control"], "private, no-cache")
         now = time.time()
         for later, status in ((89, 200), (101, 403)):
-            with mock.patch("tahoestorage.addresses.time.time", return_value=now + later):
+            with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=now + later):
                 self.assertEqual(self.get(url).status_code, status, later)
 
     def test_a_signature_is_of_one_name_and_one_time(self) -> None:
@@ -433,9 +433,9 @@ class Permissions(ServingTestCase):
 
     def test_a_signed_link_stays_the_same_for_a_while(self) -> None:
         storage = storages["signed"]
-        with mock.patch("tahoestorage.addresses.time.time", return_value=1_000_000_000):
+        with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=1_000_000_000):
             first = storage.url("f")
-        with mock.patch("tahoestorage.addresses.time.time", return_value=1_000_000_009):
+        with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=1_000_000_009):
             self.assertEqual(storage.url("f"), first)
 
     def test_who_can_read_the_directory_above_needs_no_signature_there(self) -> None:
@@ -488,8 +488,8 @@ class Asgi(ServingTestCase):
     def test_a_stream_that_nobody_took_is_closed(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         large = storage.save("large", ContentFile(os.urandom(20_000_000)))
-        with mock.patch("tahoestorage.views.storage_of", return_value=storage):
-            from tahoestorage.views import serve
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=storage):
+            from tahoestorage.serving.views import serve
 
             answer = serve(RequestFactory().get("/"), large)
             self.assertEqual(answer.status_code, 200)

@@ -364,7 +364,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         output = self.run_script(
             f"""
             {self.collect_all}
-            from txtahoe.client import Client
+            from txtahoe.api.client import Client
             from txtahoe.errors import GatewayError
             async def fail(*arguments, **named):
                 raise GatewayError("no")

@@ -10,11 +10,11 @@ from django.core.files.base import ContentFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.kept import Kept
-from tahoestorage.reactor import current_loop
+from tahoestorage.reactor.kept import Kept
+from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import done
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.waiting import done
 from tests.grid.proxy import Proxy
 from tests.grid.shared import shared_fake
 from tests.grid.strangers import silent, stranger

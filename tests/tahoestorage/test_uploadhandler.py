@@ -40,10 +40,10 @@ from tahoestorage.storage import TahoeStorage
 from tahoestorage.uploadhandler import TahoeUploadedFile, TahoeUploadHandler
 from tests.secrets.collect import Collector
 from tests.tahoestorage.upload_case import END, UploadTestCase, begin, wait_until
-from txtahoe import transport
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers
+from txtahoe.http import transport
 from txtahoe.testing.fake import ExceptionPage, FakeGateway
-from txtahoe.uploads import SMALL
+from txtahoe.tree.uploads import SMALL
 
 HANDLER = "tahoestorage.uploadhandler.TahoeUploadHandler"
 MEMORY = "django.core.files.uploadhandler.MemoryFileUploadHandler"

@@ -12,11 +12,11 @@ from tests.needs import GRID, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
-from txtahoe.anchoring import DELAY, Anchoring
-from txtahoe.anchors import ANCHORS, BATCH, Anchors
-from txtahoe.capnames import CapName, digest_of
+from txtahoe.capnames.anchors import ANCHORS, BATCH, Anchors
+from txtahoe.capnames.background import DELAY, Anchoring
+from txtahoe.capnames.ledger import Ledger
+from txtahoe.capnames.names import CapName, digest_of
 from txtahoe.errors import Unrecoverable
-from txtahoe.ledger import Ledger
 from txtahoe.maintenance import check, take_snapshot
 from txtahoe.testing.fake import LostAnswer, Silence, Status
 

@@ -7,9 +7,9 @@ from itertools import product
 from tests.txtahoe.case import start
 from tests.txtahoe.test_anchors import HOUR, AnchorsTestCase, literals
 from txtahoe import Cap
-from txtahoe.anchors import ANCHORS
-from txtahoe.capnames import digest_of
-from txtahoe.ledger import Ledger
+from txtahoe.capnames.anchors import ANCHORS
+from txtahoe.capnames.ledger import Ledger
+from txtahoe.capnames.names import digest_of
 
 
 class Others(AnchorsTestCase):

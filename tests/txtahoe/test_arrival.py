@@ -11,10 +11,11 @@ from twisted.internet.task import deferLater
 from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import stranger
 from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Client, Gateways, Transport, transport
-from txtahoe.arrival import Arrival
+from txtahoe import Client, Gateways, Transport
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers, RequestTimeout
+from txtahoe.http import transport
 from txtahoe.testing.fake import ExceptionPage
+from txtahoe.tree.arrival import Arrival
 
 _UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few")
 

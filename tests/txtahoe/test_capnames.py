@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.seeds import given
 from txtahoe import BadCap, Cap
-from txtahoe.capnames import CapName, digest_of
+from txtahoe.capnames.names import CapName, digest_of
 
 KEY, HASH = "aaaqeayeaudaocajbifqydiob4", "mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634pv7h7aebqkbq"
 CHK = f"URI:CHK:{KEY}:{HASH}:2:3:1000"

@@ -10,7 +10,7 @@ from tests.grid.shares import damage
 from tests.grid.strangers import answers, stalls, stranger
 from tests.needs import GRID, needs
 from txtahoe import Cap, Client, Transport, Tree
-from txtahoe.checking import Walk
+from txtahoe.api.checking import Walk
 from txtahoe.errors import AnswerLost, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
 
 DATA = bytes(range(256)) * 40

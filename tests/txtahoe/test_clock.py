@@ -13,9 +13,10 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.txtahoe.case import start
-from txtahoe import Client, Transport, Tree, clock
-from txtahoe.deadline import Deadline
+from txtahoe import Client, Transport, Tree
 from txtahoe.errors import RequestTimeout
+from txtahoe.http import clock
+from txtahoe.http.deadline import Deadline
 from txtahoe.testing.fake import FakeGateway
 
 HOUR = 3600.0

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from tests.grid.certificates import trusting, write_certificate
 from tests.grid.strangers import Behaviour, answers, silent, stranger
 from tests.txtahoe.case import start
-from txtahoe import Cap, Client, Transport, connections
+from txtahoe import Cap, Client, Transport
 from txtahoe.errors import (
     AnswerLost,
     BadRequest,
@@ -28,8 +28,9 @@ from txtahoe.errors import (
     NotAGateway,
     NotSecure,
 )
+from txtahoe.http import connections
+from txtahoe.http.transport import gateway_url
 from txtahoe.testing.fake import FakeGateway
-from txtahoe.transport import gateway_url
 
 FILE = Cap.parse("URI:LIT:nbswy3dp")
 NAMES_OF_COMPOSE = ("tahoe_gateway", "-tahoe", "tahoe-", "a_b.c-")

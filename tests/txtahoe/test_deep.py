@@ -10,12 +10,12 @@ from twisted.internet.defer import CancelledError
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
-from txtahoe.layouts import DIGITS, HIDDEN, Fanout, digit_of
 from txtahoe.maintenance import check, spread, take_snapshot, usage
 from txtahoe.maintenance.walking import Listings
-from txtahoe.paths import MOST_NAMES, split
-from txtahoe.removed import REMOVED
 from txtahoe.testing.fake import Delay
+from txtahoe.tree.paths import MOST_NAMES, split
+from txtahoe.tree.removed import REMOVED
+from txtahoe.tree.spread.format import DIGITS, HIDDEN, Fanout, digit_of
 
 CAP = Cap.parse("URI:LIT:me")
 LONGEST = "/".join(["d"] * (MOST_NAMES - 1) + ["f"])

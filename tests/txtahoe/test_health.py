@@ -16,8 +16,8 @@ from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import GatewayError, GatewayUnreachable, NoSuchChild, NotAGateway
 from txtahoe.maintenance import Health, State, check
-from txtahoe.removed import REMOVED
 from txtahoe.testing.fake import ExceptionPage, Silence, Status
+from txtahoe.tree.removed import REMOVED
 
 CHECK = "POST /uri/CAP?t=check"
 LIST = "GET /uri/CAP?t=json"

@@ -46,7 +46,7 @@ class LargeAnswers(TestCase):
             answers(b" " * 2**20),
             answers(gzip.compress(b" " * 2**26), b"Content-Encoding: gzip"),
         ):
-            with mock.patch("txtahoe.requests._ANSWER_LIMIT", 2**19):
+            with mock.patch("txtahoe.http.requests._ANSWER_LIMIT", 2**19):
                 error = await self.assertFailure(
                     Deferred.fromCoroutine(self.connect(behave).list(DIRECTORY)), TahoeError
                 )

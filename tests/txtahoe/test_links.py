@@ -16,8 +16,8 @@ from txtahoe.errors import (
     NotWriteable,
     SomeFailed,
 )
-from txtahoe.known import Recent
 from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
+from txtahoe.tree.namecache import Recent
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")

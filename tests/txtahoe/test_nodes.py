@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.seeds import given
 from tests.txtahoe.case import CountingClock
-from txtahoe import Cap, listings
+from txtahoe import Cap
+from txtahoe.api import listings
+from txtahoe.api.listings import read_listing
+from txtahoe.api.reports import parse_entry, parse_report
 from txtahoe.errors import NotAGateway
-from txtahoe.listings import read_listing
 from txtahoe.nodes import Node, parse_json, parse_node, parse_status
-from txtahoe.reports import parse_entry, parse_report
 from txtahoe.turns import TOGETHER
 
 CAP = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txtahoe.errors import NoSuchChild
-from txtahoe.questions import Question, Questions
+from txtahoe.tree.singleflight import Question, Questions
 
 
 class Sharing(SynchronousTestCase):

@@ -12,8 +12,8 @@ from tests.txtahoe.case import ClockTestCase, CountingClock, start
 from txtahoe import Cap, Client, Node, Transport, Tree
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance.walking import Listings
-from txtahoe.paths import Path
 from txtahoe.testing.fake import Delay
+from txtahoe.tree.paths import Path
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")

@@ -20,8 +20,8 @@ from txtahoe.maintenance import (
 )
 from txtahoe.maintenance.records import RECORDS
 from txtahoe.nodes import MARK
-from txtahoe.removed import REMOVED
 from txtahoe.testing.fake import Delay
+from txtahoe.tree.removed import REMOVED
 
 LIST = "GET /uri/CAP?t=json"
 COPY = "POST /uri?t=mkdir-immutable"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.txtahoe.maintenance_case import MaintenanceTestCase
 from txtahoe import Cap, Tree
-from txtahoe.layouts import Fanout, contents_of
 from txtahoe.maintenance import (
     State,
     check,
@@ -16,6 +15,7 @@ from txtahoe.maintenance import (
     take_snapshot,
     usage,
 )
+from txtahoe.tree.spread.format import Fanout, contents_of
 
 NAMES = [f"d/name{number}" for number in range(30)]
 

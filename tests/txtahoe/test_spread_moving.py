@@ -10,9 +10,9 @@ from tests.txtahoe.case import start
 from tests.txtahoe.test_spreading import CAP, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.layouts import contents_of
 from txtahoe.maintenance import spread
 from txtahoe.testing.fake import Delay
+from txtahoe.tree.spread.format import contents_of
 
 # Some of the requests that it takes, from the first to the last.
 _STEPS = [5, 9, 20, 31]

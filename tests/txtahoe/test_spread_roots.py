@@ -8,8 +8,8 @@ from tests.txtahoe.case import start
 from tests.txtahoe.test_spreading import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable
-from txtahoe.layouts import contents_of, digit_of
 from txtahoe.maintenance import spread
+from txtahoe.tree.spread.format import contents_of, digit_of
 
 
 class Roots(SpreadingTestCase):

@@ -7,8 +7,8 @@ from typing import Any
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
-from txtahoe.layouts import Fanout, contents_of, digit_of, is_like_part, part_name
 from txtahoe.testing.fake import Delay, LostAnswer
+from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, part_name
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")

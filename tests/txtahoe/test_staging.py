@@ -7,10 +7,10 @@ from hashlib import sha256
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from tahoestorage.grid.staging import DIGEST, Staging
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import ExistingChild, GatewayError, NoSuchChild, NotADirectory
-from txtahoe.staging import DIGEST, Staging
 from txtahoe.testing.fake import Delay, Status
 
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe.errors import RequestTimeout, UnknownOutcome
-from txtahoe.terms import Terms, asking
+from txtahoe.http.terms import Terms, asking
 from txtahoe.testing.fake import Silence
 
 HASTY, PATIENT = Terms(timeout=5.0), Terms(timeout=500.0)

@@ -35,7 +35,7 @@ from txtahoe.errors import (
     Unrecoverable,
     error_for,
 )
-from txtahoe.transport import gateway_url
+from txtahoe.http.transport import gateway_url
 
 DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
 FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")

@@ -16,7 +16,7 @@ from txtahoe.errors import (
     NotADirectory,
     NotWriteable,
 )
-from txtahoe.paths import split
+from txtahoe.tree.paths import split
 
 
 class Paths(SynchronousTestCase):

@@ -22,16 +22,16 @@ from txtahoe.errors import (
     UncoordinatedWrite,
     UnknownOutcome,
 )
+from txtahoe.http.requests import Request
+from txtahoe.http.streams import Incoming
 from txtahoe.maintenance.records import RECORDS
-from txtahoe.maintenance.writing import (
+from txtahoe.maintenance.writer import (
     END_SECONDS,
     KNOWN_SECONDS,
     Writer,
     hand_over,
     writer_of,
 )
-from txtahoe.requests import Request
-from txtahoe.streams import Incoming
 
 CAP = Cap.parse("URI:LIT:me")
 NAMES = ("first", "second")

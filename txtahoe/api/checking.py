@@ -7,15 +7,15 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Self
 
+from txtahoe.api.operations import Operations, given, require_directory
+from txtahoe.api.reports import CheckReport, Entry, parse_entry, parse_report
 from txtahoe.caps import Cap, require_cap
-from txtahoe.deadline import Deadline
 from txtahoe.errors import AnswerLost, NotAGateway, RequestTimeout, TahoeError, error_for
+from txtahoe.http.deadline import Deadline
+from txtahoe.http.requests import Request, Requests
+from txtahoe.http.streams import Incoming
 from txtahoe.nodes import parse_json
-from txtahoe.operations import Operations, given, require_directory
-from txtahoe.reports import CheckReport, Entry, parse_entry, parse_report
-from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed_async
-from txtahoe.streams import Incoming
 
 # The slowest rate, in bytes a second, at which the gateway may read a file that it verifies.
 _READ_RATE = 2**20

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from txtahoe.checking import CheckOperations
-from txtahoe.deadline import Deadline
-from txtahoe.directories import DirectoryOperations
+from txtahoe.api.checking import CheckOperations
+from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import NotEnoughServers, RequestTimeout, TahoeError
+from txtahoe.http.deadline import Deadline
 from txtahoe.nodes import GatewayStatus
 
 

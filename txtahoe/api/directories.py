@@ -8,7 +8,9 @@ from secrets import token_hex
 from typing import Any, Literal
 from unicodedata import normalize
 
-from txtahoe.bodies import BytesSource
+from txtahoe.api.files import FileOperations, Progress, Uploadable
+from txtahoe.api.listings import Children, links_body, links_of, newborn_body, read_listing
+from txtahoe.api.operations import base64_of, given, require_directory
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import (
     AnswerLost,
@@ -25,11 +27,9 @@ from txtahoe.errors import (
     UnknownOutcome,
     Unrecoverable,
 )
-from txtahoe.files import FileOperations, Progress, Uploadable
-from txtahoe.listings import Children, links_body, links_of, newborn_body, read_listing
+from txtahoe.http.requests import Request
+from txtahoe.http.sources import BytesSource
 from txtahoe.nodes import MARK, Link, Node, parse_node
-from txtahoe.operations import base64_of, given, require_directory
-from txtahoe.requests import Request
 
 Replace = Literal[False, True, "only-files"]
 DirectoryFormat = Literal["SDMF", "MDMF"]

@@ -7,13 +7,13 @@ from typing import BinaryIO, Literal
 
 from attrs import frozen
 
-from txtahoe.bodies import BytesSource, Download, IteratorSource, file_source
+from txtahoe.api.operations import Operations, base64_of, given, parse_cap
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
-from txtahoe.operations import Operations, base64_of, given, parse_cap
-from txtahoe.requests import Request
-from txtahoe.streams import ISource
-from txtahoe.transport import url_text
+from txtahoe.http.requests import Request
+from txtahoe.http.sources import BytesSource, Download, IteratorSource, file_source
+from txtahoe.http.streams import ISource
+from txtahoe.http.transport import url_text
 
 Progress = Callable[[int], None]
 Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource

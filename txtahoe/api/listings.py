@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from time import time
 from typing import Any
 
-from txtahoe.bodies import BytesSource
 from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway
+from txtahoe.http.sources import BytesSource
 from txtahoe.nodes import Link, Node, parse_child
 from txtahoe.sealing import sealed, sealed_async
 from txtahoe.turns import in_turns

@@ -8,10 +8,10 @@ from typing import Any
 
 from txtahoe.caps import BadCap, Cap, require_cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
+from txtahoe.http.requests import Request, Requests
+from txtahoe.http.streams import ISource
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
-from txtahoe.requests import Request, Requests
 from txtahoe.sealing import sealed
-from txtahoe.streams import ISource
 
 # How long a gateway that saw enough servers is taken to go on seeing them.
 _READY_SECONDS = 5.0

@@ -12,9 +12,11 @@ from itertools import islice
 from secrets import token_hex
 from typing import TypeVar
 
-from txtahoe.capnames import CapName, digest_of
+from txtahoe.api.directories import Replace
+from txtahoe.capnames.ledger import Ledger
+from txtahoe.capnames.names import CapName, digest_of
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import (
     IncompleteDownload,
     NoSuchChild,
@@ -23,12 +25,10 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.ledger import Ledger
-from txtahoe.many import all_done, each
 from txtahoe.nodes import Node
-from txtahoe.paths import ANCHORS as ANCHORS
-from txtahoe.paths import Path
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import ANCHORS as ANCHORS
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
 

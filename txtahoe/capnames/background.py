@@ -8,10 +8,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 
-from txtahoe.anchors import BATCH, Anchors, deletion
-from txtahoe.capnames import CapName
+from txtahoe.capnames.anchors import BATCH, Anchors, deletion
+from txtahoe.capnames.names import CapName
 from txtahoe.caps import Cap
-from txtahoe.paths import Path
+from txtahoe.tree.paths import Path
 
 logger = getLogger("txtahoe")
 

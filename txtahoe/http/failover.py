@@ -15,9 +15,9 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.requests import Request, Requests
-from txtahoe.streams import Incoming
-from txtahoe.transport import Transport
+from txtahoe.http.requests import Request, Requests
+from txtahoe.http.streams import Incoming
+from txtahoe.http.transport import Transport
 
 # The gateway is in trouble: it is passed over for a while.
 _AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)

@@ -12,9 +12,9 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
-from txtahoe.clock import keep_steady
 from txtahoe.errors import ClientClosed, NotEnoughServers, TahoeError
-from txtahoe.streams import Incoming, ISource, SourceFailed
+from txtahoe.http.clock import keep_steady
+from txtahoe.http.streams import Incoming, ISource, SourceFailed
 
 T = TypeVar("T")
 

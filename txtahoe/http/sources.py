@@ -16,8 +16,8 @@ from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
-from txtahoe.requests import Request, Requests
-from txtahoe.streams import Flow, Incoming, ISource, bytes_of
+from txtahoe.http.requests import Request, Requests
+from txtahoe.http.streams import Flow, Incoming, ISource, bytes_of
 
 T = TypeVar("T")
 # Runs a blocking function elsewhere than in the reactor thread.

@@ -16,8 +16,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import Attribute, Interface, implementer
 
-from txtahoe.deadline import Deadline
 from txtahoe.errors import AnswerLost, RequestTimeout, TahoeError
+from txtahoe.http.deadline import Deadline
 from txtahoe.sealing import sealed_async
 
 # Received bytes that may wait for their reader before the gateway is asked to pause.

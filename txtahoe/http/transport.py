@@ -26,8 +26,6 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from txtahoe.caps import redact
-from txtahoe.connections import Connections, HeadTooLong, NoHandshake
-from txtahoe.deadline import Deadline
 from txtahoe.errors import (
     AnswerLost,
     GatewayRefused,
@@ -37,10 +35,12 @@ from txtahoe.errors import (
     RequestTimeout,
     error_for,
 )
-from txtahoe.requests import Request, Requests
+from txtahoe.http.connections import Connections, HeadTooLong, NoHandshake
+from txtahoe.http.deadline import Deadline
+from txtahoe.http.requests import Request, Requests
+from txtahoe.http.streams import Incoming, Outgoing, SourceFailed
+from txtahoe.http.terms import timeout
 from txtahoe.sealing import sealed
-from txtahoe.streams import Incoming, Outgoing, SourceFailed
-from txtahoe.terms import timeout
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
 _IDLE_SECONDS = 45

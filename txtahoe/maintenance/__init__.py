@@ -3,9 +3,9 @@
 Every function is for a `Tree`, and does `at_once` requests at a time.
 """
 
-from txtahoe.maintenance.checked import keep_check, last_check
 from txtahoe.maintenance.differences import Difference, differences
 from txtahoe.maintenance.health import Health, Problem, State, check
+from txtahoe.maintenance.lastcheck import keep_check, last_check
 from txtahoe.maintenance.leases import LEASE_SECONDS, Renewal, last_renewal, renew
 from txtahoe.maintenance.restoring import Restored, restore
 from txtahoe.maintenance.snapshots import (

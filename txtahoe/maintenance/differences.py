@@ -12,8 +12,8 @@ from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.maintenance.walking import AT_ONCE, Children, Listings, Progress, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, split
+from txtahoe.tree.tree import Tree
 
 
 @frozen

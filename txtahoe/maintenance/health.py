@@ -9,15 +9,15 @@ from time import time
 
 from attrs import define, evolve, field, frozen
 
+from txtahoe.api.client import Client
+from txtahoe.api.reports import CheckReport
 from txtahoe.caps import Cap
-from txtahoe.client import Client
 from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecoverable
-from txtahoe.layouts import contents_of
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, is_reserved, split
-from txtahoe.reports import CheckReport
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, is_reserved, split
+from txtahoe.tree.spread.format import contents_of
+from txtahoe.tree.tree import Tree
 
 # After so many failures in a row nobody waits for those of all the others.
 _FAILURES = 3 * AT_ONCE

@@ -10,8 +10,8 @@ from typing import Any
 from txtahoe.maintenance.health import Health, Problem, State
 from txtahoe.maintenance.records import contents_of, is_past, record
 from txtahoe.nodes import Link
-from txtahoe.paths import split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import split
+from txtahoe.tree.tree import Tree
 
 _CHECKED = "checked"
 # Problems beyond these are counted, and not kept by name; nor are so many names of one object.

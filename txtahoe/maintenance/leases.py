@@ -13,8 +13,8 @@ from txtahoe.maintenance.health import Health, check
 from txtahoe.maintenance.records import contents_of, is_past, record
 from txtahoe.maintenance.walking import AT_ONCE, Progress
 from txtahoe.nodes import Link
-from txtahoe.paths import split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import split
+from txtahoe.tree.tree import Tree
 
 LEASE_SECONDS = 31 * 24 * 60 * 60
 """How long a lease lasts. The operator of a storage server may have set less."""

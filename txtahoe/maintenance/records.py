@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from time import time
 
-from txtahoe.directories import Replace
+from txtahoe.api.directories import Replace
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory
-from txtahoe.layouts import HIDDEN
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import RECORDS as RECORDS
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import RECORDS as RECORDS
+from txtahoe.tree.spread.format import HIDDEN
+from txtahoe.tree.tree import Tree
 
 # Bytes of a record, at most. One of 1,000 problems with long names has less than a tenth of it.
 _MOST = 2**24

@@ -7,8 +7,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
+from txtahoe.concurrency import each
 from txtahoe.errors import (
     ExistingChild,
     NotADirectory,
@@ -18,10 +19,9 @@ from txtahoe.errors import (
 )
 from txtahoe.maintenance.differences import Difference, differences
 from txtahoe.maintenance.walking import AT_ONCE, Progress
-from txtahoe.many import each
 from txtahoe.nodes import MARK, Link
-from txtahoe.paths import Path, split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, split
+from txtahoe.tree.tree import Tree
 
 
 @frozen

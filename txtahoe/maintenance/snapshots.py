@@ -12,8 +12,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
 from txtahoe.errors import (
     ExistingChild,
     NoSuchChild,
@@ -21,13 +21,13 @@ from txtahoe.errors import (
     NotWriteable,
     Unrecoverable,
 )
-from txtahoe.layouts import Contents, part_name
 from txtahoe.maintenance.records import RECORDS, record, records, require_place
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path
-from txtahoe.removed import REMOVED
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.removed import REMOVED
+from txtahoe.tree.spread.format import Contents, part_name
+from txtahoe.tree.tree import Tree
 
 # The key in a link's metadata under which the numbers of a snapshot stand.
 _SNAPSHOT = "txtahoe-snapshot"

@@ -10,11 +10,11 @@ from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable
-from txtahoe.layouts import DIGITS, Contents, contents_of, is_like_part
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Link
-from txtahoe.paths import Path, split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, split
+from txtahoe.tree.spread.format import DIGITS, Contents, contents_of, is_like_part
+from txtahoe.tree.tree import Tree
 
 # A directory that can't be replaced, the root of a tree, is swept name by name, if it has no more.
 _MOST_SWEPT = 500

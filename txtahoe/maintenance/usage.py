@@ -7,11 +7,11 @@ from operator import add
 
 from attrs import astuple, frozen
 
-from txtahoe.client import Client
+from txtahoe.api.client import Client
 from txtahoe.errors import NotADirectory, Unrecoverable
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
-from txtahoe.paths import Path, split
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, split
+from txtahoe.tree.tree import Tree
 
 
 @frozen

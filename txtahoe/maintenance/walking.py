@@ -9,14 +9,14 @@ from typing import TypeVar
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
+from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import TahoeError, Unrecoverable
-from txtahoe.layouts import Contents, contents_of, meet, onward, visible
-from txtahoe.many import all_or_first, each
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.removed import is_empty, without_removed
+from txtahoe.tree.paths import Path
+from txtahoe.tree.removed import is_empty, without_removed
+from txtahoe.tree.spread.format import Contents, contents_of, meet, onward, visible
 
 T = TypeVar("T")
 Children = dict[str, Node]

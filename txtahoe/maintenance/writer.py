@@ -28,11 +28,11 @@ from txtahoe.errors import (
     UncoordinatedWrite,
     UnknownOutcome,
 )
+from txtahoe.http.transport import Transport, gateway_url
 from txtahoe.maintenance.records import RECORDS, record
 from txtahoe.maintenance.walking import Progress
 from txtahoe.nodes import Link, Node
-from txtahoe.transport import Transport, gateway_url
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 KNOWN_SECONDS = 20.0
 """For so long a process goes by what the record has said."""

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.python.failure import Failure
 
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
 from txtahoe.errors import NotAGateway
-from txtahoe.streams import Flow
+from txtahoe.http.streams import Flow
 
 # Bytes that may wait until the gateway takes them, before whoever brings them has to wait.
 _ENOUGH = 2**20

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Iterable, Sequence
 from attrs import define, field
 from twisted.internet.defer import CancelledError
 
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
+from txtahoe.concurrency import Done, each
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
-from txtahoe.links import Links
-from txtahoe.many import Done, each
-from txtahoe.names import Names
 from txtahoe.nodes import Link
-from txtahoe.paths import Path
+from txtahoe.tree.commits import Links
+from txtahoe.tree.lookup import Names
+from txtahoe.tree.paths import Path
 
 
 @define(eq=False)

@@ -11,8 +11,8 @@ from math import inf
 from attrs import define, field
 from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
 
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
 from txtahoe.errors import (
     ExistingChild,
     NoSuchChild,
@@ -20,11 +20,11 @@ from txtahoe.errors import (
     Unrecoverable,
     another,
 )
-from txtahoe.names import Names
+from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path
-from txtahoe.spreading import Outcome, Spreading
-from txtahoe.terms import Terms, asking, current_terms
+from txtahoe.tree.lookup import Names
+from txtahoe.tree.paths import Path
+from txtahoe.tree.spread.changing import Outcome, Spreading
 from txtahoe.turns import in_turns
 
 # How often in a row a write is refused though all of its names are free when one looks.

@@ -9,11 +9,16 @@ from typing import TypeVar
 
 from twisted.internet.defer import DeferredSemaphore
 
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
+from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
-from txtahoe.known import Known, Recent
-from txtahoe.layouts import (
+from txtahoe.nodes import Node
+from txtahoe.tree.namecache import Known, Recent
+from txtahoe.tree.paths import Path
+from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
+from txtahoe.tree.singleflight import How, Question, Questions
+from txtahoe.tree.spread.format import (
     Children,
     Contents,
     Layouts,
@@ -23,11 +28,6 @@ from txtahoe.layouts import (
     onward,
     visible,
 )
-from txtahoe.many import all_or_first, each
-from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.questions import How, Question, Questions
-from txtahoe.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.turns import in_turns
 
 T = TypeVar("T")

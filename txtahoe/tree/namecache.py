@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar
 
+from txtahoe.http.terms import max_age
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
-from txtahoe.terms import max_age
+from txtahoe.tree.paths import Path
 
 T = TypeVar("T")
 

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap, require_cap
-from txtahoe.client import Client
+from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
-from txtahoe.layouts import Contents
-from txtahoe.many import Done, all_done, each
-from txtahoe.names import Names
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, split
+from txtahoe.tree.lookup import Names
+from txtahoe.tree.paths import Path, split
+from txtahoe.tree.spread.format import Contents
 
 
 class Reading:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from txtahoe.caps import Cap
-from txtahoe.layouts import HIDDEN, Children
-from txtahoe.many import all_or_first, each
+from txtahoe.concurrency import all_or_first, each
 from txtahoe.nodes import Node
-from txtahoe.paths import Path
+from txtahoe.tree.paths import Path
+from txtahoe.tree.spread.format import HIDDEN, Children
 
 # The key in a link's metadata that says: this directory is removed while it is empty.
 REMOVED = "txtahoe-removed"

@@ -9,10 +9,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from txtahoe.batches import Batch
+from txtahoe.api.client import Client
+from txtahoe.api.directories import Replace, moving
+from txtahoe.api.files import Progress, Uploadable
 from txtahoe.caps import Cap
-from txtahoe.client import Client
-from txtahoe.directories import Replace, moving
+from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import (
     BadRequest,
     DirectoryNotEmpty,
@@ -21,16 +22,15 @@ from txtahoe.errors import (
     NoSuchChild,
     NotWriteable,
 )
-from txtahoe.files import Progress, Uploadable
-from txtahoe.layouts import Fanout
-from txtahoe.links import Links
-from txtahoe.many import Done, all_done, each
 from txtahoe.nodes import Link, Node, require_json
-from txtahoe.paths import Path, split, split_name
-from txtahoe.reading import Reading
-from txtahoe.removed import REMOVED
-from txtahoe.spreading import Spreading
-from txtahoe.uploads import Opener, Uploads, is_small
+from txtahoe.tree.bulk import Batch
+from txtahoe.tree.commits import Links
+from txtahoe.tree.paths import Path, split, split_name
+from txtahoe.tree.reading import Reading
+from txtahoe.tree.removed import REMOVED
+from txtahoe.tree.spread.changing import Spreading
+from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.uploads import Opener, Uploads, is_small
 
 # What is saved: bytes, what opens them, or the cap of what is on the grid already.
 Content = Uploadable | Opener | Cap

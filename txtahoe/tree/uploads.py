@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import DeferredSemaphore
 
+from txtahoe.api.client import Client
+from txtahoe.api.files import Progress, Uploadable
 from txtahoe.caps import Cap
-from txtahoe.client import Client
-from txtahoe.files import Progress, Uploadable
-from txtahoe.streams import ISource
+from txtahoe.http.streams import ISource
 
 # Opens what is uploaded, when its turn has come.
 Opener = Callable[[], Awaitable[Uploadable]]

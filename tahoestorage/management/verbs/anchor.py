@@ -7,9 +7,9 @@ from typing import Any
 from attrs import asdict
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.anchored import Count, anchor
+from tahoestorage.care.anchoring import Count, anchor
+from tahoestorage.care.references import References, columns
 from tahoestorage.management.printing import add_json_argument, bar, print_json
-from tahoestorage.references import References, columns
 
 help = (
     "Link the files of every TahoeCapStorage that the databases name and that are not linked yet, "

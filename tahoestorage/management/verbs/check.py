@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management import database_check
 from tahoestorage.management.printing import add_json_argument, bar, print_json
 from tahoestorage.management.reports import health_told, print_health, raise_unhealthy
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Health, Progress, check, keep_check
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 help = (
     "Check whether the shares of everything under the root are there. Ends with 0 where all is "

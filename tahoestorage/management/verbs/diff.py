@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import Difference, Progress, differences
-from txtahoe.tree import Tree
+from txtahoe.tree.tree import Tree
 
 help = "Print what is different in two snapshots, or in a snapshot and now."
 

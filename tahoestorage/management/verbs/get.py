@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.files import TahoeFile
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.grid.file import TahoeFile
+from tahoestorage.grid.tree import StorageTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import Counter, add_json_argument, bar, print_json
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
-from tahoestorage.reactor import Caller
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
-from txtahoe import paths
+from tahoestorage.reactor.loop import Caller
+from tahoestorage.reactor.waiting import done
+from txtahoe.concurrency import each
 from txtahoe.maintenance.walking import AT_ONCE
-from txtahoe.many import each
 from txtahoe.nodes import Node
-from txtahoe.tree import Tree
+from txtahoe.tree import paths
+from txtahoe.tree.tree import Tree
 
 help = "Copy a file, or a directory with all that is below it, to this machine."
 _BLOCK = 2**18

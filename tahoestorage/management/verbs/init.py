@@ -14,12 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage import conf
-from tahoestorage.maintenance import ask_gateway
+from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.management.arguments import number
 from tahoestorage.management.printing import add_json_argument, print_json
 from tahoestorage.management.storages import add_storage_argument, options_of
+from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.client import Client
 
 help = "Make the directory on the grid under which a storage keeps its files."
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.printing import add_json_argument, print_json, print_table, size, time
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.nodes import Node
-from txtahoe.paths import Path, is_reserved
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path, is_reserved
+from txtahoe.tree.tree import Tree
 
 help = "List a directory, or all that is below it."
 

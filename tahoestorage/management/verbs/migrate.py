@@ -12,13 +12,13 @@ from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.migration import Migration, Outcome, State, overlap
+from tahoestorage.care.sides import side_of
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.arguments import number
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json, size
 from tahoestorage.management.quoting import shown
-from tahoestorage.moving.migration import Migration, Outcome, State, overlap
-from tahoestorage.moving.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 

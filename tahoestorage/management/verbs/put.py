@@ -13,14 +13,14 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import Counter, add_json_argument, bar, print_json
 from tahoestorage.management.quoting import shown
 from tahoestorage.management.storages import add_storage_argument, storage_of
-from tahoestorage.waiting import done
-from txtahoe import paths
-from txtahoe.directories import Replace
+from tahoestorage.reactor.waiting import done
+from txtahoe.api.directories import Replace
+from txtahoe.tree import paths
 
 help = "Save a file, or a folder with all that is in it, under a name that is free."
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.printing import add_json_argument, bar, print_json, time
 from tahoestorage.management.reports import health_told, print_health, raise_unhealthy
 from tahoestorage.management.storages import add_storage_argument, storage_of

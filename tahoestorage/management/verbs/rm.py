@@ -6,16 +6,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.failures import problem_of, raise_failed
 from tahoestorage.management.printing import add_json_argument, bar, print_json
 from tahoestorage.management.storages import add_storage_argument, storage_of
+from txtahoe.concurrency import each
 from txtahoe.errors import NoSuchChild
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.walking import AT_ONCE
-from txtahoe.many import each
-from txtahoe.paths import Path
-from txtahoe.tree import Tree
+from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 help = (
     "Take the names of files away. Only a snapshot brings them back; on the servers a file stays "

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.exits import NOT_HEALTHY
 from tahoestorage.management.printing import add_json_argument, bar, print_json, print_table, time
 from tahoestorage.management.quoting import quoted, shown

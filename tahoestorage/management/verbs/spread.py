@@ -7,7 +7,7 @@ from typing import Any
 from attrs import asdict
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tahoestorage.maintenance import WholeTree
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.printing import add_json_argument, bar, print_json
 from tahoestorage.management.storages import add_storage_argument, storage_of
 from txtahoe.maintenance import spread

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.health import StorageHealth, health
-from tahoestorage.maintenance import ask_gateway
 from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import (

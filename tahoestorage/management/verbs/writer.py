@@ -6,15 +6,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.conf import Connection
-from tahoestorage.maintenance import WholeTree
 from tahoestorage.management.printing import add_json_argument, bar, print_json
 from tahoestorage.management.storages import add_storage_argument, storage_of
-from txtahoe.client import Client
+from txtahoe.api.client import Client
+from txtahoe.http.transport import Transport, gateway_url
 from txtahoe.maintenance import Progress
-from txtahoe.maintenance.writing import END_SECONDS, KNOWN_SECONDS, hand_over, writer_of
-from txtahoe.transport import Transport, gateway_url
-from txtahoe.tree import Tree
+from txtahoe.maintenance.writer import END_SECONDS, KNOWN_SECONDS, hand_over, writer_of
+from txtahoe.tree.tree import Tree
 
 help = (
     "Tell which gateway makes the changes of all hosts, or have another one make them. That takes "

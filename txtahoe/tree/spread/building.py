@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.caps import Cap
+from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import ExistingChild
-from txtahoe.layouts import (
+from txtahoe.nodes import Link
+from txtahoe.tree.lookup import Names
+from txtahoe.tree.paths import Path
+from txtahoe.tree.singleflight import Question, Questions
+from txtahoe.tree.spread.format import (
     DIGITS,
     Contents,
     Fanout,
@@ -19,11 +24,6 @@ from txtahoe.layouts import (
     part_link,
     part_name,
 )
-from txtahoe.many import all_or_first, each
-from txtahoe.names import Names
-from txtahoe.nodes import Link
-from txtahoe.paths import Path
-from txtahoe.questions import Question, Questions
 
 # Directories that are made at the same time.
 _AT_ONCE = 8

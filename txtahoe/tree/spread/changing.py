@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from attrs import define, field, frozen
 
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.directories import Replace
+from txtahoe.concurrency import each
 from txtahoe.errors import (
     ExistingChild,
     NoSuchChild,
@@ -16,12 +17,11 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.layouts import Fanout, contents_of, digit_of, is_like_part, mark, onward
-from txtahoe.many import each
-from txtahoe.names import Names
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path
-from txtahoe.shaping import Shaping
+from txtahoe.tree.lookup import Names
+from txtahoe.tree.paths import Path
+from txtahoe.tree.spread.building import Shaping
+from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, mark, onward
 
 # Directories that are written at the same time for one call.
 _AT_ONCE = 8

@@ -54,7 +54,7 @@ from attrs import define, evolve, field, frozen
 from txtahoe.caps import Cap
 from txtahoe.errors import NotADirectory
 from txtahoe.nodes import Link, Node
-from txtahoe.paths import Path
+from txtahoe.tree.paths import Path
 
 Children = dict[str, Node]
 State = Literal["tree", "closing", "closed"]
