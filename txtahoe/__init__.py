@@ -1,4 +1,11 @@
-"""An asynchronous client of the Tahoe-LAFS web API, for Twisted."""
+"""
+An asynchronous client of the Tahoe-LAFS web API, for Twisted.
+
+The names in `__all__` are public; so are `txtahoe.errors`, `txtahoe.maintenance` and
+`txtahoe.testing`. The folders, from the top: `maintenance` and `capnames` (whole trees), `tree`
+(names below a root), `api` (one method for each operation), `http` (one request). A folder imports
+from those below it only. Begin to read with `tree/tree.py`.
+"""
 
 from txtahoe.api.client import Client
 from txtahoe.api.serving import serve

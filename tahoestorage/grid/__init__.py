@@ -1,0 +1,5 @@
+"""
+Names and files on a grid for callers that wait: a tree, opened files, and a shared cache.
+
+`contract` and everything above it import it. Begin with `tree.py`, then `file.py`.
+"""

@@ -1,1 +1,5 @@
-"""What the page "Tahoe grid" of the admin says and draws, without HTML."""
+"""
+What the admin's page "Tahoe grid" says and draws, without HTML.
+
+`admin.py` and the template tags import it. Begin with `overview.py`.
+"""

@@ -1,0 +1,5 @@
+"""
+How code that blocks reaches the reactor: its thread, and the ways to wait for it.
+
+`grid` and everything above it import it. Begin with `loop.py`, then `waiting.py`.
+"""

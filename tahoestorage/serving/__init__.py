@@ -1,0 +1,5 @@
+"""
+Files by name over HTTP: the view behind `tahoestorage.urls`.
+
+`urls.py` and the checks import it. Begin with `views.py`.
+"""
