@@ -16,7 +16,7 @@ from twisted.web.server import Request as WebRequest
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, serve
-from txtahoe.testing.fake.wire import WireAgent
+from txtahoe.testing.fake.http.wire import WireAgent
 
 DATA = bytes(range(256)) * 2**12
 

@@ -20,7 +20,7 @@ from txtahoe import Client
 from txtahoe.errors import AnswerLost, IncompleteDownload, NotAGateway
 from txtahoe.http.sources import Download
 from txtahoe.testing.fake import CutBody, EndMarker, Silence
-from txtahoe.testing.fake.question import Answer
+from txtahoe.testing.fake.http.question import Answer
 
 DATA = bytes(range(256)) * 2**14
 GET = "GET /uri/CAP"

@@ -22,7 +22,7 @@ from txtahoe.errors import (
 from txtahoe.nodes import parse_child, parse_status
 from txtahoe.testing.fake import ExceptionPage
 from txtahoe.testing.fake.faults import IExchange
-from txtahoe.testing.fake.question import plain
+from txtahoe.testing.fake.http.question import plain
 
 DATA = bytes(range(256)) * 40
 FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")

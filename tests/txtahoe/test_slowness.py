@@ -18,7 +18,7 @@ from txtahoe.errors import (
 )
 from txtahoe.testing.fake import CutBody, LostAnswer, Silence
 from txtahoe.testing.fake.faults import IExchange
-from txtahoe.testing.fake.question import Answer
+from txtahoe.testing.fake.http.question import Answer
 
 DATA = bytes(range(256)) * 400
 LINE = b'{"type": "file", "path": ["f"], "cap": "URI:LIT:nbswy3dp"}\n'

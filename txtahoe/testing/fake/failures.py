@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.python.failure import Failure
 
-from txtahoe.testing.fake.question import Answer, Question, plain, say
-from txtahoe.testing.fake.refusals import Failed
+from txtahoe.testing.fake.http.question import Answer, Question, plain, say
+from txtahoe.testing.fake.http.refusals import Failed
 
 
 def failure_page(question: Question, error: Exception) -> Answer:

@@ -9,8 +9,8 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from txtahoe.testing.fake.failures import failure_page
-from txtahoe.testing.fake.question import Answer, Question, plain
-from txtahoe.testing.fake.refusals import Failed
+from txtahoe.testing.fake.http.question import Answer, Question, plain
+from txtahoe.testing.fake.http.refusals import Failed
 
 # What the gateway writes into a body when a download fails midway: Tahoe's
 # `allmydata.web.filenode.FileDownloader`.

@@ -13,14 +13,14 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from txtahoe.caps import Cap
+from txtahoe.testing.fake.api.surface import Surface
 from txtahoe.testing.fake.faults import Fault, Faults
-from txtahoe.testing.fake.links import new_directory
-from txtahoe.testing.fake.loopback import Loopback
-from txtahoe.testing.fake.question import Answer, Question
-from txtahoe.testing.fake.refusals import Unanswered
-from txtahoe.testing.fake.store import TOTAL, Store
-from txtahoe.testing.fake.surface import Surface
-from txtahoe.testing.fake.wire import WireAgent
+from txtahoe.testing.fake.http.loopback import Loopback
+from txtahoe.testing.fake.http.question import Answer, Question
+from txtahoe.testing.fake.http.refusals import Unanswered
+from txtahoe.testing.fake.http.wire import WireAgent
+from txtahoe.testing.fake.objects.links import new_directory
+from txtahoe.testing.fake.objects.store import TOTAL, Store
 
 
 class FakeGateway:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.links import Directory, Given
-from txtahoe.testing.fake.nodes import Node, linked_node, node_of
-from txtahoe.testing.fake.question import Answer, Question, say
-from txtahoe.testing.fake.refusals import Refused
-from txtahoe.testing.fake.store import Store
+from txtahoe.testing.fake.http.question import Answer, Question, say
+from txtahoe.testing.fake.http.refusals import Refused
+from txtahoe.testing.fake.objects.links import Directory, Given
+from txtahoe.testing.fake.objects.nodes import Node, linked_node, node_of
+from txtahoe.testing.fake.objects.store import Store
 
 
 @frozen

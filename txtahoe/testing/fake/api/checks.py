@@ -6,11 +6,11 @@ from hashlib import sha256
 from typing import Any
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.calls import Call
-from txtahoe.testing.fake.nodes import Node
-from txtahoe.testing.fake.question import Answer, Question, as_json, say
-from txtahoe.testing.fake.refusals import Lost
-from txtahoe.testing.fake.store import NEEDED, TOTAL, Store, base32, literal_of
+from txtahoe.testing.fake.api.calls import Call
+from txtahoe.testing.fake.http.question import Answer, Question, as_json, say
+from txtahoe.testing.fake.http.refusals import Lost
+from txtahoe.testing.fake.objects.nodes import Node
+from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32, literal_of
 
 # A mutable object without shares does not tell its numbers; Tahoe then says its defaults.
 _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10

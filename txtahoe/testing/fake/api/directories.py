@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from txtahoe.testing.fake.calls import Call, delete, put_cap
-from txtahoe.testing.fake.checks import check, wants_repair
-from txtahoe.testing.fake.files import etag, tagged
-from txtahoe.testing.fake.links import (
+from txtahoe.testing.fake.api.calls import Call, delete, put_cap
+from txtahoe.testing.fake.api.checks import check, wants_repair
+from txtahoe.testing.fake.api.files import etag, tagged
+from txtahoe.testing.fake.http.question import Answer, as_json, plain, say
+from txtahoe.testing.fake.http.refusals import Refused, existing_child
+from txtahoe.testing.fake.objects.links import (
     Directory,
     Given,
     Link,
@@ -18,11 +20,9 @@ from txtahoe.testing.fake.links import (
     new_immutable_directory,
     nfc,
 )
-from txtahoe.testing.fake.nodes import Node, describe_file, linked_node, node_at
-from txtahoe.testing.fake.question import Answer, as_json, plain, say
-from txtahoe.testing.fake.refusals import Refused, existing_child
-from txtahoe.testing.fake.store import Store
-from txtahoe.testing.fake.trees import check_stream, manifest_stream
+from txtahoe.testing.fake.objects.nodes import Node, describe_file, linked_node, node_at
+from txtahoe.testing.fake.objects.store import Store
+from txtahoe.testing.fake.objects.trees import check_stream, manifest_stream
 
 
 def get(call: Call) -> Answer:

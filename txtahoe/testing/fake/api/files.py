@@ -7,11 +7,11 @@ from mimetypes import guess_type
 from os.path import splitext
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.calls import Call, delete, put_cap, put_new_file
-from txtahoe.testing.fake.checks import check
-from txtahoe.testing.fake.nodes import current_size, describe_file
-from txtahoe.testing.fake.question import Answer, as_json, plain, say
-from txtahoe.testing.fake.refusals import Refused, existing_child
+from txtahoe.testing.fake.api.calls import Call, delete, put_cap, put_new_file
+from txtahoe.testing.fake.api.checks import check
+from txtahoe.testing.fake.http.question import Answer, as_json, plain, say
+from txtahoe.testing.fake.http.refusals import Refused, existing_child
+from txtahoe.testing.fake.objects.nodes import current_size, describe_file
 
 _FIXED = ("", "json", "uri", "readonly-uri")
 # As in `twisted.web.static`, whose import changes the global table of `mimetypes`, and warns.

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from txtahoe.testing.fake.calls import Call
-from txtahoe.testing.fake.checks import check_and_repair, result, wants_repair
-from txtahoe.testing.fake.nodes import Node
-from txtahoe.testing.fake.question import Answer, Question, as_json, page, plain, redirect, say
-from txtahoe.testing.fake.refusals import Refused
-from txtahoe.testing.fake.store import Store
-from txtahoe.testing.fake.trees import Path, Walk
+from txtahoe.testing.fake.api.calls import Call
+from txtahoe.testing.fake.api.checks import check_and_repair, result, wants_repair
+from txtahoe.testing.fake.http.question import Answer, Question, as_json, page, plain, redirect, say
+from txtahoe.testing.fake.http.refusals import Refused
+from txtahoe.testing.fake.objects.nodes import Node
+from txtahoe.testing.fake.objects.store import Store
+from txtahoe.testing.fake.objects.trees import Path, Walk
 
 _DAY = 24 * 60 * 60
 

@@ -7,14 +7,12 @@ import time
 from urllib.parse import quote
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake import directories, files
-from txtahoe.testing.fake.calls import Call, put_on_nothing, upload
-from txtahoe.testing.fake.checks import server_id
+from txtahoe.testing.fake.api import directories, files
+from txtahoe.testing.fake.api.calls import Call, put_on_nothing, upload
+from txtahoe.testing.fake.api.checks import server_id
+from txtahoe.testing.fake.api.operations import STARTED, Operations
 from txtahoe.testing.fake.failures import failure_page
-from txtahoe.testing.fake.links import Directory, Given, nfc
-from txtahoe.testing.fake.nodes import Node, node_at
-from txtahoe.testing.fake.operations import STARTED, Operations
-from txtahoe.testing.fake.question import (
+from txtahoe.testing.fake.http.question import (
     Answer,
     Question,
     as_json,
@@ -25,8 +23,10 @@ from txtahoe.testing.fake.question import (
     say,
     unknown_method,
 )
-from txtahoe.testing.fake.refusals import Refused, Unanswered, no_such_child
-from txtahoe.testing.fake.store import Store
+from txtahoe.testing.fake.http.refusals import Refused, Unanswered, no_such_child
+from txtahoe.testing.fake.objects.links import Directory, Given, nfc
+from txtahoe.testing.fake.objects.nodes import Node, node_at
+from txtahoe.testing.fake.objects.store import Store
 
 _MKDIRS = ("mkdir", "mkdir-with-children", "mkdir-immutable")
 _MAKES_NO_PARENTS = ("delete", "rename", "check")

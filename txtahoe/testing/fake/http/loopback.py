@@ -11,7 +11,7 @@ from twisted.internet.pollreactor import PollReactor
 from twisted.python import threadable
 from twisted.web.resource import IResource
 
-from txtahoe.testing.fake.site import quiet_site
+from txtahoe.testing.fake.http.site import quiet_site
 
 _LOOPBACK = "127.0.0.1"
 

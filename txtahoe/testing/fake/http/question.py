@@ -11,7 +11,7 @@ from attrs import Factory, field, frozen
 from twisted.web.http import parse_qs
 from twisted.web.server import Request
 
-from txtahoe.testing.fake.refusals import Refused
+from txtahoe.testing.fake.http.refusals import Refused
 
 _TRUE, _FALSE = ("true", "t", "1", "on"), ("false", "f", "0", "off")
 _FORMATS = ("CHK", "SDMF", "MDMF")

@@ -26,7 +26,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 from zope.interface import implementer
 
-from txtahoe.testing.fake.site import quiet_site
+from txtahoe.testing.fake.http.site import quiet_site
 
 # No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16

@@ -14,14 +14,14 @@ from unicodedata import normalize
 from attrs import field, frozen
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake.nodes import Node, node_of
-from txtahoe.testing.fake.refusals import (
+from txtahoe.testing.fake.http.refusals import (
     existing_child,
     must_be_deep_immutable,
     no_such_child,
     not_writeable,
 )
-from txtahoe.testing.fake.store import Store, as_directory, as_file
+from txtahoe.testing.fake.objects.nodes import Node, node_of
+from txtahoe.testing.fake.objects.store import Store, as_directory, as_file
 
 # Around an encrypted write cap: the salt before it and the code after it. Nothing is encrypted
 # here, but a directory is as long as a real one.

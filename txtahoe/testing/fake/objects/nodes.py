@@ -7,13 +7,13 @@ from typing import Any
 from attrs import frozen
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake.refusals import (
+from txtahoe.testing.fake.http.refusals import (
     Lost,
     must_be_deep_immutable,
     must_be_readonly,
     must_not_be_unknown,
 )
-from txtahoe.testing.fake.store import Store
+from txtahoe.testing.fake.objects.store import Store
 
 _FORMATS = {"SSK": "SDMF", "SSK-RO": "SDMF", "MDMF": "MDMF", "MDMF-RO": "MDMF"}
 

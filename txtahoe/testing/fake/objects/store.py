@@ -11,7 +11,7 @@ from hashlib import sha256
 from attrs import define
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.refusals import (
+from txtahoe.testing.fake.http.refusals import (
     no_shares,
     not_enough_shares,
     unhappy_upload,

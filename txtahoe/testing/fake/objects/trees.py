@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from math import sqrt
 from typing import Any
 
-from txtahoe.testing.fake.checks import check_and_repair, result
-from txtahoe.testing.fake.links import Directory, Link
-from txtahoe.testing.fake.nodes import Node
-from txtahoe.testing.fake.refusals import Lost
-from txtahoe.testing.fake.store import Store, as_file
+from txtahoe.testing.fake.api.checks import check_and_repair, result
+from txtahoe.testing.fake.http.refusals import Lost
+from txtahoe.testing.fake.objects.links import Directory, Link
+from txtahoe.testing.fake.objects.nodes import Node
+from txtahoe.testing.fake.objects.store import Store, as_file
 
 Path = list[str]
 # Told of each object that is met: its path, and the object.
