@@ -136,7 +136,7 @@ class Site(Asyncio):
         options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
         backend = f"{TahoeStorage.__module__}.{TahoeStorage.__name__}"
         with override_settings(
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
             STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}},
         ):
             for name, operation in self.operations().items():

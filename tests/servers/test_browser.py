@@ -60,7 +60,7 @@ class Browser(StorageTestCase):
         options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         backend = {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
         self.override(
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
             ALLOWED_HOSTS=["*"],
             STORAGES={"default": backend},
         )

@@ -198,7 +198,7 @@ class Methods(AsyncTestCase):
         backend = "tahoestorage.storage.TahoeStorage"
         self.override(
             STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}},
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
         served = TahoeStorage(**options)
 

@@ -54,7 +54,7 @@ class ReportTestCase(SynchronousTestCase):
         self.cap = new_cap()
         self.secrets = Secrets()
         self.secrets.add(self.cap)
-        override = override_settings(ROOT_URLCONF="tests.tahoestorage.no_urls")
+        override = override_settings(ROOT_URLCONF="tests.tahoestorage.serving.no_urls")
         override.enable()
         self.addCleanup(override.disable)
         self.request = RequestFactory().get("/", {"cap": str(self.cap)})

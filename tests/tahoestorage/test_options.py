@@ -71,7 +71,7 @@ class GivenAsNone(StorageTestCase):
             TAHOE_STORAGE_WRITER_URL="http://127.0.0.1:1/",
             TAHOE_STORAGE_BASE_CAP=self.cap,
             TAHOE_PUBLIC_BASE_URL="https://files.example.com/",
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
 
     def test_no_base_url_gives_no_cap_away(self) -> None:
@@ -80,7 +80,7 @@ class GivenAsNone(StorageTestCase):
         storage = TahoeStorage(base_url=None, tahoe_writer_url=None)
         storage.save("f", ContentFile(b"private" * 20))
         self.assertEqual(storage.url("f"), "/files/f")
-        self.override(ROOT_URLCONF="tests.tahoestorage.no_urls")
+        self.override(ROOT_URLCONF="tests.tahoestorage.serving.no_urls")
         with self.assertRaisesRegex(ValueError, "not accessible via a URL"):
             storage.url("f")
         self.assertEqual(

@@ -18,8 +18,8 @@ from tahoestorage.care.sides import side_of
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
-from tests.management.case import CommandTestCase
 from tests.tahoestorage.case import StorageTestCase, forget_links
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe.errors import SomeFailed
 from txtahoe.maintenance import check, list_snapshots, renew, restore, take_snapshot
 from txtahoe.tree.paths import ANCHORS, RECORDS, RESERVED

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage import conf
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
-from tests.tahoestorage.checked import Document, ts
+from tests.tahoestorage.checks.checked import Document, ts
 from txtahoe import Cap
 
 CAP = "URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52
@@ -47,7 +47,7 @@ class Mixed(ManifestFilesMixin, TahoeStorage):  # type: ignore[misc]
 
 class Checks(SynchronousTestCase):
     def setUp(self) -> None:
-        apps = [*settings.INSTALLED_APPS, "tests.tahoestorage.checked"]
+        apps = [*settings.INSTALLED_APPS, "tests.tahoestorage.checks.checked"]
         override = override_settings(INSTALLED_APPS=apps)
         override.enable()
         self.addCleanup(override.disable)
@@ -93,9 +93,9 @@ class Checks(SynchronousTestCase):
 
     def test_the_public_address(self) -> None:
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None), ["W001"])
-        served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
+        served = {"ROOT_URLCONF": "tests.tahoestorage.serving.one_url"}
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **served), [])
-        unserved = {"ROOT_URLCONF": "tests.tahoestorage.no_urls"}
+        unserved = {"ROOT_URLCONF": "tests.tahoestorage.serving.no_urls"}
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **unserved), ["W001"])
         for wrong in (
             f"http://h/uri/{CAP}/",
@@ -156,7 +156,7 @@ class Checks(SynchronousTestCase):
             self.assertEqual(self.ids(**storage(allow_overwrite=wrong)), ["E014"])
         self.assertEqual(self.ids(**storage(signed_urls="an hour")), ["E010"])
         self.assertEqual(self.ids(**storage(signed_urls=3600)), ["E015"])
-        served = {"ROOT_URLCONF": "tests.tahoestorage.one_url"}
+        served = {"ROOT_URLCONF": "tests.tahoestorage.serving.one_url"}
         # The model's storage makes links to the same files, and they do not end.
         self.assertEqual(self.ids(**storage(signed_urls=3600), **served), ["W021"])
         self.assertEqual(self.ids(**storage(signed_urls=3600, location="a"), **served), [])

@@ -17,8 +17,8 @@ from tests.grid.certificates import trusting, write_certificate
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, stranger
 from tests.needs import NGINX, needs
-from tests.proxies.servers import Nginx
 from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.proxies.servers import Nginx
 from txtahoe import Cap
 from txtahoe.testing.node import free_port
 

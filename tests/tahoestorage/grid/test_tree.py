@@ -77,7 +77,7 @@ class OneTree(StorageTestCase):
         backend = "tahoestorage.storage.TahoeStorage"
         self.override(
             STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}},
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
         for tuning in TUNINGS:
             url = self.new_storage(base_url=None, **tuning).url("a/b.txt")

@@ -64,7 +64,7 @@ class AdminTestCase(StorageTestCase):
         self.keep_secret(Cap.parse(self.cap))
         self.override(
             INSTALLED_APPS=APPS,
-            ROOT_URLCONF="tests.admin.urls",
+            ROOT_URLCONF="tests.tahoestorage.gridpage.urls",
             MIDDLEWARE=[
                 "django.contrib.sessions.middleware.SessionMiddleware",
                 "django.middleware.csrf.CsrfViewMiddleware",

@@ -13,10 +13,10 @@ from django.db import connections
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.admin.case import GRID_PAGE, AdminTestCase, node
 from tests.browser import open_browser, start_site
 from tests.grid.shares import lose_on
 from tests.needs import CHROMIUM, GRID, TIME, needs
+from tests.tahoestorage.gridpage.case import GRID_PAGE, AdminTestCase, node
 from txtahoe.maintenance import renew, take_snapshot
 
 # Of every text: what it says, and the contrast of its colour to what is behind it.

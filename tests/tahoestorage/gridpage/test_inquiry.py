@@ -10,7 +10,7 @@ from tahoestorage.gridpage import listing
 from tahoestorage.gridpage.inquiry import Inquiry, Part
 from tahoestorage.gridpage.listing import Listing, list_directory
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe.errors import NoSuchChild
 from txtahoe.maintenance import Usage
 from txtahoe.testing.fake import Silence

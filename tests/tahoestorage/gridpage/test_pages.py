@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 
 from tahoestorage.gridpage import overview, placement
-from tests.admin.case import FILES, GRID_PAGE, AdminTestCase, node, words
 from tests.grid.shares import damage, lose_on
 from tests.grid.strangers import silent, stranger
 from tests.needs import GRID, needs
+from tests.tahoestorage.gridpage.case import FILES, GRID_PAGE, AdminTestCase, node, words
 from txtahoe import Tree
 from txtahoe.maintenance import renew, take_snapshot
 from txtahoe.maintenance.records import RECORDS
@@ -199,7 +199,9 @@ class GridPage(PageTestCase):
     def test_links_keep_the_language_of_the_site(self) -> None:
         self.storage.save("a/b.bin", self.file)
         middleware = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
-        self.override(ROOT_URLCONF="tests.admin.translated_urls", MIDDLEWARE=middleware)
+        self.override(
+            ROOT_URLCONF="tests.tahoestorage.gridpage.translated_urls", MIDDLEWARE=middleware
+        )
         page = self.get("/de/admin/tahoestorage/grid/")
         self.assertIn('href="/de/admin/tahoestorage/grid/node/?path=a"', page)
         self.assertNotIn("/en", page)

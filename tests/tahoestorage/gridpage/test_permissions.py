@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.test import Client
 
-from tests.admin.case import GRID_PAGE, AdminTestCase, node
+from tests.tahoestorage.gridpage.case import GRID_PAGE, AdminTestCase, node
 
 
 class PermissionTests(AdminTestCase):

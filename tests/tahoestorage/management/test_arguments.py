@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 
 
 class Numbers(CommandTestCase):

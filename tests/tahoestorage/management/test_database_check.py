@@ -16,10 +16,10 @@ from django.db import connections
 from tahoestorage.care.inventory import Inventory
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.storage import TahoeStorage
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe import Cap, Tree
 
-APP = "tests.management.filing"
+APP = "tests.tahoestorage.management.filing"
 LOST_DIRECTORY = (
     "URI:DIR2:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634pv7h7aebqkbq"
 )

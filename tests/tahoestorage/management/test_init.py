@@ -7,7 +7,7 @@ import os
 from django.core.files.base import ContentFile
 
 from tahoestorage.storage import TahoeStorage
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe import Cap
 from txtahoe.testing.fake import FakeGateway
 

@@ -23,8 +23,8 @@ from tahoestorage.care.migration import Migration, State
 from tahoestorage.care.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
-from tests.management.case import CommandTestCase
 from tests.needs import TIME, needs
+from tests.tahoestorage.management.case import CommandTestCase
 
 FILES = "django.core.files.storage.FileSystemStorage"
 # More than fit into a name's place: what is smaller is in its cap, and no server has a share of it.
@@ -375,7 +375,7 @@ class Interrupted(CommandTestCase):
         self.media, self.back = self.folder / "media", self.folder / "back"
         self.environment = {
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.management.migrating_settings",
+            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.management.migrating_settings",
             # trial runs in a folder of its own, where the packages are not found otherwise.
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             # What a process that was killed has been sending, the servers do not take from the same

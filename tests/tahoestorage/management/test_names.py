@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 from tests.grid.proxy import Proxy
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe import Tree
 
 

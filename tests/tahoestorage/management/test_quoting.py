@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage.management.commands.tahoe import Command
 from tahoestorage.management.printing import time
 from tahoestorage.management.quoting import quoted
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe.errors import TahoeError
 
 HOSTILE = "\x1b[2J\u202etxt.exe\r\nfake"
@@ -125,7 +125,7 @@ class Encodings(CommandTestCase):
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "LC_ALL": "C",
             "PYTHONUTF8": "0",
-            "DJANGO_SETTINGS_MODULE": "tests.management.migrating_settings",
+            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.management.migrating_settings",
             "GATEWAYS": self.gateway,
             "CAP": self.cap,
             "MEDIA": "",

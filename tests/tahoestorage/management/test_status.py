@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.grid.proxy import Proxy
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe.testing.fake import FakeGateway
 
 

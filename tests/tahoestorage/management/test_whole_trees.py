@@ -7,7 +7,7 @@ from datetime import datetime
 from unittest import mock
 
 from tahoestorage.care.wholetree import WholeTree
-from tests.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe.maintenance import LEASE_SECONDS, last_check
 from txtahoe.maintenance.records import RECORDS
 

@@ -8,8 +8,8 @@ from unittest import mock
 from django.core.files.base import ContentFile
 
 from tests.grid.proxy import Proxy
-from tests.management.case import CommandTestCase
 from tests.processes import forget_trees
+from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe.maintenance.writer import hand_over
 
 

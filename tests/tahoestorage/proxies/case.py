@@ -15,11 +15,11 @@ from django.test import override_settings
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.shared import shared_grid
-from tests.proxies.asking import Answer, ask, ask_raw
-from tests.proxies.attempts import CONTENT, HOST, attempts, caps_on, spellings
-from tests.proxies.recorder import Recorder
-from tests.proxies.servers import WebServer
 from tests.secrets.search import Secrets
+from tests.tahoestorage.proxies.asking import Answer, ask, ask_raw
+from tests.tahoestorage.proxies.attempts import CONTENT, HOST, attempts, caps_on, spellings
+from tests.tahoestorage.proxies.recorder import Recorder
+from tests.tahoestorage.proxies.servers import WebServer
 from txtahoe import Cap
 from txtahoe.testing.node import free_port
 

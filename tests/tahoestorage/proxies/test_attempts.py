@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.shared import shared_grid
 from tests.needs import GRID, needs
-from tests.proxies.asking import ask_raw
-from tests.proxies.attempts import attempts, caps_on
+from tests.tahoestorage.proxies.asking import ask_raw
+from tests.tahoestorage.proxies.attempts import attempts, caps_on
 
 
 @needs(GRID)

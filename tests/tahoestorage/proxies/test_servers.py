@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.needs import APACHE, GRID, LIGHTTPD, NGINX, needs
-from tests.proxies.case import PublicGatewayTests
-from tests.proxies.servers import Apache, Lighttpd, Nginx
+from tests.tahoestorage.proxies.case import PublicGatewayTests
+from tests.tahoestorage.proxies.servers import Apache, Lighttpd, Nginx
 
 
 @needs(GRID, NGINX)

@@ -30,7 +30,7 @@ class ServingNamesWithCaps(StorageTestCase):
             return {"BACKEND": "tahoestorage.capstorage.TahoeCapStorage", "OPTIONS": options}
 
         self.override(
-            ROOT_URLCONF="tests.tahoestorage.serving_urls",
+            ROOT_URLCONF="tests.tahoestorage.serving.serving_urls",
             ALLOWED_HOSTS=["*"],
             MIDDLEWARE=[],
             STORAGES={

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient
 from django.urls import include, path
 
-from tests.tahoestorage.test_serving import ServingTestCase
+from tests.tahoestorage.serving.test_serving import ServingTestCase
 
 URL = "/private/f"
 
@@ -95,7 +95,7 @@ class AsynchronousHooks(HooksTestCase):
         for hook, name in (
             (may_read, "may_read"),
             (partial(may_read), "functools.partial"),
-            (Reader(), "tests.tahoestorage.test_hooks.Reader"),
+            (Reader(), "tests.tahoestorage.serving.test_hooks.Reader"),
             (lambda request, name: may_read(request, name), "<lambda>"),
         ):
             with self.assertRaises(ImproperlyConfigured) as caught:

@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.storage import TahoeStorage
 from tests.readme import README
-from tests.tahoestorage.checked import Document
-from tests.tahoestorage.serving_urls import may_read
+from tests.tahoestorage.checks.checked import Document
+from tests.tahoestorage.serving.serving_urls import may_read
 
 CAP = "URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52
 FILES = "tahoestorage.urls"
@@ -145,7 +145,7 @@ class Checks(MountsTestCase):
             self.assertEqual(self.ids(urls), ["W023"])
             self.assertEqual(self.ids(urls, ASGI_APPLICATION="site.asgi.application"), [])
         [message] = self.messages(path("x/", include(FILES), {"permission": may_read_later}))
-        self.assertIn("tests.tahoestorage.test_mounts.may_read_later", message.msg)
+        self.assertIn("tests.tahoestorage.serving.test_mounts.may_read_later", message.msg)
 
     def test_a_guarded_storage_that_makes_links_for_everybody(self) -> None:
         public = "https://files.example.com/"
@@ -174,7 +174,9 @@ class Checks(MountsTestCase):
         options = {"storage": "private"}
         storages = {"default": storage(), "private": storage(location="private", signed_urls=60)}
         mounted = path("private/", include(FILES, namespace="private"), options)
-        with override_settings(INSTALLED_APPS=["tahoestorage", "tests.tahoestorage.checked"]):
+        with override_settings(
+            INSTALLED_APPS=["tahoestorage", "tests.tahoestorage.checks.checked"]
+        ):
             found = self.messages(path("files/", include(FILES)), mounted, STORAGES=storages)
         first, _ = found
         self.assertEqual(first.id, "tahoestorage.W021")

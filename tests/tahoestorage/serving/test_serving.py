@@ -38,7 +38,7 @@ class ServingTestCase(StorageTestCase):
             return {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
 
         self.override(
-            ROOT_URLCONF="tests.tahoestorage.serving_urls",
+            ROOT_URLCONF="tests.tahoestorage.serving.serving_urls",
             ALLOWED_HOSTS=["*"],
             MIDDLEWARE=list(self.middleware),
             STORAGES={
@@ -314,7 +314,7 @@ class Addresses(ServingTestCase):
                     "OPTIONS": storage.options,
                 }
             },
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
         self.assertEqual(storage.url("a/missing.txt"), "/files/a/missing.txt")
         self.assertEqual(asyncio.run(storage.aurl("b.txt")), "/files/b.txt")
@@ -352,7 +352,7 @@ class Addresses(ServingTestCase):
         self.assertEqual(storages["private"].url("f"), "/app/private/f")
 
     def test_without_urls_there_are_none(self) -> None:
-        self.override(ROOT_URLCONF="tests.tahoestorage.no_urls")
+        self.override(ROOT_URLCONF="tests.tahoestorage.serving.no_urls")
         with self.assertRaises(ValueError):
             self.storage.url("f")
         with self.assertRaises(ImproperlyConfigured) as caught:
@@ -456,7 +456,7 @@ class OtherStorages(ServingTestCase):
             STORAGES={"default": {"BACKEND": local}, "memory": {"BACKEND": local}},
             TAHOE_STORAGE_BASE_URL=self.gateway,
             TAHOE_STORAGE_BASE_CAP=self.cap,
-            ROOT_URLCONF="tests.tahoestorage.one_url",
+            ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
         storage = TahoeStorage()
         storage.save("f", ContentFile(b"x"))

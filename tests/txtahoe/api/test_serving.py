@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from tests.txtahoe.serving_case import DATA, ServingTestCase
+from tests.txtahoe.api.serving_case import DATA, ServingTestCase
 from txtahoe import Tree
 
 OCTETS = "application/octet-stream"

@@ -14,8 +14,8 @@ from twisted.web.client import ResponseFailed, readBody
 from twisted.web.server import Request as WebRequest
 from twisted.web.server import Site
 
+from tests.txtahoe.api.serving_case import DATA, ServingTestCase
 from tests.txtahoe.case import start
-from tests.txtahoe.serving_case import DATA, ServingTestCase
 from txtahoe import Cap, Download, serve
 from txtahoe.errors import IsADirectory, NoSuchChild, TahoeError, Unrecoverable
 from txtahoe.testing.fake import CutBody, EndMarker, ExceptionPage, Silence

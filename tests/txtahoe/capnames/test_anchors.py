@@ -10,7 +10,7 @@ from typing import Any
 from tests.grid.case import GatewayTestCase
 from tests.needs import GRID, needs
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.capnames.anchors import ANCHORS, BATCH, Anchors
 from txtahoe.capnames.background import DELAY, Anchoring

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import product
 
+from tests.txtahoe.capnames.test_anchors import HOUR, AnchorsTestCase, literals
 from tests.txtahoe.case import start
-from tests.txtahoe.test_anchors import HOUR, AnchorsTestCase, literals
 from txtahoe import Cap
 from txtahoe.capnames.anchors import ANCHORS
 from txtahoe.capnames.ledger import Ledger

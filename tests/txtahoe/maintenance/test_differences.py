@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.maintenance import Usage, differences, take_snapshot, usage

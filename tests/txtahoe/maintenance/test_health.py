@@ -12,7 +12,7 @@ from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage, lose_on
 from tests.needs import GRID, needs
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import GatewayError, GatewayUnreachable, NoSuchChild, NotAGateway
 from txtahoe.maintenance import Health, State, check

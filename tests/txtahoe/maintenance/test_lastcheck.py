@@ -6,7 +6,7 @@ import json
 from time import time
 
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import NotWriteable
 from txtahoe.maintenance import Health, State, check, keep_check, last_check

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.grid.expiring import ExpiringGrid
 from tests.txtahoe.case import start
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Client, Transport, Tree
 from txtahoe.errors import NotADirectory
 from txtahoe.maintenance import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.txtahoe.maintenance_case import MaintenanceTestCase
+from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
 from txtahoe.maintenance import (
     State,
