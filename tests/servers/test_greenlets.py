@@ -40,7 +40,7 @@ class GeventTests(ServerTestCase):
             from django.core.checks import run_checks
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 2000), most))
-            files = [open(os.devnull) for _ in range(1100)]
+            files = [open(os.devnull) for _ in range(min(most - 200, 1100))]
             def save_at_once():
                 threads = [threading.Thread(target=save) for _ in range(4)]
                 for thread in threads: thread.start()
