@@ -16,7 +16,7 @@ from tests.faults.case import in_thread, mend, pause
 from tests.grid import strangers
 from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.secrets.collect import Collector
 from tests.secrets.operations import (
     Operation,
@@ -155,6 +155,7 @@ class Operations(SecretsTestCase):
         self.assert_no_leaks()
 
     @needs(GRID)
+    @needs(TIME)
     async def test_when_too_few_servers_are_left(self) -> None:
         self.addCleanup(in_thread, mend, self.grid)
         things = await self.new_things()
@@ -166,6 +167,7 @@ class Operations(SecretsTestCase):
         self.assert_no_leaks()
 
     @needs(GRID)
+    @needs(TIME)
     async def test_when_shares_are_damaged(self) -> None:
         things = await self.new_things()
         for cap in (things.file, things.mutable):

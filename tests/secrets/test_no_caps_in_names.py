@@ -15,6 +15,7 @@ from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.care.anchoring import anchor
 from tests.grid import strangers
 from tests.grid.proxy import Proxy
+from tests.needs import TIME, needs
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_no_caps_in_the_storage import StorageSecretsTestCase
 from tests.tahoestorage.case import forget_links
@@ -75,6 +76,7 @@ class NamesWithCaps(StorageSecretsTestCase):
         self.attempt_each(self.new_storage(), "well")
         self.assert_no_leaks()
 
+    @needs(TIME)
     def test_in_trouble(self) -> None:
         reader = str(Cap.parse(self.cap).reader)
         self.attempt_each(self.new_storage(tahoe_base_cap=reader), "read-only")

@@ -25,7 +25,7 @@ from tests.grid import strangers
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
 from tests.grid.shared import gateways_for, shared_grid
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.secrets.collect import Collector
 from tests.secrets.test_no_caps import NOWHERE, echo
 from tests.secrets.test_search import new_cap
@@ -164,6 +164,7 @@ class Storages(StorageSecretsTestCase):
         self.assert_no_leaks()
 
     @needs(GRID)
+    @needs(TIME)
     def test_when_too_few_servers_are_left(self) -> None:
         grid = shared_grid()
         self.addCleanup(mend, grid)

@@ -127,6 +127,7 @@ class Servers(StorageTestCase):
         time.sleep(0.5)
         return proxy.received == before
 
+    @needs(TIME)
     def test_a_file_that_fails_in_the_middle_ends_the_connection(self) -> None:
         self.save_large(30)
         for server in SERVERS:

@@ -23,6 +23,7 @@ from django.test import override_settings
 from tahoestorage import staticfiles
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from tests.grid.strangers import silent, stranger
+from tests.needs import TIME, needs
 from tests.tahoestorage.static_case import StaticTestCase
 from txtahoe.errors import RequestTimeout
 from txtahoe.testing.fake import Status
@@ -153,6 +154,7 @@ class Referring(ManifestTestCase):
                 call_command("collectstatic", interactive=False, verbosity=0, skip_checks=False)
         self.assertEqual(self.proxy.requests, [])
 
+    @needs(TIME)
     def test_the_admin_is_collected(self) -> None:
         spec = find_spec("django.contrib.admin")
         assert spec is not None

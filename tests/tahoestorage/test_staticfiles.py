@@ -19,6 +19,7 @@ from django.core.files.base import ContentFile, File
 from django.core.management import CommandError
 
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
+from tests.needs import TIME, needs
 from tests.tahoestorage.static_case import StaticTestCase
 from txtahoe.errors import IsADirectory, NotADirectory, SomeFailed
 from txtahoe.testing.fake import Delay, Status
@@ -123,6 +124,7 @@ class Collecting(StaticTestCase):
         self.assertEqual(self.collect()["PUT /uri"], 1)
         self.assertEqual(self.collected(), self.files())
 
+    @needs(TIME)
     def test_the_admin_is_collected(self) -> None:
         spec = find_spec("django.contrib.admin")
         assert spec is not None
@@ -374,6 +376,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         )
         self.assertIn("1 of 1 changes of files failed: 'css/a.css': no\n", output)
 
+    @needs(TIME)
     def test_a_process_that_ends_by_an_exception_changes_nothing(self) -> None:
         self.write("old")
         self.run_script(self.collect_all, 0)

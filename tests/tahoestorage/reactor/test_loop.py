@@ -10,6 +10,7 @@ import textwrap
 import time
 
 from tahoestorage.care.wholetree import WholeTree
+from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.tree.paths import ANCHORS
 
@@ -455,6 +456,7 @@ class Processes(StorageTestCase):
         output, _ = process.communicate(timeout=30)
         self.assertEqual(output, "done\n")
 
+    @needs(TIME)
     def test_an_idle_process_does_not_wake_up(self) -> None:
         output = self.run_script("""
             def switches():
@@ -472,6 +474,7 @@ class Processes(StorageTestCase):
         """)
         self.assertLess(int(output), 10)
 
+    @needs(TIME)
     def test_a_large_file_needs_little_memory(self) -> None:
         output = self.run_script("""
             import resource, tempfile

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import answers, banner, hang_up, silent, stalls, stranger
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from txtahoe import Cap, Client, Transport, redact
 from txtahoe import errors as every_error
 from txtahoe.errors import (
@@ -195,6 +195,7 @@ class RequestsOfTheGateway(GatewayTestCase):
         await client.link(directory, "f", await client.upload(b"x" * 100))
         self.assertEqual(set(await client.list(directory)), {"f"})
 
+    @needs(TIME)
     async def test_too_few_servers_is_an_error_of_its_own_and_passes(self) -> None:
         client = self.connect(self.gateway, pauses=())
         cap = await client.upload(b"some data of more than 55 bytes" * 3)

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.grid.expiring import ExpiringGrid
+from tests.needs import TIME, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Client, Transport, Tree
@@ -119,6 +120,7 @@ class Expiry(TestCase):
     # Long enough for a machine that is busy, short enough to wait for.
     seconds = 8
 
+    @needs(TIME)
     async def test_what_is_renewed_stays_and_what_is_left_out_is_gone(self) -> None:
         async with ExpiringGrid(self.seconds).on(reactor) as grid:
             client = Client(Transport(reactor, grid.gateway_urls[0]))
