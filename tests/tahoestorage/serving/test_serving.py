@@ -401,9 +401,9 @@ class Permissions(ServingTestCase):
         storages["signed"].save("f", ContentFile(b"x"))
         now = time.time() // 10 * 10
         for apart, status in ((2 * 86_400, 403), (15, 403), (5, 200), (-89, 200), (-101, 403)):
-            with mock.patch("tahoestorage.addresses.time.time", return_value=now + apart):
+            with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=now + apart):
                 url = storages["signed"].url("f")
-            with mock.patch("tahoestorage.addresses.time.time", return_value=now):
+            with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=now):
                 self.assertEqual(self.get(url).status_code, status, apart)
 
     def test_a_signature_is_of_one_name_and_one_time(self) -> None:
