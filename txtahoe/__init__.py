@@ -8,12 +8,12 @@ from those below it only. Begin to read with `tree/tree.py`.
 """
 
 from txtahoe.api.client import Client
+from txtahoe.api.download import Download
 from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.errors import TahoeError
 from txtahoe.http.failover import Gateways
-from txtahoe.http.sources import BlockingSource, BytesSource, Download, IteratorSource
-from txtahoe.http.streams import ISource
+from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
 from txtahoe.tree.tree import Tree

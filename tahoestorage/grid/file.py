@@ -24,9 +24,9 @@ from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import done
+from txtahoe.api.download import Download
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
-from txtahoe.http.sources import Download
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree

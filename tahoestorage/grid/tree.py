@@ -31,12 +31,13 @@ from tahoestorage.reactor.loop import Caller, Loop, current_loop, running_loop
 from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
+from txtahoe.api.download import Download
 from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap
 from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
 from txtahoe.http.failover import Gateways
-from txtahoe.http.sources import BlockingSource, Download, gather
+from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.http.terms import asking
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance.writer import Writer

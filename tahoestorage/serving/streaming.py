@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import done
+from txtahoe.api.download import Download
 from txtahoe.caps import Cap
-from txtahoe.http.sources import Download
 from txtahoe.tree.tree import Tree
 
 # Bytes that are handed over, where so many are there, by one change of threads.

@@ -29,7 +29,7 @@ from tests.secrets.operations import (
 )
 from tests.secrets.test_search import new_cap
 from txtahoe import BytesSource, Cap, Client, Transport, Tree
-from txtahoe.http import sources
+from txtahoe.api import download
 from txtahoe.http.failover import Gateways
 
 NOWHERE = "http://127.0.0.1:1/"
@@ -48,7 +48,7 @@ class SecretsTestCase(GatewayTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(sources, "_RESUME_PAUSES", (0.01,))
+        self.patch(download, "_RESUME_PAUSES", (0.01,))
         self.collector = Collector().__enter__()
         self.addCleanup(self.collector.__exit__)
 

@@ -12,7 +12,7 @@ from txtahoe.api.reports import CheckReport, Entry, parse_entry, parse_report
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import AnswerLost, NotAGateway, RequestTimeout, TahoeError, error_for
 from txtahoe.http.deadline import Deadline
-from txtahoe.http.requests import Request, Requests
+from txtahoe.http.requests import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.nodes import parse_json
 from txtahoe.sealing import sealed_async
@@ -120,7 +120,7 @@ class Operation:
     `handle`: the name under which the gateway keeps it, also after this client has gone.
     """
 
-    def __init__(self, transport: Requests, handle: str) -> None:
+    def __init__(self, transport: BaseTransport, handle: str) -> None:
         self._operations = Operations(transport)
         self._transport = transport
         self.handle = handle

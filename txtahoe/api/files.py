@@ -7,12 +7,12 @@ from typing import BinaryIO, Literal
 
 from attrs import frozen
 
+from txtahoe.api.download import Download
 from txtahoe.api.operations import Operations, base64_of, given, parse_cap
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.http.requests import Request
-from txtahoe.http.sources import BytesSource, Download, IteratorSource, file_source
-from txtahoe.http.streams import ISource
+from txtahoe.http.sources import BytesSource, ISource, IteratorSource, file_source
 from txtahoe.http.transport import url_text
 
 Progress = Callable[[int], None]

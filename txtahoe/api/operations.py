@@ -8,8 +8,8 @@ from typing import Any
 
 from txtahoe.caps import BadCap, Cap, require_cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
-from txtahoe.http.requests import Request, Requests
-from txtahoe.http.streams import ISource
+from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.sources import ISource
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.sealing import sealed
 
@@ -28,7 +28,7 @@ class Operations:
     No URL has more than one segment after a cap: a failure on a longer path may go unanswered.
     """
 
-    def __init__(self, transport: Requests, *, min_servers: int = 0) -> None:
+    def __init__(self, transport: BaseTransport, *, min_servers: int = 0) -> None:
         self._transport = transport
         self._min_servers = min_servers
         self._ready_until = 0.0

@@ -15,8 +15,8 @@ from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import Request
 
+from txtahoe.api.download import Download
 from txtahoe.api.ranges import Unsatisfiable, byte_range
-from txtahoe.http.sources import Download
 
 logger = getLogger("txtahoe")
 

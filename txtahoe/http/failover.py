@@ -15,7 +15,7 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.http.requests import Request, Requests
+from txtahoe.http.requests import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
 
@@ -25,7 +25,7 @@ _AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeo
 _ELSEWHERE = (*_AWAY, NotEnoughServers, Unrecoverable)
 
 
-class Gateways(Requests):
+class Gateways(BaseTransport):
     """
     Requests to the first of several gateways that answers.
 

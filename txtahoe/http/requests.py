@@ -14,7 +14,8 @@ from twisted.internet.task import deferLater
 from txtahoe.caps import Cap
 from txtahoe.errors import ClientClosed, NotEnoughServers, TahoeError
 from txtahoe.http.clock import keep_steady
-from txtahoe.http.streams import Incoming, ISource, SourceFailed
+from txtahoe.http.sources import ISource, SourceFailed
+from txtahoe.http.streams import Incoming
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Request:
     patience: float = field(kw_only=True, default=0.0)
 
 
-class Requests(ABC):
+class BaseTransport(ABC):
     """
     Makes requests to a gateway, or to one of several.
 

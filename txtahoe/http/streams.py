@@ -15,47 +15,17 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
-from zope.interface import Attribute, Interface, implementer
+from zope.interface import implementer
 
 from txtahoe.errors import AnswerLost, RequestTimeout, TahoeError
 from txtahoe.http.deadline import Deadline
+from txtahoe.http.sources import ISource, bytes_of
 from txtahoe.sealing import sealed_async
 
 # Received bytes that may wait for their reader before the gateway is asked to pause.
 _HIGH_WATER = 2**20
 # The slowest rate, in bytes a second, at which a body may come.
 _SLOWEST = 2**10
-
-
-class ISource(Interface):
-    """Where the bytes of an upload come from."""
-
-    length = Attribute("How many bytes; None where that is not known beforehand.")
-    repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
-
-    def chunks() -> AsyncIterator[bytes | bytearray | memoryview]:
-        """The bytes, from the start. An iterator that has `aclose` is closed before its end too."""
-
-
-class SourceFailed(Exception):
-    """
-    Carries an error of an upload's source, or of the upload's `sent`, to `Requests.ask`, which
-    raises the error itself. It is no TahoeError: nobody repeats it or blames a gateway for it.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-def bytes_of(block: object) -> bytes:
-    """A block of a source as bytes. Raises: TypeError for what is not like bytes."""
-    if isinstance(block, bytes | bytearray | memoryview):
-        return bytes(block)
-    raise TypeError(
-        f"the source of an upload must give bytes, not {type(block).__name__}; "
-        "a file must be opened in binary mode ('rb')"
-    )
 
 
 @implementer(IPushProducer)

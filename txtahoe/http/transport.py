@@ -37,8 +37,9 @@ from txtahoe.errors import (
 )
 from txtahoe.http.connections import Connections, HeadTooLong, NoHandshake
 from txtahoe.http.deadline import Deadline
-from txtahoe.http.requests import Request, Requests
-from txtahoe.http.streams import Incoming, Outgoing, SourceFailed
+from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.sources import SourceFailed
+from txtahoe.http.streams import Incoming, Outgoing
 from txtahoe.http.terms import timeout
 from txtahoe.sealing import sealed
 
@@ -54,7 +55,7 @@ _ANY_GATEWAY = DecodedURL.from_text("http://gateway")
 _LOCAL_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
 
-class Transport(Requests):
+class Transport(BaseTransport):
     """
     Requests to one gateway.
 

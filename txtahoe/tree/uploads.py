@@ -9,7 +9,7 @@ from twisted.internet.defer import DeferredSemaphore
 from txtahoe.api.client import Client
 from txtahoe.api.files import Progress, Uploadable
 from txtahoe.caps import Cap
-from txtahoe.http.streams import ISource
+from txtahoe.http.sources import ISource
 
 # Opens what is uploaded, when its turn has come.
 Opener = Callable[[], Awaitable[Uploadable]]

@@ -19,7 +19,7 @@ from tests.grid.shares import damage
 from tests.needs import GRID, needs
 from tests.seeds import given
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
-from txtahoe.http.sources import _END_MARKER, _marker_length
+from txtahoe.api.download import _END_MARKER, _marker_length
 
 # Of immutable files, by default.
 SEGMENT = 2**20

@@ -17,8 +17,8 @@ from twisted.web.server import Request as WebRequest
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client
+from txtahoe.api.download import Download
 from txtahoe.errors import AnswerLost, IncompleteDownload, NotAGateway
-from txtahoe.http.sources import Download
 from txtahoe.testing.fake import CutBody, EndMarker, Silence
 from txtahoe.testing.fake.http.question import Answer
 
