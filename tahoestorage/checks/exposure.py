@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NotSecure, TahoeError
-from txtahoe.http.requests import Request
+from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource
 from txtahoe.http.transport import Transport
 

@@ -12,7 +12,7 @@ from txtahoe.api.reports import CheckReport, Entry, parse_entry, parse_report
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import AnswerLost, NotAGateway, RequestTimeout, TahoeError, error_for
 from txtahoe.http.deadline import Deadline
-from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.nodes import parse_json
 from txtahoe.sealing import sealed_async

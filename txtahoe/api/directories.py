@@ -27,7 +27,7 @@ from txtahoe.errors import (
     UnknownOutcome,
     Unrecoverable,
 )
-from txtahoe.http.requests import Request
+from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource
 from txtahoe.nodes import MARK, Link, Node, parse_node
 

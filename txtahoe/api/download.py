@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IConsumer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
-from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.sources import in_threads
 from txtahoe.http.streams import Flow, Incoming
 

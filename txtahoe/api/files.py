@@ -11,7 +11,7 @@ from txtahoe.api.download import Download
 from txtahoe.api.operations import Operations, base64_of, given, parse_cap
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
-from txtahoe.http.requests import Request
+from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource, ISource, IteratorSource, file_source
 from txtahoe.http.transport import url_text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from txtahoe.caps import BadCap, Cap, require_cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
-from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.sources import ISource
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.sealing import sealed

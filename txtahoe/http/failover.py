@@ -15,7 +15,7 @@ from txtahoe.errors import (
     TahoeError,
     Unrecoverable,
 )
-from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
 

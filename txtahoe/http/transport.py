@@ -37,7 +37,7 @@ from txtahoe.errors import (
 )
 from txtahoe.http.connections import Connections, HeadTooLong, NoHandshake
 from txtahoe.http.deadline import Deadline
-from txtahoe.http.requests import BaseTransport, Request
+from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.sources import SourceFailed
 from txtahoe.http.streams import Incoming, Outgoing
 from txtahoe.http.terms import timeout

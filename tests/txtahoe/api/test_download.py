@@ -18,8 +18,8 @@ from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
 from tests.needs import GRID, needs
 from tests.seeds import given
-from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
 from txtahoe.api.download import _END_MARKER, _marker_length
+from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
 
 # Of immutable files, by default.
 SEGMENT = 2**20

@@ -15,8 +15,8 @@ from twisted.trial.unittest import TestCase
 from tests.grid.strangers import Behaviour, stalls, stranger
 from txtahoe import Cap, Client, Transport
 from txtahoe.errors import NotAGateway, TahoeError
-from txtahoe.http import requests
-from txtahoe.http.requests import Request
+from txtahoe.http import request
+from txtahoe.http.request import Request
 from txtahoe.http.streams import Incoming
 
 DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
@@ -55,7 +55,7 @@ class LargeAnswers(TestCase):
         return str(await self.assertFailure(Deferred.fromCoroutine(coroutine), kind))
 
     async def test_a_listing_that_is_too_long_is_told(self) -> None:
-        self.patch(requests, "_ANSWER_LIMIT", 2**19)
+        self.patch(request, "_ANSWER_LIMIT", 2**19)
         chunked = b"80000\r\n%s\r\n" % (b" " * 2**19) * 3
         for behave in (
             answers(b" " * 2**20),

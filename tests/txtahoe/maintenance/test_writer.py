@@ -22,7 +22,7 @@ from txtahoe.errors import (
     UncoordinatedWrite,
     UnknownOutcome,
 )
-from txtahoe.http.requests import Request
+from txtahoe.http.request import Request
 from txtahoe.http.streams import Incoming
 from txtahoe.maintenance.records import RECORDS
 from txtahoe.maintenance.writer import (
