@@ -353,7 +353,8 @@ class Download:
         answer = await self._transport.open(request)
         got = answer.header("content-range")
         expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")
-        if (answer.status, got) == expected and answer.length == self.left:
+        is_packed = answer.header("content-encoding") not in ("", "identity")
+        if (answer.status, got) == expected and answer.length == self.left and not is_packed:
             return answer
         answer.abandon()
         if self.cap.is_mutable:

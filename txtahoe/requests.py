@@ -95,13 +95,15 @@ class Requests(ABC):
 
         async def once() -> bytes:
             incoming = await self.open(request)
-            body = await incoming.rest(_ANSWER_LIMIT)
-            if len(body) >= _ANSWER_LIMIT:
-                raise TahoeError(
-                    f"{request.doing}: the answer has more than {_ANSWER_LIMIT:,} bytes, and "
-                    "is not kept in memory"
-                )
-            return body
+            if (incoming.length or 0) < _ANSWER_LIMIT:
+                body = await incoming.rest(_ANSWER_LIMIT)
+                if len(body) < _ANSWER_LIMIT:
+                    return body
+            incoming.abandon()
+            raise TahoeError(
+                f"{request.doing}: the answer has more than {_ANSWER_LIMIT:,} bytes, and "
+                "is not kept in memory"
+            )
 
         try:
             return await (self.repeat(once) if repeat else once())

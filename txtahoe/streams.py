@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -216,22 +217,22 @@ class Incoming(Protocol):
     @sealed_async
     async def rest(self, most: int) -> bytes:
         """All that is still to come, cut at about `most` bytes. Raises: as `read`."""
-        chunks: list[bytes] = []
+        gathered = BytesIO()  # gives what it holds without a copy
         try:
-            while most > 0 and (chunk := await self.read()):
-                chunks.append(chunk)
-                most -= len(chunk)
+            while gathered.tell() < most and (chunk := await self.read()):
+                gathered.write(chunk)
         finally:
             self.abandon()
-        return b"".join(chunks)
+        return gathered.getvalue()
 
     def abandon(self) -> None:
         """Want no more of it; an unfinished body costs the connection."""
         self._chunks.clear()
         if self._end is None:
             # Of an answer that was paused, and dropped by its reader, the collector of garbage may
-            # have closed the socket already; a reactor says then that there is none.
-            with suppress(ValueError):
+            # have closed the socket already; a reactor says then that there is none: epoll by an
+            # OSError where the connection still knows its number.
+            with suppress(ValueError, OSError):
                 self._producer.stopProducing()
 
     @property

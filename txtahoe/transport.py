@@ -200,6 +200,9 @@ class _Addressed:
     """
     Asks a gateway what is asked of `_ANY_GATEWAY`: treq does not take all hosts that gateways
     can have, such as addresses of IPv6 and names with an underscore.
+
+    No answer is unpacked: treq would unpack all at once, and 26 KB can be packed so that they fill
+    16 GB.
     """
 
     _agent: IAgent
@@ -213,7 +216,19 @@ class _Addressed:
         bodyProducer: IBodyProducer | None = None,  # noqa: N803
     ) -> Deferred[IResponse]:
         below = uri.removeprefix(b"http://gateway")
-        return self._agent.request(method, self._gateway + below, headers, bodyProducer)
+        plain = headers.copy() if headers else Headers()
+        plain.setRawHeaders("Accept-Encoding", ["identity"])
+        asked = self._agent.request(method, self._gateway + below, plain, bodyProducer)
+        return asked.addCallback(_not_to_be_unpacked)
+
+
+def _not_to_be_unpacked(answer: IResponse) -> IResponse:
+    # Encodings are of any case; treq knows "gzip" alone.
+    encodings = answer.headers.getRawHeaders("Content-Encoding")
+    if encodings:
+        upper = [encoding.replace("gzip", "GZIP") for encoding in encodings]
+        answer.headers.setRawHeaders("Content-Encoding", upper)
+    return answer
 
 
 @sealed

@@ -95,7 +95,7 @@ async def examine_public(
 
 
 async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list[CheckMessage]:
-    # A gateway says of such a name that its bytes are compressed; treq would unpack a .gz.
+    # A gateway says of such a name that its bytes are compressed.
     request = Request("GET", ["named", file, "check.bz2"], doing="reading", expected=_ANY_STATUS)
     answer = await _ask(public, request)
     if answer.status != 200 or answer.body != content:
