@@ -22,6 +22,9 @@ from txtahoe.caps import Cap
 NAMESPACE = "tahoestorage"
 # A signed URL stays the same for this part of its time, so that browsers can keep the file.
 _STEADY = 10
+# Seconds by which the clocks of hosts that sign and that serve may differ: a URL that was signed
+# just now must be served.
+_APART = 5
 
 
 def public_url(base_url: str, cap: Cap, file_name: str) -> str:
@@ -87,14 +90,19 @@ class Mount:
         return f"{url}?{urlencode({'expires': expires, 'signature': signature})}"
 
 
-def is_signed(alias: str, name: str, expires: str, signature: str) -> bool:
-    """Whether a URL was made by `Mount.url`, for this file, and can still be used."""
+def is_signed(alias: str, name: str, expires: str, signature: str, seconds: float) -> bool:
+    """
+    Whether a URL was made by `Mount.url`, for this file, and can still be used.
+
+    `seconds`: for how long it can be used at most. A host whose clock is ahead signs URLs that
+    could be used for longer; these are refused.
+    """
     try:
         _signer().unsign(f"{_signed(alias, name, expires)}:{signature}")
     except (BadSignature, UnicodeEncodeError):
         return False
     # It is a number: nobody else could have signed it.
-    return int(expires) >= time.time()
+    return 0 <= int(expires) - time.time() <= seconds + _APART
 
 
 def mount_of(place: Any) -> Mount | None:

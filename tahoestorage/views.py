@@ -82,9 +82,9 @@ def serve(
         name = store.name_served(name)
     except SuspiciousFileOperation:
         raise Http404("No file has such a name.") from None
-    is_signed_only = conf.signed_urls(store.options) is not None
-    if is_signed_only:
-        _require_signature(request, storage, name)
+    seconds = conf.signed_urls(store.options)
+    if seconds is not None:
+        _require_signature(request, storage, name, seconds)
     verdict = permission is None or _verdict(permission, request, name)
     if isinstance(verdict, HttpResponseBase):
         return verdict
@@ -97,15 +97,15 @@ def serve(
     except OSError as error:
         logger.error("%r cannot be served: %s", redact(name), error)
         answer = HttpResponse("This file cannot be read now.\n", "text/plain", 503)
-    is_for_all = permission is None and not is_signed_only
+    is_for_all = permission is None and seconds is None
     answer.headers["Cache-Control"] = "no-cache" if is_for_all else "private, no-cache"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 
-def _require_signature(request: HttpRequest, alias: str, name: str) -> None:
+def _require_signature(request: HttpRequest, alias: str, name: str, seconds: float) -> None:
     expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
-    if not is_signed(alias, name, expires, signature):
+    if not is_signed(alias, name, expires, signature, seconds):
         raise PermissionDenied("This link is not valid, or no longer.")
 
 
