@@ -25,6 +25,8 @@ from txtahoe.tree.paths import Path, is_reserved
 from txtahoe.tree.tree import Tree
 
 _LOOK = 500
+# In seconds. The gateway tells its time in whole seconds, and its answer is on the way for a while.
+_APART = 60.0
 _is_carrying = attrgetter("is_carrying")
 _SEPARATOR = re.compile(r"[._-]+")
 
@@ -82,17 +84,18 @@ class Inventory:
     def compare(self, older_than: float, progress: Progress | None = None) -> Comparison:
         """
         Read the names of all files, then all rows. A file without a row is told of when its link
-        is `older_than` so many seconds.
+        is `older_than` so many seconds, by the clock of the gateway and by that of this host.
 
         Raises: the errors of django.db; those of the grid where the storage can't be read at all.
         """
         found = Comparison()
+        ahead = self._ahead()
         self._read(progress)
         found.files = len(self._files)
         found.unread = {self._whole.name_of(path): told for path, told in self._unread.items()}
         named = self._follow(found)
         found.named = len(named)
-        self._sort(found, named, time() - older_than)
+        self._sort(found, named, time() - ahead - older_than)
         return found
 
     def remove(self, names: Collection[str]) -> tuple[list[str], dict[str, str]]:
@@ -116,6 +119,15 @@ class Inventory:
             except OSError as error:
                 failed[name] = str(error)
         return removed, failed
+
+    def _ahead(self) -> float:
+        """
+        Seconds by which the clock of this host is ahead of that of the gateway, which dates links:
+        all files would look old otherwise, also those that get their row just now.
+        """
+        gateway = self._whole.run(lambda tree, _: tree.client.time())
+        ahead = 0.0 if gateway is None else time() - gateway
+        return ahead if ahead > _APART else 0.0
 
     def _read(self, progress: Progress | None) -> None:
         """Note all files, and the directories that can't be read."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bench.memory import MemoryGrowth
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
-from tests.servers.upload_server import Sending, Server
+from tests.servers.upload_server import Sending, Server, upload_together
 from tests.tahoestorage.case import StorageTestCase
 from tests.tahoestorage.upload_case import wait_until
 
@@ -40,6 +40,21 @@ class Serving(StorageTestCase):
             answer["files"], {"file": ["TahoeUploadedFile", len(block) * 300, "large"]}
         )
         self.assertEqual(self.storage.size("large"), len(block) * 300)
+        assert growth.size is not None
+        self.assertLess(growth.size, 32 * _MEGABYTE)
+
+    @needs(TIME)
+    def test_a_form_of_fifty_files_needs_little_memory_and_saves_them_all(self) -> None:
+        server = self.serve(self.gateway)
+        block = os.urandom(_MEGABYTE)
+        names = [f"{number}.bin" for number in range(50)]
+        with MemoryGrowth(server.worker) as growth:
+            answer = upload_together(server.port, names, block, 6)
+        told = {name: ["TahoeUploadedFile", 6 * _MEGABYTE, name] for name in names}
+        self.assertEqual(answer["files"], told)
+        self.assertEqual(list(server.temporary.iterdir()), [])
+        for name in names[::7]:
+            self.assertEqual(self.read(name), block * 6)
         assert growth.size is not None
         self.assertLess(growth.size, 32 * _MEGABYTE)
 

@@ -21,11 +21,16 @@ CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY.decode()}"
 END = b"--%s--\r\n" % _BOUNDARY
 
 
-def begin(name: str = "film.mp4", kind: str = "video/mp4", encoding: str = "binary") -> bytes:
+def begin(
+    name: str = "film.mp4",
+    kind: str = "video/mp4",
+    encoding: str = "binary",
+    field: str = "file",
+) -> bytes:
     """What comes before the bytes of a file. After them comes a line break."""
     return (
         f"--{_BOUNDARY.decode()}\r\n"
-        f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
         f"Content-Type: {kind}\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     ).encode()

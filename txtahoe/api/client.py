@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 from txtahoe.api.checking import CheckOperations
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import NotEnoughServers, RequestTimeout, TahoeError
 from txtahoe.http.deadline import Deadline
+from txtahoe.http.request import Request
 from txtahoe.nodes import GatewayStatus
 
 
@@ -59,6 +62,18 @@ class Client(DirectoryOperations, CheckOperations):
             return await Deadline(self.reactor, timeout, doing).guard(ready())
         except RequestTimeout as error:
             raise failure or error from None
+
+    async def time(self) -> float | None:
+        """
+        The gateway's clock, by which links have their times, in seconds since 1970 UTC; None where
+        the gateway does not tell it.
+        """
+        request = Request("GET", [""], {"t": "json"}, doing="asking for the time")
+        answer = await self._transport.open(request)
+        answer.abandon()
+        with suppress(ValueError, OverflowError):
+            return parsedate_to_datetime(answer.header("date")).timestamp()
+        return None
 
     async def statistics(self) -> dict[str, Any]:
         """The gateway's counters and statistics, as it words them: "counters" and "stats"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from time import time
 from typing import Any
 from unittest import mock
 
@@ -239,6 +240,13 @@ class Unnamed(Rows):
     def test_what_was_saved_in_the_last_hour_may_get_its_row_yet(self) -> None:
         self.save_unnamed("scans/a")
         self.assertRegex(self.run_verb(*CHECK), "\\n +1  files have no row yet, ")
+
+    def test_a_host_that_is_two_days_off_removes_none_of_them(self) -> None:
+        self.save_unnamed("scans/a")
+        for apart in (2 * 86_400, -2 * 86_400):
+            with mock.patch("tahoestorage.care.inventory.time", lambda: time() + apart):
+                self.run_verb(*CHECK, "--remove-unnamed", "--no-input")
+            self.assertEqual(self.names, {"scans/a"})
 
     def test_they_are_removed_on_request(self) -> None:
         self.row("Document", file="documents/2026/a.jpg")

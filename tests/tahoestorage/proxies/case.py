@@ -217,7 +217,8 @@ class PublicGatewayTests:
             self.get(f"/named/{self.caps.file}/x.txt", method=method, Content_Length="0")
         self.get("/status")
         log = "\n".join(self.server.log_lines(f"{HOST}.log", 5))
-        self.assertEqual(
+        # Connections may end in another order, and a server writes their lines then.
+        self.assertCountEqual(
             re.findall(r" ([A-Z]+) (\d)\d\d ", log),
             [("GET", "2"), ("PUT", "4"), ("POST", "4"), ("DELETE", "4"), ("GET", "4")],
         )

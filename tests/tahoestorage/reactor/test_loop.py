@@ -407,7 +407,7 @@ class Processes(StorageTestCase):
     def test_a_signal_handler_may_save_while_the_first_call_starts_the_reactor(self) -> None:
         self.run_script("""
             import signal
-            from tahoestorage import reactor
+            from tahoestorage.reactor import loop, threads
             saved = []
             def handle(*arguments):
                 saved.append(ts.save("in the handler", ContentFile(b"x" * 100)))
@@ -419,10 +419,10 @@ class Processes(StorageTestCase):
                     signal.raise_signal(signal.SIGUSR1)
                     return inner(*arguments)
                 setattr(module, name, outer)
-            interrupted(reactor.servers, "require_threads")
+            interrupted(threads, "require_threads")
             ts.save("f", ContentFile(b"x" * 100))
-            interrupted(reactor, "Loop")
-            reactor._this_process().loop = None
+            interrupted(loop, "Loop")
+            loop._this_process().loop = None
             ts.save("f", ContentFile(b"x" * 100))
             assert len(saved) == 2
             assert len(ts.listdir("")[1]) == 4
