@@ -7,7 +7,7 @@ os.environ["RUNNING_DJANGOS_TEST_SUITE"] = "true"
 from runtests import ALWAYS_INSTALLED_APPS, ALWAYS_MIDDLEWARE, TEMPLATE_DIR  # noqa: E402
 from test_sqlite import *  # noqa: E402, F403
 
-INSTALLED_APPS = [*ALWAYS_INSTALLED_APPS, *os.environ["SUITE_TESTS"].split()]
+INSTALLED_APPS = [*ALWAYS_INSTALLED_APPS, *os.environ["SUITE_APPS"].split()]
 MIDDLEWARE = ALWAYS_MIDDLEWARE
 ROOT_URLCONF = "urls"
 STATIC_URL = "static/"

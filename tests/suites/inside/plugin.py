@@ -10,6 +10,13 @@ from typing import Any
 OUTCOMES: dict[str, str] = {}
 
 
+def pytest_collection_finish() -> None:
+    # Some tests leave few apps installed, too few for a first import of middleware.
+    from django.test.client import ClientHandler
+
+    ClientHandler().load_middleware()
+
+
 def pytest_runtest_logreport(report: Any) -> None:
     if report.failed:
         OUTCOMES[report.nodeid] = report.longreprtext

@@ -57,12 +57,6 @@ class StorageOnGrid(TahoeStorage):
         url = self.base_url or settings.MEDIA_URL
         return super()._served_url(name) or urljoin(url, filepath_to_uri(name).lstrip("/"))
 
-    if os.environ.get("SUITE_PATH"):
-        def path(self, name: str) -> str:
-            return "/" + "/".join(self._location.path_of(name))
-        def get_accessed_time(self, name):
-            return self.get_modified_time(name)
-
     @property
     def operations(self) -> Operations:
         return _Operations(
