@@ -6,10 +6,12 @@ from attrs import field, frozen
 
 TOOLS = ["Django==5.2.*", "pytest", "pytest-django"]
 
+NO_PATH = "This backend doesn't support absolute paths"
+
 # Patterns are searched for in a test's name and, on the lines below it, its failure.
 EVERYWHERE = {
-    r"storage backends? .*absolute paths|backend doesn't support absolute paths": "path(): the test needs a path on the local disk",
-    "Tahoe-LAFS does not record when a file is read": "Tahoe keeps no accessed times",
+    NO_PATH: "the local disk: path(); with it, they pass",
+    "Tahoe-LAFS does not record when a file is read": "accessed times",
 }
 
 
@@ -19,7 +21,7 @@ class Suite:
     A suite: where it comes from, as a version on PyPI or the URL of an archive, the folder in it
     from where its tests are run, and the module of its settings.
 
-    `requirements`: what it needs. `apps`: what Django's tests add to the settings.
+    `requirements`: what it needs.
     `differences`: patterns of what fails with this storage, and the reasons.
     """
 
@@ -29,7 +31,6 @@ class Suite:
     tests: list[str]
     folder: str = "."
     requirements: list[str] = field(factory=list)
-    apps: list[str] = field(factory=list)
     differences: dict[str, str] = field(factory=dict)
 
 
@@ -51,7 +52,16 @@ SUITES = [
         ],
         "tests",
         ["Pillow"],
-        ["file_storage", "file_uploads", "files", "model_fields", "model_forms", "forms_tests"],
+        {
+            "::test_move_temporary_file": "the local disk: FileSystemStorage moves temporary files",
+            "::test_(deconstruction|os_open_flags_deprecation_warning)$": "FileSystemStorage's own class",
+            "::test_base_url$": "documented: without a base URL the site serves the files",
+            "::test_(empty_location|setting_changed|callable_storage_file_field_in_model)$": "the local disk: location is a folder",
+            "::test_(listdir|(makedirs|remove)_race_handling|file_upload(_directory)?_permissions)$": "the local disk: os.mkdir, os.remove, permissions",
+            "::test_file_get_(accessed|created|modified)_time$": "the local disk: os.path.get?time",
+            "OSOpenFlagsTests::test_save_": "FileSystemStorage's own OS_OPEN_FLAGS",
+            "::test_not_a_directory$": "the words of a FileExistsError",
+        },
     ),
     Suite(
         "easy-thumbnails",
@@ -59,6 +69,10 @@ SUITES = [
         "easy_thumbnails.tests.settings",
         ["easy_thumbnails/tests"],
         requirements=["easy-thumbnails[svg]==2.10.1", "testfixtures"],
+        differences={
+            "::test_missing_thumb_from_storage": "easy-thumbnails itself: of thumbnails in a storage without path() it asks the database",
+            "::test_postprocessor": "the local disk: a program changes a file",
+        },
     ),
     Suite(
         "sorl-thumbnail",
@@ -66,6 +80,12 @@ SUITES = [
         "tests.settings.pil",
         ["tests/thumbnail_tests"],
         requirements=["sorl-thumbnail==13.4.0", "Pillow"],
+        differences={
+            "::test_relative_absolute_same_key": "the local disk: location is a folder",
+            "::test_storage_serialize_short_backend_path": "FileSystemStorage's own class",
+            "::test_middleware_async": "documented: a blocking call in a running event loop is refused",
+            "::test_empty_error": "the words of a FileNotFoundError",
+        },
     ),
     Suite(
         "django-filer",
@@ -74,11 +94,17 @@ SUITES = [
         "tahoe_suites.filer_settings",
         ["tests"],
         requirements=["django-filer[heif]==3.6.0", "django-app-helper", "easy-thumbnails[svg]"],
+        differences={
+            "::test_dump_load_data": "the local disk: path(), as filer's File.path",
+            "(DefaultServerTestCase|ServeProtected).*::": "documented: filer's own servers of private files read from the disk",
+            "::test_storage_factory": "the local disk: location is a folder",
+            "::test_canonical_url": "this command: tahoestorage.urls is mounted where the test has another URL",
+        },
     ),
     Suite(
         "django-imagekit",
         "django-imagekit==6.1.1",
-        "tests.settings",
+        "tahoe_suites.imagekit_settings",
         ["tests"],
         requirements=["django-imagekit==6.1.1", "beautifulsoup4", "Pillow"],
     ),
@@ -96,6 +122,9 @@ SUITES = [
         "dbbackup.tests.settings",
         ["dbbackup/tests"],
         requirements=["django-dbbackup==4.3.0", "python-dotenv", "python-gnupg"],
+        differences={
+            "::test_(get_storage_class|set_options)": "FileSystemStorage's own class",
+        },
     ),
     Suite(
         "django-import-export",

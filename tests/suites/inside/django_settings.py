@@ -2,30 +2,20 @@
 
 import os
 
+from tahoe_suites.templates import TEMPLATES
+
 os.environ["RUNNING_DJANGOS_TEST_SUITE"] = "true"
 
 from runtests import ALWAYS_INSTALLED_APPS, ALWAYS_MIDDLEWARE, TEMPLATE_DIR  # noqa: E402
 from test_sqlite import *  # noqa: E402, F403
 
-INSTALLED_APPS = [*ALWAYS_INSTALLED_APPS, *os.environ["SUITE_APPS"].split()]
+TEMPLATES[0]["DIRS"] = [TEMPLATE_DIR]
+TESTED = {path.partition("/")[0] for path in os.environ["SUITE_TESTS"].split()}
+INSTALLED_APPS = [*ALWAYS_INSTALLED_APPS, *sorted(TESTED)]
 MIDDLEWARE = ALWAYS_MIDDLEWARE
 ROOT_URLCONF = "urls"
 STATIC_URL = "static/"
 STATIC_ROOT = os.path.join(os.environ["TMPDIR"], "static")
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [TEMPLATE_DIR],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ],
-        },
-    }
-]
 LANGUAGE_CODE = "en"
 SITE_ID = 1
 MIGRATION_MODULES = {"auth": None, "contenttypes": None, "sessions": None}

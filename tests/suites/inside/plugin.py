@@ -28,7 +28,7 @@ def pytest_sessionfinish() -> None:
     Path(os.environ["SUITE_OUTCOMES"]).write_text(json.dumps(OUTCOMES))
 
 
-def _use_the_grid() -> None:
+def _use_the_grid(with_paths: bool) -> None:
     # These look for static files on the disk, whatever the storage of the site.
     import django.contrib.staticfiles.finders
     import django.contrib.staticfiles.storage
@@ -36,9 +36,11 @@ def _use_the_grid() -> None:
     from django.core.files.storage import filesystem
     from tahoe_suites.storage import StorageOnGrid
 
-    filesystem.FileSystemStorage = StorageOnGrid
-    django.core.files.storage.FileSystemStorage = StorageOnGrid
+    if with_paths:
+        StorageOnGrid.path = lambda self, name: str(self.path_on_disk(name))  # type: ignore
+    filesystem.FileSystemStorage = StorageOnGrid  # type: ignore
+    django.core.files.storage.FileSystemStorage = StorageOnGrid  # type: ignore
 
 
-if os.environ["SUITE_STORAGE"] == "grid":
-    _use_the_grid()
+if os.environ["SUITE_STORAGE"] != "local":
+    _use_the_grid(os.environ["SUITE_STORAGE"] == "grid with paths")

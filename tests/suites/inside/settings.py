@@ -9,7 +9,7 @@ globals().update(vars(import_module(os.environ["SUITE_SETTINGS"])))
 # Tests remove what is there, which must not be their own folder.
 MEDIA_ROOT = globals().get("MEDIA_ROOT") or mkdtemp()
 
-if os.environ["SUITE_STORAGE"] == "grid":
+if os.environ["SUITE_STORAGE"] != "local":
     from txtahoe.testing.fake import start_fake_gateway
 
     TAHOE_STORAGE_BASE_URL, TAHOE_STORAGE_BASE_CAP = start_fake_gateway()

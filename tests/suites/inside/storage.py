@@ -15,12 +15,11 @@ from django.core.files.base import ContentFile, File
 from django.utils.encoding import filepath_to_uri
 
 from tahoestorage.files import TahoeFile
-from tahoestorage.operations import Operations
 from tahoestorage.storage import TahoeStorage
-from tahoestorage.trees import StorageTree
-from tahoestorage.waiting import done
-from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
-from txtahoe.paths import Path as Names
+
+# The files that are in a folder and on the grid, with what tells whether they change there.
+_KNOWN: dict[Path, tuple[int, int]] = {}
+_LOCK = RLock()
 
 
 class StorageOnGrid(TahoeStorage):
@@ -49,7 +48,7 @@ class StorageOnGrid(TahoeStorage):
     @property
     def base_location(self) -> str:
         folder = os.path.abspath(settings.MEDIA_ROOT if self._folder is None else self._folder)
-        _MIRROR.bring_to_grid(folder)
+        _bring_to_grid(Path(folder))
         return folder
 
     def _served_url(self, name: str) -> str:
@@ -57,79 +56,61 @@ class StorageOnGrid(TahoeStorage):
         url = self.base_url or settings.MEDIA_URL
         return super()._served_url(name) or urljoin(url, filepath_to_uri(name).lstrip("/"))
 
-    @property
-    def operations(self) -> Operations:
-        return _Operations(
-            self._tree, self._location, self, self._is_asked_first, self._allow_overwrite
-        )
+    def _save(self, name: str, content: File[Any]) -> str:
+        saved = super()._save(name, content)
+        self.bring_to_disk(saved)
+        return saved
+
+    def delete(self, name: Any) -> None:
+        super().delete(name)
+        self.bring_to_disk(name)
 
     def _open(self, name: Any, mode: str = "rb") -> TahoeFile:
         file = super()._open(name, mode)
         file.__class__ = _OpenedFile
+        file.storage = self  # type: ignore[attr-defined]
         return file
 
+    def bring_to_disk(self, name: Any) -> None:
+        path = self.path_on_disk(name)
+        with _LOCK:
+            if TahoeStorage.exists(self, name):
+                os.makedirs(path.parent, exist_ok=True)
+                path.write_bytes(TahoeStorage._open(self, name).read())
+                _KNOWN[path] = _state(path)
+            elif path.is_dir():
+                os.rmdir(path)
+            elif path.exists():
+                _KNOWN.pop(path, None)
+                os.remove(path)
 
-class _Operations(Operations):
-    async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
-        saved = await super().save(name, content, max_length)
-        await _MIRROR.bring_to_disk(self.tree, self.location.path_of(saved))
-        return saved
-
-    async def delete(self, name: Any) -> None:
-        await super().delete(name)
-        await _MIRROR.bring_to_disk(self.tree, self.location.path_of(name))
+    def path_on_disk(self, name: Any) -> Path:
+        return Path("/", *self._location.path_of(name))
 
 
 class _OpenedFile(TahoeFile):
     def _save(self, spool: Any) -> None:
         super()._save(spool)
-        done(_MIRROR.bring_to_disk(self._tree, self._path))
+        self.storage.bring_to_disk(self.name)
 
 
-class _Mirror:
-    """The files of folders that are on the grid too, by their paths, with what tells a change."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int]] = {}
-        self._lock = RLock()
-
-    def bring_to_grid(self, folder: str) -> None:
-        with self._lock:
-            there = {path: _state(path) for path in _files(folder)}
-            new = [path for path, state in there.items() if self._known.get(path) != state]
-            _grid().save_many([(path[1:], ContentFile(Path(path).read_bytes())) for path in new])
-            gone = {path for path in self._known.keys() - there.keys() if _is_below(path, folder)}
-            for path in {_topmost_missing(path) for path in gone}:
-                _unlink(path)
-            for path in gone:
-                del self._known[path]
-            self._known |= there
-
-    async def bring_to_disk(self, tree: StorageTree, names: Names) -> None:
-        path = "/" + "/".join(names)
-        try:
-            node = await tree.file(names, path)
-        except (NoSuchChild, NotADirectory, IsADirectory):
-            self._remove(path)
-        else:
-            self._write(path, await tree.run(lambda tree, _: tree.client.read(node.cap)))
-
-    def _write(self, path: str, data: bytes) -> None:
-        with self._lock:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            Path(path).write_bytes(data)
-            self._known[path] = _state(path)
-
-    def _remove(self, path: str) -> None:
-        with self._lock:
-            self._known.pop(path, None)
-            if os.path.isdir(path):
-                os.rmdir(path)
-            elif os.path.lexists(path):
-                os.remove(path)
+def _bring_to_grid(folder: Path) -> None:
+    with _LOCK:
+        there = {path: _state(path) for path in folder.rglob("*") if path.is_file()}
+        for path in [path for path in _KNOWN if path.is_relative_to(folder) and path not in there]:
+            del _KNOWN[path]
+            _delete_from_grid(path)
+        new = [path for path, state in there.items() if _KNOWN.get(path) != state]
+        _grid().save_many([(str(path)[1:], ContentFile(path.read_bytes())) for path in new])
+        _KNOWN.update(there)
 
 
-_MIRROR = _Mirror()
+def _delete_from_grid(path: Path) -> None:
+    """Delete a file, and the directories above it that are not in the folder."""
+    with suppress(OSError):
+        while not path.is_dir():
+            _grid().delete(str(path)[1:])
+            path = path.parent
 
 
 @cache
@@ -137,29 +118,6 @@ def _grid() -> TahoeStorage:
     return TahoeStorage(allow_overwrite=True)
 
 
-def _unlink(path: str) -> None:
-    """Take away what is on the grid at a path, be it a directory that is full."""
-    operations = _grid().operations
-    names = operations.location.path_of(path[1:])
-    with suppress(NoSuchChild, NotADirectory):
-        done(operations.tree.change(lambda tree: tree.unlink(names, only_files=False), names, path))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path.startswith(os.path.join(folder, ""))
-
-
-def _topmost_missing(path: str) -> str:
-    """What is missing on the disk at a path, or above it."""
-    parent = os.path.dirname(path)
-    return path if os.path.lexists(parent) else _topmost_missing(parent)
-
-
-def _files(folder: str) -> list[str]:
-    found = (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
-    return [path for path in found if os.path.isfile(path)]
-
-
-def _state(path: str) -> tuple[int, int]:
-    stat = os.stat(path)
+def _state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
