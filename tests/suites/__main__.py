@@ -103,7 +103,7 @@ def _python(suite: Suite, venv: Path) -> Path:
         for package in ("txtahoe", "tahoestorage"):
             (links / package).symlink_to(ROOT / package)
         (links / "tahoe_suites").symlink_to(Path(__file__).parent / "inside")
-    subprocess.run([*install, *TOOLS, *suite.requirements], check=True)
+    subprocess.run([*install, *f"{TOOLS} {suite.requirements}".split()], check=True)
     return python
 
 
@@ -117,7 +117,7 @@ def _outcomes(suite: Suite, source: Path, python: Path, storage: str) -> dict[st
             "TMPDIR": temporary,
             "SUITE_STORAGE": storage,
             "SUITE_SETTINGS": suite.settings,
-            "SUITE_TESTS": " ".join(suite.tests),
+            "SUITE_TESTS": suite.tests,
             "SUITE_OUTCOMES": str(outcomes),
             "DJANGO_SETTINGS_MODULE": "tahoe_suites.settings",
             "PYTHONPATH": f"{folder}:{copy}:{python.parents[1] / 'links'}",
@@ -125,7 +125,7 @@ def _outcomes(suite: Suite, source: Path, python: Path, storage: str) -> dict[st
         command = [python, "-m", "pytest", "-p", "tahoe_suites.plugin", "-p", "no:cacheprovider"]
         options = ["-q", "--tb=short", "-o", "python_files=test*.py", "-o", "addopts="]
         done = subprocess.run(
-            [*command, *options, *suite.tests],
+            [*command, *options, *suite.tests.split()],
             cwd=folder,
             env={**os.environ, **environment},
             capture_output=True,

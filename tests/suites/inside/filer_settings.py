@@ -1,6 +1,7 @@
 """The settings with which django-filer's own tests run."""
 
 from tahoe_suites.templates import TEMPLATES  # noqa: F401
+
 from tests.settings import HELPER_SETTINGS
 
 globals().update(HELPER_SETTINGS)

@@ -3,6 +3,7 @@
 import os
 
 from PIL import Image
+
 from tests.settings import *  # noqa: F403
 from tests.settings import MEDIA_ROOT
 
