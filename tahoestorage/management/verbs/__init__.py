@@ -6,26 +6,18 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tahoestorage.management.verbs import (
+from tahoestorage.management.verbs.care import (
     anchor,
     check,
     diff,
     du,
-    get,
-    init,
-    ls,
-    migrate,
-    proxy,
-    put,
     renew,
     restore,
-    rm,
     snapshot,
     spread,
-    status,
-    url,
-    writer,
 )
+from tahoestorage.management.verbs.names import get, ls, migrate, put, rm, url
+from tahoestorage.management.verbs.setup import init, proxy, status, writer
 
 
 class Verb(Protocol):

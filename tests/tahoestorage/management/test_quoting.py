@@ -110,7 +110,7 @@ class Terminals(CommandTestCase):
         self.assertIn(f"  $'{SHOWN}: ", self.on_terminal("snapshot"))
 
     def test_messages_of_others(self) -> None:
-        with mock.patch("tahoestorage.management.verbs.ls.WholeTree.of") as of:
+        with mock.patch("tahoestorage.management.verbs.names.ls.WholeTree.of") as of:
             of.side_effect = TahoeError("the gateway says: \x1b]0;title\x07")
             said = self.on_terminal("ls")
         self.assertEqual(said, "CommandError: the gateway says: \\033]0;title\\007\n")
