@@ -98,7 +98,7 @@ class Anchoring(AnchorTestCase):
     def test_with_anew_the_links_themselves_count(self) -> None:
         Carrying.objects.create(report=self.name(1))
         self.anchor()
-        self.assertIn("1 names, 0 newly linked.", self.anchor("--anew"))
+        self.assertIn("1 names, 0 newly linked.", self.anchor("--rebuild"))
 
     def test_what_the_process_has_linked_already_is_left_alone(self) -> None:
         row = Carrying()

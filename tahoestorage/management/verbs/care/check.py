@@ -2,72 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.core.management.base import CommandParser
 
-from django.core.management.base import BaseCommand, CommandParser
-
-from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management import database_check
-from tahoestorage.management.printing import add_json_argument, bar, print_json
-from tahoestorage.management.reports import health_told, print_health, raise_unhealthy
-from tahoestorage.management.storages import add_storage_argument, storage_of
+from tahoestorage.management.reports import health_lines, health_told, raise_unhealthy
+from tahoestorage.management.verb import Verb
 from txtahoe.maintenance import Health, Progress, check, keep_check
 from txtahoe.tree.tree import Tree
 
-help = (
-    "Check whether the shares of everything under the root are there. Ends with 0 where all is "
-    "healthy, with 3 where something misses shares, and with 4 where something can't be read."
-)
 
+class Check(Verb):
+    help = """
+    Check the shares of all files, or compare files and database.
 
-def add_arguments(parser: CommandParser) -> None:
-    """See `Verb`."""
-    parser.add_argument(
-        "name", nargs="?", help="a file, or a directory with all that is below it; default: all"
-    )
-    parser.add_argument(
-        "--verify", action="store_true", help="read all shares and compare their hashes"
-    )
-    parser.add_argument("--repair", action="store_true", help="make shares anew that are missing")
-    database_check.add_arguments(parser)
-    add_storage_argument(parser)
-    add_json_argument(parser)
+    Ends with status 0 if everything is healthy, with 3 if shares are missing, and with 4 if
+    something cannot be read.
 
+    Examples, for cron every week, and for files that no row names:
+      manage.py tahoe check --repair -v 0
+      manage.py tahoe check --database
+    """
 
-def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """See `Verb`."""
-    is_of_rows = database_check.is_asked_for(options)
-    storage = storage_of(options["storage"])
-    if is_of_rows:
-        database_check.handle(command, options, storage)
-        return
-    whole = WholeTree.of(storage)
-    name = options["name"]
-    path = () if name is None else whole.path_of(name)
-
-    unkept: list[OSError] = []
-
-    async def work(tree: Tree, progress: Progress) -> Health:
-        health = await check(
-            tree,
-            path,
-            verify=options["verify"],
-            repair=options["repair"],
-            progress=progress,
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument(
+            "name",
+            nargs="?",
+            help="a file, or a directory with everything below it; default: the whole tree",
         )
+        parser.add_argument(
+            "--verify", action="store_true", help="read all shares, and compare their hashes"
+        )
+        parser.add_argument("--repair", action="store_true", help="make missing shares again")
+        database_check.add_arguments(parser)
+
+    def run(self) -> None:
+        if database_check.is_asked_for(self.options):
+            database_check.DatabaseCheck(self).run()
+            return
+        self._unkept: OSError | None = None
+        health = self.work("checking", "objects", self._check)
+        told = health_told(health, self.whole)
+        if self.options["json"] or self.options["verbosity"] or not health.is_healthy:
+            self.tell(told, health_lines(health, self))
+        if self._unkept:
+            self.warn(f"The admin's page will not show this check: {self._unkept}")
+        raise_unhealthy(health, self.whole)
+
+    async def _check(self, tree: Tree, progress: Progress) -> Health:
+        path = self.path
+        verify, repair = self.options["verify"], self.options["repair"]
+        health = await check(tree, path, verify=verify, repair=repair, progress=progress)
         if not path and tree.root.is_writable:
             try:
                 await keep_check(tree, health)
-            except OSError as error:  # what was found is told nevertheless
-                unkept.append(error)
+            except OSError as error:  # the user needs the result nevertheless
+                self._unkept = error
         return health
-
-    with bar("checking", "objects") as progress:
-        health = whole.run(work, progress)
-    if options["json"]:
-        print_json(command, health_told(health, whole))
-    elif options["verbosity"] or not health.is_healthy:
-        print_health(command, health, whole)
-    for error in unkept:
-        command.stderr.write(f"The admin's page will not show this check: {error}")
-    raise_unhealthy(health, whole)

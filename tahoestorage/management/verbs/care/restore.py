@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.core.management.base import CommandError, CommandParser
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from tahoestorage.care.wholetree import WholeTree
-from tahoestorage.management.failures import problem_of
-from tahoestorage.management.printing import add_json_argument, bar, print_json
-from tahoestorage.management.quoting import quoted, shown
+from tahoestorage.management.quoting import quoted
 from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
-from tahoestorage.management.storages import add_storage_argument, storage_of
+from tahoestorage.management.verb import Verb
 from txtahoe.maintenance import restore
 
-help = (
-    "Bring files back from a snapshot, by linking what is on the grid still. What was saved since "
-    "stays; a file that has changed since is brought back with --replace only."
-)
 
+class Restore(Verb):
+    help = """
+    Bring files back from a snapshot.
 
-def add_arguments(parser: CommandParser) -> None:
-    """See `Verb`."""
-    parser.add_argument("snapshot", help=SNAPSHOT_HELP)
-    parser.add_argument(
-        "name", nargs="?", help="a file, or a directory with all that was below it; default: all"
-    )
-    parser.add_argument(
-        "--replace", action="store_true", help="replace files that have changed since"
-    )
-    add_storage_argument(parser)
-    add_json_argument(parser)
+    It links the files that are still on the grid, and copies no byte. Files that were saved after
+    the snapshot stay. A file that has changed since is replaced only with --replace.
 
+    Examples, everything, and one directory with the files that have changed:
+      manage.py tahoe restore latest
+      manage.py tahoe restore latest documents/2026 --replace
+    """
 
-def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """See `Verb`."""
-    whole = WholeTree.of(storage_of(options["storage"]))
-    cap = cap_of(whole, options["snapshot"])
-    path = () if options["name"] is None else whole.path_of(options["name"])
-    with bar("restoring", "directories") as progress:
-        restored = whole.run(
-            lambda tree, told: restore(tree, cap, path, replace=options["replace"], progress=told),
-            progress,
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument("snapshot", help=SNAPSHOT_HELP)
+        parser.add_argument(
+            "name",
+            nargs="?",
+            help="a file, or a directory with everything below it; default: everything",
         )
-    back = sorted(map(whole.name_of, [*restored.files, *restored.directories]))
-    conflicts = sorted(map(whole.name_of, restored.conflicts))
-    failed = {whole.name_of(path): problem_of(why) for path, why in restored.failed.items()}
-    if options["json"]:
-        print_json(command, {"restored": back, "conflicts": conflicts, "failed": failed})
-    elif options["verbosity"]:
-        for name in back:
-            command.stdout.write(shown(command, name))
-    problems = [f"{quoted(name)}: something else is there now" for name in conflicts]
-    problems += [f"{quoted(name)}: {why}" for name, why in failed.items()]
-    if problems:
-        raise CommandError("\n".join(["Not brought back are:", *problems]))
+        parser.add_argument(
+            "--replace", action="store_true", help="replace files that have changed since"
+        )
+
+    def run(self) -> None:
+        cap = cap_of(self, self.options["snapshot"])
+        path, replace = self.path, self.options["replace"]
+        restored = self.work(
+            "restoring",
+            "directories",
+            lambda tree, told: restore(tree, cap, path, replace=replace, progress=told),
+        )
+        back = sorted(map(self.whole.name_of, [*restored.files, *restored.directories]))
+        conflicts = sorted(map(self.whole.name_of, restored.conflicts))
+        failed = {self.whole.name_of(path): self.problem(e) for path, e in restored.failed.items()}
+        lines = [*map(self.shown, back)]
+        if not (back or conflicts or failed):
+            lines = ["There was nothing to restore: every file of the snapshot exists unchanged."]
+        self.tell_done({"restored": back, "conflicts": conflicts, "failed": failed}, lines)
+        changed = "something else has this name now; " + (
+            "rename or remove it (`manage.py tahoe rm`)" if replace else "--replace replaces files"
+        )
+        problems = {**dict.fromkeys(conflicts, changed), **failed}
+        if problems:
+            told = [f"{quoted(name)}: {problem}" for name, problem in problems.items()]
+            raise CommandError("\n".join(["Not brought back are:", *told]))

@@ -2,113 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.health import StorageHealth, health
 from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
-from tahoestorage.management.printing import (
-    add_json_argument,
-    print_json,
-    print_table,
-    size,
-    time,
-)
-from tahoestorage.management.quoting import shown
-from tahoestorage.management.storages import add_storage_argument, storage_of
+from tahoestorage.management.printing import Line, bar, size, table, time
+from tahoestorage.management.verb import Verb
 from txtahoe.errors import TahoeError
 from txtahoe.nodes import Server
 
-help = (
-    "Tell what the gateways and storage servers can do now, and how long a read and a write take. "
-    "Ends with 0 where all is well, with 3 where something is missing, and with 4 where files "
-    "can't be read or saved."
-)
 
+class Status(Verb):
+    help = """
+    Show the gateways and storage servers, and test a read and a write.
 
-def add_arguments(parser: CommandParser) -> None:
-    """See `Verb`."""
-    parser.add_argument(
-        "--timeout",
-        type=number(float, 0.1, 3600.0),
-        default=10.0,
-        metavar="SECONDS",
-        help="default: 10",
-    )
-    add_storage_argument(parser)
-    add_json_argument(parser)
+    Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot
+    be read or saved.
 
+    Example:
+      manage.py tahoe status --timeout 5
+    """
 
-def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """See `Verb`."""
-    storage = storage_of(options["storage"])
-    found = health(storage, timeout=options["timeout"])
-    servers = _servers(found, options["timeout"])
-    if options["json"]:
-        print_json(command, _told(found, servers))
-    else:
-        _print(command, found, servers)
-    if not found.is_ok:
-        raise CommandError("Files can't be read or saved now.", returncode=LOST)
-    if found.problems:
-        raise CommandError("Something is missing; see above.", returncode=NOT_HEALTHY)
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--timeout",
+            type=number(float, 0.1, 3600.0),
+            default=10.0,
+            metavar="SECONDS",
+            help="how long to wait for the gateways; default: 10",
+        )
+
+    def run(self) -> None:
+        timeout = self.options["timeout"]
+        with bar("asking the gateways"):
+            found = health(self.storage, timeout=timeout)
+            servers = _servers(found, timeout)
+        self.tell(_told(found, servers), self._lines(found, servers))
+        if not found.is_ok:
+            raise CommandError(
+                "Files can't be read or saved now. Start the gateways and storage servers that "
+                "are missing, and run `manage.py tahoe status` again.",
+                returncode=LOST,
+            )
+        if found.problems:
+            raise CommandError(
+                "Files can be read and saved, but something is missing: see above.",
+                returncode=NOT_HEALTHY,
+            )
+
+    def _lines(self, found: StorageHealth, servers: dict[str, Server]) -> Iterator[Line]:
+        gateways = found.gateways
+        by_name = sorted(servers.values(), key=lambda server: server.nickname)
+        yield from table(
+            ["gateway", "servers", "answered in", "read in", "wrote in"],
+            [
+                [
+                    gateway.url,
+                    f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
+                    _seconds(gateway.seconds) or "no answer",
+                    _seconds(gateway.read_seconds),
+                    _seconds(gateway.write_seconds),
+                ]
+                for gateway in gateways
+            ],
+            ["" if gateway.is_reachable else "ERROR" for gateway in gateways],
+        )
+        yield Line("")
+        yield from table(
+            ["server", "connected", "free", "version", "last seen"],
+            [
+                [
+                    self.shown(server.nickname),
+                    "yes" if server.connected else "no",
+                    size(server.available_space),
+                    server.version or "",
+                    time(server.last_seen),
+                ]
+                for server in by_name
+            ],
+            ["" if server.connected else "WARNING" for server in by_name],
+        )
+        yield Line("")
+        for problem in found.problems:
+            yield Line(str(problem), "WARNING" if found.is_ok else "ERROR")
+        if not found.is_writable:
+            yield Line("This storage has a read-cap: no file was saved.", "WARNING")
+        if found.is_ok and not found.problems:
+            yield Line("The root directory is healthy; files can be read and saved.", "SUCCESS")
 
 
 def _servers(found: StorageHealth, timeout: float) -> dict[str, Server]:
-    """The storage servers that the gateways know, by nickname, as one that is connected sees it."""
+    """The storage servers by nickname, each as a gateway sees it that is connected to it."""
     servers: dict[str, Server] = {}
     for gateway in found.gateways:
         if gateway.is_reachable:
             try:
                 status = ask_gateway(gateway.url, lambda client: client.status(), timeout)
             except TahoeError:
-                continue  # it was there a moment ago; what it said then is told
+                continue  # `found` has its answer of a moment ago
             for server in status.servers:
                 if server.connected or server.nickname not in servers:
                     servers[server.nickname] = server
     return servers
-
-
-def _print(command: BaseCommand, found: StorageHealth, servers: dict[str, Server]) -> None:
-    print_table(
-        command,
-        ["gateway", "servers", "answered in", "read in", "wrote in"],
-        [
-            [
-                gateway.url,
-                f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
-                _seconds(gateway.seconds) or "no answer",
-                _seconds(gateway.read_seconds),
-                _seconds(gateway.write_seconds),
-            ]
-            for gateway in found.gateways
-        ],
-    )
-    command.stdout.write("")
-    print_table(
-        command,
-        ["server", "connected", "free", "version", "last seen"],
-        [
-            [
-                shown(command, server.nickname),
-                "yes" if server.connected else "no",
-                size(server.available_space),
-                server.version or "",
-                time(server.last_seen),
-            ]
-            for server in sorted(servers.values(), key=lambda server: server.nickname)
-        ],
-    )
-    command.stdout.write("")
-    for problem in found.problems:
-        command.stdout.write(str(problem))
-    if not found.is_writable:
-        command.stdout.write("The cap of this storage gives no right to write: nothing was saved.")
-    if found.is_ok and not found.problems:
-        command.stdout.write("The root directory is healthy; files can be read and saved.")
 
 
 def _told(found: StorageHealth, servers: dict[str, Server]) -> dict[str, Any]:

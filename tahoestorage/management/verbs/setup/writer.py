@@ -2,64 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.core.management.base import CommandError, CommandParser
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.conf import Connection
-from tahoestorage.management.printing import add_json_argument, bar, print_json
-from tahoestorage.management.storages import add_storage_argument, storage_of
+from tahoestorage.management.verb import Verb
 from txtahoe.api.client import Client
 from txtahoe.http.transport import Transport, gateway_url
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.writer import END_SECONDS, KNOWN_SECONDS, hand_over, writer_of
 from txtahoe.tree.tree import Tree
 
-help = (
-    "Tell which gateway makes the changes of all hosts, or have another one make them. That takes "
-    f"{(KNOWN_SECONDS + END_SECONDS) / 60:.1f} minutes, in which saves fail and reads go on: all "
-    "hosts have to hear of it, and what is under way has to end, also where it can't be seen."
-)
 
+class Writer(Verb):
+    help = f"""
+    Show or change the gateway that makes all directory changes.
 
-def add_arguments(parser: CommandParser) -> None:
-    """See `Verb`."""
-    parser.add_argument(
-        "url", nargs="?", help="the gateway that is to make them, as all hosts can reach it"
-    )
-    add_storage_argument(parser)
-    add_json_argument(parser)
+    The change takes {(KNOWN_SECONDS + END_SECONDS) / 60:.1f} minutes: all hosts must learn of it,
+    and the changes that are under way must end. Meanwhile saves fail, and reads go on.
 
+    Examples, show the writer, and choose another one:
+      manage.py tahoe writer
+      manage.py tahoe writer https://b.internal:3457/
+    """
 
-def handle(command: BaseCommand, options: dict[str, Any]) -> None:
-    """See `Verb`."""
-    whole = WholeTree.of(storage_of(options["storage"]))
-    told = whole.run(lambda tree, _: writer_of(tree))
-    now = whole.connection.writer if told is None else told.url
-    if options["url"] is not None:
-        before = now or (told and told.before) or whole.connection.writer
-        now = _hand_over(whole, options["url"], before)
-    if options["json"]:
-        print_json(command, {"writer": now})
-    else:
-        command.stdout.write(now or "None: it is being changed. Give the address of the next one.")
-
-
-def _hand_over(whole: WholeTree, url: str, before: str) -> str:
-    """Have another gateway make the changes; return its address. Raises: CommandError."""
-    if not whole.connection.has_common_writer:
-        raise CommandError(
-            "The hosts do not look for a common writer. Set TAHOE_STORAGE_WRITER_URL on all of "
-            "them, and start them anew."
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument(
+            "url", nargs="?", help="the next writer, by the URL with which all hosts reach it"
         )
-    try:
-        gateway_url(url)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    with bar("waiting for all hosts", "s") as progress:
-        whole.run(lambda tree, told: _between(tree, whole.connection, url, before, told), progress)
-    return url
+
+    def run(self) -> None:
+        told = self.work("reading", "", lambda tree, _: writer_of(tree))
+        now = self.whole.connection.writer if told is None else told.url
+        if self.options["url"] is not None:
+            before = now or (told and told.before) or self.whole.connection.writer
+            now = self._hand_over(self.options["url"], before)
+        nobody = "None: a change is under way. `manage.py tahoe writer URL` completes it."
+        self.tell({"writer": now}, [now or nobody])
+
+    def _hand_over(self, url: str, before: str) -> str:
+        """Make a gateway the writer; return its URL. Raises: CommandError."""
+        connection = self.whole.connection
+        if not connection.has_common_writer:
+            raise CommandError(
+                "The hosts have no common writer. Set TAHOE_STORAGE_WRITER_URL on all of them, "
+                "and restart them."
+            )
+        try:
+            gateway_url(url)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        self.work(
+            "waiting for all hosts",
+            "s",
+            lambda tree, told: _between(tree, connection, url, before, told),
+        )
+        return url
 
 
 async def _between(
@@ -75,7 +73,7 @@ async def _between(
         if not status.servers or status.connected < len(status.servers):
             raise CommandError(
                 f"The gateway at {url} is connected to {status.connected} of the "
-                f"{len(status.servers)} storage servers that it knows. Wait until all are there."
+                f"{len(status.servers)} storage servers that it knows. Wait for the others."
             )
         await hand_over(old, new, url, before, progress=progress)
     finally:
