@@ -1,4 +1,4 @@
-"""Types of arguments, which a parser refuses with a sentence where they make no sense."""
+"""Types of arguments. A parser refuses a wrong value with a sentence that says what is right."""
 
 from __future__ import annotations
 

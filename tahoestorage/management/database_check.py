@@ -1,29 +1,33 @@
-"""`manage.py tahoe check --database`: the files that rows name, and those that none does."""
+"""`manage.py tahoe check --database`: files that rows name, and files that no row names."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from attrs import frozen
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from tahoestorage.care.inventory import Comparison, Inventory
 from tahoestorage.management.arguments import number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
-from tahoestorage.management.printing import bar, print_json, print_table
-from tahoestorage.management.quoting import quoted, shown
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.management.printing import Line, bar, table
+from tahoestorage.management.quoting import quoted
+from tahoestorage.management.verb import Verb
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
-# What needs --database, and what --database excludes.
+# The options that need --database, and the arguments that exclude it; with their defaults.
 _OF_ROWS = {
-    "remove_unnamed": "--remove-unnamed",
-    "older_than": "--older-than",
-    "no_input": "--no-input",
+    "remove_unnamed": ("--remove-unnamed", False),
+    "older_than": ("--older-than", None),
+    "interactive": ("--no-input", True),
 }
-_OF_SHARES = {"name": "A name", "verify": "--verify", "repair": "--repair"}
+_OF_SHARES = {
+    "name": ("A name", None),
+    "verify": ("--verify", False),
+    "repair": ("--repair", False),
+}
 _SUMMARY = """\
 Rows that name a file: {found.references:,}. Files: {found.files:,}.
   {missing:>9,}  files are missing, though rows name them
@@ -35,161 +39,154 @@ Rows that name a file: {found.references:,}. Files: {found.files:,}.
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """`--database`, and what can be said with it."""
+    """Add `--database`, and the options that go with it."""
     group = parser.add_argument_group("the database")
     group.add_argument(
         "--database",
         action="store_true",
-        help="instead, compare the files with the FileFields of all models: ends with 4 where the "
-        "file of a row is missing, with 3 where there are files that no row names",
+        help="compare the files with the FileFields of all models instead; ends with status 4 if "
+        "the file of a row is missing, with 3 if no row names a file",
     )
     group.add_argument(
         "--remove-unnamed",
         action="store_true",
-        help="delete the files that no row names, and that are where a FileField puts its files, "
-        "but for those named after another one, as thumbnails are",
+        help="delete the files that no row names; but not thumbnails and others that are named "
+        "after another file, nor files where no FileField puts any",
     )
     group.add_argument(
         "--older-than",
         type=number(float, 0, _YEAR),
         metavar="SECONDS",
-        help="a file that was saved later may get its row yet; default: 3600, an hour",
+        help="keep files that are newer, since their rows may follow; default: 3600, an hour",
     )
-    group.add_argument("--no-input", action="store_true", help="delete without asking")
+    group.add_argument(
+        *("--noinput", "--no-input"),
+        dest="interactive",
+        action="store_false",
+        help="delete without asking",
+    )
 
 
 def is_asked_for(options: dict[str, Any]) -> bool:
     """
-    Whether a command line is about the database.
+    Whether the user wants the check of the database.
 
-    Raises: CommandError for what means something only with --database, or only without it.
+    Raises: CommandError for an option that needs --database, or that excludes it.
     """
     is_asked = bool(options["database"])
-    for dest, name in (_OF_SHARES if is_asked else _OF_ROWS).items():
-        if options[dest] is not None and options[dest] is not False:
+    for dest, (name, default) in (_OF_SHARES if is_asked else _OF_ROWS).items():
+        if options[dest] != default:
             problem = "can't be used with" if is_asked else "needs"
             raise CommandError(f"{name} {problem} --database.", returncode=2)
     return is_asked
 
 
-def handle(command: BaseCommand, options: dict[str, Any], storage: TahoeStorage) -> None:
-    """
-    Do it, and print what was found.
+class DatabaseCheck:
+    """The check, for the verb `check`."""
 
-    Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
-    """
-    asks = options["remove_unnamed"] and not options["no_input"]
-    if asks and (options["json"] or not sys.stdin.isatty()):
-        raise CommandError("There is nobody to ask: --no-input deletes without asking.")
-    inventory = Inventory(storage)
-    seconds = _HOUR if options["older_than"] is None else options["older_than"]
-    with bar("reading names", "directories") as progress:
-        found = inventory.compare(seconds, progress)
-    report = _Report(found, [str(column) for column in inventory.references.unseen])
-    if not options["json"]:
-        report.print(command, options["verbosity"])
-    removed: list[str] = []
-    if options["remove_unnamed"] and found.unnamed and report.is_complete(command):
-        removed = _remove(command, inventory, found.unnamed, asks)
-    if options["json"]:
-        print_json(command, {**report.for_programs(), "removed": removed})
-    elif removed and options["verbosity"]:
-        command.stdout.write(f"{len(removed):,} files removed.")
-    _raise_found(found, len(found.unnamed) - len(removed))
+    def __init__(self, verb: Verb) -> None:
+        self._verb = verb
+        self._options = verb.options
 
+    def run(self) -> None:
+        """
+        Compare files and rows, print what was found, and remove files if the user wants that.
 
-def _remove(command: BaseCommand, inventory: Inventory, names: list[str], asks: bool) -> list[str]:
-    """Those that were removed."""
-    question = f"Delete the {len(names):,} files that no row names? [y/N] "
-    if asks and input(question).lower() not in ("y", "yes"):
-        return []
-    removed, failed = inventory.remove(names)
-    for name, problem in failed.items():
-        command.stderr.write(f"{quoted(name)}: {problem}")
-    return removed
+        Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
+        """
+        options = self._options
+        asks = options["remove_unnamed"] and options["interactive"]
+        if asks and (options["json"] or not sys.stdin.isatty()):
+            raise CommandError("There is nobody to ask: --no-input deletes without asking.")
+        inventory = Inventory(self._verb.storage)
+        seconds = _HOUR if options["older_than"] is None else options["older_than"]
+        with bar("reading names", "directories") as progress:
+            found = inventory.compare(seconds, progress)
+        unseen = [str(column) for column in inventory.references.unseen]
+        if not options["json"]:
+            self._verb.print(*self._lines(found, unseen))
+        removed: list[str] = []
+        if options["remove_unnamed"] and found.unnamed:
+            if unseen:
+                self._verb.warn("Nothing is deleted: not all fields could be looked at.")
+            else:
+                removed = self._remove(inventory, found.unnamed, asks)
+        done = [Line(f"{len(removed):,} files removed.", "SUCCESS")] if removed else []
+        self._verb.tell_done({**_told(found, unseen), "removed": removed}, done)
+        _raise_found(found, len(found.unnamed) - len(removed))
+
+    def _remove(self, inventory: Inventory, names: list[str], asks: bool) -> list[str]:
+        """Remove files; return the names of those that are gone."""
+        question = f"Delete the {len(names):,} files that no row names? [y/N] "
+        if asks and input(question).lower() not in ("y", "yes"):
+            return []
+        with bar("removing"):
+            removed, failed = inventory.remove(names)
+        for name, problem in failed.items():
+            self._verb.warn(f"{quoted(name)}: {problem}")
+        return removed
+
+    def _lines(self, found: Comparison, unseen: list[str]) -> Iterator[Line]:
+        shown = self._verb.shown
+        if found.missing:
+            rows = [
+                [one.reference.column, one.reference.pk, shown(one.reference.name), one.problem]
+                for one in found.missing
+            ]
+            yield from table(["field", "row", "name", "problem"], rows, ["ERROR"] * len(rows))
+        for name, problem in found.unread.items():
+            yield Line(f"can't be read: {shown(name)}/: {problem}", "ERROR")
+        for name in found.unnamed:
+            yield Line(f"no row names: {shown(name)}", "WARNING")
+        for name in found.others if self._options["verbosity"] > 1 else ():
+            yield Line(f"not judged: {shown(name)}")
+        for column in unseen:
+            yield Line(f"not looked at: {column}, because no database has its table", "WARNING")
+        if self._options["verbosity"]:
+            yield Line(
+                _SUMMARY.format(
+                    found=found,
+                    missing=len(found.missing),
+                    unnamed=len(found.unnamed),
+                    others=len(found.others),
+                )
+            )
 
 
 def _raise_found(found: Comparison, unnamed: int) -> None:
     if found.missing or found.unread:
         raise CommandError(
             f"{len(found.missing):,} rows name a file that is not there, and "
-            f"{len(found.unread):,} directories can't be read. If no server is away, restore them "
-            "from a snapshot or a backup.",
+            f"{len(found.unread):,} directories can't be read. If all storage servers are "
+            "connected (`manage.py tahoe status`), restore them from a snapshot "
+            "(`manage.py tahoe restore`) or a backup.",
             returncode=LOST,
         )
     if unnamed:
-        raise CommandError(f"No row names {unnamed:,} of the files.", returncode=NOT_HEALTHY)
-
-
-@frozen
-class _Report:
-    """What was found. `unseen`: the fields whose table is in no database."""
-
-    found: Comparison
-    unseen: list[str]
-
-    def is_complete(self, command: BaseCommand) -> bool:
-        """Whether all rows were seen that could name a file; else it is said."""
-        if self.unseen:
-            command.stderr.write("Nothing is deleted: not all fields could be looked at.")
-        return not self.unseen
-
-    def print(self, command: BaseCommand, verbosity: int) -> None:
-        found = self.found
-        if found.missing:
-            print_table(
-                command,
-                ["field", "row", "name", "problem"],
-                [
-                    [
-                        one.reference.column,
-                        one.reference.pk,
-                        shown(command, one.reference.name),
-                        one.problem,
-                    ]
-                    for one in found.missing
-                ],
-            )
-        for name, problem in found.unread.items():
-            command.stdout.write(f"can't be read: {shown(command, name)}/: {problem}")
-        for name in found.unnamed:
-            command.stdout.write(f"no row names: {shown(command, name)}")
-        if verbosity > 1:
-            for name in found.others:
-                command.stdout.write(f"not judged: {shown(command, name)}")
-        for column in self.unseen:
-            command.stdout.write(f"not looked at: {column}, whose table is in no database")
-        if verbosity:
-            command.stdout.write(self._summary())
-
-    def _summary(self) -> str:
-        found = self.found
-        return _SUMMARY.format(
-            found=found,
-            missing=len(found.missing),
-            unnamed=len(found.unnamed),
-            others=len(found.others),
+        raise CommandError(
+            f"No row names {unnamed:,} of the files. --remove-unnamed deletes them.",
+            returncode=NOT_HEALTHY,
         )
 
-    def for_programs(self) -> dict[str, Any]:
-        found = self.found
-        return {
-            "references": found.references,
-            "files": found.files,
-            "missing": [
-                {
-                    "model": one.reference.column.model._meta.label,
-                    "field": one.reference.column.field.name,
-                    "database": one.reference.database,
-                    "pk": str(one.reference.pk),
-                    "name": one.reference.name,
-                    "problem": one.problem,
-                }
-                for one in found.missing
-            ],
-            "unread": found.unread,
-            "unnamed": found.unnamed,
-            "recent": found.recent,
-            "others": found.others,
-            "not_looked_at": self.unseen,
-        }
+
+def _told(found: Comparison, unseen: list[str]) -> dict[str, Any]:
+    return {
+        "references": found.references,
+        "files": found.files,
+        "missing": [
+            {
+                "model": one.reference.column.model._meta.label,
+                "field": one.reference.column.field.name,
+                "database": one.reference.database,
+                "pk": str(one.reference.pk),
+                "name": one.reference.name,
+                "problem": one.problem,
+            }
+            for one in found.missing
+        ],
+        "unread": found.unread,
+        "unnamed": found.unnamed,
+        "recent": found.recent,
+        "others": found.others,
+        "not_looked_at": unseen,
+    }

@@ -1,11 +1,10 @@
 """
-How verbs end, for cron and scripts.
+The statuses with which verbs end, for cron and scripts.
 
-With 0 where all is well; with 1 where something could not be done, and why is on stderr; with 2
-where the command line is wrong; with one of these where that was found:
+0: all is well. 1: something failed; standard error says why. 2: the command line is wrong. Others:
 """
 
 NOT_HEALTHY = 3
-"""Everything can be read; something misses shares, or is not as it should be."""
+"""Every file can be read; some shares are missing, or something else needs repair."""
 LOST = 4
-"""Something can't be read, or could not be looked at."""
+"""Something cannot be read, or could not be checked."""

@@ -1,40 +1,37 @@
-"""What verbs say: to a person, to a program, and while they are at it."""
+"""Text for people: tables, sizes, times, and bars that show progress."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from txtahoe.maintenance import Progress
 
 
-def add_json_argument(parser: CommandParser) -> None:
-    """`--json`."""
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+class Line(NamedTuple):
+    """A line of output. `style` is one of Django's, such as "ERROR"; "" is for no colour."""
+
+    text: str
+    style: str = ""
 
 
-def print_json(command: BaseCommand, value: Any) -> None:
-    """One document of JSON, with times as ISO 8601 texts."""
-    command.stdout.write(json.dumps(value, indent=2, default=datetime.isoformat))
-
-
-def print_table(
-    command: BaseCommand, headings: Sequence[str], rows: Iterable[Sequence[object]]
-) -> None:
-    """Columns as wide as what is in them; those of numbers and sizes are not told apart."""
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str] = ()
+) -> list[Line]:
+    """The lines of a table whose columns are as wide as their cells; one of `styles` for a row."""
     texts = [list(headings), *([str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for line in texts:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        command.stdout.write("  ".join(cells).rstrip())
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in texts
+    ]
+    return list(map(Line, lines, ["", *(styles or [""] * len(lines))]))
 
 
 class Counter:
@@ -53,14 +50,17 @@ class Counter:
 
 
 @contextmanager
-def bar(what: str, unit: str = "") -> Iterator[Progress]:
+def bar(doing: str, unit: str = "", *, hidden: bool = False) -> Iterator[Progress]:
     """
-    A bar on the terminal that goes away at the end; nothing where there is no terminal.
+    Show progress on standard error while something goes on; nothing if it is no terminal.
 
-    `unit`: what is counted; "B" is for bytes, which are shown as kB, MB…
+    `unit`: what is counted; "B" is for bytes, which are shown as kB, MB… Without a unit nothing is
+    counted, and only `doing` is shown.
     """
-    scaled = {"unit_scale": unit == "B", "unit": unit if unit == "B" else f" {unit}"}
-    with tqdm(desc=what, leave=False, disable=None, **scaled) as shown:
+    shape = {"unit_scale": unit == "B", "unit": unit if unit == "B" else f" {unit}"}
+    if not unit:
+        shape = {"bar_format": "{desc}…"}
+    with tqdm(desc=doing, leave=False, disable=hidden or None, **shape) as shown:
 
         def progress(done: int, known: int) -> None:
             shown.total = known
@@ -80,5 +80,5 @@ def time(timestamp: float | None) -> str:
         return "never"
     try:
         return datetime.fromtimestamp(timestamp).astimezone().isoformat(" ", "seconds")
-    except (ValueError, OverflowError, OSError):  # gateways and links may tell any number
+    except (ValueError, OverflowError, OSError):  # gateways and links can give any number
         return "?"

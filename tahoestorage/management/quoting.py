@@ -1,4 +1,4 @@
-"""Names and messages that somebody else has chosen, as a terminal can show them safely."""
+"""Show names and messages of strangers on a terminal that obeys none of their characters."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import shlex
 from collections.abc import Callable
 from functools import partial
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, OutputWrapper
 
-# What a shell takes for more than a character of a word; as GNU coreutils have it, with braces.
+# Characters with a meaning for a shell: those that GNU coreutils quote, and braces.
 _SPECIAL = re.compile(r"""^[#~]|[ !"$&'()*;<=>?\[\\^`{|]""")
 
 
 def quoted(name: str) -> str:
     """
-    A name in a message: as a word of the shell, as GNU `ls` shows it on a terminal.
+    A name in a message, as one word of the shell, as GNU `ls` shows it on a terminal.
 
-    So nothing in it is obeyed by a terminal, changes the order of what is shown, or is not seen.
+    The terminal obeys nothing in it, changes no order of characters, and hides none.
     """
     if not name.isprintable():
         escaped = _escaped(name.replace("\\", "\\\\").replace("'", "\\'"))
@@ -26,19 +26,24 @@ def quoted(name: str) -> str:
 
 
 def shown(command: BaseCommand, name: str) -> str:
-    """A name on standard output: quoted on a terminal, and as it is for programs."""
+    """A name on standard output: quoted on a terminal, unchanged for programs."""
     return quoted(name) if command.stdout.isatty() else name
 
 
 def guard(command: BaseCommand) -> None:
     """
-    Let terminals see all characters that a command writes, and obey none of them: messages of a
-    gateway may hold any. What the encoding of standard output lacks is escaped.
+    Let terminals show every character that a command writes, and obey none: the messages of a
+    gateway can hold any. Escape the characters that the encoding of standard output lacks.
     """
     for stream in (command.stdout, command.stderr):
-        stream.style_func = partial(_visible, stream.style_func)  # it is used on terminals only
+        stream.style_func = partial(_visible, stream.style_func)  # Django uses it on terminals only
     if hasattr(command.stdout, "reconfigure"):
         command.stdout.reconfigure(errors="backslashreplace")
+
+
+def write(stream: OutputWrapper, text: str, paint: Callable[[str], str] | None) -> None:
+    """Write a text in a colour, or in the stream's own; a terminal obeys nothing in the text."""
+    stream.write(text, partial(_visible, paint) if paint and stream.isatty() else paint)
 
 
 def _visible(style: Callable[[str], str], text: str) -> str:
@@ -46,12 +51,12 @@ def _visible(style: Callable[[str], str], text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text with the bytes of what can't be seen as octal numbers."""
+    """A text whose invisible characters are octal numbers of their bytes."""
     return "".join(c if c.isprintable() else _octal(c) for c in text)
 
 
 def _octal(character: str) -> str:
-    # Python has a byte of this machine's names that is no text as one of these.
+    # Python reads a byte of a file name that is not text as one of these characters.
     is_byte = "\udc80" <= character <= "\udcff"
     encoded = character.encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
     return "".join(f"\\{byte:03o}" for byte in encoded)

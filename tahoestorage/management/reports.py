@@ -1,47 +1,51 @@
-"""What a check has found, for people and for programs."""
+"""The results of a check, for people and for programs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
-from tahoestorage.management.printing import print_table
-from tahoestorage.management.quoting import shown
+from tahoestorage.management.printing import Line, table
+from tahoestorage.management.verb import Verb
 from txtahoe.maintenance import Health, Problem, State
 
+_STYLES = {
+    State.REPAIRED: "SUCCESS",
+    State.UNHEALTHY: "WARNING",
+}
 
-def print_health(command: BaseCommand, health: Health, whole: WholeTree) -> None:
-    """The problems by name, and the sum."""
-    rows = [
+
+def health_lines(health: Health, verb: Verb) -> list[Line]:
+    """A table of the problems by name, and a line with the numbers."""
+    rows = [(problem, name) for problem in health.problems for name in _names(problem, verb.whole)]
+    cells = [
         [
             problem.state.value,
             _shares(problem),
-            shown(command, name),
+            verb.shown(name),
             problem.reason if problem.is_closed else "",
         ]
-        for problem in health.problems
-        for name in _names(problem, whole)
+        for problem, name in rows
     ]
-    if rows:
-        print_table(command, ["state", "shares", "name", ""], rows)
-    command.stdout.write(summary(health))
+    styles = [_STYLES.get(problem.state, "ERROR") for problem, _ in rows]
+    lines = table(["state", "shares", "name", ""], cells, styles) if rows else []
+    return [*lines, Line(_summary(health), "SUCCESS" if health.is_healthy else "ERROR")]
 
 
-def summary(health: Health) -> str:
-    """One line."""
+def _summary(health: Health) -> str:
     counts = [
         f"{number:,} {state.value}" for state in State if (number := health.counts.get(state, 0))
     ]
-    told = ", ".join(counts) or "nothing"
-    unseen = "" if health.is_complete else "; not everything could be looked at"
-    return f"{health.objects:,} objects in {health.seconds:.1f} s: {told}{unseen}"
+    found = ", ".join(counts) or "nothing"
+    unseen = "" if health.is_complete else "; some objects could not be checked"
+    return f"{health.objects:,} objects in {health.seconds:.1f} s: {found}{unseen}"
 
 
 def health_told(health: Health, whole: WholeTree) -> dict[str, Any]:
-    """The same for programs."""
+    """The results for programs."""
     return {
         "is_healthy": health.is_healthy,
         "is_recoverable": health.is_recoverable,
@@ -66,24 +70,24 @@ def health_told(health: Health, whole: WholeTree) -> dict[str, Any]:
 
 
 def raise_unhealthy(health: Health, whole: WholeTree) -> None:
-    """Raises: CommandError, which ends the command with a status of `exits`."""
+    """Raises: CommandError with a status of `exits`, unless all is healthy."""
     if not health.is_recoverable:
         raise CommandError(
-            "Something can't be read now. If no server is away, restore it from a snapshot or a "
-            "backup.",
+            "Something can't be read now. If all storage servers are connected (`manage.py tahoe "
+            "status`), restore it from a snapshot (`manage.py tahoe restore`) or a backup.",
             returncode=LOST,
         )
     if not health.is_healthy:
         raise CommandError(
-            "Shares are missing. If no server is away, `manage.py tahoe check --repair` makes "
-            "them anew.",
+            "Shares are missing. If all storage servers are connected (`manage.py tahoe status`), "
+            "`manage.py tahoe check --repair` makes them again.",
             returncode=NOT_HEALTHY,
         )
     if health.taken:
         names = ", ".join(repr(whole.name_of(path)) for path in health.taken)
         raise CommandError(
-            "Files have names that belong to the storage itself, and can't be read by them: "
-            f"{names}. Give them other names with another Tahoe client, such as `tahoe mv`.",
+            f"The storage keeps these names for itself, so it cannot read the files that have "
+            f"them: {names}. Rename the files with another Tahoe client, for example `tahoe mv`.",
             returncode=NOT_HEALTHY,
         )
 

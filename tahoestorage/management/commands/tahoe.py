@@ -2,56 +2,86 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS
+from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
+from inspect import cleandoc
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
 
 from tahoestorage.management.quoting import guard
-from tahoestorage.management.verbs import VERBS
+from tahoestorage.management.verb import Verb
+from tahoestorage.management.verbs import GROUPS, VERBS
 
 
-def _add_common_arguments(parser: CommandParser) -> None:
-    """Those of every command, which people write behind the verb too."""
-    parser.add_argument(
-        *("-v", "--verbosity"),
-        type=int,
-        choices=range(4),
-        default=SUPPRESS,
-        help="0: only what is wrong; default: 1",
-    )
-    for name in ("--settings", "--pythonpath"):
-        parser.add_argument(name, default=SUPPRESS, help=SUPPRESS)
-    for name in ("--traceback", "--no-color", "--force-color"):
-        parser.add_argument(name, action="store_true", default=SUPPRESS, help=SUPPRESS)
+class _Overview(RawDescriptionHelpFormatter):
+    """Leaves Django's options out, so that the verbs fit on one screen."""
+
+    def add_argument(self, action: Action) -> None:
+        pass
+
+
+class _VerbHelp(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Django's options come last, and the examples keep their lines."""
+
+
+class _AfterTheVerb(BaseCommand):
+    """Django's options, to be given after a verb. A missing one leaves the one before the verb."""
+
+    def add_base_argument(self, parser: CommandParser, *args: str, **kwargs: Any) -> None:
+        super().add_base_argument(parser, *args, **{**kwargs, "default": SUPPRESS})
+
+    def parser(self) -> CommandParser:
+        return self.create_parser("", "", add_help=False, argument_default=SUPPRESS)
 
 
 class Command(BaseCommand):
-    help = "What can be done with files on a Tahoe-LAFS grid, besides storing them."
-    # A verb may be what mends the settings; each says itself what it misses.
+    help = "\n".join(
+        line
+        for title, verbs in GROUPS.items()
+        for line in (
+            f"{title}:",
+            *(f"  {name:<9} {cleandoc(verb.help).splitlines()[0]}" for name, verb in verbs.items()),
+        )
+    )
+    # Some verbs mend the settings. Each verb says itself which setting is missing.
     requires_system_checks = ()
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        usage = "%(prog)s VERB [options], or %(prog)s VERB --help"
+        kwargs = {"formatter_class": _Overview, "usage": usage, **kwargs}
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB")
+        parser.add_argument("--skip-checks", action="store_true", help=SUPPRESS)
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog=parser.prog)
+        shared = _AfterTheVerb().parser()
         for name, verb in VERBS.items():
-            below = verbs.add_parser(name, help=verb.help, description=verb.help)
-            verb.add_arguments(below)
-            _add_common_arguments(below)
+            text = cleandoc(verb.help)
+            verb.add_all_arguments(
+                verbs.add_parser(
+                    name, description=text, parents=[shared], formatter_class=_VerbHelp
+                )
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
         guard(self)
-        verb = options["verb"]
-        if verb is None:
-            parser = self.create_parser("manage.py", "tahoe")
-            self.stdout.write(parser.format_help())
+        name = options["verb"]
+        if name is None:
+            self.stdout.write(self.create_parser("manage.py", "tahoe").format_help())
         else:
-            self._do(verb, options)
+            self._run(VERBS[name](self, options), options["traceback"])
 
-    def _do(self, verb: str, options: dict[str, Any]) -> None:
+    def _run(self, verb: Verb, has_traceback: bool) -> None:
         try:
-            VERBS[verb].handle(self, options)
+            verb.run()
         except (OSError, ImproperlyConfigured, SuspiciousFileOperation) as error:
-            raise CommandError(str(error)) from (error if options["traceback"] else None)
+            text = verb.cured(str(error), error)
+            raise CommandError(text) from (error if has_traceback else None)
         except KeyboardInterrupt:
             raise CommandError("interrupted", returncode=130) from None

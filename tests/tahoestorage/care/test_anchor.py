@@ -98,7 +98,7 @@ class Anchoring(AnchorTestCase):
     def test_with_anew_the_links_themselves_count(self) -> None:
         Carrying.objects.create(report=self.name(1))
         self.anchor()
-        self.assertIn("1 names, 0 newly linked.", self.anchor("--anew"))
+        self.assertIn("1 names, 0 newly linked.", self.anchor("--rebuild"))
 
     def test_what_the_process_has_linked_already_is_left_alone(self) -> None:
         row = Carrying()
@@ -136,7 +136,7 @@ class Anchoring(AnchorTestCase):
         Carrying.objects.create(report=self.name(1))
         said = self.anchor()
         self.assertIn("1 names, 1 newly linked.", said)
-        self.assertIn("not looked at: carrying.CarryingMore.more, whose table is in no", said)
+        self.assertIn("not looked at: carrying.CarryingMore.more, because no database has", said)
         told = json.loads(self.anchor("--json")).values()
         unseen = [name for each in told for name in each["not_looked_at"]]
         self.assertEqual(unseen, ["carrying.CarryingMore.more"])

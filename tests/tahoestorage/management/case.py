@@ -17,6 +17,11 @@ from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap
 
 
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class CommandTestCase(StorageTestCase):
     """A test with a storage, and a folder of this machine."""
 

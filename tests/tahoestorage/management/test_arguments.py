@@ -1,12 +1,79 @@
-"""What `manage.py tahoe` refuses of its command line."""
+"""The command line of `manage.py tahoe`: its help, and the arguments that it refuses."""
 
 from __future__ import annotations
 
-from tests.tahoestorage.management.case import CommandTestCase
+import shlex
+import sys
+from inspect import cleandoc
+from unittest import mock
+
+from tahoestorage.management.commands.tahoe import Command
+from tahoestorage.management.verbs import VERBS
+from tests.tahoestorage.management.case import CommandTestCase, Terminal
+
+
+class Help(CommandTestCase):
+    def printed(self, *arguments: str) -> str:
+        """The output of a command line, on a terminal."""
+        terminal = Terminal()
+        with mock.patch.multiple(sys, stdout=terminal, stderr=terminal):
+            try:
+                Command().run_from_argv(["manage.py", "tahoe", *arguments])
+            except SystemExit:
+                pass
+        return terminal.getvalue()
+
+    def test_the_overview_fits_on_one_screen(self) -> None:
+        lines = self.printed("--help").splitlines()
+        self.assertLess(len(lines), 24)
+        self.assertLessEqual(max(map(len, lines)), 80)
+        for name, verb in VERBS.items():
+            self.assertIn(f"  {name:<9} {cleandoc(verb.help).splitlines()[0]}", lines)
+
+    def test_the_help_of_every_verb_has_an_example_that_parses(self) -> None:
+        parser = Command().create_parser("manage.py", "tahoe")
+        for name in VERBS:
+            printed = self.printed(name, "--help")
+            examples = [line for line in printed.splitlines() if line.startswith("  manage.py")]
+            self.assertTrue(examples, name)
+            for example in examples:
+                words = shlex.split(example.split(" | ")[0].split(" > ")[0])
+                self.assertEqual(words[:3], ["manage.py", "tahoe", name])
+                parser.parse_args(words[2:])
+            self.assertIn("--settings", printed)
+
+
+class DjangoOptions(CommandTestCase):
+    def test_they_stand_before_or_after_the_verb(self) -> None:
+        parser = Command().create_parser("manage.py", "tahoe")
+        options = ["-v2", "--settings=x", "--pythonpath=y", "--traceback", "--skip-checks"]
+        for colour in ("--no-color", "--force-color"):
+            for words in ([*options, colour, "ls"], ["ls", *options, colour]):
+                parsed = vars(parser.parse_args(words))
+                self.assertEqual((parsed["verbosity"], parsed["settings"]), (2, "x"))
+                self.assertTrue(parsed["traceback"] and parsed["skip_checks"])
+                self.assertTrue(parsed[colour[2:].replace("-", "_")])
+        self.assertEqual(parser.parse_args(["ls"]).verbosity, 1)
+
+
+class Colours(CommandTestCase):
+    """Only a terminal gets colours, unless --force-color is given."""
+
+    def test_a_result_has_a_colour_on_a_terminal(self) -> None:
+        self.save(a=b"1")
+        with mock.patch.multiple(sys, stdout=Terminal(), stderr=Terminal()):
+            Command(force_color=True).run_from_argv(["manage.py", "tahoe", "check"])
+            self.assertIn("\x1b[", sys.stdout.getvalue())
+
+    def test_a_pipe_gets_none_unless_it_is_forced(self) -> None:
+        self.save(a=b"1")
+        self.assertNotIn("\x1b", self.run_verb("check"))
+        self.assertIn("\x1b[", self.run_verb("check", "--force-color"))
+        self.assertNotIn("\x1b", self.run_verb("check", "--no-color"))
 
 
 class Numbers(CommandTestCase):
-    def test_a_number_that_makes_no_sense_is_refused_with_its_range(self) -> None:
+    def test_a_number_out_of_range_is_refused_with_the_range(self) -> None:
         migrate = "migrate", "--from=default", "--to=default"
         for arguments, least in (
             (("du", "--depth=-1"), "whole number from 0 "),
@@ -20,8 +87,8 @@ class Numbers(CommandTestCase):
             (("check", "--database", "--older-than=-1"), "number from 0 "),
             (("init", "--servers=-1"), "whole number from 1 "),
             (("init", "--servers=0"), "whole number from 1 "),
-            ((*migrate, "--at-once=0"), "whole number from 1 "),
-            ((*migrate, f"--at-once={'9' * 5000}"), "whole number from 1 "),
+            ((*migrate, "--jobs=0"), "whole number from 1 "),
+            ((*migrate, f"--jobs={'9' * 5000}"), "whole number from 1 "),
         ):
             option, value = arguments[-1].split("=")
             said = self.fail_verb(*arguments)
@@ -30,12 +97,13 @@ class Numbers(CommandTestCase):
 
 
 class Combinations(CommandTestCase):
-    def test_what_is_about_the_database_needs_it(self) -> None:
-        for option in ("--remove-unnamed", "--older-than=5", "--no-input"):
+    def test_options_of_the_database_check_need_database(self) -> None:
+        for option in ("--remove-unnamed", "--older-than=5", "--no-input", "--noinput"):
             said = self.fail_verb("check", option, status=2)
-            self.assertIn(f"{option.split('=')[0]} needs --database", said)
+            name = option.split("=")[0].replace("--noinput", "--no-input")
+            self.assertIn(f"{name} needs --database", said)
 
-    def test_what_is_about_shares_goes_without_the_database(self) -> None:
+    def test_arguments_of_the_share_check_exclude_database(self) -> None:
         for option in ("a/b", "--verify", "--repair"):
             said = self.fail_verb("check", "--database", option, status=2)
             self.assertIn("can't be used with --database", said)

@@ -55,7 +55,7 @@ class Init(CommandTestCase):
         said = self.fail_verb("init")
         self.assertIn("has a directory already", said)
         self.assertNotIn(self.cap[-20:], said)
-        self.assertIn("URI:DIR2:", self.run_verb("init", "--another"))
+        self.assertIn("URI:DIR2:", self.run_verb("init", "--force"))
 
     def test_too_few_servers_are_refused(self) -> None:
         said = self.fail_verb("init", "--servers", "9", "--file", str(self.file))

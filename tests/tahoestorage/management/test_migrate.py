@@ -119,7 +119,7 @@ class Copying(Storages):
         self.put(**{"caf\u00e9": b"1", "cafe\u0301": b"2" * 2000})
         said = self.fail_verb(*self.there)
         self.assertIn("1 files copied", said)
-        self.assertIn("another file of this name is there", said)
+        self.assertIn("another file has this name", said)
 
     def test_what_is_there_is_compared_and_never_replaced(self) -> None:
         self.put(same=BYTES, shorter=BYTES[:100], longer=BYTES, other=BYTES, name=b"x")
@@ -128,7 +128,7 @@ class Copying(Storages):
         said = self.fail_verb(*self.there)
         self.assertIn("0 files copied (0 bytes), 1 there already, 4 in conflict, 0 failed", said)
         for name in ("shorter", "longer", "other", "name"):
-            self.assertIn(f"{name}: another file of this name is there", said)
+            self.assertIn(f"{name}: another file has this name", said)
         self.assertEqual(files_of(self.storage), {**theirs, "name/below": b"y"})
 
     def test_nor_by_a_storage_that_overwrites(self) -> None:
@@ -190,7 +190,7 @@ class Copying(Storages):
             (("--from=disk", "--to=typo"), "'typo'"),
             (("--from=disk", "--to=disk"), "files in common"),
             (("--from=default", "--to=default"), "files in common"),
-            (("--from=disk", "--to=default", "--at-once=0"), "--at-once"),
+            (("--from=disk", "--to=default", "--jobs=0"), "--jobs"),
         ):
             self.assertIn(reason, self.fail_verb("migrate", *arguments))
         self.use(tahoe_base_cap=self.storage.options["tahoe_base_cap"].reader)

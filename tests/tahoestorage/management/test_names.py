@@ -222,7 +222,7 @@ class Putting(CommandTestCase):
         (self.folder / "2").write_bytes(b"new")
         self.save(x__1=b"old")
         said = self.fail_verb("put", str(self.folder), "x")
-        self.assertRegex(said, "(?s)^x/2\nx/1: .*taken")
+        self.assertRegex(said, "^x/2\nx/1: .*taken; --replace replaces ")
         self.assertEqual((self.read("x/1"), self.read("x/2")), (b"old", b"new"))
         self.run_verb("put", "--replace", str(self.folder / "1"), "x/1")
         self.assertEqual(self.read("x/1"), b"new")
@@ -294,11 +294,12 @@ class Removing(CommandTestCase):
         self.run_verb("rm", "a")
         self.assertEqual(self.lines("ls"), ["d"])
 
-    def test_what_is_not_empty_or_missing(self) -> None:
+    def test_errors_name_the_option_that_helps(self) -> None:
         self.save(a__b=b"1", c=b"2")
         said = self.fail_verb("rm", "missing", "a", "c")
         self.assertIn("missing: ", said)
-        self.assertIn("a: ", said)
+        self.assertRegex(said, r"\na: .*; -r removes it")
+        self.assertIn("`manage.py tahoe ls` lists", said)
         self.assertEqual(self.lines("ls", "-R"), ["a/", "a/b"])
         self.assertEqual(self.run_verb("rm", "-f", "missing"), "")
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from io import StringIO
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,16 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage.management.commands.tahoe import Command
 from tahoestorage.management.printing import time
 from tahoestorage.management.quoting import quoted
-from tests.tahoestorage.management.case import CommandTestCase
+from tests.tahoestorage.management.case import CommandTestCase, Terminal
 from txtahoe.errors import TahoeError
 
 HOSTILE = "\x1b[2J\u202etxt.exe\r\nfake"
 SHOWN = r"\033[2J\342\200\256txt.exe\015\012fake'"
-
-
-class Terminal(StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 class Quoting(SynchronousTestCase):
@@ -110,7 +104,7 @@ class Terminals(CommandTestCase):
         self.assertIn(f"  $'{SHOWN}: ", self.on_terminal("snapshot"))
 
     def test_messages_of_others(self) -> None:
-        with mock.patch("tahoestorage.management.verbs.ls.WholeTree.of") as of:
+        with mock.patch("tahoestorage.management.verb.WholeTree.of") as of:
             of.side_effect = TahoeError("the gateway says: \x1b]0;title\x07")
             said = self.on_terminal("ls")
         self.assertEqual(said, "CommandError: the gateway says: \\033]0;title\\007\n")

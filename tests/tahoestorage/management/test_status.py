@@ -41,4 +41,4 @@ class Status(CommandTestCase):
 
     def test_a_storage_that_can_only_be_read(self) -> None:
         self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
-        self.assertIn("gives no right to write", self.run_verb("status"))
+        self.assertIn("has a read-cap", self.run_verb("status"))

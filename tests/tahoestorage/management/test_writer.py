@@ -17,7 +17,7 @@ class Writer(CommandTestCase):
     def setUp(self) -> None:
         super().setUp()
         quickly = partial(hand_over, known_seconds=0.5, end_seconds=0.5)
-        patch = mock.patch("tahoestorage.management.verbs.writer.hand_over", quickly)
+        patch = mock.patch("tahoestorage.management.verbs.setup.writer.hand_over", quickly)
         patch.start()
         self.addCleanup(patch.stop)
 

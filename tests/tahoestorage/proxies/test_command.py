@@ -33,7 +33,7 @@ class Command(SynchronousTestCase):
     def test_without_a_verb_it_prints_what_there_is(self) -> None:
         printed = run(settings={})
         for name, verb in VERBS.items():
-            self.assertIn(f"    {name} ", printed)
+            self.assertIn(f"  {name} ", printed)
             self.assertIn(verb.help.split()[0], printed)
 
     def test_an_unknown_verb_or_server_is_told_what_there_is(self) -> None:

@@ -1,0 +1,1 @@
+"""Verbs that look after whole storages: health, leases, snapshots, large directories."""

@@ -1,0 +1,1 @@
+"""Verbs about files by their names: list, copy, remove, and move between storages."""

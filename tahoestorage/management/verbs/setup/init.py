@@ -1,0 +1,158 @@
+"""`manage.py tahoe init`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_bytes
+from typing import IO
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError, CommandParser
+
+from tahoestorage import conf
+from tahoestorage.care.wholetree import ask_gateway
+from tahoestorage.management.arguments import number
+from tahoestorage.management.printing import Line, bar
+from tahoestorage.management.verb import Verb
+from txtahoe.api.client import Client
+from txtahoe.caps import Cap
+
+# Bytes of a file that tests the servers. The gateway keeps up to 55 bytes in the cap itself.
+_PROBE = 100
+
+_IN_A_FILE = """\
+Its cap is in {file}, which only you can read.
+
+Write in the settings:
+
+    TAHOE_STORAGE_BASE_URL = {url!r}
+    TAHOE_STORAGE_BASE_CAP_FILE = {file!r}
+"""
+_PRINTED = """\
+Write in the settings:
+
+    TAHOE_STORAGE_BASE_URL = {url!r}
+    TAHOE_STORAGE_BASE_CAP = {cap!r}
+"""
+_KEEP = """
+KEEP A COPY OF THE CAP, apart from this machine: in a password manager, or on paper in a safe.
+If you lose it, you lose all files, and nobody can make it again. Anyone who has it can read, change
+and delete all files. The files also need leases: run `manage.py tahoe renew` from cron every week.
+"""
+
+
+class Init(Verb):
+    help = """
+    Make the directory on the grid in which a storage keeps its files.
+
+    Example, with the cap in a file that only you can read:
+      manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
+    """
+
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
+        )
+        parser.add_argument(
+            "--servers",
+            metavar="N",
+            type=number(int, 1, 1000),
+            help="how many storage servers must be connected; default: all that the gateway knows",
+        )
+        parser.add_argument(
+            "--file",
+            metavar="PATH",
+            type=Path,
+            help="write the cap to this file; default: TAHOE_STORAGE_BASE_CAP_FILE; if that is not "
+            "set, print the cap",
+        )
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="make another directory though the storage has one",
+        )
+
+    def run(self) -> None:
+        storage = self.storage.options
+        if not self.options["force"]:
+            _require_none(storage)
+        url = self.options["gateway"] or conf.gateways(storage)[0]
+        file = self.options["file"] or conf.cap_file(storage)
+        if file is None:
+            cap = self._made(url)
+        else:
+            file = Path(file).resolve()
+            with _secret_file(file) as opened:
+                cap = self._made(url)
+                opened.write(str(cap))
+        told = {"url": url, "file": None if file is None else str(file), "cap": str(cap)}
+        text = (_PRINTED if file is None else _IN_A_FILE).format(**told)
+        if file is not None:
+            del told["cap"]
+        self.tell(told, [Line("The directory is made.", "SUCCESS"), text, Line(_KEEP, "WARNING")])
+
+    def _made(self, url: str) -> Cap:
+        """A new directory, on enough servers. Raises: CommandError."""
+        try:
+            with bar(f"making the directory through {url}"):
+                return ask_gateway(url, self._make)
+        except ValueError as error:
+            raise CommandError(f"--gateway: {error}") from None
+
+    async def _make(self, client: Client) -> Cap:
+        status = await client.status()
+        wanted = self.options["servers"] or max(1, len(status.servers))
+        if status.connected < wanted:
+            raise CommandError(
+                f"The gateway is connected to {status.connected} storage servers of the "
+                f"{wanted} that are wanted, so the directory would be on too few. Wait until the "
+                "others are back (`manage.py tahoe status` shows them), or say with --servers how "
+                "many are enough."
+            )
+        # The gateway makes a directory on too few servers without an error, but not a file.
+        await client.upload(token_bytes(_PROBE))
+        cap = await client.mkdir()
+        report = await client.check(cap)
+        if not report.is_healthy:
+            raise CommandError(
+                f"The directory that was made is on too few storage servers ({report.summary}), "
+                "and is not used. Run `manage.py tahoe init` again when all servers are there."
+            )
+        return cap
+
+
+def _require_none(storage: conf.Options) -> None:
+    """Raises: CommandError if the storage has a directory."""
+    try:
+        cap = conf.base_cap(storage)
+    except ImproperlyConfigured:
+        return
+    raise CommandError(
+        f"This storage has a directory already, {cap!r}. --force makes another one; the files of "
+        "the first one stay where they are."
+    )
+
+
+@contextmanager
+def _secret_file(path: Path) -> Iterator[IO[str]]:
+    """A new file that only its owner can read; it is removed if anything fails."""
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IRUSR | stat.S_IWUSR)
+    except FileExistsError:
+        raise CommandError(
+            f"There is a file {str(path)!r} already, perhaps with the cap of other files. It is "
+            "not overwritten: give another path with --file."
+        ) from None
+    try:
+        with open(number, "w") as file:
+            yield file
+            file.flush()
+            os.fsync(number)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

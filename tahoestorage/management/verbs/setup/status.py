@@ -1,0 +1,145 @@
+"""`manage.py tahoe status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from tahoestorage.care.wholetree import ask_gateway
+from tahoestorage.health import StorageHealth, health
+from tahoestorage.management.arguments import number
+from tahoestorage.management.exits import LOST, NOT_HEALTHY
+from tahoestorage.management.printing import Line, bar, size, table, time
+from tahoestorage.management.verb import Verb
+from txtahoe.errors import TahoeError
+from txtahoe.nodes import Server
+
+
+class Status(Verb):
+    help = """
+    Show the gateways and storage servers, and test a read and a write.
+
+    Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot
+    be read or saved.
+
+    Example:
+      manage.py tahoe status --timeout 5
+    """
+
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--timeout",
+            type=number(float, 0.1, 3600.0),
+            default=10.0,
+            metavar="SECONDS",
+            help="how long to wait for the gateways; default: 10",
+        )
+
+    def run(self) -> None:
+        timeout = self.options["timeout"]
+        with bar("asking the gateways"):
+            found = health(self.storage, timeout=timeout)
+            servers = _servers(found, timeout)
+        self.tell(_told(found, servers), self._lines(found, servers))
+        if not found.is_ok:
+            raise CommandError(
+                "Files can't be read or saved now. Start the gateways and storage servers that "
+                "are missing, and run `manage.py tahoe status` again.",
+                returncode=LOST,
+            )
+        if found.problems:
+            raise CommandError(
+                "Files can be read and saved, but something is missing: see above.",
+                returncode=NOT_HEALTHY,
+            )
+
+    def _lines(self, found: StorageHealth, servers: dict[str, Server]) -> Iterator[Line]:
+        gateways = found.gateways
+        by_name = sorted(servers.values(), key=lambda server: server.nickname)
+        yield from table(
+            ["gateway", "servers", "answered in", "read in", "wrote in"],
+            [
+                [
+                    gateway.url,
+                    f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
+                    _seconds(gateway.seconds) or "no answer",
+                    _seconds(gateway.read_seconds),
+                    _seconds(gateway.write_seconds),
+                ]
+                for gateway in gateways
+            ],
+            ["" if gateway.is_reachable else "ERROR" for gateway in gateways],
+        )
+        yield Line("")
+        yield from table(
+            ["server", "connected", "free", "version", "last seen"],
+            [
+                [
+                    self.shown(server.nickname),
+                    "yes" if server.connected else "no",
+                    size(server.available_space),
+                    server.version or "",
+                    time(server.last_seen),
+                ]
+                for server in by_name
+            ],
+            ["" if server.connected else "WARNING" for server in by_name],
+        )
+        yield Line("")
+        for problem in found.problems:
+            yield Line(str(problem), "WARNING" if found.is_ok else "ERROR")
+        if not found.is_writable:
+            yield Line("This storage has a read-cap: no file was saved.", "WARNING")
+        if found.is_ok and not found.problems:
+            yield Line("The root directory is healthy; files can be read and saved.", "SUCCESS")
+
+
+def _servers(found: StorageHealth, timeout: float) -> dict[str, Server]:
+    """The storage servers by nickname, each as a gateway sees it that is connected to it."""
+    servers: dict[str, Server] = {}
+    for gateway in found.gateways:
+        if gateway.is_reachable:
+            try:
+                status = ask_gateway(gateway.url, lambda client: client.status(), timeout)
+            except TahoeError:
+                continue  # `found` has its answer of a moment ago
+            for server in status.servers:
+                if server.connected or server.nickname not in servers:
+                    servers[server.nickname] = server
+    return servers
+
+
+def _told(found: StorageHealth, servers: dict[str, Server]) -> dict[str, Any]:
+    return {
+        "is_ok": found.is_ok,
+        "is_writable": found.is_writable,
+        "gateways": [
+            {
+                "url": gateway.url,
+                "connected": gateway.connected,
+                "known": gateway.known,
+                "seconds": gateway.seconds,
+                "read_seconds": gateway.read_seconds,
+                "write_seconds": gateway.write_seconds,
+            }
+            for gateway in found.gateways
+        ],
+        "servers": [
+            {
+                "name": server.nickname,
+                "connected": server.connected,
+                "free": server.available_space,
+                "version": server.version,
+                "last_seen": server.last_seen,
+            }
+            for server in servers.values()
+        ],
+        "problems": [str(problem) for problem in found.problems],
+    }
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:,.0f} ms"
