@@ -11,11 +11,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+import tahoestorage
 import txtahoe
 from txtahoe import errors, maintenance
 from txtahoe.testing import fake, grid
 
 DOCS = Path(txtahoe.__file__).parent / "docs"
+ROOTS = [Path(package.__file__).parent for package in (txtahoe, tahoestorage)]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,6 +55,22 @@ class Guide(TestCase):
         result = unittest.TestResult()
         unittest.defaultTestLoader.loadTestsFromTestCase(names["Saving"]).run(result)
         self.assertEqual((result.testsRun, result.failures, result.errors), (3, [], []))
+
+
+class GatewayFacts(SynchronousTestCase):
+    def test_what_the_code_cites_is_there(self) -> None:
+        text = (DOCS / "gateway.md").read_text()
+        code = [path for folder in ROOTS for path in folder.rglob("*.py")]
+        cited = {
+            section
+            for path in code
+            for section in re.findall(r"docs/gateway\.md (\d+(?:\.\d+)?)", path.read_text())
+        }
+        self.assertGreaterEqual(cited, {"1", "2.5", "2.8"})
+        for section in cited:
+            chapter, _, fact = section.partition(".")
+            found = text.partition(f"\n## {chapter}. ")[2].partition("\n## ")[0]
+            self.assertIn(f"\n{fact}. " if fact else "\n", found, section)
 
 
 class Reference(SynchronousTestCase):
