@@ -4,7 +4,8 @@ An asynchronous client of the Tahoe-LAFS web API, for Twisted.
 The names in `__all__` are public; so are `txtahoe.errors`, `txtahoe.maintenance` and
 `txtahoe.testing`. The folders, from the top: `maintenance` and `capnames` (whole trees), `tree`
 (names below a root), `api` (one method for each operation), `http` (one request). A folder imports
-from those below it only. Begin to read with `tree/tree.py`.
+from those below it only. `errors.py` has every error, and the words of each. Begin to read with
+`tree/tree.py`; `docs/inside.md` tells how it works.
 """
 
 from txtahoe.api.client import Client
@@ -16,6 +17,7 @@ from txtahoe.http.failover import Gateways
 from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
+from txtahoe.tree.spread.format import Fanout
 from txtahoe.tree.tree import Tree
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Cap",
     "Client",
     "Download",
+    "Fanout",
     "GatewayStatus",
     "Gateways",
     "ISource",

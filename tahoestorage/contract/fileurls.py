@@ -28,7 +28,7 @@ _APART = 5
 
 
 def public_url(base_url: str, cap: Cap, file_name: str) -> str:
-    """`<base_url>named/<cap>/<file name>`; see GATEWAY.md 3."""
+    """`<base_url>named/<cap>/<file name>`; see txtahoe/docs/gateway.md 3."""
     return f"{base_url}named/{cap!s}/{_quoted(file_name)}"
 
 

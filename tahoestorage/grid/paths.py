@@ -1,4 +1,4 @@
-"""The names of a storage, as paths below its root cap."""
+"""The names of a storage: normalised, and as paths below its root cap."""
 
 from __future__ import annotations
 

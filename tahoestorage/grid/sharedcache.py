@@ -27,8 +27,8 @@ logger = logging.getLogger("tahoestorage")
 
 # Seconds after which an answer is not added any more. A mark lasts longer by what an answer may
 # take to come, or a process be held up; and by what the gateway may take for a change of which
-# nobody knows whether it was made, half a minute (GATEWAY.md 2.8). Neither depends on an option:
-# those of the other processes may differ.
+# nobody knows whether it was made, half a minute (txtahoe/docs/gateway.md 2.8). Neither depends on
+# an option: those of the other processes may differ.
 _PROMPT_SECONDS = 60
 _MARK_SECONDS = 3 * _PROMPT_SECONDS
 # It is no entry of any name, so it reads as none.

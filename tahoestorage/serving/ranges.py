@@ -1,4 +1,4 @@
-"""The part of a file that a request asks for; see RFC 9110, section 14."""
+"""The part of a file that a request of Django asks for, and If-Range; see RFC 9110, section 14."""
 
 from __future__ import annotations
 

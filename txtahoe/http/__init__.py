@@ -1,5 +1,5 @@
 """
-One request to a gateway: what is sent, how long it may take, and what comes back or goes wrong.
+One request to a gateway: what is sent, how long it may take, when it is repeated, what comes back.
 
 Everything above may import it. Begin with `request.py` (what a request is), then `transport.py`
 (one gateway) and `failover.py` (several).

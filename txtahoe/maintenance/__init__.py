@@ -1,6 +1,8 @@
-"""Looking after the files of a tree: their health, their leases, and what they were like before.
+"""
+Whole trees: the health of files, their leases, snapshots, and which gateway makes the changes.
 
-Every function is for a `Tree`, and does `at_once` requests at a time.
+Users and Django's side import it; its functions are public. Every function is for a `Tree`, and
+does `at_once` requests at a time. Begin with `walking.py`, then `health.py`.
 """
 
 from txtahoe.maintenance.differences import Difference, differences

@@ -1,10 +1,11 @@
 """
 Which gateway makes the changes of many hosts, and how that is handed over to another one.
 
-Two gateways that write one directory lose links (GATEWAY.md 2.5), so at no time may two of them
-write. The tree itself says which one does, in a record beside its files. Whoever changes anything
-has looked at the record within the last KNOWN_SECONDS. To hand over, the record says first that
-nobody makes changes. When all have seen that, and what was under way is over, it names the next.
+Two gateways that write one directory lose links (docs/gateway.md 2.5), so at no time may two of
+them write. The tree itself says which one does, in a record beside its files. Whoever changes
+anything has looked at the record within the last KNOWN_SECONDS. To hand over, the record says first
+that nobody makes changes. When all have seen that, and what was under way is over, it names the
+next.
 """
 
 from __future__ import annotations

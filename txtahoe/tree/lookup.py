@@ -38,10 +38,10 @@ class Names:
     The names below `root`.
 
     A directory is asked for all of its children, which costs no more than to ask for one of them
-    (GATEWAY.md 1). Who asks about it meanwhile waits for the same answer, and it answers for all
-    names in it for `max_age` seconds; the last `max_known` names are kept. For a name that is not
-    in it the directory is asked again. Where its names are spread over parts (see `layouts`), those
-    are asked that have the say, `at_once` of them at a time.
+    (docs/gateway.md 1). Who asks about it meanwhile waits for the same answer, and it answers for
+    all names in it for `max_age` seconds; the last `max_known` names are kept. For a name that is
+    not in it the directory is asked again. Where its names are spread over parts (see `spread`),
+    those are asked that have the say, `at_once` of them at a time.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ from txtahoe.testing.fake.http.question import plain
 DATA = bytes(range(256)) * 40
 FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
 
-# As a real gateway tells of them; see GATEWAY.md 2.9 for the first one.
+# As a real gateway tells of them; see txtahoe/docs/gateway.md 2.9 for the first one.
 SELECTED = (
     "server selection failed for <Tahoe2ServerSelector for upload b'riogl'>: shares could be "
     "placed or found on only {placed} server(s). We were asked to place shares on at least 2 "

@@ -1,0 +1,98 @@
+"""The manual of txtahoe: its guide runs, and its reference has every public name."""
+
+from __future__ import annotations
+
+import ast
+import re
+import unittest
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+import tahoestorage
+import txtahoe
+from txtahoe import errors, maintenance
+from txtahoe.testing import fake, grid
+
+DOCS = Path(txtahoe.__file__).parent / "docs"
+ROOTS = [Path(package.__file__).parent for package in (txtahoe, tahoestorage)]
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def guide_blocks() -> list[str]:
+    return _BLOCK.findall((DOCS / "guide.md").read_text())
+
+
+class Guide(TestCase):
+    def test_its_blocks_are_parts_of_one_coroutine(self) -> Deferred[None]:
+        gateway = fake.FakeGateway()
+        urls = {}
+        for port in (3456, 3457):
+            loopback = gateway.listen()
+            self.addCleanup(loopback.stop)
+            urls[f"http://127.0.0.1:{port}/"] = loopback.url
+        names: dict[str, Any] = {"print": lambda *_: None}
+
+        async def run() -> None:
+            for block in guide_blocks():
+                for shown, url in urls.items():
+                    block = block.replace(shown, url)
+                if not block.startswith("# "):  # a program
+                    code = compile(block, "guide.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                    coroutine = eval(code, names)
+                    if coroutine is not None:
+                        await coroutine
+            await names["client"].close()
+
+        return Deferred.fromCoroutine(run())
+
+    def test_its_tests_pass(self) -> None:
+        (block,) = [block for block in guide_blocks() if block.startswith("# test_")]
+        names: dict[str, Any] = {"__name__": "test_saving"}
+        exec(block, names)
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(names["Saving"]).run(result)
+        self.assertEqual((result.testsRun, result.failures, result.errors), (3, [], []))
+
+
+class GatewayFacts(SynchronousTestCase):
+    def test_what_the_code_cites_is_there(self) -> None:
+        text = (DOCS / "gateway.md").read_text()
+        code = [path for folder in ROOTS for path in folder.rglob("*.py")]
+        cited = {
+            section
+            for path in code
+            for section in re.findall(r"docs/gateway\.md (\d+(?:\.\d+)?)", path.read_text())
+        }
+        self.assertGreaterEqual(cited, {"1", "2.5", "2.8"})
+        for section in cited:
+            chapter, _, fact = section.partition(".")
+            found = text.partition(f"\n## {chapter}. ")[2].partition("\n## ")[0]
+            self.assertIn(f"\n{fact}. " if fact else "\n", found, section)
+
+
+class Reference(SynchronousTestCase):
+    text = (DOCS / "reference.md").read_text()
+
+    def test_it_has_every_public_name(self) -> None:
+        words = set(re.findall(r"`(\w+)", self.text))
+        methods = [name for name in dir(txtahoe.Tree) if not name.startswith("_")]
+        for public in (txtahoe.__all__, maintenance.__all__, fake.__all__, grid.__all__, methods):
+            self.assertEqual(set(public) - words, set())
+
+    def test_it_tells_of_every_error_which_built_in_error_it_is(self) -> None:
+        table = self.text.partition("## txtahoe.errors")[2].partition("\n## ")[0]
+        told = {
+            cells[0]: (set(cells[1:]), "Transient" in row)
+            for row in table.splitlines()
+            if (cells := re.findall(r"`(\w+)`", row.rpartition("|")[0].rpartition("|")[0]))
+            and row.startswith("|")
+        }
+        found = {
+            name: ({base.__name__ for base in kind.__bases__} - {"TahoeError"}, kind.transient)
+            for name, kind in vars(errors).items()
+            if isinstance(kind, type) and issubclass(kind, errors.TahoeError)
+        }
+        self.assertEqual(told, found)
