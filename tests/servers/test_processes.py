@@ -20,7 +20,7 @@ import ctypes, os, sys, threading, time
 import django
 django.setup()
 from django.core.files.base import ContentFile
-from tahoestorage import reactor
+from tahoestorage.reactor import loop
 from tahoestorage.demo.models import ts
 
 def save(times=3):
@@ -73,7 +73,7 @@ class ForkTests(ServerTestCase):
                 while idle < 10:
                     time.sleep(0.02)
                     idle = idle + 1 if set(states()) == {"S"} else 0
-                with reactor._this_process().lock:
+                with loop._this_process().lock:
                     return ctypes.PyDLL(None).fork()
 
             in_children(3, fork, save)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.utils.encoding import filepath_to_uri
 
-from tahoestorage.files import TahoeFile
+from tahoestorage.grid.file import TahoeFile
 from tahoestorage.storage import TahoeStorage
 
 # The files that are in a folder and on the grid, with what tells whether they change there.
