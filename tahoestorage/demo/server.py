@@ -53,7 +53,7 @@ def check(folder: DemoFolder) -> None:
 
         content = os.urandom(CHECKED_BYTES)
         document = Document.objects.create(file=ContentFile(content, "check.bin"))
-        name, storage = document.file.name, document.file.storage
+        name, storage = str(document.file.name), document.file.storage
         print(f"saved      {name}, {document.size:,} bytes", flush=True)
         with storage.open(name) as file:
             if sha256(file.read()).digest() != sha256(content).digest():
