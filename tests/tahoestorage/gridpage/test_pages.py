@@ -160,7 +160,7 @@ class GridPage(PageTestCase):
         self.keep_check()
         said = words(self.get(GRID_PAGE))
         self.assertIn("a/ 0 bytes 0 files, 1 directory 1 not readable", said)
-        self.assertIn("c/ 9.8 KB 1 0", said)
+        self.assertIn("c/ 9.8 KB 1 file", said)
         self.assertIn("✗ Not everything was readable", said)
         self.assertIn("nothing below this directory could be checked", said)
         self.assertIn("✗ Not readable now", words(self.get(node("a/b"))))
