@@ -1,15 +1,17 @@
-"""The page "Tahoe grid" of Django's admin, and one for each file and directory."""
+"""The page "Tahoe grid" of Django's admin, and a page for each file and directory."""
 
 from __future__ import annotations
 
 from typing import Any, cast, get_args
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from tahoestorage.gridpage import overview, pictures, placement
@@ -21,7 +23,7 @@ from txtahoe.tree.paths import Path, split
 
 @admin.register(Grid)
 class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
-    """Pages in the place of lists and forms, of which there is nothing to show."""
+    """Show pages of its own instead of lists and forms of a model."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -33,8 +35,12 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
         return False
 
     def has_check_permission(self, request: HttpRequest) -> bool:
-        """Whether who asks may have files verified and repaired, which costs the grid time."""
+        """Whether the user may verify and repair files, which costs the grid time."""
         return request.user.has_perm("tahoestorage.check_grid")
+
+    def has_open_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may open files: a URL can be all that reading a private file takes."""
+        return request.user.has_perm("tahoestorage.open_grid")
 
     def get_urls(self) -> list[URLPattern]:
         protect = self.admin_site.admin_view
@@ -45,7 +51,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
     @method_decorator(require_safe)
     def grid_view(self, request: HttpRequest) -> HttpResponse:
-        """`?storage=`: of several trees the one on which a storage is, by its alias."""
+        """`?storage=`: the alias of a storage; the page shows its tree. By default the first."""
         root, context = self._begin(request)
         if root and root.whole:
             seen = overview.look_at(root.whole)
@@ -56,36 +62,61 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def node_view(self, request: HttpRequest) -> HttpResponse:
-        """`?path=`: of what is looked at, below the root. A POST has an `action` done with it."""
+        """
+        Show the file or directory at `?path=`, below the root. `&open=1` redirects to the file.
+
+        A POST checks, verifies or repairs it. A repair changes the grid, so it redirects.
+        """
         root, context = self._begin(request)
         if root is None or root.whole is None:
-            raise Http404("There is no such storage.")
+            raise Http404(gettext("There is no such storage."))
         where = _path(request)
         action = self._action(request)
         context |= {
             "path": where,
             "action": action,
-            "title": where[-1] if where else "Root directory",
+            "title": where[-1] if where else gettext("Root directory"),
         }
         try:
-            page = _page(request)
-            context["sight"] = placement.look_at(root.whole, where, action, page)
+            if "open" in request.GET:
+                return self._open(request, root, where)
+            sight = placement.look_at(root.whole, where, action, _page(request))
         except (NoSuchChild, NotADirectory) as error:
             raise Http404(str(error)) from None
         except TahoeError as error:
             context["problem"] = str(error)
+        else:
+            if action == "repair":
+                _tell_repair(request, sight)
+                return redirect(request.get_full_path())
+            context |= {
+                "sight": sight,
+                "may_open": self.has_open_permission(request) and not sight.is_directory,
+            }
         return TemplateResponse(request, "admin/tahoestorage/node.html", context)
 
+    def _open(self, request: HttpRequest, root: Root, path: Path) -> HttpResponse:
+        if not self.has_open_permission(request):
+            raise PermissionDenied
+        url = root.url_of(path)
+        if url is None:
+            raise Http404(gettext("The storage of this file gives it no URL."))
+        return redirect(url)
+
     def _begin(self, request: HttpRequest) -> tuple[Root | None, dict[str, Any]]:
-        """Which tree it is about, and what all pages show. Raises: PermissionDenied; Http404."""
+        """
+        The tree of a request, and the context of every page.
+
+        Raises: PermissionDenied; Http404.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         roots = all_roots()
         key = request.GET.get("storage")
         root = next((root for root in roots if key in (None, *root.names)), None)
         if key is not None and root is None:
-            raise Http404("There is no such storage.")
-        # The name of the site, by which `{% url %}` finds these pages on others than the default.
+            raise Http404(gettext("There is no such storage."))
+        # `{% url %}` finds the pages of this admin site by it; a project can have several.
         request.current_app = self.admin_site.name
         return root, {
             **self.admin_site.each_context(request),
@@ -103,8 +134,27 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
             raise PermissionDenied
         action = request.POST.get("action")
         if action not in get_args(placement.Action):
-            raise SuspiciousOperation("no such action")
+            raise SuspiciousOperation(f"'action' must be check, verify or repair, not {action!r}")
         return cast(placement.Action, action)
+
+
+def _tell_repair(request: HttpRequest, sight: placement.Sight) -> None:
+    """Leave a message for the page after the redirect."""
+    report = sight.report.value
+    if report is None:
+        problem = sight.report.problem or gettext("it has no shares")
+        text = gettext("The repair did not end: %(problem)s. The gateway may go on with it.")
+        messages.error(request, text % {"problem": problem})
+    elif report.before:
+        if not report.is_repaired:
+            text = gettext("The repair failed. Before it: %(before)s. Now: %(now)s.")
+        else:
+            text = gettext("Repaired. Before the repair: %(before)s. Now: %(now)s.")
+        before, now = map(placement.share_counts, (report.before.counts, report.counts))
+        level = messages.SUCCESS if report.is_repaired else messages.ERROR
+        messages.add_message(request, level, text % {"before": before, "now": now})
+    else:
+        messages.info(request, gettext("There was nothing to repair."))
 
 
 def _path(request: HttpRequest) -> Path:

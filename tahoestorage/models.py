@@ -1,14 +1,15 @@
-"""What gives the admin's page its place in the index, and its permissions; no table."""
+"""A model without a table: it puts the grid's page into the admin's index, with permissions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class _NoRows(models.Manager[Any]):
-    """There is nothing to ask a database for: `dumpdata`, for one, asks every model."""
+    """Never ask the database: `dumpdata` and others ask every model, and there is no table."""
 
     def get_queryset(self) -> models.QuerySet[Any]:
         return super().get_queryset().none()
@@ -25,8 +26,11 @@ class Grid(models.Model):
         managed = False
         base_manager_name = "objects"
         default_permissions = ("view",)
-        permissions = (("check_grid", "Can check and repair files on the Tahoe grid"),)
-        verbose_name = verbose_name_plural = "Tahoe grid"
+        permissions = (
+            ("check_grid", "Can check and repair files on the Tahoe grid"),
+            ("open_grid", "Can open files on the Tahoe grid"),
+        )
+        verbose_name = verbose_name_plural = gettext_lazy("Tahoe grid")
 
     def __str__(self) -> str:
         return self.name

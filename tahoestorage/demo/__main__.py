@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 from tahoestorage.management.arguments import number
 
 PROGRAM = "python -m tahoestorage.demo"
-PACKAGES = {"allmydata": "tahoe-lafs", "PIL": "Pillow", "tqdm": "tqdm"}
+PACKAGES = {"allmydata": "tahoe-lafs", "PIL": "Pillow"}
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Start a Tahoe-LAFS grid on this machine and a small Django site that keeps"
@@ -34,28 +34,28 @@ def command_parser() -> argparse.ArgumentParser:
         "--host",
         choices=["127.0.0.1", "::1", "localhost"],
         default="127.0.0.1",
-        help="where the site listens (127.0.0.1): on loopback only, because its password is known",
+        help="where the site listens (127.0.0.1): only on loopback, because its password is public",
     )
     parser.add_argument(
         "--port",
         metavar="N",
         type=number(int, 0, 2**16 - 1),
         default=8000,
-        help="the site's port (8000); 0: a free one",
+        help="the site's port (8000); 0 takes any free port",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="instead of the site: save, read back and delete two files, print how long it took,"
-        " and end with 0 where all was right, else with 1",
+        help="instead of serving the site: save a file, read it back, delete it, and exit; the"
+        " status is 0 if the file came back unchanged, else 1",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Run the demo. The exit status is 0 after Ctrl-C or SIGTERM, and of `--check` only where all
-    was right.
+    Run the demo and return its exit status: 0 after Ctrl-C or SIGTERM. With `--check`, 0 only if
+    the file came back.
     """
     options = command_parser().parse_args(arguments)
     try:
@@ -66,12 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
-        return _fail(f"it needs {', '.join(missing)}: pip install 'django-tahoestorage[demo]'")
+        return _fail(
+            f"{' and '.join(missing)} must be installed: pip install 'django-tahoestorage[demo]'"
+        )
 
-    # Here, because they need the packages, and take a second in which Ctrl-C may come.
-    from tahoestorage.demo.check import check
+    # These imports need the packages, and take a second in which Ctrl-C may come.
     from tahoestorage.demo.folder import DemoError, DemoFolder
-    from tahoestorage.demo.server import serve
+    from tahoestorage.demo.server import check, serve
     from txtahoe.testing.grid import GridError, interrupt_once
 
     for interrupting in (signal.SIGINT, signal.SIGTERM):
@@ -79,8 +80,9 @@ def _run(options: argparse.Namespace) -> int:
     try:
         if options.check:
             with TemporaryDirectory(prefix="tahoe-demo-") as temporary:
-                return 0 if check(DemoFolder(options.folder or temporary)) else 1
-        serve(DemoFolder(options.folder or "tahoe-demo"), options.host, options.port)
+                check(DemoFolder(options.folder or temporary))
+        else:
+            serve(DemoFolder(options.folder or "tahoe-demo"), options.host, options.port)
         return 0
     except (DemoError, GridError, OSError) as problem:
         return _fail(str(problem))

@@ -1,4 +1,4 @@
-"""The folder that a demo is kept in."""
+"""The folder of a demo: its grid, its database and its secrets."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def _absolute(path: str | Path) -> Path:
 
 @frozen
 class DemoFolder:
-    """Where a demo has its grid, its database and its secrets."""
+    """The folder of a demo, given by its path."""
 
     path: Path = field(converter=_absolute)
 
     @classmethod
     def of_environment(cls) -> Self:
-        """The folder that this process, or the one that started it, has named."""
+        """The folder that `to_environment` named, in this process or in its parent."""
         return cls(os.environ[_VARIABLE])
 
     def to_environment(self) -> None:
-        """Name this folder to the settings here, and in the processes that this one starts."""
+        """Name this folder to the settings of this process and of its children."""
         os.environ[_VARIABLE] = str(self.path)
 
     @property
@@ -50,30 +50,31 @@ class DemoFolder:
 
     def prepare(self) -> None:
         """
-        Make the folder, unless it is there.
+        Make the folder, if it is missing.
 
-        Raises: DemoError where something else than a demo is there; OSError.
+        Raises: DemoError if the path holds something other than a demo; OSError.
         """
         if self._kept.exists():
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise DemoError(
-                f"{self.path} is there and is no folder of a demo: give a new or an empty one"
+                f"{self.path} exists and is not the folder of a demo: name a new or empty folder"
             )
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.keep(secret_key=token_urlsafe(50))
 
     def values(self) -> dict[str, str]:
         """
-        What is kept: `secret_key`, and once the grid was started `gateway` and `base_cap`.
+        The kept values: `secret_key`; after the first start also `gateway` and `base_cap`.
 
-        The cap is the only way to the files: who has it has them, who loses it loses them.
+        The cap is the only way to the files: anyone who has it can read and change them, and
+        without it they are lost.
         """
         values: dict[str, str] = json.loads(self._kept.read_text("utf-8"))
         return values
 
     def keep(self, **values: str) -> None:
-        """Keep these values too, where only the owner of the folder can read them."""
+        """Add or replace values, in a file that only the owner of the folder can read."""
         known = self.values() if self._kept.exists() else {}
         new = self.path / "demo.json.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
-"""What the visitor sees when the grid fails: the page, and on it a sentence."""
+"""Shows the page with one sentence about the problem when the grid fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 class GridErrors:
-    """Every request may end in an error of the grid; there is one answer to all of them."""
+    """Answer every error of the grid with 404 for a missing file, else with 503."""
 
     def __init__(self, get_response: View) -> None:
         self._get_response = get_response

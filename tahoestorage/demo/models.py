@@ -1,7 +1,7 @@
-"""What the site keeps: documents and pictures, both on the grid."""
+"""Documents and pictures, whose files are on the grid."""
 
 # mypy: disable-error-code="var-annotated"
-# The plugin knows the models of installed apps; the settings that it reads do not install this one.
+# The plugin knows only models of installed apps; the settings that it reads leave this one out.
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ts = TahoeStorage()
 
 
 class Upload(models.Model):
-    """A file with what the list of files says of it, so that the list need not ask the grid."""
+    """A file with its size and time, which the page shows without a request to the grid."""
 
     file: models.FileField
     size = models.PositiveBigIntegerField(editable=False)
@@ -55,5 +55,5 @@ class Picture(Upload):
 @receiver(pre_delete, sender=Document)
 @receiver(pre_delete, sender=Picture)
 def delete_file(instance: Upload, **kwargs: Any) -> None:
-    """Django leaves the file where it is when its row is deleted; the demo does not."""
+    """Delete the file before its row. Django itself would leave the file on the grid."""
     instance.file.delete(save=False)

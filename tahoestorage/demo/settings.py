@@ -1,8 +1,7 @@
 """
 Settings of the demo's site.
 
-The first three are all that a site needs for its files to be on a grid. The others are those of
-any small site.
+A site needs only the first three to keep its files on a grid. Any small site has the others.
 """
 
 from tahoestorage.demo.folder import DemoFolder
@@ -12,14 +11,14 @@ folder = DemoFolder.of_environment()
 kept = folder.values()
 
 TAHOE_STORAGE_BASE_URL = kept["gateway"]
-# A string would do. A Cap does not show itself on Django's error pages.
+# A string works too. A Cap hides itself on Django's error pages.
 TAHOE_STORAGE_BASE_CAP = Cap.parse(kept["base_cap"])
-# In production this is not the gateway, with which everybody could write, but the address of a
-# proxy in front of it that lets nothing through but GET and HEAD of /named/.
+# In production, name a proxy in front of the gateway that passes only GET and HEAD of /named/:
+# anyone who can reach a gateway can write with it.
 TAHOE_PUBLIC_BASE_URL = kept["gateway"]
 
 SECRET_KEY = kept["secret_key"]
-DEBUG = True  # The command serves nothing but loopback.
+DEBUG = True  # The command serves only loopback.
 ROOT_URLCONF = "tahoestorage.demo.urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder.database}}
 STATIC_URL = "static/"

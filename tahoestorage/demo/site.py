@@ -13,13 +13,13 @@ from txtahoe.api.client import Client
 from txtahoe.caps import Cap
 from txtahoe.http.transport import Transport
 
-USER = PASSWORD = "demo"  # noqa: S105 - no secret: the site is on loopback only
+USER = PASSWORD = "demo"  # noqa: S105 - not secret: the site listens only on loopback
 
 
 def prepare_site(folder: DemoFolder, gateway: str) -> None:
     """
     Set Django up for the site in `folder`. The first time, make its root directory, its database
-    and its user. From then on processes that this one starts find the site too.
+    and its user. Child processes find the site through the environment.
 
     Raises: TahoeError.
     """

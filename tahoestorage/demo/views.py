@@ -1,4 +1,4 @@
-"""The page of the site, and what its buttons and links do."""
+"""The page of the site, and the actions of its buttons and links."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ON_A_PAGE = 20
 
 @frozen
 class Section:
-    """The files of one kind: their upload form, and the part of their list that is shown."""
+    """The upload form of one kind of file, and one page of its list."""
 
     kind: str
     form: Form
@@ -37,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def upload(request: HttpRequest, kind: str) -> HttpResponse:
-    """Save a file. When the visitor reads that it is on the grid, it is."""
+    """Save a file. The answer comes only after the file is on the grid."""
     form_class = _form(kind)
     if request.method != "POST":
         return page(request)
@@ -51,10 +51,9 @@ def upload(request: HttpRequest, kind: str) -> HttpResponse:
 @require_safe
 def download(request: HttpRequest, kind: str, number: int) -> HttpResponse:
     """
-    Lead to the public URL of a file.
+    Redirect to the public URL of a file.
 
-    The page links here because a URL costs a request to the grid: the list would cost one for
-    each of its files, and this costs one for the file that is opened.
+    A URL costs a request to the grid. The list links here, so that only an opened file costs one.
     """
     return redirect(_chosen(kind, number).file.url)
 
@@ -76,7 +75,7 @@ def page(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """The page, with `forms` that were filled in, by kind, and with a sentence on a problem."""
+    """The page, with filled-in `forms` by kind, and with a sentence about a problem."""
     sections = [_section(request, kind, (forms or {}).get(kind)) for kind in KINDS]
     context = {"sections": sections, "problem": problem}
     return render(request, "tahoe_demo/page.html", context, status=status)
@@ -100,4 +99,4 @@ def _model(kind: str) -> type[Upload]:
     try:
         return KINDS[kind]
     except KeyError:
-        raise Http404(f"There are no {kind} here.") from None
+        raise Http404(f"This site has no {kind}: only documents and pictures.") from None

@@ -1,5 +1,5 @@
 """
-What the admin's page "Tahoe grid" says and draws, without HTML.
+The contents of the admin's page "Tahoe grid": texts and drawings, without HTML.
 
 `admin.py` and the template tags import it. Begin with `overview.py`.
 """

@@ -1,11 +1,13 @@
-"""Questions for one page, which all end in time; what could not be found out has its reason."""
+"""The questions of one page: all end in time, and an unanswered one gives its reason."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from attrs import frozen
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 from twisted.internet.defer import Deferred, TimeoutError
 
 from txtahoe.errors import TahoeError
@@ -13,12 +15,12 @@ from txtahoe.errors import TahoeError
 T = TypeVar("T")
 
 PATIENCE = 5.0
-"""Seconds after which a page comes, with what was found out until then."""
+"""Seconds until a page is shown with the answers that have come."""
 
 
 @frozen
 class Part(Generic[T]):
-    """An answer, or else None and the `problem` that there was."""
+    """An answer; or None and the `problem`, perhaps a lazy translation."""
 
     value: T | None = None
     problem: str = ""
@@ -26,9 +28,9 @@ class Part(Generic[T]):
 
 class Inquiry:
     """
-    Questions to a grid, asked side by side, which are over in `seconds` from now.
+    Ask a grid questions side by side; all of them end `seconds` from now.
 
-    To be used in the thread of `reactor`.
+    Use it in the thread of `reactor`.
     """
 
     def __init__(self, reactor: Any, seconds: float) -> None:
@@ -37,11 +39,13 @@ class Inquiry:
         self._until = reactor.seconds() + seconds
 
     def ask(self, work: Coroutine[Any, Any, T]) -> Deferred[Part[T]]:
-        """Begin now. An error of the grid's is an answer too."""
+        """Start now. An error of the grid becomes the problem of the answer."""
         return Deferred.fromCoroutine(self._part(work))
 
     async def _part(self, work: Coroutine[Any, Any, T]) -> Part[T]:
-        late: Part[T] = Part(problem=f"not found out in {self._seconds:g} seconds")
+        # Lazy: this thread does not know the language of the page.
+        text = gettext_lazy("no answer within {seconds} seconds")
+        late: Part[T] = Part(problem=cast(str, format_lazy(text, seconds=f"{self._seconds:g}")))
         left = self._until - self.reactor.seconds()
         if left <= 0:
             work.close()

@@ -1,11 +1,14 @@
-"""A directory with what is in it, and how much that is, as far as time allows."""
+"""The list of a directory, with the usage of its sub-directories as far as time allows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import ceil
+from typing import cast
 
 from attrs import evolve, field, frozen
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from tahoestorage.gridpage.inquiry import Inquiry, Part
 from txtahoe.concurrency import all_done, each
@@ -16,7 +19,7 @@ from txtahoe.tree.tree import Tree
 
 ON_A_PAGE = 100
 
-# Directories that are counted at a time, and requests for each of them.
+# How many directories are counted at a time, and requests at a time for each of them.
 _AT_ONCE = 4
 _REQUESTS = 2
 
@@ -24,9 +27,9 @@ _REQUESTS = 2
 @frozen
 class Row:
     """
-    One of the things in a directory. `usage`: what is below it, where it is a directory too.
+    An entry of a directory. `usage`: the usage below it, if it is a directory.
 
-    Pages are told by its properties: no template comes upon a cap.
+    Templates use its properties, so that no template meets a cap.
     """
 
     path: Path
@@ -35,7 +38,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The name; that of a directory with a slash."""
+        """The name; a directory's name ends with a slash."""
         return f"{self.path[-1]}/" if self.is_directory else self.path[-1]
 
     @property
@@ -44,21 +47,21 @@ class Row:
 
     @property
     def size(self) -> int | None:
-        """Of a file, in bytes, if it is known."""
+        """The size of a file in bytes; None if it is not known."""
         return self.node.size
 
     @property
     def modified(self) -> float | None:
-        """When it was last linked, in seconds since 1970 UTC."""
+        """The time of the last link, in seconds since 1970 UTC."""
         return self.node.modified
 
 
 @frozen
 class Listing:
     """
-    A page of a directory: directories come first, each kind by name.
+    One page of a directory: first its directories, then its files, each by name.
 
-    `count`: of all that is in it. `files`: what those take up that are in it, and not below.
+    `count`: the number of all entries. `files`: the usage of the files directly in it.
     """
 
     rows: Sequence[Row]
@@ -72,25 +75,25 @@ class Listing:
 
     @property
     def directories(self) -> list[Row]:
-        """Those on this page."""
+        """The directories on this page."""
         return [row for row in self.rows if row.is_directory]
 
     @property
     def total(self) -> Usage:
-        """All that was counted."""
+        """The usage of everything that was counted."""
         found = [row.usage.value for row in self.directories if row.usage.value is not None]
         return sum(found, start=self.files + Usage(directories=len(self.directories)))
 
     @property
     def is_total(self) -> bool:
-        """Whether that is all there is."""
+        """Whether everything was counted."""
         are_counted = all(row.usage.value is not None for row in self.directories)
         are_here = self.pages == 1 or (self.page == 1 and not self.rows[-1].is_directory)
         return are_counted and are_here
 
 
 async def list_directory(inquiry: Inquiry, tree: Tree, path: Path, page: int = 1) -> Part[Listing]:
-    """A page of a directory, or the last where there are not so many."""
+    """A page of a directory; its last page if there are fewer."""
     listed = await inquiry.ask(tree.list(path))
     children = listed.value
     if children is None:
@@ -129,5 +132,7 @@ async def _counted(inquiry: Inquiry, tree: Tree, row: Row) -> Row:
 
     part = await inquiry.ask(count())
     if part.problem and done:
-        part = evolve(part, problem=f"{part.problem}; directories counted: {done}")
+        text = gettext_lazy("{problem}; directories counted: {count}")
+        problem = format_lazy(text, problem=part.problem, count=done)
+        part = evolve(part, problem=cast(str, problem))
     return evolve(row, usage=part)

@@ -1,4 +1,4 @@
-"""What the admin's page of a grid shows: asked of it side by side, each part by itself."""
+"""The facts of the admin's page of a grid, asked side by side; each part can fail by itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
+from django.utils.translation import gettext_lazy
 from twisted.internet.defer import Deferred
 
 from tahoestorage.care.wholetree import WholeTree
@@ -19,51 +20,44 @@ from txtahoe.maintenance import Health, Snapshot, last_check, last_renewal, list
 from txtahoe.nodes import GatewayStatus, Server
 from txtahoe.tree.tree import Tree
 
-# Of the transfers that are over, so many are told of.
-_RECENT = 5
-# Directories are read all the time, by this page too.
-_KINDS = {"upload": "upload", "download": "download", "publish": "change of a directory"}
+# Reads of directories are left out: this page causes some itself.
+_KINDS = {
+    "upload": gettext_lazy("upload"),
+    "download": gettext_lazy("download"),
+    "publish": gettext_lazy("change of a directory"),
+}
 
 
 @frozen
 class Transfer:
     """
-    Something that a gateway does, or has done.
+    A transfer that is under way.
 
-    `size`: in bytes. `progress`: from 0 to 1. Both are None where the gateway does not tell.
+    `size`: in bytes. `progress`: from 0 to 1. Each is None if the gateway does not report it.
     """
 
-    kind: str
+    kind: Any
     size: int | None
     progress: float | None
-    status: str
-
-
-@frozen
-class Transfers:
-    """Those under way, and the last of those that are over."""
-
-    active: Sequence[Transfer]
-    recent: Sequence[Transfer]
 
 
 @frozen
 class Gateway:
-    """A gateway. `seconds`: how long it took to answer, or not to."""
+    """A gateway. `seconds`: the time until it answered or was given up."""
 
     url: str
     seconds: float
     status: Part[GatewayStatus]
-    transfers: Part[Transfers]
+    transfers: Part[list[Transfer]]
 
 
 @frozen
 class SeenServer:
     """
-    A storage server, as the gateway says that heard of it last.
+    A storage server, as described by the gateway that heard of it last.
 
-    `seen`: for each gateway that answers, whether it is connected; None where it knows no such
-    server.
+    `seen`: for each gateway that answers, whether it is connected to the server; None if the
+    gateway does not know it.
     """
 
     server: Server
@@ -71,17 +65,17 @@ class SeenServer:
 
     @property
     def connected(self) -> int:
-        """To how many gateways."""
+        """The number of gateways connected to it."""
         return sum(map(bool, self.seen))
 
 
 @frozen
 class Overview:
     """
-    What there is to say of a tree and of its grid.
+    A tree and its grid.
 
-    `root`: the health of the root directory. `renewed`: when the last complete renewal of leases
-    began, in seconds since 1970 UTC.
+    `root`: the health of the root directory. `renewed`: the start of the last complete renewal of
+    leases, in seconds since 1970 UTC.
     """
 
     gateways: Sequence[Gateway]
@@ -93,27 +87,27 @@ class Overview:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether there is a gateway that answers."""
+        """Whether any gateway answers."""
         return any(gateway.status.value is not None for gateway in self.gateways)
 
     @property
     def servers(self) -> list[SeenServer]:
-        """All that any gateway knows, by name."""
+        """The servers that any gateway knows, by name."""
         return _seen_servers([each.status.value for each in self.gateways if each.status.value])
 
     @property
     def needed(self) -> int | None:
-        """How many shares make up a file, if that is known, as it is for the root directory."""
+        """The number of shares that give a file back, as reported for the root directory."""
         return self._count("needed")
 
     @property
     def expected(self) -> int | None:
-        """How many shares there are of a file."""
+        """The number of shares of a file, as reported for the root directory."""
         return self._count("expected")
 
     @property
     def kept(self) -> float | None:
-        """How many bytes servers keep, at least, for what was counted; None if it is not known."""
+        """The bytes that servers keep, at least, for the counted files; None if not known."""
         if self.listing.value is None or not self.needed or not self.expected:
             return None
         return self.listing.value.total.size * self.expected / self.needed
@@ -125,9 +119,9 @@ class Overview:
 
 def look_at(whole: WholeTree) -> Overview:
     """
-    Ask a grid, for as long as PATIENCE. What can't be found out is no error.
+    Ask a grid, for PATIENCE seconds at most. A question without an answer is no error.
 
-    Raises: as `Loop.run`.
+    Raises: the errors of `Loop.run`.
     """
 
     async def ask(tree: Tree, _: Any) -> Overview:
@@ -153,7 +147,7 @@ def look_at(whole: WholeTree) -> Overview:
 
 
 def _seen_servers(statuses: Sequence[GatewayStatus]) -> list[SeenServer]:
-    """The servers that gateways know, each once, by name."""
+    """Merge the servers of all gateways: each server once, by name."""
     known = [{server.id or server.nickname: server for server in each.servers} for each in statuses]
     found = []
     for key in set().union(*known):
@@ -173,24 +167,19 @@ async def _gateway(inquiry: Inquiry, url: str) -> Gateway:
     return Gateway(url, seconds, status, transfers)
 
 
-async def _transfers(client: Client) -> Transfers:
+async def _transfers(client: Client) -> list[Transfer]:
     told = await client.transfers()
     try:
-        active, recent = (
-            [_transfer(each) for each in told[when] if each["type"] in _KINDS]
-            for when in ("active", "recent")
-        )
-        return Transfers(active, recent[:_RECENT])
+        return [_transfer(each) for each in told["active"] if each["type"] in _KINDS]
     except (TypeError, KeyError, AttributeError):
-        raise NotAGateway("the gateway told of its transfers in a form that is not known") from None
+        raise NotAGateway("the gateway reports its transfers in an unknown form") from None
 
 
 def _transfer(told: Any) -> Transfer:
-    # What it is about is left out: a storage index says nothing to a person.
+    # The storage index is left out: it means nothing to a person.
     size, progress = told.get("total-size"), told.get("progress", told.get("progress-encode-push"))
     return Transfer(
         _KINDS[told["type"]],
         size if isinstance(size, int) else None,
         progress if isinstance(progress, int | float) else None,
-        str(told["status"]),
     )

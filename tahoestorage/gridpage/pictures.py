@@ -1,10 +1,12 @@
-"""The drawings of the admin's pages: where everything is, in whole units of each drawing."""
+"""The drawings of the admin's pages: the position of each piece, in whole units."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
+from django.utils.translation import gettext_lazy as _
 
 from tahoestorage.gridpage.overview import Gateway, Overview, SeenServer
 from txtahoe.maintenance import Health, State
@@ -13,22 +15,22 @@ from txtahoe.maintenance import Health, State
 _STEP = 76
 # The longest bar of free space.
 _LONGEST = 166
-# Nobody looks at more boxes; the tables have them all.
+# Nobody looks at more boxes.
 _MOST = 20
 
-# In the order of the bar: the words for each, and its colour in the style sheet.
+# In the order of the bar: the words of each state, and its colour in the style sheet.
 _STATES = {
-    State.HEALTHY: ("healthy", "good"),
-    State.LITERAL: ("healthy, and so small that it needs no shares", "small"),
-    State.REPAIRED: ("repaired", "repaired"),
-    State.UNHEALTHY: ("readable, but shares are missing or damaged", "unhealthy"),
-    State.REPAIR_FAILED: ("readable, but the repair failed", "failed"),
-    State.UNRECOVERABLE: ("not readable: too few shares are within reach", "lost"),
-    State.UNCHECKED: ("not checked, because the check failed", "unchecked"),
-    State.UNKNOWN: ("of an unknown kind", "unknown"),
+    State.HEALTHY: (_("healthy"), "good"),
+    State.LITERAL: (_("healthy, and so small that it needs no shares"), "small"),
+    State.REPAIRED: (_("repaired"), "repaired"),
+    State.UNHEALTHY: (_("readable, but shares are missing or damaged"), "unhealthy"),
+    State.REPAIR_FAILED: (_("readable, but the repair failed"), "failed"),
+    State.UNRECOVERABLE: (_("not readable: too few shares can be reached"), "lost"),
+    State.UNCHECKED: (_("not checked, because the check failed"), "unchecked"),
+    State.UNKNOWN: (_("of an unknown kind"), "unknown"),
 }
 _WHOLE_BAR = 1000
-# So much of it is seen, be it one of a million.
+# The shortest visible piece, even for one name of a million.
 _LEAST = 10
 
 
@@ -40,7 +42,7 @@ class GatewayBox:
 
 @frozen
 class ServerBox:
-    """`free`: how long its bar is; the longest is that of the server with the most room."""
+    """`free`: the length of its bar; the server with the most free space has the longest."""
 
     top: int
     seen: SeenServer
@@ -49,7 +51,7 @@ class ServerBox:
 
 @frozen
 class Line:
-    """From the top of a gateway's box to that of a server's."""
+    """A line from the top of a gateway's box to the top of a server's box."""
 
     start: int
     end: int
@@ -58,7 +60,7 @@ class Line:
 
 @frozen
 class Map:
-    """Gateways on the left, servers on the right. `left_out`: how many servers are not drawn."""
+    """Gateways on the left, servers on the right. `left_out`: the number of servers not drawn."""
 
     height: int
     gateways: Sequence[GatewayBox]
@@ -69,17 +71,17 @@ class Map:
 
 @frozen
 class Segment:
-    """A piece of a bar, and its row in the table."""
+    """A piece of a bar, and its entry in the legend."""
 
     start: int
     width: int
     colour: str
-    words: str
+    words: Any
     count: int
 
 
 def map_of(overview: Overview) -> Map:
-    """Where there are too many servers, those that are not connected are drawn first."""
+    """Draw all gateways and servers; of too many servers, first those without a connection."""
     every = overview.servers
     drawn = sorted(every, key=lambda seen: seen.connected)[:_MOST] if len(every) > _MOST else every
     height = _STEP * max(len(drawn), len(overview.gateways))
@@ -104,9 +106,9 @@ def map_of(overview: Overview) -> Map:
 
 
 def bar_of(health: Health) -> list[Segment]:
-    """How many are in each state that there is."""
+    """The number of names in each state, without empty states."""
     counts = [(state, health.counts[state]) for state in _STATES if health.counts[state]]
-    total = sum(count for _, count in counts)
+    total = sum(count for state, count in counts)
     room = _WHOLE_BAR - _LEAST * len(counts)
     segments = []
     start = 0
@@ -118,12 +120,12 @@ def bar_of(health: Health) -> list[Segment]:
     return segments
 
 
-def words_for(state: State) -> str:
-    """As in the table of the bar."""
+def words_for(state: State) -> Any:
+    """The words of a state, as in the legend of the bar."""
     return _STATES[state][0]
 
 
 def _tops(number: int, height: int) -> list[int]:
-    """Of boxes in the middle of a column."""
+    """The tops of boxes that stand in the middle of a column."""
     first = (height - _STEP * number) // 2
     return [first + _STEP * each for each in range(number)]

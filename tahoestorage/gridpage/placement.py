@@ -1,4 +1,4 @@
-"""Where the shares of a file or directory are, and how it is."""
+"""The shares of a file or directory: which servers have them, and their health."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import frozen
+from django.utils.translation import gettext
 from twisted.internet.defer import Deferred
 
 from tahoestorage.care.wholetree import WholeTree
@@ -22,7 +23,7 @@ from txtahoe.tree.tree import Tree
 Action = Literal["check", "verify", "repair"]
 
 LONG_PATIENCE = 25.0
-"""Seconds for what reads or writes all of a file. Servers of sites often end requests after 30."""
+"""Seconds to read or write all of a file. Web servers often end requests after 30."""
 
 
 @frozen
@@ -30,7 +31,7 @@ class Share:
     """
     A share on a server.
 
-    `version`: of a directory, where there are several: "seq2" is newer than "seq1".
+    `version`: of a directory, if there are several: "seq2" is newer than "seq1".
     """
 
     version: str = ""
@@ -40,9 +41,9 @@ class Share:
 @frozen
 class Holder:
     """
-    A storage server, and its share of each number, if it has one.
+    A storage server, and its share of each number; None if it has none.
 
-    `has_answered`: whether it was connected, and has told which it has.
+    `has_answered`: whether it was connected and reported its shares.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Holder:
 
 @frozen
 class Placement:
-    """Which server holds what. `numbers`: of all shares that there are, or should be."""
+    """The shares of each server. `numbers`: of all shares that exist or should exist."""
 
     numbers: Sequence[int]
     holders: Sequence[Holder]
@@ -61,10 +62,10 @@ class Placement:
 @frozen
 class Sight:
     """
-    What there is to say of a file or directory.
+    A file or directory.
 
-    `report`: None, without a problem, for what has no shares. `listing`: of a
-    directory; of a file it is neither there nor a problem.
+    `report`: None, without a problem, if it has no shares. `listing`: of a directory; a file has
+    neither listing nor problem.
     """
 
     path: Path
@@ -75,13 +76,17 @@ class Sight:
 
     @property
     def kind(self) -> str:
-        """In words."""
+        """The kind, in the words of the active language."""
         if not self.is_known:
-            return "unknown"
+            return gettext("unknown")
         is_mutable = self.node.cap.is_mutable
         if self.node.is_directory:
-            return "directory" if is_mutable else "directory of a snapshot, which does not change"
-        return "file of another program, which can change" if is_mutable else "file"
+            if is_mutable:
+                return gettext("directory")
+            return gettext("directory of a snapshot, which does not change")
+        if is_mutable:
+            return gettext("file of another program, which can change")
+        return gettext("file")
 
     @property
     def is_directory(self) -> bool:
@@ -89,27 +94,27 @@ class Sight:
 
     @property
     def size(self) -> int | None:
-        """Of a file, in bytes, if it is known."""
+        """The size of a file in bytes; None if it is not known."""
         return None if self.is_directory else self.node.size
 
     @property
     def modified(self) -> float | None:
-        """When it was last linked, in seconds since 1970 UTC."""
+        """The time of the last link, in seconds since 1970 UTC."""
         return self.node.modified
 
     @property
     def is_known(self) -> bool:
-        """Whether the gateway and this program know what it is."""
+        """Whether the gateway and this program know its kind."""
         return self.node.type != "unknown" and self.node.cap.is_readable
 
     @property
     def has_shares(self) -> bool:
-        """Whether it is more than the link to it."""
+        """Whether it has shares; a very small file is kept in the link to it."""
         return self.is_known and self.node.cap.storage_index is not None
 
     @property
     def placement(self) -> Placement | None:
-        """None where there are no shares, or where the gateway does not tell."""
+        """None if there are no shares, or if the gateway does not report them."""
         counts = self.report.value.counts if self.report.value else {}
         servers = self.status.value.servers if self.status.value else ()
         with suppress(KeyError, TypeError, ValueError, AttributeError):
@@ -119,11 +124,11 @@ class Sight:
 
 def look_at(whole: WholeTree, path: Path, action: Action | None = None, page: int = 1) -> Sight:
     """
-    Ask a grid what is at a path; of a directory that includes a page of its listing.
+    Ask a grid for the file or directory at a path; a directory comes with a page of its listing.
 
-    `action`: what else is done, in LONG_PATIENCE; without it servers are only asked what they have.
+    `action` takes LONG_PATIENCE seconds at most; without it, servers only report their shares.
 
-    Raises: NoSuchChild; NotADirectory; other errors of `Client` where nothing can be said.
+    Raises: NoSuchChild; NotADirectory; other errors of `Client` if the lookup fails.
     """
 
     async def ask(tree: Tree, _: Any) -> Sight:
@@ -143,7 +148,7 @@ def look_at(whole: WholeTree, path: Path, action: Action | None = None, page: in
 async def _report(tree: Tree, node: Node, action: Action | None) -> CheckReport | None:
     if not node.cap.is_readable or node.cap.storage_index is None:
         return None
-    # What is damaged is found, and mended, only where everything is read.
+    # Only a check that reads everything finds and repairs damage.
     verify, repair = action in ("verify", "repair"), action == "repair"
     return await tree.client.check(node.cap, verify=verify, repair=repair)
 
@@ -154,8 +159,18 @@ async def _listing(
     return await list_directory(inquiry, tree, path, page) if node.is_directory else Part()
 
 
+def share_counts(counts: Mapping[str, Any]) -> str:
+    """The counts of a check, in the words of the active language."""
+    names = ("good", "expected", "needed")
+    numbers = {name: counts.get(f"count-shares-{name}", "?") for name in names}
+    text = gettext("%(good)s of %(expected)s shares are good, and %(needed)s are enough to read it")
+    if damaged := counts.get("count-corrupt-shares"):
+        return f"{text % numbers}; " + gettext("%(number)s damaged") % {"number": damaged}
+    return text % numbers
+
+
 def _placement(counts: Mapping[str, Any], servers: Sequence[Server]) -> Placement:
-    """Raises: KeyError, and others, where the counts are not those of a report of shares."""
+    """Raises: KeyError and others if the counts have an unknown form."""
     shares = _shares(counts)
     highest = max((number for held in shares.values() for number in held), default=-1)
     numbers = range(max(highest + 1, int(counts["count-shares-expected"])))
@@ -174,7 +189,7 @@ def _placement(counts: Mapping[str, Any], servers: Sequence[Server]) -> Placemen
 
 
 def _shares(counts: Mapping[str, Any]) -> dict[str, dict[int, Share]]:
-    """By the id of their server, and their number."""
+    """The shares by the id of their server and by their number."""
     versions = {key.rpartition("sh")[0] for key in counts["sharemap"]}
     shares: dict[str, dict[int, Share]] = defaultdict(dict)
     for key, ids in counts["sharemap"].items():

@@ -1,1 +1,1 @@
-"""Where Django looks for tags."""
+"""The template tags, where Django looks for them."""

@@ -1,8 +1,7 @@
-"""What the templates of the admin's pages need."""
+"""Filters and tags of the admin's pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,20 +11,21 @@ from django.template import Context
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
-from django.utils.translation import get_language, override
+from django.utils.translation import gettext
 
-from tahoestorage.gridpage import pictures
+from tahoestorage.gridpage import pictures, placement
 from txtahoe.maintenance import Snapshot
 from txtahoe.maintenance.records import RECORDS, is_past
 from txtahoe.tree.paths import Path, split
 
 register = template.Library()
 register.filter("words", pictures.words_for)
+register.filter("share_counts", placement.share_counts)
 
 
 @register.filter
 def address(path: Path) -> str | None:
-    """A path with slashes, for a URL; None where a name in it has one of its own, or is `..`."""
+    """A path for a URL; None if a name in it contains a slash or is `..`."""
     text = "/".join(path)
     try:
         return text if split(text, may_be_reserved=True) == path else None
@@ -35,30 +35,32 @@ def address(path: Path) -> str | None:
 
 @register.filter
 def moment(timestamp: float | None) -> datetime | None:
-    """The time of seconds since 1970 UTC, as Django's own filters take it."""
+    """Seconds since 1970 UTC as a datetime for Django's own filters; None if it is none."""
     if not timestamp:
         return None
     try:
         return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
     except (TypeError, ValueError, OverflowError, OSError):
-        return None  # gateways and records may say anything
+        return None  # gateways and records may contain anything
 
 
 @register.filter
 def ago(timestamp: float | None) -> str:
-    """How long ago that was, in words."""
+    """The time since then, in words."""
     time = moment(timestamp)
     if timestamp is None or time is None:
-        return "never"
+        return gettext("never")
     if timestamp > 0 and not is_past(timestamp):
-        return "yet to come"
+        return gettext("in the future")
     words = timesince(time, depth=1)
-    return "just now" if words.startswith("0") else f"{words} ago"
+    return (
+        gettext("just now") if words.startswith("0") else gettext("%(time)s ago") % {"time": words}
+    )
 
 
 @register.filter
 def thousandths(number: float) -> int:
-    """Seconds as milliseconds, and the like."""
+    """A number times 1000, such as seconds in milliseconds."""
     return round(number * 1000)
 
 
@@ -66,16 +68,6 @@ def thousandths(number: float) -> int:
 def percent(share: float) -> int:
     """A number from 0 to 1 as one from 0 to 100."""
     return round(share * 100)
-
-
-@register.filter
-def share_counts(counts: Mapping[str, Any]) -> str:
-    """The numbers of a check in words."""
-    names = ("good", "expected", "needed")
-    good, expected, needed = (counts.get(f"count-shares-{name}", "?") for name in names)
-    damaged = counts.get("count-corrupt-shares")
-    told = f"{good} of {expected} shares are good, and {needed} are enough to read it"
-    return f"{told}; {damaged} damaged" if damaged else told
 
 
 @register.filter
@@ -92,21 +84,18 @@ def above(path: Path) -> list[Path]:
 
 @register.simple_tag(takes_context=True)
 def grid_url(context: Context) -> str:
-    """The address of the page of the tree that this page is about."""
+    """The address of the grid's page of this tree."""
     return _url(context, "changelist", {})
 
 
 @register.simple_tag(takes_context=True)
 def node_url(context: Context, address: str, page: int = 1) -> str:
-    """The address of the page of a file or directory in that tree."""
+    """The address of the page of a file or directory in this tree."""
     return _url(context, "node", {"path": address} | ({"page": page} if page > 1 else {}))
 
 
 def _url(context: Context, view: str, query: dict[str, Any]) -> str:
     if len(context["roots"]) > 1:
         query["storage"] = context["root"].key
-    request = context["request"]
-    # The page is in English; that is not to change the language of the site.
-    with override(getattr(request, "LANGUAGE_CODE", None) or get_language()):
-        url = reverse(f"admin:tahoestorage_grid_{view}", current_app=request.current_app)
+    url = reverse(f"admin:tahoestorage_grid_{view}", current_app=context["request"].current_app)
     return f"{url}?{urlencode(query)}" if query else url

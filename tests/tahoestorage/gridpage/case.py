@@ -44,7 +44,7 @@ def node(path: str, **query: object) -> str:
 
 def words(page: str) -> str:
     """What a page says below its headers."""
-    content = page.partition('<div id="content"')[2]
+    content = page.partition('id="content-start"')[2].partition(">")[2]
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", content)).split())
 
 
@@ -95,7 +95,7 @@ class AdminTestCase(StorageTestCase):
             self.patch(module, "PATIENCE", 60.0)  # however slow the machine
         self.patch(placement, "LONG_PATIENCE", 60.0)
         _make_tables()
-        self.browser = self.log_in("view_grid", "check_grid")
+        self.browser = self.log_in("view_grid", "check_grid", "open_grid")
 
     def options(self, **changed: Any) -> dict[str, Any]:
         """Those of the storage, or with changes."""
@@ -133,8 +133,9 @@ class AdminTestCase(StorageTestCase):
         return self.looked_at(self.browser.get(address), status)
 
     def post(self, address: str, action: str, status: int = 200) -> str:
-        """The page that comes after a button."""
-        return self.looked_at(self.browser.post(address, {"action": action}), status)
+        """The page that comes after a button, perhaps by a redirect."""
+        answer = self.browser.post(address, {"action": action}, follow=True)
+        return self.looked_at(answer, status)
 
     def looked_at(self, response: HttpResponse, status: int) -> str:
         page = response.content.decode()

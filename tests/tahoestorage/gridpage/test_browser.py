@@ -114,12 +114,12 @@ class BrowserTests(AdminTestCase):
 
     def see_a_healthy_grid(self) -> None:
         self.look(GRID_PAGE, "healthy")
-        self.assertIn("All was healthy", self.text())
+        self.assertIn("Everything was healthy", self.text())
         self.assertNotIn("✗", self.text())
         self.look(node("documents"), "directory")
         self.follow("1/")
         self.follow("report.pdf")
-        self.assertIn("It is healthy: 3 of 3 shares", self.text())
+        self.assertIn("Healthy: 3 of 3 shares", self.text())
 
     def see_a_server_down(self) -> None:
         server = self.grid.servers[2]
@@ -129,7 +129,7 @@ class BrowserTests(AdminTestCase):
             self.look(GRID_PAGE, "server-down")
             self.assertIn("✗ not connected", self.text())
             self.look(node("photos/sea.jpg"), "server-down-file")
-            self.assertIn("✗ has not answered", self.text())
+            self.assertIn("✗ did not answer", self.text())
         finally:
             server.start()
             self.grid.wait_ready()
@@ -142,8 +142,8 @@ class BrowserTests(AdminTestCase):
         self.assertIn("not healthy: 2 of 3 shares", self.text())
         self.look(node("photos/sea.jpg"), "unhealthy-file")
         self.press("css selector", "button[value=repair]")
-        self.assertIn("It is healthy: 3 of 3 shares", self.text())
-        self.assertIn("Before the repair it was so: 2 of 3", self.text())
+        self.assertIn("Healthy: 3 of 3 shares", self.text())
+        self.assertIn("Before the repair: 2 of 3", self.text())
         self.keep_picture("repaired-file", 400)
 
     def look(self, address: str, name: str) -> None:
@@ -186,4 +186,4 @@ class BrowserTests(AdminTestCase):
         WebDriverWait(self.chrome, 60).until(staleness_of(page))
 
     def text(self) -> str:
-        return " ".join(self.chrome.find_element("id", "content").text.split())
+        return " ".join(self.chrome.find_element("id", "content-start").text.split())

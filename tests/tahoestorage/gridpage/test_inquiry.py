@@ -15,7 +15,7 @@ from txtahoe.errors import NoSuchChild
 from txtahoe.maintenance import Usage
 from txtahoe.testing.fake import Silence
 
-LATE = "not found out in 5 seconds"
+LATE = "no answer within 5 seconds"
 
 
 class InquiryTests(MaintenanceTestCase):

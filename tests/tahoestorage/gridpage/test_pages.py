@@ -36,10 +36,10 @@ class GridPage(PageTestCase):
         self.use(self.options(tahoe_base_url=self.gateways))
         said = words(self.get(GRID_PAGE))
         for number, url in enumerate(self.gateways, 1):
-            self.assertRegex(said, rf"gateway {number} {url} ✓ has answered in \d+ ms")
-        self.assertEqual(said.count("connected to 3 of 3 servers"), 2)
+            self.assertRegex(said, rf"gateway {number}: {url} \(answered in \d+ ms")
         for server in self.grid.servers:
-            self.assertRegex(said, rf"{server.name} ✓ connected [\d.]+ GB just now tahoe-lafs/1")
+            self.assertIn(f"{server.name}: connected to 2 of 2 gateways", said)
+            self.assertRegex(said, rf"tahoe-lafs/1\S* {server.name} ✓ connected [\d.]+ GB free")
         self.assertNotIn("✗", said)
 
     def test_it_tells_how_much_is_in_each_directory(self) -> None:
@@ -48,12 +48,19 @@ class GridPage(PageTestCase):
         self.storage.save("c/3.bin", self.file)
         self.storage.save("4.bin", self.file)
         said = words(self.get(GRID_PAGE))
-        self.assertIn("a/ 19.5 KB 2 1 c/ 9.8 KB 1 0 files in no directory 9.8 KB 1 – ", said)
-        self.assertIn("All 39.1 KB 4 3 On the servers that is about 58.6 KB", said)
+        self.assertIn(
+            "a/ 19.5 KB 2 files, 1 directory c/ 9.8 KB 1 file files in no directory 9.8 KB 1 file ",
+            said,
+        )
+        self.assertIn("All 39.1 KB 4 files, 3 directories The servers hold about 58.6 KB", said)
 
     def test_it_tells_of_the_last_check_of_leases_and_of_snapshots(self) -> None:
         said = words(self.get(GRID_PAGE))
-        for expected in ("No check of everything is known", "No renewal of all", "None is kept"):
+        for expected in (
+            "tree has never been checked",
+            "tree have never been renewed",
+            "no snapshots",
+        ):
             self.assertIn(expected, said)
         self.storage.save("a/b.bin", self.file)
         self.storage.save("a/small", ContentFile(b"small"))
@@ -62,10 +69,12 @@ class GridPage(PageTestCase):
         self.whole.run(lambda tree, _: renew(tree))
         self.keep_check()
         said = words(self.get(GRID_PAGE))
-        self.assertIn(f"{taken.name} just now 2 2 0", said)
+        self.assertIn(f"{taken.name} just now 2 2 ", said)
         self.assertIn("All leases were renewed just now", said)
-        self.assertIn("✓ All was healthy at the last check, just now", said)
-        self.assertRegex(said, "healthy [0-9] healthy, and so small that it needs no shares [0-9]")
+        self.assertIn("✓ Everything was healthy at the last check. It began just now", said)
+        self.assertRegex(
+            said, "healthy: [0-9] healthy, and so small that it needs no shares: [0-9]"
+        )
         self.assertIn("b.bin", words(self.get(node(f".tahoe-maintenance/{taken.name}/a"))))
 
     def test_it_comes_whatever_somebody_has_put_in_the_place_of_records(self) -> None:
@@ -83,24 +92,26 @@ class GridPage(PageTestCase):
 
         self.whole.run(craft)
         said = words(self.get(GRID_PAGE))
-        self.assertIn("No check of everything is known", said)
-        self.assertIn("No renewal of all leases is known", said)
-        self.assertIn("2090-01-01T00:00:00Z yet to come 1 1 0", said)
+        self.assertIn("The whole tree has never been checked", said)
+        self.assertIn("The leases of the whole tree have never been renewed", said)
+        self.assertIn("2090-01-01T00:00:00Z in the future 1 1 ", said)
         self.assertNotIn("2026-01-01", said)
         self.whole.run(lambda tree, _: tree.unlink([RECORDS, "checked"]))
         self.whole.run(lambda tree, _: tree.save([RECORDS, "checked"], b'{"counts": {}}'))
-        self.assertIn("No check of everything is known", words(self.get(GRID_PAGE)))
+        self.assertIn("The whole tree has never been checked", words(self.get(GRID_PAGE)))
 
     def test_what_was_not_healthy_leads_to_its_page(self) -> None:
         self.storage.save("a & <b>/ü 100%?.bin", self.file)
         self.lose(self.cap_of("a & <b>/ü 100%?.bin"), 1)
         self.keep_check()
         page = self.get(GRID_PAGE)
-        self.assertIn("All could be read, but not all was healthy", words(page))
-        self.assertIn("shares are missing or damaged 2 found of 3; 2 are", words(page))
+        self.assertIn(
+            "Everything was readable at the last check, but not everything was healthy", words(page)
+        )
+        self.assertIn("shares are missing or damaged 2 of 3 shares found; 2 are", words(page))
         link = re.search(r'<a href="([^"]*)">a &amp; &lt;b&gt;/ü 100%\?.bin</a>', page)
         said = words(self.get(unescape(link[1])))
-        self.assertIn("✗ It can be read, and is not healthy : 2 of 3 shares are good", said)
+        self.assertIn("✗ Readable, but not healthy : 2 of 3 shares are good", said)
 
     @needs(GRID)
     def test_it_tells_of_what_is_under_way(self) -> None:
@@ -113,33 +124,33 @@ class GridPage(PageTestCase):
         sending = threading.Thread(target=lambda: urlopen(upload, timeout=120).close())
         sending.start()
         said = ""
-        while "under way:" not in said and sending.is_alive():
+        while "1 under way" not in said and sending.is_alive():
             said = words(self.get(GRID_PAGE))
         server.thaw()
         sending.join()
-        self.assertRegex(said, r"Gateway 1: 1 under way .* upload 293.0 KB \d+ % under way: ")
+        self.assertRegex(said, r"Gateway 1: 1 under way .* upload 293.0 KB \d+ %")
 
     def test_a_gateway_that_is_away_is_named_and_the_others_are_asked(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=[self.gateway, away]))
         said = words(self.get(GRID_PAGE))
-        self.assertRegex(said, rf"gateway 2 {away} ✗ .* no Tahoe-LAFS gateway can be reached")
+        self.assertRegex(said, rf"gateway 2 *: {away} ✗ .*no Tahoe-LAFS gateway can be reached")
         self.assertIn("Gateway 2 does not answer", said)
         self.assertIn("server-1 ✓ connected", said)
-        self.assertIn("No check of everything is known", said)
+        self.assertIn("The whole tree has never been checked", said)
 
     def test_it_comes_where_nothing_answers(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=away))
         said = words(self.get(GRID_PAGE))
         self.assertIn("no Tahoe-LAFS gateway can be reached", said)
-        self.assertIn("Nothing else is known while no gateway answers", said)
+        self.assertIn("No gateway answers, so nothing else is known", said)
         self.assertIn("no Tahoe-LAFS gateway can be reached", words(self.get(node("a"))))
         for module in (overview, placement):
             self.patch(module, "PATIENCE", 0.5)
         with stranger(silent) as url:
             self.use(self.options(tahoe_base_url=url))
-            self.assertIn("✗ not found out in 0.5 seconds", words(self.get(GRID_PAGE)))
+            self.assertIn("✗ no answer within 0.5 seconds", words(self.get(GRID_PAGE)))
             self.assertIn("no progress for 0.5 seconds", words(self.get(node("a"))))
 
     def test_a_directory_that_is_lost_hides_no_other(self) -> None:
@@ -148,11 +159,11 @@ class GridPage(PageTestCase):
         self.lose(self.cap_of("a/b"))
         self.keep_check()
         said = words(self.get(GRID_PAGE))
-        self.assertIn("a/ 0 bytes 0 1 1 not readable", said)
-        self.assertIn("c/ 9.8 KB 1 0", said)
-        self.assertIn("✗ Not all could be read", said)
-        self.assertIn("what is below this directory was not seen", said)
-        self.assertIn("✗ It can't be read now", words(self.get(node("a/b"))))
+        self.assertIn("a/ 0 bytes 0 files, 1 directory 1 not readable", said)
+        self.assertIn("c/ 9.8 KB 1 file", said)
+        self.assertIn("✗ Not everything was readable", said)
+        self.assertIn("nothing below this directory could be checked", said)
+        self.assertIn("✗ Not readable now", words(self.get(node("a/b"))))
         self.assertIn("HTTP 410", words(self.get(node("a/b/1.bin"))))
 
     def test_of_several_trees_one_is_chosen(self) -> None:
@@ -166,11 +177,11 @@ class GridPage(PageTestCase):
         page = self.get(GRID_PAGE)
         self.assertIn("default, static other Gateways", words(page))
         self.assertIn("a/ 9.8 KB", words(page))
-        self.assertIn("manage.py tahoe check checks", words(page))
+        self.assertIn("manage.py tahoe check The option", words(page))
         link = re.search(r'<a href="([^"]*)">a/</a>', page)[1]
         self.assertIn("b.bin", words(self.get(unescape(link))))
         said = words(self.get(f"{GRID_PAGE}?storage=other"))
-        self.assertIn("manage.py tahoe check --storage other checks", said)
+        self.assertIn("manage.py tahoe check --storage other The option", said)
         self.assertNotIn("a/ 9.8 KB", said)
         self.get(f"{GRID_PAGE}?storage=missing", 404)
         self.get(node("a", storage="other"), 404)
@@ -190,7 +201,7 @@ class GridPage(PageTestCase):
         self.override(LANGUAGE_CODE="de", USE_THOUSAND_SEPARATOR=True)
         page = self.get(GRID_PAGE)
         self.assertIn("Abmelden", page)
-        self.assertIn("at the last check, just now", words(page))
+        self.assertIn("Bei der letzten Prüfung war alles gesund. Beginn: gerade eben", words(page))
         drawn = "".join(re.findall(r"<svg class=.*?</svg>", page, re.DOTALL))
         numbers = re.findall(r' (?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', drawn)
         self.assertIn("1000", numbers)
@@ -221,20 +232,42 @@ class NodePage(PageTestCase):
     def test_buttons_check_verify_and_repair(self) -> None:
         self.storage.save("a/b.bin", self.file)
         address, cap = node("a/b.bin"), self.cap_of("a/b.bin")
-        self.assertIn("✓ It is healthy", words(self.post(address, "check")))
-        self.assertIn("All shares were read", words(self.post(address, "verify")))
+        self.assertIn("✓ Healthy", words(self.post(address, "check")))
+        self.assertIn("the gateway read all shares", words(self.post(address, "verify")))
         self.assertIn("There was nothing to repair", words(self.post(address, "repair")))
         lose_on(self.grid.servers[2], cap)
-        said = words(self.post(address, "repair"))
-        self.assertIn("✓ It is healthy: 3 of 3 shares are good", said)
-        self.assertIn("Before the repair it was so: 2 of 3 shares are good", said)
+        answer = self.browser.post(address, {"action": "repair"})
+        self.assertEqual((answer.status_code, answer.headers["Location"]), (302, address))
+        said = words(self.get(address))
+        self.assertIn("✓ Healthy: 3 of 3 shares are good", said)
+        self.assertIn("Repaired. Before the repair: 2 of 3 shares are good", said)
         self.assertGreaterEqual(len(self.grid.share_files(cap.storage_index)), 3)
         damage(self.grid, cap, 0)
-        self.assertIn("✓ It is healthy", words(self.post(address, "check")))
+        self.assertIn("✓ Healthy", words(self.post(address, "check")))
         said = words(self.post(address, "verify"))
-        self.assertIn("✗ It can't be read now", said)
+        self.assertIn("✗ Not readable now", said)
         self.assertEqual(said.count("✗ damaged"), len(self.grid.share_files(cap.storage_index)))
         self.post(address, "remove", 400)
+
+    def test_a_link_opens_the_file_at_the_url_of_its_storage(self) -> None:
+        self.use(
+            self.options(base_url="https://files.example/"),
+            private=self.options(location="private", base_url=None),
+        )
+        self.storage.save("a/b.bin", self.file)
+        self.storage.save("private/c.bin", self.file)
+        address = re.search(r'<a href="([^"]*)">Open the file', self.get(node("a/b.bin")))[1]
+        answer = self.browser.get(unescape(address))
+        self.assertEqual(answer.status_code, 302)
+        self.assertRegex(
+            answer.headers["Location"], r"^https://files\.example/named/URI:CHK:.*/b\.bin$"
+        )
+        # The outer storage gives no URL to a file of the inner one.
+        self.get(node("private/c.bin", open=1), 404)
+        self.get(node(".tahoe-maintenance", open=1), 404)
+        self.browser = self.log_in("view_grid")
+        self.assertNotIn("Open the file", self.get(node("a/b.bin")))
+        self.get(node("a/b.bin", open=1), 403)
 
     def test_what_is_small_has_no_shares(self) -> None:
         self.storage.save("small", ContentFile(b"small"))
@@ -246,7 +279,9 @@ class NodePage(PageTestCase):
         files = [(f"a/{number:03}.txt", ContentFile(b"small")) for number in range(101)]
         self.storage.save_many([*files, ("a/b/c/d.bin", self.file)])
         said = words(self.get(node("a")))
-        self.assertRegex(said, r"Kind directory .* b/ [\d-]+ [\d:]+ 9.8 KB 1 1 000.txt")
+        self.assertRegex(
+            said, r"Kind directory .* b/ [\d-]+ [\d:]+ 9.8 KB 1 file, 1 directory 000.txt"
+        )
         self.assertIn("098.txt", said)
         self.assertNotIn("099.txt", said)
         page = self.get(node("a"))
@@ -271,6 +306,6 @@ class NodePage(PageTestCase):
         for path in ("missing", "a/below", "../a", "missing/below"):
             self.get(f"{GRID_PAGE}node/?path={quote(path)}", 404)
         self.assertIn(
-            "What is in it Name Linked Size Files Directories below a ",
+            "Contents Name Linked Size a ",
             words(self.get(node("", page=7))),
         )
