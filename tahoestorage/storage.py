@@ -76,6 +76,11 @@ class TahoeStorage(AsyncMethods):
     def location(self) -> str:
         return _location_at(self.base_location).path
 
+    @location.setter
+    def location(self, location: str) -> None:
+        # As FileSystemStorage allows it; commands of other apps, such as filer_check, do it.
+        self.options = {**self.options, "location": location}
+
     @property
     def _location(self) -> Location:
         return _location_at(self.location)

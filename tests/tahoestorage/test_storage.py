@@ -490,6 +490,13 @@ class Traversal(StorageTestCase):
             self.assertTrue(inner.exists(""))
         self.assertFalse(self.new_storage(location="nowhere").exists(""))
 
+    def test_location_can_be_set_as_that_of_a_storage_on_the_disk(self) -> None:
+        storage = self.new_storage()
+        storage.location = "a/b"
+        storage.save("f", ContentFile(b"x"))
+        self.assertEqual(storage.listdir(""), ([], ["f"]))
+        self.assertTrue(self.new_storage().exists("a/b/f"))
+
     def test_a_location_in_which_nothing_was_saved_is_empty(self) -> None:
         for kind in (TahoeStorage, TahoeCapStorage, TahoeStaticFilesStorage):
             for options in ({"location": "not/made"}, {}):
