@@ -1,4 +1,4 @@
-"""What the README shows works."""
+"""The programs of the manual of txtahoe, run as it says, on the real grid."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import make_directory
 from tests.grid.shared import shared_grid
+from tests.manual.pages import pages, programs, write_programs
 from tests.needs import GRID, needs
-from tests.readme import README, programs, write
 from txtahoe import Client
 from txtahoe.api.checking import Operation
 from txtahoe.testing.node import free_port
@@ -26,7 +26,7 @@ from txtahoe.testing.node import free_port
 class Programs(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
-        write(self.folder)
+        write_programs(self.folder)
         self.gateway = shared_grid().gateway_urls[0]
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
@@ -47,10 +47,8 @@ class Programs(SynchronousTestCase):
         self.addCleanup(process.kill)
         return process
 
-    def test_all_that_have_a_name_are_found(self) -> None:
-        self.assertEqual(
-            set(programs()), {"settings.py", "models.py", "test_settings.py", "tour.py", "site.py"}
-        )
+    def test_each_program_has_a_test_here(self) -> None:
+        self.assertEqual(set(programs()), {"tour.py", "site.py", "test_saving.py"})
 
     def test_the_tour_goes_through_and_prints_no_cap(self) -> None:
         process = self.start("tour.py", self.gateway)
@@ -82,6 +80,21 @@ class Programs(SynchronousTestCase):
             reserved = Request(f"http://127.0.0.1:{port}/{name}", data, method="PUT")
             self.assertEqual(self.ask(reserved), (400, b"No file can have that name.\n"))
 
+    def test_the_test_of_the_guide_passes(self) -> None:
+        alone = self.folder / "alone"
+        alone.mkdir()
+        (self.folder / "test_saving.py").rename(alone / "test_saving.py")
+        done = subprocess.run(
+            [sys.executable, "-m", "twisted.trial", "test_saving"],
+            cwd=alone,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(alone), *filter(None, sys.path)])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+
     def ask(self, request: Request) -> tuple[int, bytes]:
         for _ in range(100):
             try:
@@ -94,44 +107,10 @@ class Programs(SynchronousTestCase):
         raise AssertionError("the site did not start")
 
 
-class Settings(SynchronousTestCase):
-    def test_those_for_tests_go_over_those_of_the_site(self) -> None:
-        folder = Path(self.mktemp()).absolute()
-        write(folder / "mysite")
-        settings = folder / "mysite" / "settings.py"
-        text = settings.read_text().replace("...", '"django.contrib.contenttypes"')
-        settings.write_text(
-            f"{text}\nTAHOE_STORAGE_WRITER_URL = 'http://127.0.0.1:1/'\nSECRET_KEY = 'a secret'\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", _SAVING],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
-                "DJANGO_SETTINGS_MODULE": "mysite.test_settings",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        )
-        self.assertEqual((done.returncode, done.stdout), (0, "[] b'saved'\n"), done.stdout)
-
-
-_SAVING = """
-import django
-django.setup()
-from django.core.checks import run_checks
-from django.core.files.base import ContentFile
-from tahoestorage.storage import TahoeStorage
-storage = TahoeStorage()
-print(run_checks(tags=["files"]), storage.open(storage.save("f", ContentFile(b"saved"))).read())
-"""
-
-
 class Table(SynchronousTestCase):
     def test_every_method_of_the_table_is_there_and_every_operation_is_in_it(self) -> None:
-        table = README.read_text().partition("| the web API |")[2].partition("\n\n")[0]
+        text = "".join(page.text for page in pages())
+        table = text.partition("| the web API |")[2].partition("\n\n")[0]
         cells = [row.split("|")[2] for row in table.splitlines() if row.count("|") == 3]
         named = set(re.findall(r"`(?:Operation\.)?(\w+)`", " ".join(cells)))
         offered = {

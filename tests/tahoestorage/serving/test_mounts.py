@@ -16,7 +16,6 @@ from django.utils.translation import override as translation
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.storage import TahoeStorage
-from tests.readme import README
 from tests.tahoestorage.checks.checked import Document
 from tests.tahoestorage.serving.serving_urls import may_read
 
@@ -203,16 +202,6 @@ class Checks(MountsTestCase):
         for public, private in (("public", "private"), ("a/b", "a"), ("a", "ab")):
             self.assertEqual(ids(public, private), [], (public, private))
         self.assertEqual(ids("", "private", tahoe_base_cap=CAP[:-1] + "q", signed_urls=60), [])
-
-    def test_the_example_of_the_manual_is_safe(self) -> None:
-        section = README.read_text().split("## Serving files from the site\n")[1].split("\n## ")[0]
-        names: dict[str, Any] = {"path": path, "include": include, "may_read": may_read}
-        for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-            exec(block, names)
-        public = {"TAHOE_PUBLIC_BASE_URL": "https://files.example.com/"}
-        for settings in ({}, public):
-            found = self.ids(*names["urlpatterns"], STORAGES=names["STORAGES"], **settings)
-            self.assertEqual(found, [])
 
     def test_one_storage_for_everybody_and_for_some(self) -> None:
         guarded = path("some/", include(FILES, namespace="some"), {"permission": may_read})
