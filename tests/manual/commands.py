@@ -11,10 +11,12 @@ import re
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
 from pathlib import PurePath
 
-from django.core.management import load_command_class
+from django.core.management import CommandError, load_command_class
 
 from tests.manual.pages import Command
 
@@ -26,11 +28,20 @@ NOT_RUN = {
         "it changes the machine",
     ),
     **dict.fromkeys(("tahoe", "gunicorn", "uwsgi", "docker"), "it runs until it is stopped"),
-    **dict.fromkeys(("cd", "export", "python3", ".ci/run"), "it is of the reader's shell"),
-    "curl": "tests.manual.test_programs asks instead",
+    **dict.fromkeys((".", "cd", "export"), "it is of the reader's shell"),
+    **dict.fromkeys(("ruff", "mypy", "lint-imports", ".ci/run"), "it is what a change must pass"),
+    **dict.fromkeys(("curl", "python"), "tests.manual.test_programs does the same"),
     "django-admin": "tests.manual.site runs it",
 }
-"""Programs that no test runs, and the reason; their names are all that is tested."""
+"""Programs that no test runs as they are written, and the reason."""
+
+NOT_RUN_MODULES = {
+    "venv": "it is of the reader's shell",
+    "twisted.trial": "it runs these tests",
+    "tests.suites": "it needs the network",
+    "tests.under_load": "it takes minutes",
+}
+"""The same, of modules behind `python -m`."""
 
 NOT_RUN_HERE = {
     "runserver": "it runs until it is stopped",
@@ -55,20 +66,13 @@ _NUMBER = re.compile(r"\d[\d,.:]*")
 
 def words_of(line: str) -> list[list[str]]:
     """The words of each program of a shell's line, without redirections and assignments."""
-    words = list(shlex.shlex(line, posix=True, punctuation_chars="|&;<>"))
-    if any(word in line for word in ("|", "&", ";", "<", ">")):
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
-        lexer.whitespace_split = True
-        words = list(lexer)
-    else:
-        words = shlex.split(line, comments=True)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split = True
     programs: list[list[str]] = [[]]
     skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in (">", ">>", "<"):
-            skip = True
+    for word in lexer:
+        if skip or word in (">", ">>", "<"):
+            skip = not skip
         elif set(word) <= set("|&;"):
             programs.append([])
         elif programs[-1] or not re.match(r"\w+=", word):
@@ -89,18 +93,31 @@ def is_run(arguments: list[str]) -> bool:
     return not set(arguments[:2]) & set(NOT_RUN_HERE)
 
 
-def parse_verb(arguments: list[str]) -> None:
-    """Have the real parser read the arguments of `manage.py tahoe`. Raises: CommandError."""
+def problem_of(arguments: list[str]) -> str | None:
+    """What the real parser of `manage.py tahoe` finds wrong with its arguments, if anything."""
     command = load_command_class("tahoestorage", "tahoe")
-    command.create_parser("manage.py", "tahoe").parse_args(arguments)
+    try:
+        with redirect_stdout(StringIO()):
+            command.create_parser("manage.py", "tahoe").parse_args(arguments)
+    except CommandError as error:
+        # A text may name a verb alone, without what must follow it.
+        return None if len(arguments) == 1 and "required" in str(error) else str(error)
+    except SystemExit:
+        pass  # after --help
+    return None
 
 
-def parse_module(words: list[str]) -> bool:
-    """Have its parser read `python -m MODULE …`. Raises: SystemExit. False: it has none."""
-    module = PARSERS.get(words[2])
-    if module is None:
+def is_module(words: list[str]) -> bool:
+    """
+    Whether a command is `python -m` a module that is known, with arguments that it has.
+
+    Raises: SystemExit where it has not.
+    """
+    if words[0] not in ("python", "python3") or words[1] != "-m":
         return False
-    make: Callable[[], ArgumentParser] = import_module(module).command_parser
+    if words[2] in NOT_RUN_MODULES:
+        return True
+    make: Callable[[], ArgumentParser] = import_module(PARSERS[words[2]]).command_parser
     make().parse_args(words[3:])
     return True
 

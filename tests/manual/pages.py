@@ -92,7 +92,9 @@ class Page:
     def blocks(self) -> list[Block]:
         text = self.text
         return [
-            Block(f"{self}:{text.count(chr(10), 0, found.start()) + 1}", found[2], _outdented(found))
+            Block(
+                f"{self}:{text.count(chr(10), 0, found.start()) + 1}", found[2], _outdented(found)
+            )
             for found in _BLOCK.finditer(text)
         ]
 

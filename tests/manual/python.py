@@ -26,9 +26,8 @@ def imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield ast.unparse(node)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            if str(node.module).partition(".")[0] not in SITE:
-                yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] not in SITE:
+            yield ast.unparse(node)
 
 
 def bound(tree: ast.Module) -> set[str]:

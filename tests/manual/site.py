@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from django.core.management import call_command
 
 from tests.manual.pages import README, ROOT, Block, Page
 
-_DJANGO = [sys.executable, "-m", "django"]
 _TEST_SETTINGS = """
 from mysite.settings import *
 from txtahoe.testing.fake import start_fake_gateway
@@ -28,9 +27,9 @@ for backend in globals().get("STORAGES", {}).values():
 
 def start_project(folder: Path) -> None:
     """What `django-admin startproject` and `startapp` of the quickstart make."""
-    folder.mkdir(parents=True)
-    for command in (["startproject", "mysite", "."], ["startapp", "documents"]):
-        subprocess.run([*_DJANGO, *command], cwd=folder, check=True)
+    (folder / "documents").mkdir(parents=True)
+    call_command("startproject", "mysite", str(folder))
+    call_command("startapp", "documents", str(folder / "documents"))
 
 
 def add(folder: Path, block: Block) -> None:

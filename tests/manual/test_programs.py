@@ -87,7 +87,10 @@ class Programs(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-m", "twisted.trial", "test_saving"],
             cwd=alone,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(alone), *filter(None, sys.path)])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(alone), *filter(None, sys.path)]),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
