@@ -133,7 +133,8 @@ def every_storage() -> Iterator[tuple[type[TahoeStorage], conf.Options]]:
     for alias, options in options_by_alias():
         yield _kind(_ours(settings.STORAGES[alias])), options
     for field, options in file_fields():
-        yield _kind(type(field.storage)), options
+        # The default storage stands behind a proxy, which has another type.
+        yield _kind(field.storage.__class__), options
 
 
 def _kind(cls: type[Any] | None) -> type[TahoeStorage]:

@@ -24,9 +24,9 @@ def parse(block: Block) -> ast.Module:
 def imports(tree: ast.Module) -> Iterator[str]:
     """The import statements of a block, those of the manual's own site left out."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield ast.unparse(node)
-        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] not in SITE:
+        module = node.module if isinstance(node, ast.ImportFrom) else None
+        is_import = isinstance(node, ast.Import | ast.ImportFrom)
+        if is_import and str(module).partition(".")[0] not in SITE:
             yield ast.unparse(node)
 
 
