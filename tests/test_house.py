@@ -15,7 +15,6 @@ MOST_LINES = 400
 MOST_MODULES = 12
 # Where Django and users look for modules by name.
 MOST_MODULES_AT_THE_TOP = 14
-MOST_LINES_OF_README = 200
 
 
 def modules() -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """
 Run inside of a site, in a process of its own: commands of a chapter, read as JSON.
 
-It makes the tables and saves some files first. `…` of a command's arguments never comes here.
+It makes the tables and saves some files first, on the grid and in a folder for `migrate`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def main() -> None:
     document = Document()
     document.file.save("report.pdf", ContentFile(b"%PDF" + b"0" * 50_000))
     document.file.storage.save("documents/photo.jpg", ContentFile(b"0" * 200_000))
+    Path("media").mkdir()
+    Path("media/old.txt").write_bytes(b"old")
     Path("report.pdf").write_bytes(b"%PDF" + b"1" * 50_000)
     results = [run(arguments) for arguments in json.load(sys.stdin)]
     json.dump(results, sys.stdout)

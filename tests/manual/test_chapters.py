@@ -87,6 +87,7 @@ class Chapters(SynchronousTestCase):
                 )
 
     def run_inside(self, folder: Path, commands: list[list[str]]) -> list[dict[str, Any]]:
+        own = (folder / "mysite" / "test_settings.py").exists()
         done = subprocess.run(
             [sys.executable, "-m", "tests.manual.inside"],
             input=json.dumps(commands),
@@ -94,7 +95,7 @@ class Chapters(SynchronousTestCase):
             env={
                 **os.environ,
                 "PYTHONPATH": python_path(folder),
-                "DJANGO_SETTINGS_MODULE": "mysite.in_memory",
+                "DJANGO_SETTINGS_MODULE": f"mysite.{'test_settings' if own else 'in_memory'}",
             },
             capture_output=True,
             text=True,
