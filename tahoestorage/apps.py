@@ -1,4 +1,4 @@
-"""The Django app: it registers the system checks, and lets no report of errors show a cap."""
+"""The Django app: it registers the system checks, and hides the caps in settings and logs."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy
@@ -9,14 +9,13 @@ class TahoeStorageConfig(AppConfig):
     verbose_name = gettext_lazy("Tahoe-LAFS storage")
 
     def ready(self) -> None:
-        from tahoestorage import conf, debug, logs
+        from tahoestorage import conf, logs
         from tahoestorage.checks import (  # noqa: F401 - they register themselves
             deployment,
             mounts,
+            options,
             site,
-            storages,
         )
 
         conf.hide_caps()
         logs.install()
-        debug.install()

@@ -1,49 +1,40 @@
 """
 Error pages and error mails without caps.
 
-Django shows settings, variables, requests and source lines there. A project can choose the class
-of the reports and their filter, for all requests or for one: whatever it chose, it is left to work,
-and what comes of it is redacted.
+Django shows settings, variables, requests and source lines there, and makes them with the class in
+this setting:
+
+    DEFAULT_EXCEPTION_REPORTER = "tahoestorage.debug.RedactingExceptionReporter"
+
+A site with a reporter of its own puts this class before it: `class Reporter(
+RedactingExceptionReporter, OwnReporter)`. A filter of the site's choice works as before. Django
+makes the page of a 404 with DEBUG in another way: it shows the URL that was asked for, and what the
+site gave to Http404.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable
-from copy import copy
-from functools import cache, wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import pprint
-from django.utils.log import AdminEmailHandler
 from django.utils.safestring import SafeString
-from django.views import debug
 from django.views.debug import ExceptionReporter
 
-from tahoestorage.logs import redact_record
 from tahoestorage.redaction import redact, redacted
 
-# Where pprint goes on in another line with a long string, or with bytes.
+# Where pprint breaks a long string, or bytes, into lines.
 _WRAPPED = re.compile(r"""['"]\n *b?['"]""")
-# Characters of a variable that are looked at; Django shows 4096 of them.
+# Characters of a variable that are searched for caps; Django shows 4096 of them.
 _LONGEST = 2**20
 
 
-@cache
-def install() -> None:
-    """Redact all reports of this process from now on."""
-    ExceptionReporter.__new__ = staticmethod(_new_report)  # type: ignore[method-assign]
-    AdminEmailHandler.handle = _handler_of_redacted(AdminEmailHandler.handle)  # type: ignore[method-assign]
-    debug.technical_404_response = _redacted_page(debug.technical_404_response)
-
-
-class RedactedReport(ExceptionReporter):
-    """A report of any class, which comes behind this one, without caps."""
+class RedactingExceptionReporter(ExceptionReporter):
+    """A report of an error, as its other base class makes it, with fingerprints for caps."""
 
     def get_traceback_data(self) -> dict[str, Any]:
-        self.filter: Any = FrameFilter(self.filter)
+        if not isinstance(self.filter, _Filter):
+            self.filter: Any = _Filter(self.filter)
         data: dict[str, Any] = redacted(super().get_traceback_data())
         return data
 
@@ -54,11 +45,11 @@ class RedactedReport(ExceptionReporter):
         return SafeString(redact(super().get_traceback_text()))
 
 
-class FrameFilter:
+class _Filter:
     """
-    A project's filter of reports, whose variables are shown as text without caps.
+    The filter that Django or the site has chosen; it gives variables as text without caps.
 
-    Later there is no way to find them: `pprint` cuts long bytes into pieces.
+    The report cannot find caps in them later: `pprint` cuts long bytes into pieces.
     """
 
     def __init__(self, chosen: Any) -> None:
@@ -73,7 +64,7 @@ class FrameFilter:
 
 
 class _Shown:
-    """A variable, of which only a text is left."""
+    """A variable of which only a text is left."""
 
     def __init__(self, value: Any) -> None:
         pretty = pprint(value)[:_LONGEST]
@@ -83,34 +74,3 @@ class _Shown:
 
     def __repr__(self) -> str:
         return self._text
-
-
-def _new_report(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    return object.__new__(_redacted_class(cls))
-
-
-@cache
-def _redacted_class(cls: Any) -> Any:
-    if issubclass(cls, RedactedReport):
-        return cls
-    return type(cls.__name__, (RedactedReport, cls), {"__module__": cls.__module__})
-
-
-def _handler_of_redacted(handle: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(handle)
-    def handle_redacted(self: logging.Handler, record: logging.LogRecord) -> Any:
-        record = copy(record)  # others may want it as it is
-        redact_record(record)
-        return handle(self, record)
-
-    return handle_redacted
-
-
-def _redacted_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    @wraps(view)
-    def redacted_view(request: HttpRequest, *args: Any) -> HttpResponse:
-        response = view(request, *args)
-        response.content = redact(response.text, html=True).encode(response.charset)
-        return response
-
-    return redacted_view

@@ -6,12 +6,12 @@ import logging
 
 from tahoestorage.redaction import redact
 
-# What the packages log, and the lines of Django that have the URLs of requests.
+# What the packages log, and the lines of Django with the URLs of requests.
 _LOGGERS = ("tahoestorage", "txtahoe", "django.request", "django.server")
 
 
 class RedactCaps(logging.Filter):
-    """Takes the caps out of every record; for a project's own handlers in LOGGING too."""
+    """Replaces the caps in every record by fingerprints; for the filters of LOGGING too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         redact_record(record)
@@ -19,17 +19,19 @@ class RedactCaps(logging.Filter):
 
 
 def install() -> None:
-    """Redact what is logged by the packages, and the URLs of requests that Django logs."""
+    """Redact what the packages log, and what the handlers of Django's own logger write and mail."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_filter)
+    for handler in logging.getLogger("django").handlers:
+        handler.addFilter(_filter)
 
 
 def redact_record(record: logging.LogRecord) -> None:
-    """Take the caps out of the text of a record, and out of the traceback that is shown with it."""
+    """Replace the caps in the text of a record, and in the traceback that handlers show with it."""
     try:
         message, arguments = record.getMessage(), repr(record.args)
     except Exception:
-        return  # a mistake in the call, of which `logging` tells where the record is written
+        return  # the call was wrong; `logging` reports that when it writes the record
     safe = redact(message)
     if safe != message or redact(arguments) != arguments:
         record.msg, record.args = safe, ()

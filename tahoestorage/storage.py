@@ -123,7 +123,7 @@ class TahoeStorage(AsyncMethods):
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
-            for name in ("base_url", "_whole_tree"):
+            for name in ("base_url", "_whole_tree", "_allow_overwrite"):
                 self.__dict__.pop(name, None)
 
     # Django's contract.

@@ -1,4 +1,4 @@
-"""System checks of the web addresses in the settings, without asking there."""
+"""System checks of the web addresses in the settings. They ask no network."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tahoestorage.contract.fileurls import mount_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 
-_BASE_URL = "TAHOE_PUBLIC_BASE_URL (or the option 'base_url')"
-# What is below the address of a gateway, and is added to it.
+_BASE_URL = conf.where("base_url")
+# What a gateway has below its address, and what clients add to that address.
 _ROOMS = ("uri", "named", "file", "cap")
 _SERVE_HERE = (
-    "Serve them from this site, with path('media/', include('tahoestorage.urls')) among its URLs"
+    "Serve them from this site: add path('media/', include('tahoestorage.urls')) to its URLs"
 )
 _PUBLIC = (
-    "give the address of a gateway that the public can read from, and cannot write to: "
-    "`manage.py tahoe proxy` makes one"
+    "give the address of a gateway that the public can read from and cannot write to: "
+    "`manage.py tahoe proxy` prints the configuration of one"
 )
 
 
 def check_addresses(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
-    """Check the gateways and the base URL of a storage of some kind."""
+    """Check the gateways and the base URL of a storage. `kind`: a class that takes `options`."""
     yield from _check_gateways(options)
     yield from _check_signed_urls(kind, options)
     url = conf.base_url(options)
@@ -47,20 +47,22 @@ def _check_gateways(options: conf.Options) -> Iterator[CheckMessage]:
     for url in _gateways(options):
         if _is_more_than_address(url) or _split(url) is None:
             yield Error(
-                f"{redact(url)!r} is given as the address of a gateway, and is not that alone",
-                hint="Give it with its port, and without what comes behind, such as "
+                f"{redact(url)!r} must be the address of a gateway alone, and is more",
+                hint="Give the host and the port, and remove what follows, such as "
                 "'http://127.0.0.1:3456/'.",
                 id="tahoestorage.E013",
             )
 
 
 def _check_signed_urls(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
-    with suppress(ImproperlyConfigured):  # said elsewhere
-        if conf.signed_urls(options) is not None and not _is_served(kind, options):
+    with suppress(ImproperlyConfigured):  # E010
+        seconds = conf.signed_urls(options)
+        if seconds is not None and not _is_served(kind, options):
             yield Error(
-                "the option 'signed_urls' is for files that this site serves, and it does not "
-                "serve those of this storage",
-                hint=f"{_SERVE_HERE}, with {{'storage': ALIAS}} where it is not the default one.",
+                f"{conf.where('signed_urls')} is {seconds!r}, but this site does not serve the "
+                "files of this storage, and only it can read signed links",
+                hint=f"{_SERVE_HERE}, with {{'storage': ALIAS}} if it is not the default storage; "
+                "or give None.",
                 id="tahoestorage.E015",
             )
 
@@ -68,8 +70,8 @@ def _check_signed_urls(kind: type[TahoeStorage], options: conf.Options) -> Itera
 def _check_base_url(url: str, options: conf.Options) -> Iterator[CheckMessage]:
     if _is_more_than_address(url):
         yield Error(
-            f"{_BASE_URL} holds more than an address: a cap, a query, a password, or a path that "
-            "url() adds to it",
+            f"{_BASE_URL} is more than an address: it has a cap, a query, a password, or a path "
+            "that url() adds",
             hint="Give the address alone, such as 'https://files.example.com/'.",
             id="tahoestorage.E006",
         )
@@ -79,8 +81,8 @@ def _check_base_url(url: str, options: conf.Options) -> Iterator[CheckMessage]:
         return
     if parts is None:
         yield Error(
-            f"{_BASE_URL} is {url!r}, which is no web address: browsers would look for the files "
-            "below the address of the page",
+            f"{_BASE_URL} is {url!r}, which is not a web address: browsers would look for the "
+            "files below the address of the page",
             hint="Give the whole address, such as 'https://files.example.com/'.",
             id="tahoestorage.E012",
         )
@@ -89,22 +91,22 @@ def _check_base_url(url: str, options: conf.Options) -> Iterator[CheckMessage]:
         return
     if _host_and_port(url) in map(_host_and_port, _gateways(options)):
         yield Warning(
-            f"{_BASE_URL} is the gateway itself, which takes uploads from anybody, and opens "
-            "whatever cap it is shown",
-            hint=f"{_SERVE_HERE}, and leave this out; or {_PUBLIC}.",
+            f"{_BASE_URL} is {url!r}, the gateway itself: anyone who can reach a gateway can use "
+            "it fully",
+            hint=f"{_SERVE_HERE}, and remove this address; or {_PUBLIC}.",
             id="tahoestorage.W003",
         )
     elif _is_loopback(parts.hostname or ""):
         yield Warning(
-            f"{_BASE_URL} is {url!r}, which is another machine for every browser",
-            hint="Give the address at which the public reads. Where all browsers are on this "
+            f"{_BASE_URL} is {url!r}: each browser would look for the files on its own machine",
+            hint="Give the address at which the public reads. If all browsers are on this "
             "machine, silence this with SILENCED_SYSTEM_CHECKS.",
             id="tahoestorage.W005",
         )
     elif parts.scheme == "http" and _is_secure_site():
         yield Warning(
             f"{_BASE_URL} is {url!r}, and this site uses HTTPS: browsers do not show files from "
-            "http:// in its pages, and whoever sees a link to a file pass can read the file",
+            "http:// in its pages, and anyone on the way can read the links and the files",
             hint="Let the public gateway use HTTPS too, and give its https:// address.",
             id="tahoestorage.W007",
         )
@@ -114,14 +116,14 @@ def _is_more_than_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return False  # it is no address at all
+        return False  # no address at all: E012
     last = parts.path.rstrip("/").rpartition("/")[2]
     more = parts.query or parts.fragment or "@" in parts.netloc or last in _ROOMS
     return bool(more) or redact(url) != url
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of an address that browsers understand."""
+    """The parts of an address, if browsers understand it."""
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -135,7 +137,7 @@ def _gateways(options: conf.Options) -> list[str]:
         writer = conf.writer(options)
         return [*conf.gateways(options), *([writer] if writer else [])]
     except ImproperlyConfigured:
-        return []  # said elsewhere
+        return []  # E002
 
 
 def _host_and_port(url: str) -> tuple[str, int] | None:
@@ -166,4 +168,4 @@ def _is_served(kind: type[TahoeStorage], options: conf.Options) -> bool:
     try:
         return mount_of(kind(**options).place) is not None
     except ImproperlyConfigured:
-        return False  # said elsewhere
+        return False  # another check reports it

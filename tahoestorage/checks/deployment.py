@@ -1,16 +1,14 @@
 """
-System checks that ask the network: of `manage.py check --deploy`, and of `check --tag tahoe`.
+System checks that ask the network: `manage.py check --deploy`, alone or with `--tag tahoe`.
 
-Other commands, such as `runserver` and `migrate`, leave them out.
+All other commands, such as `runserver` and `migrate`, leave them out.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from attrs import frozen
@@ -20,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
-from tahoestorage.checks.storages import TAG, every_options
+from tahoestorage.checks.found import TAG, User, every_storage, told_once
 from tahoestorage.health import PROBE, Kind, examine_storage
 from tahoestorage.reactor import threads
 from tahoestorage.reactor.loop import Caller
@@ -32,14 +30,14 @@ from txtahoe.errors import TahoeError
 from txtahoe.http.failover import Gateways
 from txtahoe.http.transport import Transport, gateway_url
 
-_SECONDS = 10.0  # that a gateway, or a public address, may take for an answer
-# It holds "hello", and any gateway can read it.
+_SECONDS = 10.0  # in which a gateway, or a public address, must answer
+# It holds "hello". Any gateway can read it, without a storage server.
 _FILE_WITHOUT_GRID = Cap.parse("URI:LIT:nbswy3dp")
 
 
 @frozen
 class _Finding:
-    """`is_serious`: it keeps the storage from working, at the gateway that makes all changes."""
+    """`is_serious`: the storage does not work if the writer has this problem."""
 
     number: int
     is_serious: bool
@@ -48,28 +46,30 @@ class _Finding:
 
 _FINDINGS: dict[Kind, _Finding] = {
     "gateway": _Finding(
-        101, True, "Start the node, and give its web address: web.port in its tahoe.cfg."
+        101,
+        True,
+        "Start the node, and give its address with the port that its tahoe.cfg has as web.port.",
     ),
     "servers": _Finding(
         102,
         False,
-        "Start the others. Until then uploads work while shares.happy servers are connected, as "
-        "the gateway's tahoe.cfg has it.",
+        "Start the others. Uploads work as long as shares.happy servers are connected; the "
+        "gateway's tahoe.cfg has that number.",
     ),
     "reading": _Finding(
         103,
         True,
-        "Start the storage servers that have its shares. Where it never was on this grid, the cap "
-        "is one of another grid.",
+        "Start the storage servers that have its shares. If they all run, check the cap: it can "
+        "be one of another grid.",
     ),
     "saving": _Finding(
         104,
         True,
-        "Let more storage servers be there, with room: uploads need shares.happy of them, as the "
-        "gateway's tahoe.cfg has it.",
+        "Start more storage servers, or give them more room: uploads need shares.happy of them; "
+        "the gateway's tahoe.cfg has that number.",
     ),
     "shares": _Finding(
-        105, False, "`manage.py tahoe check --repair` makes new ones of those that are left."
+        105, False, "Run `manage.py tahoe check --repair`: it makes new shares of those left."
     ),
 }
 
@@ -81,34 +81,23 @@ def check_deployment(
     """
     Ask the gateways and the public address of every storage, all at the same time.
 
-    What stays behind is the small file that `health` uploads too, one for each gateway. That the
-    root directory can be changed is told by its cap; it is not tried, because whoever writes a
-    directory through one gateway can undo what is written through another at that moment.
+    Each gateway keeps the small file that `health` uploads too. The check does not change the root
+    directory, because a write through one gateway can undo another one's at that moment: the cap
+    tells that it can be changed.
     """
-    deployments = list(dict.fromkeys(_deployments()))
+    deployments = _deployments()
     if not deployments or threads.problem() is not None:
         return []
 
     async def examine(caller: Caller) -> list[list[CheckMessage]]:
         examining = partial(_examine, caller.loop.reactor)
-        found = await each(deployments, examining, len(deployments))
+        found = await each([*deployments], examining, len(deployments))
         return all_done(found, "checking the deployment")
 
-    messages = chain.from_iterable(done(Blocking().run(examine)))
-    # Two storages of one gateway have the same problem once.
-    return list({(message.id, message.msg): message for message in messages}.values())
-
-
-@register(TAG)
-def check_deployment_by_tag(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
-    """As `check_deployment`, where the tag is asked for without `--deploy`."""
-    # Django has no checks that run by their tag alone, and does not tell a check how it was chosen:
-    # it is seen from the arguments of its CheckRegistry.run_checks().
-    asked = sys._getframe(1).f_locals
-    is_by_tag = TAG in (asked.get("tags") or ())
-    return check_deployment() if is_by_tag and not asked.get("include_deployment_checks") else []
+    found = zip(deployments.values(), done(Blocking().run(examine)), strict=True)
+    return told_once(
+        (user, message) for users, messages in found for message in messages for user in users
+    )
 
 
 @frozen
@@ -119,16 +108,22 @@ class _Deployment:
     base_url: str | None
 
 
-def _deployments() -> Iterator[_Deployment]:
-    for options in every_options():
-        with suppress(ImproperlyConfigured):  # said by the checks that ask no network
+def _deployments() -> dict[_Deployment, list[User]]:
+    """What there is to ask, each with the storages that it is for."""
+    users: dict[_Deployment, list[User]] = {}
+    for found in every_storage():
+        options = found.options
+        with suppress(ImproperlyConfigured):  # the checks that ask no network report it
             gateways = conf.gateways(options)
             writer = conf.writer(options) or gateways[0]
-            yield _Deployment(gateways, writer, conf.base_cap(options), _public_url(options))
+            url = _public_url(options)
+            deployment = _Deployment(gateways, writer, conf.base_cap(options), url)
+            users.setdefault(deployment, []).append(found.user)
+    return users
 
 
 def _public_url(options: conf.Options) -> str | None:
-    """The base URL where it can be asked: a path of this site can't, and no cap is sent there."""
+    """The base URL if it can be asked: it is not a path of this site, and has no cap in it."""
     url = conf.base_url(options)
     try:
         gateway_url(url or "")
@@ -161,7 +156,7 @@ def _message(kind: Kind, text: str, *, is_vital: bool) -> CheckMessage:
 
 
 async def _file_on(reactor: Any, gateways: Sequence[str]) -> tuple[Cap, bytes]:
-    """A file that a gateway to this grid can read, and what it holds."""
+    """A file that every gateway of this grid can read, and its content."""
     client = Client(
         Gateways([Transport(reactor, url, timeout=_SECONDS, pauses=()) for url in gateways])
     )

@@ -1,4 +1,4 @@
-"""What the public can do at the base URL of a storage: read its files, and nothing else."""
+"""Whether the public can read files at the base URL of a storage, and can do nothing else."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.concurrency import all_done, each
-from txtahoe.errors import NotSecure, TahoeError
+from txtahoe.errors import GatewayRefused, GatewayUnreachable, NotSecure, TahoeError
 from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource
 from txtahoe.http.transport import Transport
 
 _PROXY = (
-    "Put a web server before the gateway that lets GET /named/… pass, and nothing else: "
+    "Put a web server before the gateway that passes on GET /named/… and nothing else: "
     "`manage.py tahoe proxy nginx` prints its configuration."
 )
 _ANSWER_LIMIT = 2**16  # bytes
@@ -38,8 +38,8 @@ def _attempt(
     )
 
 
-# A gateway has two doors to its directories. What is tried there stands in its own cap, so that a
-# gateway which is open need not ask the grid, and has nothing to keep.
+# A gateway has two doors to its directories. The cap of what is tried there holds its content, so
+# that an open gateway does not ask the grid, and keeps nothing.
 _DOORS = ("uri", "cap")
 _WRITES = [
     *(_attempt("PUT", door, body=b"Nobody should be able to do this") for door in _DOORS),
@@ -52,15 +52,15 @@ async def examine_public(
     reactor: Any, timeout: float, base_url: str, file: Cap, content: bytes
 ) -> list[CheckMessage]:
     """
-    What is wrong with a base URL, which is asked in the reactor thread.
+    Say what is wrong with a base URL. It must run in the reactor thread.
 
-    `timeout`: seconds for each request. `file`: one on the grid that may be read by everybody, and
-    what it holds. No other cap of the grid is told there, and nothing that is tried leaves a trace.
+    `timeout`: seconds for each request. `file`, `content`: a file on the grid that everyone can
+    read. The check sends no other cap of the grid there, and leaves nothing behind.
 
-    Raises: ValueError for what is no URL of http or https, such as a path of this site.
+    Raises: ValueError if `base_url` is not a URL of http or https, but a path of this site, say.
     """
     public = Transport(reactor, base_url, timeout=timeout, pauses=())
-    # The path may be for files alone, and all of the gateway be open beside it.
+    # A server can guard this path, and leave the gateway open beside it.
     beside = Transport(
         reactor, public.gateway.replace(path=()).to_text(), timeout=timeout, pauses=()
     )
@@ -73,19 +73,19 @@ async def examine_public(
     except NotSecure as error:
         return [
             Error(
-                f"Browsers will not read from {_shown(public)}: {error}",
-                hint="Give the server a certificate that is for this host, has not expired, and "
-                "is of an authority that browsers know.",
+                f"browsers refuse to read from {_shown(public)}: {error}",
+                hint="Give the web server a certificate for this host that has not expired, from "
+                "an authority that browsers know.",
                 id="tahoestorage.E114",
             )
         ]
     except TahoeError as error:
         return [
             Warning(
-                f"Whether the public can read from {_shown(public)}, and not write there, could "
-                f"not be tried: {error}",
-                hint="Run the check where this address can be reached, or silence this with "
-                "SILENCED_SYSTEM_CHECKS.",
+                f"{_shown(public)} {_failure(error)}: this check cannot tell whether the public "
+                "can read there, and cannot write",
+                hint="Start the web server at this address. If only other machines can reach it, "
+                "run the check there, or silence this with SILENCED_SYSTEM_CHECKS.",
                 id="tahoestorage.W115",
             )
         ]
@@ -95,26 +95,26 @@ async def examine_public(
 
 
 async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list[CheckMessage]:
-    # A gateway says of such a name that its bytes are compressed.
+    # For such a name a gateway says that the bytes are compressed.
     request = Request("GET", ["named", file, "check.bz2"], doing="reading", expected=_ANY_STATUS)
     answer = await _ask(public, request)
     if answer.status != 200 or answer.body != content:
         given = "something else" if answer.status == 200 else f"HTTP {answer.status}"
         return [
             Error(
-                f"A file on the grid can't be read at {_shown(public)}named/…: the answer is "
-                f"{given}",
-                hint="Give the address at which a gateway to this grid answers. " + _PROXY,
+                f"the public cannot read a file of the grid at {_shown(public)}named/…: the answer "
+                f"is {given}",
+                hint="Give the address at which a gateway of this grid answers. " + _PROXY,
                 id="tahoestorage.E111",
             )
         ]
     if answer.encoding:
         return [
             Warning(
-                f"Browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
+                f"browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
                 f"answer says 'Content-Encoding: {answer.encoding}', as a gateway's does",
-                hint="Let the web server before the gateway take this header away, as the "
-                "configurations do that `manage.py tahoe proxy` prints.",
+                hint="Let the web server before the gateway remove this header, as the "
+                "configurations of `manage.py tahoe proxy` do.",
                 id="tahoestorage.W116",
             )
         ]
@@ -128,8 +128,8 @@ async def _examine_doors(addresses: Sequence[Transport]) -> list[CheckMessage]:
     if writes:
         messages.append(
             Error(
-                "The public can put files and directories on the grid, and change those whose "
-                f"caps it knows: not refused are {', '.join(writes)}",
+                "the public can put files and directories on the grid, and change those whose "
+                f"write-caps it knows: the server accepts {', '.join(writes)}",
                 hint=_PROXY,
                 id="tahoestorage.E112",
             )
@@ -137,7 +137,7 @@ async def _examine_doors(addresses: Sequence[Transport]) -> list[CheckMessage]:
     if reads:
         messages.append(
             Error(
-                f"The public can look into directories: not refused are {', '.join(reads)}",
+                f"the public can look into directories: the server accepts {', '.join(reads)}",
                 hint=_PROXY,
                 id="tahoestorage.E113",
             )
@@ -150,7 +150,7 @@ async def _let_through(
     requests: Sequence[Request],
     is_through: Callable[[_Answer], bool],
 ) -> list[str]:
-    """Which requests were done, of those that should be refused, in whatever way."""
+    """The requests that the server has done, of those that it should refuse in any way."""
 
     async def attempt(address: Transport, request: Request) -> str | None:
         try:
@@ -187,6 +187,15 @@ async def _ask(address: Transport, request: Request) -> _Answer:
     incoming = await address.open(request)
     encoding = incoming.header("Content-Encoding")
     return _Answer(incoming.status, await incoming.rest(_ANSWER_LIMIT), encoding)
+
+
+def _failure(error: TahoeError) -> str:
+    """What went wrong at a public address, where a proxy answers and not a gateway."""
+    if isinstance(error, GatewayRefused):
+        return "refuses connections"
+    if isinstance(error, GatewayUnreachable):
+        return "cannot be reached from here"
+    return "does not answer as a web server does"
 
 
 def _shown(address: Transport) -> str:

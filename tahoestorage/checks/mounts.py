@@ -1,4 +1,4 @@
-"""System checks of the places among the URLs of this site where it serves files, and to whom."""
+"""System checks of the URLs at which this site serves files, and of who can read them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.checks.site import Place, every_place, place_of
-from tahoestorage.checks.storages import TAG, is_ours
+from tahoestorage.checks.found import TAG, Place, class_of, every_place, name_of, place_of
 from tahoestorage.contract.fileurls import Mount, mounts
 from tahoestorage.serving.aliases import storage_of
 from tahoestorage.serving.views import hook_name
@@ -26,7 +25,7 @@ _PARAMETERS = {"storage", "permission"}
 
 @frozen
 class _Served:
-    """The files that are served at a place among the URLs."""
+    """The files that the site serves below one of its URLs."""
 
     mount: Mount
     place: Place
@@ -36,7 +35,7 @@ class _Served:
 
     @property
     def is_guarded(self) -> bool:
-        """Whether not everybody may read them."""
+        """Whether a hook or a signature decides who can read them."""
         is_signed_only = conf.signed_urls(self.place.options) is not None
         return self.mount.permission is not None or is_signed_only
 
@@ -45,16 +44,16 @@ class _Served:
 def check_mounts(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check that what this site serves is served, and to those alone who may read it."""
+    """Check that the site can serve what it mounts, and that nothing gets past its guards."""
     messages: list[CheckMessage] = []
     served: list[_Served] = []
     for mount in mounts():
         problems = list(_check_parameters(mount))
         messages += [*problems, *_check_hook(mount)]
         if not problems:
-            with suppress(ImproperlyConfigured, TypeError, ValueError):  # said elsewhere
+            with suppress(ImproperlyConfigured, TypeError, ValueError):  # other checks report it
                 options = storage_of(mount.alias).options
-                served.append(_Served(mount, place_of(mount.alias, options)))
+                served.append(_Served(mount, place_of(name_of(mount.alias), options)))
     guarded = [each for each in served if each.is_guarded]
     public = [each for each in served if not each.is_guarded]
     return [*messages, *_check_links(guarded), *_check_public(public, guarded)]
@@ -67,17 +66,19 @@ def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
         yield Error(
             f"tahoestorage.urls at {mount.route!r} cannot serve files: its view does not take "
             f"{names}",
-            hint="Give it 'storage' and 'permission', in the dictionary of a path() whose URL has "
-            "no parameter.",
+            hint="Give 'storage' and 'permission' alone, in the dictionary of a path() whose URL "
+            "has no parameter.",
+            obj=name_of(mount.alias),
             id="tahoestorage.E021",
         )
-    elif mount.alias != DEFAULT_STORAGE_ALIAS and not is_ours(
+    elif mount.alias != DEFAULT_STORAGE_ALIAS and not class_of(
         settings.STORAGES.get(mount.alias, {})
     ):
         yield Error(
-            f"tahoestorage.urls at {mount.route!r} cannot serve files: {mount.alias!r} is no "
+            f"tahoestorage.urls at {mount.route!r} cannot serve files: {mount.alias!r} is not a "
             "TahoeStorage of STORAGES",
             hint="Give the alias of one as 'storage', in the dictionary of its path().",
+            obj=name_of(mount.alias),
             id="tahoestorage.E021",
         )
 
@@ -87,39 +88,43 @@ def _check_hook(mount: Mount) -> Iterator[CheckMessage]:
     is_async = iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__)
     if is_async and not getattr(settings, "ASGI_APPLICATION", None):
         yield Warning(
-            f"the permission hook {hook_name(hook)} of {mount.route!r} is 'async def': a server "
-            "that is not asynchronous (WSGI) can't wait for it, and reads no file to anybody",
-            hint="Make it 'def'. Where the site has an ASGI server alone, set ASGI_APPLICATION.",
+            f"the permission hook {hook_name(hook)} of {mount.route!r} is 'async def': a "
+            "WSGI server cannot wait for it, and serves none of the files",
+            hint="Make it 'def'. If the site runs on an ASGI server only, set ASGI_APPLICATION.",
+            obj=name_of(mount.alias),
             id="tahoestorage.W023",
         )
 
 
 def _check_links(guarded: Sequence[_Served]) -> Iterator[CheckMessage]:
-    """Find links that read guarded files to everybody who has them."""
+    """Find storages whose url() makes links past the guard of their files."""
     for served in guarded:
-        names = [str(place) for place in every_place() if _links_into(place, served.place)]
-        if names:
+        users = [place.user for place in every_place() if _links_into(place, served.place)]
+        if users:
             yield Warning(
-                f"not everybody may read the files of {served}, but url() of {', '.join(names)} "
-                "makes links with which everybody can, for ever",
+                f"the files at {served} are guarded, but url() of {', '.join(map(str, users))} "
+                "makes links with which everyone can read them, for ever",
                 hint="Give 'base_url': None as an option there: then url() leads to this site.",
+                obj=users[0],
                 id="tahoestorage.W021",
             )
 
 
 def _links_into(place: Place, guarded: Place) -> bool:
     makes_links = conf.value(place.options, "base_url") and not conf.signed_urls(place.options)
-    return bool(makes_links) and place.user != "staticfiles" and guarded.holds(place)
+    is_static = place.user == name_of("staticfiles")
+    return bool(makes_links) and not is_static and guarded.holds(place)
 
 
 def _check_public(public: Sequence[_Served], guarded: Sequence[_Served]) -> Iterator[CheckMessage]:
-    """Find files that are guarded by one URL and not by another one."""
+    """Find files that one URL guards and another URL does not."""
     for each, other in product(public, guarded):
         if each.place.holds(other.place):
             yield Warning(
-                f"everybody can read the files of {other} at {each}: the storage there contains "
-                "them",
+                f"the files at {other} are guarded, but everyone can read them at {each}: the "
+                "storage there contains them",
                 hint="Give each of the two storages a 'location' that does not contain the "
                 "other's, such as 'public' and 'private'.",
+                obj=each.place.user,
                 id="tahoestorage.W022",
             )

@@ -1,85 +1,118 @@
-"""System checks of what can be wrong between settings, storages and models."""
+"""System checks of settings, STORAGES and models together. They ask no network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from attrs import frozen
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import FileField
+from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
 from tahoestorage import conf
-from tahoestorage.checks.storages import TAG, file_fields, is_ours, options_by_alias
-from tahoestorage.grid.paths import Location
+from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.checks.found import TAG, Place, every_class, every_place, file_fields, name_of
+from tahoestorage.debug import RedactingExceptionReporter
+from tahoestorage.reactor import threads
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from txtahoe.caps import Cap
-from txtahoe.http.transport import gateway_url
-from txtahoe.tree.paths import Path
 
-# Characters that a file's name should be left with, of which Django takes 8 to tell two files of
-# one name apart.
+# Characters of a column that a file's name needs. Django takes 8 of them to tell files of one name
+# apart.
 _ROOM = 40
+_ROOM_WITH_CAP = 255
+_PREFIX = "TAHOE_STORAGE_"
 
 
 @register(Tags.files, TAG)
 def check_names_of_settings(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Find settings that are misspelt, or that are no settings."""
-    known = list(conf.SETTINGS.values())
+    """Find settings that are misspelt."""
+    known = [*conf.SETTINGS.values()]
     messages: list[CheckMessage] = []
     for name in dir(settings):
         if not name.startswith("TAHO") or name in known:
             continue
-        near = get_close_matches(name, known, 1, 0.75)
-        option = name.removeprefix("TAHOE_STORAGE_").lower()
-        if option in conf.Options.__annotations__:
-            hint = (
-                f"{option!r} is an option: give it in OPTIONS, or as an argument of TahoeStorage."
+        # Other apps can have settings that begin with TAHO.
+        near = get_close_matches(name, known, 1, 0 if name.startswith(_PREFIX) else 0.75)
+        if near:
+            messages.append(
+                Warning(
+                    f"{name} is not a setting of tahoestorage; the nearest one is {near[0]}",
+                    hint=f"Rename it to {near[0]}, or remove it.",
+                    obj=name,
+                    id="tahoestorage.W008",
+                )
             )
-        elif near:
-            hint = f"Did you mean {near[0]}?"
-        else:
-            continue
-        messages.append(
-            Warning(f"{name} is no setting of tahoestorage", hint=hint, id="tahoestorage.W008")
-        )
     return messages
+
+
+@register(Tags.security, TAG)
+def check_reporter(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that Django's error pages and error mails hide caps."""
+    path = settings.DEFAULT_EXCEPTION_REPORTER
+    try:
+        if issubclass(import_string(path), RedactingExceptionReporter):
+            return []
+    except (ImportError, TypeError):
+        pass  # Django fails by itself when it needs the class
+    ours = f"{RedactingExceptionReporter.__module__}.{RedactingExceptionReporter.__qualname__}"
+    return [
+        Warning(
+            f"DEFAULT_EXCEPTION_REPORTER is {path!r}: error pages and error mails can show caps, "
+            "with which anyone can read files",
+            hint=f"Set DEFAULT_EXCEPTION_REPORTER = {ours!r}, or a subclass of it.",
+            obj="DEFAULT_EXCEPTION_REPORTER",
+            id="tahoestorage.W025",
+        )
+    ]
+
+
+@register(Tags.files, TAG)
+def check_threads(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that a storage can wait in the threads of this process."""
+    problem = threads.problem()
+    if problem is None:
+        return []
+    return [Error(problem.text, hint=problem.hint, id="tahoestorage.E009")]
 
 
 @register(Tags.files, TAG)
 def check_keys_of_storages(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Find what Django leaves unread in STORAGES, or cannot read."""
+    """Find what Django does not read, or cannot read, in STORAGES."""
     messages: list[CheckMessage] = []
-    for alias, backend in settings.STORAGES.items():
-        if not is_ours(backend):
-            continue
-        where = f"STORAGES[{alias!r}]"
+    for alias, _ in every_class():
+        backend = settings.STORAGES[alias]
         messages += [
             Error(
-                f"{where} has {name!r} beside OPTIONS, where nobody reads it",
+                f"{name!r} is a key beside OPTIONS, which Django does not read",
                 hint="Move it into OPTIONS.",
-                id="tahoestorage.E001",
+                obj=name_of(alias),
+                id="tahoestorage.E018",
             )
             for name in backend.keys() - {"BACKEND", "OPTIONS"}
         ]
-        if not isinstance(backend.get("OPTIONS", {}), Mapping):
+        options = backend.get("OPTIONS", {})
+        if not isinstance(options, Mapping):
             messages.append(
                 Error(
-                    f"OPTIONS of {where} is no dictionary",
-                    hint="Give a dictionary, or leave it out.",
-                    id="tahoestorage.E001",
+                    f"OPTIONS must be a dictionary, not {type(options).__name__}",
+                    hint="Give a dictionary, or remove OPTIONS.",
+                    obj=name_of(alias),
+                    id="tahoestorage.E019",
                 )
             )
     return messages
@@ -89,18 +122,64 @@ def check_keys_of_storages(
 def check_manifests(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Find storages of hashed static files whose URLs would lead nowhere."""
+    """Find storages of hashed static files whose style sheets would have dead links."""
     return [
         Error(
-            f"the storage of STORAGES[{alias!r}] mixes {HashedFilesMixin.__name__} into a "
-            "TahoeStorage: URLs in its style sheets would lead nowhere, and nothing would tell",
+            f"{cls.__name__} mixes Django's {HashedFilesMixin.__name__} into a TahoeStorage: the "
+            "URLs in its style sheets would lead nowhere, without an error",
             hint="Use tahoestorage.staticfiles.TahoeManifestStaticFilesStorage, or a subclass.",
+            obj=name_of(alias),
             id="tahoestorage.E022",
         )
-        for alias, backend in settings.STORAGES.items()
-        if is_ours(backend)
-        and issubclass(kind := import_string(backend["BACKEND"]), HashedFilesMixin)
-        and not issubclass(kind, TahoeManifestStaticFilesStorage)
+        for alias, cls in every_class()
+        if issubclass(cls, HashedFilesMixin)
+        and not issubclass(cls, TahoeManifestStaticFilesStorage)
+    ]
+
+
+@register(Tags.staticfiles, Tags.files, TAG)
+def check_addresses_of_manifests(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that static files can refer to each other. `collectstatic` runs this check too."""
+    return [
+        Error(
+            f"{conf.where('base_url')} is missing, and static files of this storage refer to each "
+            "other by URLs that begin with it: `collectstatic` can save nothing",
+            hint="Give the address of a public gateway, whose configuration `manage.py tahoe "
+            "proxy` prints; or use TahoeStaticFilesStorage.",
+            obj=name_of(alias),
+            id="tahoestorage.E017",
+        )
+        for alias, cls in every_class()
+        if issubclass(cls, TahoeManifestStaticFilesStorage) and _lacks_base_url(alias)
+    ]
+
+
+def _lacks_base_url(alias: str) -> bool:
+    try:
+        return getattr(storages[alias], "base_url", "") is None
+    except (ImproperlyConfigured, TypeError):
+        return False  # `check_storages` reports it
+
+
+@register(Tags.files)
+def check_lengths_of_names_with_caps(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that file fields have room for names that carry caps."""
+    return [
+        Warning(
+            f"max_length is {field.max_length}: names that carry a cap are about 100 characters "
+            "longer than other names",
+            hint=f"Give the field max_length={_ROOM_WITH_CAP} or more, and migrate.",
+            obj=field,
+            id="tahoestorage.W006",
+        )
+        for field, _ in file_fields()
+        if isinstance(field.storage, TahoeCapStorage)
+        and field.max_length is not None
+        and field.max_length < _ROOM_WITH_CAP
     ]
 
 
@@ -113,15 +192,15 @@ def check_lengths_of_names(
     for field, _ in file_fields():
         if field.max_length is None:
             continue
-        # As FileField.generate_filename() makes it. What a function makes is not known.
+        # As FileField.generate_filename() does it. A function can make names of any length.
         folder = "" if callable(field.upload_to) else datetime.now().strftime(str(field.upload_to))
         left = field.max_length - len(folder.rstrip("/") + "/" if folder else "")
         if left < _ROOM:
             messages.append(
                 Warning(
                     f"max_length is {field.max_length}, which leaves {max(left, 0)} characters "
-                    "for the names of files: longer ones are cut, or cannot be saved",
-                    hint="Give it max_length=255, and migrate.",
+                    "for the name of a file: Django cuts longer names, or cannot save the file",
+                    hint=f"Give the field max_length={_ROOM_WITH_CAP}, and migrate.",
                     obj=field,
                     id="tahoestorage.W011",
                 )
@@ -129,72 +208,43 @@ def check_lengths_of_names(
     return messages
 
 
-@frozen
-class Place:
-    """Where a storage keeps its files. `user`: its alias in STORAGES, or a field that has it."""
-
-    user: str | FileField
-    options: conf.Options
-    root: Cap
-    location: Path
-    writer: str
-
-    def __str__(self) -> str:
-        return f"STORAGES[{self.user!r}]" if isinstance(self.user, str) else str(self.user)
-
-    def holds(self, other: Place) -> bool:
-        """Whether the files of another storage are among its own."""
-        is_above = other.location[: len(self.location)] == self.location
-        return is_above and self.root.names_same(other.root)
-
-
 @register(Tags.files, TAG)
 def check_places(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check that storages of one directory go well together."""
+    """Check that storages in one directory do no harm to each other."""
     places = list(every_place())
     return [*_check_static_files(places), *_check_writers(places)]
 
 
-def every_place() -> Iterator[Place]:
-    """Those of STORAGES and of file fields whose settings are good."""
-    every: list[tuple[str | FileField, conf.Options]] = [*options_by_alias(), *file_fields()]
-    for user, options in every:
-        with suppress(ImproperlyConfigured, TypeError, ValueError):  # said elsewhere
-            yield place_of(user, options)
-
-
-def place_of(user: str | FileField, options: conf.Options) -> Place:
-    """Raises: ImproperlyConfigured, TypeError, ValueError where an option is wrong."""
-    location = Location(conf.location(options)).root
-    writer = conf.writer(options) or conf.gateways(options)[0]
-    url = gateway_url(writer).to_text()
-    return Place(user, options, conf.base_cap(options), location, url)
-
-
 def _check_static_files(places: Sequence[Place]) -> Iterator[CheckMessage]:
-    static = [place for place in places if place.user == "staticfiles"]
-    others = [place for place in places if place.user != "staticfiles"]
-    if any(place.holds(other) for place in static for other in others):
+    staticfiles = name_of("staticfiles")
+    static = [place for place in places if place.user == staticfiles]
+    others = [place for place in places if place.user != staticfiles]
+    held = [other for other in others if any(place.holds(other) for place in static)]
+    if held:
         yield Warning(
-            "the static files and other files are in the same directory: `collectstatic --clear` "
-            "would delete the other files too",
+            f"the directory of the static files contains the files of {held[0].user}: "
+            "`collectstatic --clear` would delete them too",
             hint="Give the storage of the static files a 'location' of its own.",
+            obj=staticfiles,
             id="tahoestorage.W009",
         )
 
 
 def _check_writers(places: Sequence[Place]) -> Iterator[CheckMessage]:
-    writers: dict[Cap | None, set[str]] = {}
+    by_root: dict[Cap | None, list[Place]] = {}
     for place in places:
         if place.root.is_writable:
-            writers.setdefault(place.root.verifier, set()).add(place.writer)
-    for urls in writers.values():
-        if len(urls) > 1:
-            yield Warning(
-                "storages change one directory through different gateways, "
-                f"{' and '.join(sorted(urls))}: some of the changes get lost",
-                hint="Give all of them the same first gateway, or the same 'tahoe_writer_url'.",
-                id="tahoestorage.W010",
-            )
+            by_root.setdefault(place.root.verifier, []).append(place)
+    for first, *others in by_root.values():
+        for other in others:
+            if other.writer != first.writer:
+                yield Warning(
+                    f"it changes a directory through {other.writer}, and {first.user} changes "
+                    f"the same one through {first.writer}: some changes get lost",
+                    hint="Give both the same first gateway, or the same 'tahoe_writer_url'.",
+                    obj=other.user,
+                    id="tahoestorage.W010",
+                )
+                break

@@ -235,7 +235,7 @@ class Settings(StorageSecretsTestCase):
 
     def test_a_pickle_that_nobody_knows_the_cap_of(self) -> None:
         pickled = pickle.dumps(self.new_storage())
-        self.patch(conf, "_remembered", {})
+        self.patch(conf.basecap, "_remembered", {})
         self.attempt(lambda: pickle.loads(pickled), "unpickling")
         self.assert_no_leaks()
 

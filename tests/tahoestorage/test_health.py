@@ -236,5 +236,5 @@ class ServersAway(SiteTestCase):
         self.assertEqual(self.check(), ["W102", "E103", "E104"])
 
     def check(self) -> list[str]:
-        messages = run_checks(tags=["tahoe"])
+        messages = run_checks(tags=["tahoe"], include_deployment_checks=True)
         return [str(message.id).removeprefix("tahoestorage.") for message in messages]

@@ -1,9 +1,10 @@
-"""Options and settings: what is given, in which form, and how a storage is written down."""
+"""Options and settings: their forms, which of them wins, and storages in migrations and pickles."""
 
 from __future__ import annotations
 
 import pickle
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db.migrations.writer import MigrationWriter
 from django.db.models.fields.files import FieldFile, FileField
 from django.test import override_settings
 from django.utils.functional import SimpleLazyObject, lazystr
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
@@ -28,7 +30,7 @@ tenant = threading.local()
 
 
 class TenantStorage(TahoeStorage):
-    """As a site has it whose requests are for one tenant or another."""
+    """Each request of the site is for one tenant or another."""
 
     @property
     def location(self) -> str:
@@ -62,7 +64,7 @@ class OwnSignature(TahoeStorage):
 
 
 class GivenAsNone(StorageTestCase):
-    """An option that is given is given, None too: its setting does not count."""
+    """An option that is given wins over its setting, also as None."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -74,7 +76,7 @@ class GivenAsNone(StorageTestCase):
             ROOT_URLCONF="tests.tahoestorage.serving.one_url",
         )
 
-    def test_no_base_url_gives_no_cap_away(self) -> None:
+    def test_without_a_base_url_no_link_has_a_cap(self) -> None:
         options = {"base_url": None, "tahoe_writer_url": None}
         self.override(STORAGES={"default": {"BACKEND": TAHOE, "OPTIONS": options}})
         storage = TahoeStorage(base_url=None, tahoe_writer_url=None)
@@ -87,17 +89,17 @@ class GivenAsNone(StorageTestCase):
             [message.id for message in run_checks(tags=["files"])], ["tahoestorage.W001"]
         )
 
-    def test_no_writer_lets_the_first_gateway_make_the_changes(self) -> None:
+    def test_without_a_writer_the_first_gateway_makes_the_changes(self) -> None:
         self.assertEqual(TahoeStorage(tahoe_writer_url=None).save("f", ContentFile(b"x")), "f")
         self.assertRaises(ConnectionError, TahoeStorage().save, "f", ContentFile(b"x"))
 
-    def test_no_gateway_and_no_cap_are_missing(self) -> None:
+    def test_a_gateway_or_cap_of_none_is_missing(self) -> None:
         for option in ("tahoe_base_url", "tahoe_base_cap"):
             options: dict[str, Any] = {option: None}
             with self.assertRaisesRegex(ImproperlyConfigured, f"{option}.* is missing"):
                 TahoeStorage(**options).exists("f")
 
-    def test_none_switches_off_the_cap_or_its_file_alone(self) -> None:
+    def test_none_switches_off_the_cap_or_its_file(self) -> None:
         path = Path(self.mktemp()).absolute()
         path.write_text(self.cap)
         both = {"TAHOE_STORAGE_BASE_CAP": make_directory(self.gateway)}
@@ -112,8 +114,10 @@ class GivenAsNone(StorageTestCase):
                 self.cap,
             )
 
-    def test_the_others_have_their_default(self) -> None:
-        given: dict[str, Any] = dict.fromkeys(conf.Options.__annotations__.keys() - conf.SETTINGS)
+    def test_none_gives_the_other_options_their_default(self) -> None:
+        given: dict[str, Any] = dict.fromkeys(
+            name for name in conf.OPTIONS if not name.startswith("tahoe_") and name != "base_url"
+        )
         self.assertIn("timeout", given)
         self.assertEqual(conf.connection(given), conf.connection({}))
         self.assertEqual(conf.numbers(given), conf.numbers({}))
@@ -122,10 +126,59 @@ class GivenAsNone(StorageTestCase):
         self.assertEqual([m.id for m in run_checks(tags=["files"])], [])
 
 
-class Forms(StorageTestCase):
-    """Lazy strings, and blanks around what is given, as environments and files have them."""
+class AsSettings(StorageTestCase):
+    """Every option is also a setting, which storages without the option follow."""
 
-    def test_a_text_may_be_lazy_and_have_blanks_around_it(self) -> None:
+    def test_a_setting_is_followed_at_once_and_an_option_wins(self) -> None:
+        storage, other = self.new_storage(), self.new_storage(allow_overwrite=None, location=None)
+        self.assertEqual(storage.save("a/f", ContentFile(b"1")), "a/f")
+        with override_settings(TAHOE_STORAGE_ALLOW_OVERWRITE=True, TAHOE_STORAGE_LOCATION="a"):
+            self.assertEqual(storage.save("f", ContentFile(b"2")), "f")
+            self.assertNotEqual(other.save("a/f", ContentFile(b"3")), "a/f")
+        self.assertEqual(self.read("a/f"), b"2")
+        self.assertNotEqual(storage.save("a/f", ContentFile(b"4")), "a/f")
+
+    def test_every_other_setting_changes_the_connection_or_the_links(self) -> None:
+        given: dict[str, Any] = {
+            "timeout": 7,
+            "max_age": 0,
+            "concurrency": 3,
+            "commit_delay": 0,
+            "signed_urls": 60,
+            "cache": "default",
+            "fanout": True,
+        }
+        options: conf.Options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
+        by_option: Any = {**options, **given}
+        with override_settings(**{conf.SETTINGS[name]: given[name] for name in given}):
+            for read in (conf.connection, conf.numbers, conf.signed_urls, conf.fanout, conf.cache):
+                self.assertEqual(read(options), read(by_option), read)
+            self.assertEqual(conf.numbers(options)["timeout"], 7)
+
+
+class Manual(SynchronousTestCase):
+    """The manual's table of options is that of the code."""
+
+    def test_it_has_every_option(self) -> None:
+        pages = list((Path(conf.__file__).parents[1] / "docs").glob("*settings*"))
+        if not pages:
+            raise SkipTest("the manual has no chapter about settings yet")
+        [page] = pages
+        table = "\n".join(self.rows())
+        self.assertIn(table, page.read_text(), f"the table is to be\n{table}\n")
+
+    def rows(self) -> Iterator[str]:
+        yield "| option | setting | type | default | unit | |"
+        yield "|---|---|---|---|---|---|"
+        for name, option in conf.OPTIONS.items():
+            cells = f"`{name}`", f"`{conf.SETTINGS[name]}`", option.type, f"`{option.default!r}`"
+            yield f"| {' | '.join([*cells, option.unit, option.help])} |"
+
+
+class Forms(StorageTestCase):
+    """Lazy strings, and blanks around values, as environments and files have them."""
+
+    def test_a_text_can_be_lazy_and_have_blanks_around_it(self) -> None:
         def forms(text: str) -> list[Any]:
             return [f" {text}\n", lazystr(text), SimpleLazyObject(lambda: f"{text} ")]
 
@@ -160,14 +213,14 @@ class Forms(StorageTestCase):
         )
         self.assertTrue(several.exists("f"))
 
-    def test_what_is_no_text_is_refused(self) -> None:
+    def test_a_writer_that_is_no_text_is_refused(self) -> None:
         for wrong in (5, ["http://h/"], b"http://h/", object()):
             with self.assertRaisesRegex(ImproperlyConfigured, "WRITER_URL"):
                 conf.writer({"tahoe_writer_url": wrong})  # type: ignore[typeddict-item]
 
 
 class Tenants(StorageTestCase):
-    """A `location` that is a property, as each request has another tenant."""
+    """A subclass whose `location` is a property: each request has another tenant."""
 
     def storages(self) -> list[TahoeStorage]:
         self.addCleanup(forget_links)
@@ -179,7 +232,7 @@ class Tenants(StorageTestCase):
         kinds = (TenantStorage, TenantBaseStorage, TenantCapStorage, TenantStaticStorage)
         return [kind(**options) for kind in kinds]
 
-    def test_each_sees_its_own_files(self) -> None:
+    def test_each_tenant_sees_its_own_files(self) -> None:
         for storage in self.storages():
             saved: dict[str, tuple[str, bytes]] = {}
             for name in ("one", "two", "one", "two"):
@@ -203,7 +256,7 @@ class Tenants(StorageTestCase):
                     storage.flush()
         self.assertEqual(set(self.storage.listdir("tenants")[0]), {"one", "two"})
 
-    def test_a_walk_goes_on_where_it_began(self) -> None:
+    def test_a_walk_stays_with_the_tenant_of_its_start(self) -> None:
         storage = self.storages()[0]
         tenant.name = "one"
         storage.save("a/f", ContentFile(b"x"))
@@ -214,7 +267,7 @@ class Tenants(StorageTestCase):
 
 
 class WrittenDown(StorageTestCase):
-    """A storage in migrations and pickles leads to the same tree, or says why it can't."""
+    """A storage in migrations and pickles leads to the same tree, or says why it cannot."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -229,10 +282,10 @@ class WrittenDown(StorageTestCase):
         return again
 
     def forget(self) -> None:
-        """Know no cap of this process any more, as another process."""
-        self.patch(conf, "_remembered", {})
+        """Forget the caps of this process, as if it were another one."""
+        self.patch(conf.basecap, "_remembered", {})
 
-    def test_it_is_on_the_same_tree_in_this_process(self) -> None:
+    def test_it_leads_to_the_same_tree_in_this_process(self) -> None:
         for kind in (TahoeStorage, TahoeCapStorage, TahoeStaticFilesStorage):
             storage = kind(tahoe_base_cap=self.cap)
             for again in (self.rebuilt(storage), pickle.loads(pickle.dumps(storage))):
@@ -257,7 +310,7 @@ class WrittenDown(StorageTestCase):
                 for again in (self.rebuilt(storage), pickle.loads(pickled)):
                     self.assertEqual(str(conf.base_cap(again.options)), self.cap)
 
-    def test_where_the_cap_is_not_known_nothing_is_saved_elsewhere(self) -> None:
+    def test_an_unknown_cap_is_an_error_and_saves_nothing_elsewhere(self) -> None:
         storage = TahoeStorage(tahoe_base_cap=self.cap)
         again, pickled = self.rebuilt(storage), pickle.dumps(storage)
         self.forget()
@@ -269,18 +322,18 @@ class WrittenDown(StorageTestCase):
             pickle.loads(pickled)
         self.assertEqual(TahoeStorage().listdir(""), ([], []))
 
-    def test_a_malformed_cap_is_refused_there_too(self) -> None:
+    def test_a_malformed_cap_is_refused(self) -> None:
         for wrong in (self.cap[:-5], 5):
             again = self.rebuilt(TahoeStorage(tahoe_base_cap=wrong))
             self.assertRaises(ImproperlyConfigured, again.exists, "f")
 
-    def test_without_a_cap_of_its_own_it_is_that_of_the_settings(self) -> None:
+    def test_without_a_cap_of_its_own_it_follows_the_settings(self) -> None:
         again = self.rebuilt(TahoeStorage(location="a"))
         self.assertEqual(str(conf.base_cap(again.options)), self.other)
         again = self.rebuilt(TahoeStorage(tahoe_base_cap=None))
         self.assertRaises(ImproperlyConfigured, again.exists, "f")
 
-    def test_a_fingerprint_that_stands_for_itself_is_refused(self) -> None:
+    def test_a_fingerprint_in_place_of_the_cap_is_refused(self) -> None:
         name = repr(Cap.parse(self.cap))
         self.forget()
         with override_settings(
@@ -288,7 +341,7 @@ class WrittenDown(StorageTestCase):
             STORAGES={"default": {"BACKEND": TAHOE, "OPTIONS": {"tahoe_base_cap": name}}},
         ):
             self.assertRaises(ImproperlyConfigured, conf.base_cap, {})
-            self.assertIn("tahoestorage.E003", [m.id for m in run_checks(tags=["files"])])
+            self.assertIn("tahoestorage.E024", [m.id for m in run_checks(tags=["files"])])
 
     def test_a_subclass_with_a_signature_of_its_own(self) -> None:
         for root in (self.cap, Cap.parse(self.cap), f" {self.cap} "):

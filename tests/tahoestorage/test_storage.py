@@ -618,7 +618,7 @@ class Secrets(StorageTestCase):
         pickled = pickle.dumps(self.storage)
         self.assertNotIn(self.cap.split(":")[2].encode(), pickled)
         self.assertTrue(pickle.loads(pickled).exists("f"))
-        conf._remembered.clear()  # as in another process
+        conf.basecap._remembered.clear()  # as in another process
         with self.assertRaisesRegex(pickle.UnpicklingError, "not among the settings"):
             pickle.loads(pickled)
         self.override(TAHOE_STORAGE_BASE_CAP=self.cap)

@@ -1,7 +1,8 @@
-"""System checks: every mistake in the settings has an id and a hint, and asks no network."""
+"""System checks that ask no network: every mistake in the settings has an id and a hint."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,9 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import DefaultStorage, InMemoryStorage
 from django.test import override_settings
 from django.utils.functional import lazystr
+from django.views.debug import ExceptionReporter
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
+from tahoestorage.debug import RedactingExceptionReporter
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.checks.checked import Document, ts
@@ -54,9 +57,10 @@ class Checks(SynchronousTestCase):
 
     def ids(self, **settings: Any) -> list[str]:
         with override_settings(**{**GOOD, **settings}):
-            messages = run_checks(tags=["files"])
+            messages = self.messages = run_checks(tags=["files"])
         for message in messages:
             self.assertTrue(message.hint)
+            self.assertTrue(message.obj, message)
             self.assertNotIn("aaaqeay", str(message))
         return [str(message.id).removeprefix("tahoestorage.") for message in messages]
 
@@ -64,34 +68,39 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(), [])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=["http://a:1", "http://b:1"]), [])
 
-    def test_the_gateway(self) -> None:
+    def test_a_gateway_that_is_missing_or_wrong(self) -> None:
         for wrong in (None, "", [], "127.0.0.1:3456", "ftp://h/", 5):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=wrong), ["E002"], wrong)
 
-    def test_the_port_of_a_gateway_is_told_when_it_cannot_be_one(self) -> None:
+    def test_a_message_tells_the_wrong_port_of_a_gateway(self) -> None:
         url = "http://127.0.0.1:99999/"
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E002"])
         with self.assertRaisesRegex(ImproperlyConfigured, "tahoe_base_url.*not 99999"):
             conf.gateways({"tahoe_base_url": url})
 
-    def test_more_than_the_address_of_the_gateway(self) -> None:
+    def test_a_gateway_with_more_than_its_address(self) -> None:
         address = "http://127.0.0.1:1/"
         for more in ("uri", f"uri/{CAP}", "?t=json", "prefix/cap/"):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=address + more), ["E013"], more)
         self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=f"{address}uri/"), ["E013"])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=f"{address}prefix/"), [])
 
-    def test_the_cap(self) -> None:
+    def test_a_cap_that_is_missing_no_text_or_wrong(self) -> None:
         verifier = Cap.parse(CAP).verifier
         file = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
-        for wrong in (None, "", "URI:DIR2:oops", file, str(verifier), "unknown", 5, CAP[:-1]):
-            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=wrong), ["E003"], wrong)
+        for missing in (None, ""):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=missing), ["E003"])
+        for no_text in (5, [CAP], Path(CAP)):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=no_text), ["E023"], no_text)
+            self.assertEqual(self.ids(**storage(tahoe_base_cap=no_text)), ["E023"], no_text)
+        for wrong in ("URI:DIR2:oops", file, str(verifier), "unknown", CAP[:-1]):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=wrong), ["E024"], wrong)
 
-    def test_a_cap_that_only_reads(self) -> None:
+    def test_a_read_cap(self) -> None:
         reader = str(Cap.parse(CAP).reader)
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=reader), ["W012"])
 
-    def test_the_public_address(self) -> None:
+    def test_a_public_address_that_is_missing_or_wrong(self) -> None:
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None), ["W001"])
         served = {"ROOT_URLCONF": "tests.tahoestorage.serving.one_url"}
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=None, **served), [])
@@ -127,7 +136,7 @@ class Checks(SynchronousTestCase):
         ):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=good), [], good)
 
-    def test_the_public_address_is_not_one_of_this_machine(self) -> None:
+    def test_a_public_address_on_this_machine(self) -> None:
         for gateway in ("http://127.0.0.1:1", "http://localhost:1/files/"):
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=gateway), ["W003"])
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=gateway, DEBUG=True), [])
@@ -137,17 +146,17 @@ class Checks(SynchronousTestCase):
         given = {"TAHOE_STORAGE_BASE_URL": [GOOD["TAHOE_STORAGE_BASE_URL"], same[:-1] + ":80"]}
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=same, **given), ["W003"])
 
-    def test_a_site_with_https_has_files_with_https(self) -> None:
+    def test_a_public_address_without_https_for_a_site_with_https(self) -> None:
         plain = {"TAHOE_PUBLIC_BASE_URL": "http://files.example.com/"}
         for name in ("SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_SECURE"):
             self.assertEqual(self.ids(**plain, **{name: 1}), ["W007"])
             self.assertEqual(self.ids(**{name: 1}), [])
         self.assertEqual(self.ids(**plain), [])
 
-    def test_the_options_of_storages(self) -> None:
+    def test_options_of_storages(self) -> None:
         self.assertEqual(self.ids(**storage()), [])
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
-        self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E003"])
+        self.assertEqual(self.ids(**storage(tahoe_base_cap="URI:DIR2:oops")), ["E024"])
         self.assertEqual(self.ids(**storage(timeout=-1)), ["E004"])
         self.assertEqual(self.ids(**storage(location="../a")), ["E007"])
         for wrong in (5, ["a"], "a\ud800"):
@@ -164,7 +173,7 @@ class Checks(SynchronousTestCase):
             self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
-    def test_the_cache(self) -> None:
+    def test_caches(self) -> None:
         backends = "django.core.cache.backends"
         caches: dict[str, dict[str, Any]] = {
             "good": {"BACKEND": f"{backends}.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"},
@@ -181,7 +190,7 @@ class Checks(SynchronousTestCase):
         for doubtful in ("for ever", "alone", "nothing"):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=doubtful)), ["W002"])
 
-    def test_a_subclass_may_have_options_of_its_own(self) -> None:
+    def test_a_subclass_can_have_options_of_its_own(self) -> None:
         backend = "tahoestorage.staticfiles.TahoeManifestStaticFilesStorage"
         options = {"location": "static", "manifest_storage": None}
         static = {"BACKEND": backend, "OPTIONS": options}
@@ -189,7 +198,7 @@ class Checks(SynchronousTestCase):
         options["manifest"] = None
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), ["E001"])
 
-    def test_static_files_that_refer_to_others(self) -> None:
+    def test_static_files_that_refer_to_each_other(self) -> None:
         def ids(cls: type[TahoeStorage], **options: Any) -> list[str]:
             backend = {"BACKEND": f"{cls.__module__}.{cls.__name__}", "OPTIONS": options}
             static = {"STORAGES": {"staticfiles": backend}}
@@ -207,32 +216,74 @@ class Checks(SynchronousTestCase):
         self.assertEqual(ids(OwnUrl, location="static"), [])
         self.assertEqual(ids(manifest, locaton="static"), ["E001", "W009"])
 
-    def test_djangos_manifest_is_not_mixed_into_a_storage(self) -> None:
+    def test_djangos_manifest_mixin_is_an_error(self) -> None:
         backend = f"{__name__}.Mixed"
         for alias in ("staticfiles", "other"):
             static = {"BACKEND": backend, "OPTIONS": {"location": "static"}}
             self.assertEqual(self.ids(STORAGES={alias: static}), ["E022"])
 
-    def test_what_django_does_not_read_in_storages(self) -> None:
+    def test_keys_of_storages_that_django_does_not_read(self) -> None:
         backend = "tahoestorage.storage.TahoeStorage"
-        for wrong in ({"location": "media"}, {"OPTIONS": None}, {"OPTIONS": ["media"]}):
+        for wrong, id in (
+            ({"location": "media"}, "E018"),
+            ({"OPTIONS": None}, "E019"),
+            ({"OPTIONS": ["media"]}, "E019"),
+        ):
             storages = {"default": {"BACKEND": backend, **wrong}}
-            self.assertEqual(self.ids(STORAGES=storages), ["E001"])
+            self.assertEqual(self.ids(STORAGES=storages), [id])
         other = {"BACKEND": "django.core.files.storage.InMemoryStorage", "location": "media"}
         self.assertEqual(self.ids(STORAGES={"default": other}), [])
 
     def test_names_of_settings(self) -> None:
-        for wrong in (
-            "TAHOE_STORAGE_BASE_URLS",
-            "TAHOE_BASE_CAP",
-            "TAHOE_PUBLIC_URL",
-            "TAHOESTORAGE_BASE_CAP",
-            "TAHOE_STORAGE_LOCATION",
+        for wrong, near in (
+            ("TAHOE_STORAGE_BASE_URLS", "TAHOE_STORAGE_BASE_URL"),
+            ("TAHOE_STORAGE_TIME_OUT", "TAHOE_STORAGE_TIMEOUT"),
+            ("TAHOE_STORAGE_TAHOE_BASE_CAP", "TAHOE_STORAGE_BASE_CAP"),
+            ("TAHOE_BASE_CAP", "TAHOE_STORAGE_BASE_CAP"),
+            ("TAHOE_PUBLIC_URL", "TAHOE_PUBLIC_BASE_URL"),
+            ("TAHOESTORAGE_BASE_CAP", "TAHOE_STORAGE_BASE_CAP"),
         ):
             self.assertEqual(self.ids(**{wrong: CAP}), ["W008"], wrong)
+            [message] = self.messages
+            self.assertEqual(message.obj, wrong)
+            self.assertIn(f"Rename it to {near},", str(message.hint))
+        self.assertEqual(self.ids(TAHOE_STORAGE_XQZ=1), ["W008"])
         self.assertEqual(self.ids(TAHOE_CLUSTER="mine", TAHOMA_URL="https://h/"), [])
 
-    def test_static_files_have_a_place_of_their_own(self) -> None:
+    def test_every_option_is_a_setting_with_the_same_check(self) -> None:
+        for name, setting in conf.SETTINGS.items():
+            if name not in ("tahoe_base_cap", "tahoe_base_cap_file", "base_url"):
+                by_setting = self.ids(**{setting: b"wrong"})
+                self.assertEqual(len(by_setting), 1, name)
+                self.assertIn(f"{setting} (or the option {name!r})", self.messages[0].msg)
+                self.assertEqual(self.messages[0].obj, Document._meta.get_field("file"))
+                self.assertEqual(self.ids(**storage(**{name: b"wrong"})), by_setting, name)
+                self.assertEqual(self.messages[0].obj, "STORAGES['default']")
+
+    def test_a_message_tells_the_value_and_its_type(self) -> None:
+        self.ids(TAHOE_STORAGE_TIMEOUT="30")
+        [message] = self.messages
+        self.assertEqual(
+            message.msg,
+            "TAHOE_STORAGE_TIMEOUT (or the option 'timeout') must be a number greater than 0, in "
+            "seconds, not '30' (str)",
+        )
+        self.assertIn("the default counts, 60.0.", str(message.hint))
+        self.ids(TAHOE_STORAGE_TIMEOUT=f"{CAP}{'x' * 10_000}")
+        self.assertLess(len(self.messages[0].msg), 300)
+
+    def test_one_message_names_all_storages_that_it_is_about(self) -> None:
+        backend = "tahoestorage.storage.TahoeStorage"
+        for number, named in (
+            (1, "STORAGES['0'] and checked.Document.file"),
+            (2, "STORAGES['0'], STORAGES['1'] and checked.Document.file"),
+            (5, "STORAGES['0'], STORAGES['1'], STORAGES['2'] and 3 more"),
+        ):
+            every = {str(alias): {"BACKEND": backend} for alias in range(number)}
+            self.assertEqual(self.ids(TAHOE_STORAGE_TIMEOUT=0, STORAGES=every), ["E004"])
+            self.assertEqual(self.messages[0].obj, named)
+
+    def test_static_files_need_a_directory_of_their_own(self) -> None:
         def ids(media: str, static: str, **options: Any) -> list[str]:
             backend = "tahoestorage.staticfiles.TahoeStaticFilesStorage"
             static_options = {"location": static, **options}
@@ -247,7 +298,7 @@ class Checks(SynchronousTestCase):
             self.assertEqual(ids(media, static, **other), [])
         self.assertEqual(ids("media", "", tahoe_base_cap=CAP), ["W009"])
 
-    def test_a_directory_is_changed_by_one_gateway(self) -> None:
+    def test_two_gateways_that_change_one_directory(self) -> None:
         def ids(first: Any, **options: Any) -> list[str]:
             options = {"tahoe_base_url": first, "location": "a", **options}
             return self.ids(**storage(**options))
@@ -258,7 +309,7 @@ class Checks(SynchronousTestCase):
         self.assertEqual(ids("http://b:1/", tahoe_writer_url=good), [])
         self.assertEqual(ids("http://b:1/", tahoe_base_cap=CAP[:-1] + "q"), [])
 
-    def test_file_fields_have_room_for_names(self) -> None:
+    def test_file_fields_without_room_for_names(self) -> None:
         def ids(upload_to: Any, max_length: int | None, storage: Any = ts) -> list[str]:
             field = Document._meta.get_field("file")
             self.patch(field, "upload_to", upload_to)
@@ -283,13 +334,35 @@ class Checks(SynchronousTestCase):
             self.assertEqual(ids(upload_to, max_length), expected, (upload_to, max_length))
             self.assertEqual(ids(upload_to, max_length, memory), [])
 
-    def test_a_default_storage_that_cannot_be_made_is_told_and_no_more(self) -> None:
+    def test_a_default_storage_that_fails_is_one_message(self) -> None:
         self.patch(Document._meta.get_field("file"), "storage", DefaultStorage())
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
-    def test_every_mistake_is_said_once(self) -> None:
+    def test_every_mistake_is_one_message(self) -> None:
         self.assertEqual(
             self.ids(**dict.fromkeys(GOOD)),
             ["E002", "E003", "W001"],
         )
+
+
+class Reporter(ExceptionReporter):
+    pass
+
+
+class RedactingReporter(RedactingExceptionReporter, Reporter):
+    pass
+
+
+class Reporters(SynchronousTestCase):
+    def test_a_reporter_that_shows_caps_is_a_warning(self) -> None:
+        for reporter, expected in (
+            ("django.views.debug.ExceptionReporter", ["tahoestorage.W025"]),
+            (f"{__name__}.Reporter", ["tahoestorage.W025"]),
+            ("no.such.Reporter", ["tahoestorage.W025"]),
+            (f"{__name__}.RedactingReporter", []),
+            ("tahoestorage.debug.RedactingExceptionReporter", []),
+        ):
+            with override_settings(DEFAULT_EXCEPTION_REPORTER=reporter):
+                messages = run_checks(tags=["security"])
+            self.assertEqual([message.id for message in messages], expected, reporter)

@@ -42,9 +42,11 @@ class DeploymentTestCase(StorageTestCase):
 
     def messages(self, **settings: Any) -> dict[str, CheckMessage]:
         with override_settings(**settings):
-            found = [message for message in run_checks(tags=["tahoe"]) if not message.is_silenced()]
+            every = run_checks(tags=["tahoe"], include_deployment_checks=True)
+            found = [message for message in every if not message.is_silenced()]
         for message in found:
             self.assertTrue(message.hint)
+            self.assertEqual(message.obj, "STORAGES['default']")
             self.assertNotIn(self.cap.split(":")[2], str(message))
         return {str(message.id).removeprefix("tahoestorage."): message for message in found}
 
@@ -59,24 +61,21 @@ class Commands(DeploymentTestCase):
             call_command(*command, stdout=StringIO(), stderr=StringIO())
             return proxy.requests
 
-    def test_the_network_is_asked_where_that_is_asked_for_and_once(self) -> None:
-        for command in (("check",), ("check", "--tag", "files"), ("migrate", "--plan")):
+    def test_only_deploy_asks_the_network_and_asks_once(self) -> None:
+        for command in (("check",), ("check", "--tag", "tahoe"), ("migrate", "--plan")):
             self.assertEqual(self.asked(*command), [], command)
-        for command in (
-            ("check", "--deploy"),
-            ("check", "--tag", "tahoe"),
-            ("check", "--tag", "tahoe", "--deploy"),
-        ):
+        for command in (("check", "--deploy"), ("check", "--tag", "tahoe", "--deploy")):
             self.assertEqual(
                 sorted(self.asked(*command)), ["GET /", "GET /uri", "POST /uri", "PUT /uri"]
             )
 
-    def test_an_error_makes_it_fail(self) -> None:
+    def test_an_error_fails_the_command(self) -> None:
         with override_settings(TAHOE_STORAGE_BASE_URL=NOBODY):
-            problem = self.assertRaises(SystemCheckError, call_command, "check", "--tag", "tahoe")
+            command = "check", "--deploy", "--tag", "tahoe"
+            problem = self.assertRaises(SystemCheckError, call_command, *command)
         self.assertIn("tahoestorage.E101", str(problem))
 
-    def test_two_storages_of_one_place_are_asked_once(self) -> None:
+    def test_two_storages_of_one_gateway_are_one_question(self) -> None:
         places = {
             alias: {"BACKEND": BACKEND, "OPTIONS": {"location": alias}}
             for alias in ("default", "other")
@@ -86,11 +85,11 @@ class Commands(DeploymentTestCase):
 
 
 class Gateways(DeploymentTestCase):
-    def test_a_good_one(self) -> None:
+    def test_a_good_gateway(self) -> None:
         self.assertEqual(self.ids(), [])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=self.gateways), [])
 
-    def test_one_that_is_none_or_away(self) -> None:
+    def test_a_server_that_is_no_gateway_or_is_away(self) -> None:
         with stranger(answers("200 OK", "welcome")) as other:
             for url in (NOBODY, other):
                 self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E101"])
@@ -104,7 +103,7 @@ class Gateways(DeploymentTestCase):
         self.lose(self.cap, 1)
         self.assertEqual(self.ids(), ["W105"])
 
-    def test_settings_that_are_wrong_anyway_are_not_tried(self) -> None:
+    def test_wrong_settings_are_not_tried(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="gateway"), ["E002"])
         self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL="https://host:port/"), ["E012"])
         with Proxy(self.gateway) as proxy:
@@ -117,7 +116,7 @@ class PublicAddresses(DeploymentTestCase):
     def found_at(self, url: str, **settings: Any) -> list[str]:
         return self.ids(TAHOE_PUBLIC_BASE_URL=url, **settings)
 
-    def test_the_gateway_itself(self) -> None:
+    def test_the_gateway_as_the_public_address(self) -> None:
         found = self.messages(TAHOE_PUBLIC_BASE_URL=self.gateway)
         self.assertEqual(list(found), ["W116", "E112", "E113"])
         for request in ("PUT {}uri", "PUT {}cap", "POST {}uri?t=mkdir-immutable"):
@@ -125,14 +124,14 @@ class PublicAddresses(DeploymentTestCase):
         self.assertIn("manage.py tahoe proxy", str(found["E112"].hint))
         self.assertIn("Content-Encoding: bzip2", found["W116"].msg)
 
-    def test_a_path_does_not_hide_what_is_open_beside_it(self) -> None:
+    def test_an_open_gateway_beside_a_guarded_path(self) -> None:
         self.assertEqual(self.found_at(f"{self.gateway}files/"), ["E111", "E112", "E113"])
 
-    def test_what_is_open_is_found_while_the_grid_is_away(self) -> None:
+    def test_an_open_gateway_is_found_while_the_grid_is_away(self) -> None:
         away = {"TAHOE_STORAGE_BASE_URL": NOBODY}
         self.assertEqual(self.found_at(self.gateway, **away), ["E101", "W116", "E112", "E113"])
 
-    def test_trying_leaves_nothing_behind_and_tells_no_cap_of_a_directory(self) -> None:
+    def test_the_check_leaves_nothing_behind_and_sends_no_cap_of_a_directory(self) -> None:
         sent: list[bytes] = []
         with Proxy(self.gateway) as proxy:
             proxy.sent = lambda client, data: sent.append(data)  # type: ignore[method-assign]
@@ -142,11 +141,13 @@ class PublicAddresses(DeploymentTestCase):
         self.assertEqual(kinds, ["CHK", "DIR2-LIT", "DIR2-LIT"])
         self.assertEqual(self.storage.listdir(""), ([], []))
 
-    def test_an_address_that_is_not_reached_from_here(self) -> None:
-        self.assertIn("W115", self.found_at(NOBODY))
+    def test_an_address_that_cannot_be_reached(self) -> None:
+        found = self.messages(TAHOE_PUBLIC_BASE_URL=NOBODY)
+        self.assertIn(f"{NOBODY} refuses connections", found["W115"].msg)
+        self.assertNotIn("ateway", f"{found['W115'].msg} {found['W115'].hint}")
         self.assertEqual(self.found_at("http://127.0.0.1:99999/"), ["E012"])
 
-    def test_a_server_of_something_else(self) -> None:
+    def test_another_web_server(self) -> None:
         for status, body in (("404 Not Found", ""), ("200 OK", "hello"), ("302 Found", "")):
             with stranger(answers(status, body)) as url:
                 self.assertEqual(self.found_at(url), ["E111"])
@@ -176,7 +177,7 @@ class WebServers(DeploymentTestCase):
     def test_the_printed_configuration_is_good(self) -> None:
         self.assertEqual(self.found_with(self.printed(self.listen)), [])
 
-    def test_one_that_refuses_changes_alone(self) -> None:
+    def test_a_configuration_that_refuses_changes_alone(self) -> None:
         found = self.found_with(
             f"""server {{
                 listen {self.listen};
@@ -186,7 +187,7 @@ class WebServers(DeploymentTestCase):
         )
         self.assertEqual(found, ["W116", "E113"])
 
-    def test_one_that_forgets_the_other_door(self) -> None:
+    def test_a_configuration_that_forgets_the_other_door(self) -> None:
         found = self.found_with(
             f"""server {{
                 listen {self.listen};

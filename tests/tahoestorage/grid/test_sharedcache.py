@@ -495,7 +495,7 @@ class Secrecy(CacheTestCase):
 class Configuration(CacheTestCase):
     def test_an_unknown_cache_is_refused_by_name(self) -> None:
         for wrong in ("nowhere", "", 5, ["default"], self.cap):
-            with self.assertRaisesRegex(ImproperlyConfigured, "'cache' .* 'default'") as raised:
+            with self.assertRaisesRegex(ImproperlyConfigured, "'cache'.* 'default'") as raised:
                 self.new_storage(cache=wrong).exists("f")
             self.assertNotIn("URI:", str(raised.exception))
 

@@ -1,0 +1,171 @@
+"""How a storage reaches its grid: gateways, times, numbers, cache, read from options."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import field, frozen
+from django.conf import settings
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from tahoestorage.conf.basecap import base_cap, text
+from tahoestorage.conf.options import Options, checked, shown, value, where
+from txtahoe.caps import Cap
+from txtahoe.http.terms import Terms
+from txtahoe.http.transport import gateway_url
+from txtahoe.sealing import sealed
+from txtahoe.tree.paths import split
+from txtahoe.tree.spread.format import Fanout
+
+_NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
+
+
+@frozen(cache_hash=True)
+class Connection:
+    """
+    How a tree of files is reached and used. Storages with equal connections share the tree: what
+    is known of it, and its pending changes. How it is used does not count in that comparison.
+
+    `gateways`, `writer`: URLs in the spelling of `address`. The writer makes all changes of
+    directories; with `has_common_writer` for other hosts too, and then the tree itself can name
+    another writer.
+    `timeout`, `max_age`: in seconds; each call goes by the storage that calls.
+    `concurrency`, `commit_delay`: the storage that uses the tree first sets them.
+    `fanout`: the first storage that has one sets it.
+    """
+
+    gateways: tuple[str, ...]
+    writer: str
+    has_common_writer: bool
+    base_cap: Cap
+    timeout: float = field(eq=False)
+    max_age: float = field(eq=False)
+    concurrency: int = field(eq=False)
+    commit_delay: float = field(eq=False)
+    fanout: Fanout | None = field(eq=False)
+    cache: str | None = field(eq=False)
+
+    @property
+    def terms(self) -> Terms:
+        """The time limits of its requests."""
+        return Terms(self.timeout, self.max_age)
+
+
+@sealed
+def connection(options: Options) -> Connection:
+    """
+    Read everything that a storage needs to reach its files.
+
+    Raises: ImproperlyConfigured, which names the option or setting and says what to do.
+    """
+    every, common = gateways(options), writer(options)
+    return Connection(
+        tuple(map(address, every)),
+        address(common or every[0]),
+        common is not None,
+        base_cap(options),
+        **numbers(options),
+        fanout=fanout(options),
+        cache=cache(options),
+    )
+
+
+@sealed
+def gateways(options: Options) -> tuple[str, ...]:
+    """The gateways, of which there is at least one. Raises: ImproperlyConfigured."""
+    given = value(options, "tahoe_base_url")
+    if not given:
+        raise ImproperlyConfigured(
+            f"{where('tahoe_base_url')} is missing: give the URL of a Tahoe-LAFS gateway, such as "
+            "'http://127.0.0.1:3456/'"
+        )
+    urls = tuple(map(text, given if isinstance(given, list | tuple) else [given]))
+    for url in urls:
+        _require_address(url, "tahoe_base_url")
+    return urls
+
+
+@sealed
+def writer(options: Options) -> str | None:
+    """The gateway that makes all changes, if one is given. Raises: ImproperlyConfigured."""
+    url: str | None = text(value(options, "tahoe_writer_url")) or None
+    if url is not None:
+        _require_address(url, "tahoe_writer_url")
+    return url
+
+
+def _require_address(url: Any, name: str) -> None:
+    try:
+        gateway_url(url)
+    except ValueError as error:
+        has_password = "@" in str(url)
+        given = "" if has_password else f" is {shown(url)}"
+        raise ImproperlyConfigured(f"{where(name)}{given}: {error}") from None
+
+
+def address(url: str) -> str:
+    """The one spelling of all URLs of a gateway. Raises: ValueError."""
+    return f"{gateway_url(url).to_text().rstrip('/')}/"
+
+
+def base_url(options: Options) -> str | None:
+    """The base of download URLs, if there is one."""
+    return str(text(value(options, "base_url")) or "") or None
+
+
+@sealed
+def location(options: Options) -> str:
+    """The directory in which names begin. Raises: ImproperlyConfigured."""
+    given = value(options, "location")
+    try:
+        split(str(given).replace("\\", "/"))
+    except ValueError as error:
+        # An error of encoding would show the whole text.
+        reason = "it cannot be UTF-8" if isinstance(error, UnicodeError) else error
+        raise ImproperlyConfigured(f"{where('location')} is {shown(given)}: {reason}") from None
+    return str(given)
+
+
+@sealed
+def numbers(options: Options) -> dict[str, Any]:
+    """The options that are numbers, and always have a value. Raises: ImproperlyConfigured."""
+    return {name: checked(options, name) for name in _NUMBERS}
+
+
+@sealed
+def signed_urls(options: Options) -> float | None:
+    """Seconds for which links can be used; None for ever. Raises: ImproperlyConfigured."""
+    seconds: float | None = checked(options, "signed_urls")
+    return seconds
+
+
+@sealed
+def cache(options: Options) -> str | None:
+    """The alias of the shared cache, if there is one. Raises: ImproperlyConfigured."""
+    given: str | None = value(options, "cache")
+    if given is None:
+        return None
+    if given not in list(settings.CACHES):
+        known = ", ".join(map(repr, settings.CACHES))
+        raise ImproperlyConfigured(
+            f"{where('cache')} is {shown(given)}, which is not in CACHES: give one of {known}"
+        )
+    with suppress(ImportError):  # Django itself reports it, in better words
+        if issubclass(import_string(settings.CACHES[given]["BACKEND"]), BaseDatabaseCache):
+            raise ImproperlyConfigured(
+                f"{where('cache')} is {given!r}, a cache in the database: if a transaction is "
+                "rolled back, it forgets that a file has changed. Give another cache"
+            )
+    return given
+
+
+@sealed
+def fanout(options: Options) -> Fanout | None:
+    """When directories are spread; None for never. Raises: ImproperlyConfigured."""
+    given: bool | int = checked(options, "fanout")
+    if isinstance(given, bool):
+        return Fanout() if given else None
+    return Fanout(given)

@@ -1,0 +1,259 @@
+"""
+The options of a storage: one table of their names, settings, types, defaults and help.
+
+Each option is an argument of TahoeStorage, a key of OPTIONS in Django's STORAGES, and a setting.
+To add an option, add it to `Options`: the setting, the system check of its type, and the test that
+compares the manual with this table follow from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from math import inf
+from os import PathLike
+from typing import Annotated, Any, TypedDict, get_type_hints
+
+from attrs import frozen
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from tahoestorage.redaction import redact
+from txtahoe.caps import Cap
+from txtahoe.sealing import sealed
+
+_LONGEST = 100  # characters of a wrong value that a message shows
+_LEAST_FANOUT = 16  # with fewer names, most of their requests would be about parts
+
+
+def _is_whole(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool)
+
+
+def _is_number(given: Any) -> bool:
+    return (_is_whole(given) or isinstance(given, float)) and -inf < given < inf
+
+
+@frozen
+class Option:
+    """
+    What the manual and the checks say about one option.
+
+    `type`: its type in words; they follow "must be".
+    `default`: the value that counts if neither the option nor its setting is given, or if it is
+    None.
+    `accepts`: whether a value that is not None is good. None leaves that to a function of its own.
+    """
+
+    type: str
+    help: str
+    default: Any = None
+    unit: str = ""
+    setting: str | None = None  # if its name is not TAHOE_STORAGE_<OPTION>
+    accepts: Callable[[Any], bool] | None = None
+
+    @property
+    def must_be(self) -> str:
+        """The type with its unit, for messages."""
+        return f"{self.type}, in {self.unit}" if self.unit else self.type
+
+
+class Options(TypedDict, total=False):
+    """
+    The arguments of TahoeStorage, which are also the OPTIONS in Django's STORAGES.
+
+    An option that is given wins over its setting. So does None: it switches the setting off.
+    """
+
+    tahoe_base_url: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "a URL, or a list of URLs",
+            "The gateway. Of several, the first one makes all changes of directories; reads and "
+            "uploads go on at the next one if one does not answer. Required.",
+        ),
+    ]
+    tahoe_writer_url: Annotated[
+        str | None,
+        Option(
+            "a URL",
+            "The gateway that makes all changes of directories, for all hosts of the site. If "
+            "None, the first gateway of `tahoe_base_url` makes them.",
+        ),
+    ]
+    tahoe_base_cap: Annotated[
+        str | Cap | None,
+        Option(
+            "the cap of a directory",
+            "The directory under which the storage keeps everything. `manage.py tahoe init` makes "
+            "one. This option or `tahoe_base_cap_file` is required.",
+        ),
+    ]
+    tahoe_base_cap_file: Annotated[
+        str | PathLike[str] | None,
+        Option(
+            "the path of a file",
+            "A file that holds the cap and nothing else, such as a secret of a container. Only "
+            "the site's user should be able to read it.",
+        ),
+    ]
+    base_url: Annotated[
+        str | None,
+        Option(
+            "a URL",
+            "The address of a public gateway: `url()` gives `<base_url>named/<read-cap>/<name>`. "
+            "If None, the site serves the files itself, or they have no URL.",
+            setting="TAHOE_PUBLIC_BASE_URL",
+        ),
+    ]
+    location: Annotated[
+        str | None,
+        Option(
+            "the path of a directory below that of the cap",
+            "The directory in which the names of the storage begin.",
+            default="",
+        ),
+    ]
+    allow_overwrite: Annotated[
+        bool | None,
+        Option(
+            "True or False",
+            "Whether `save` replaces a file of the same name. If not, it takes another name.",
+            default=False,
+            accepts=lambda given: isinstance(given, bool),
+        ),
+    ]
+    timeout: Annotated[
+        float | None,
+        Option(
+            "a number greater than 0",
+            "How long a request can go on without progress before it fails. Raise it for a grid "
+            "behind a slow line.",
+            default=60.0,
+            unit="seconds",
+            accepts=lambda given: _is_number(given) and given > 0,
+        ),
+    ]
+    max_age: Annotated[
+        float | None,
+        Option(
+            "a number, 0 or greater",
+            "How long the storage uses what it knows about a name without asking the grid again. "
+            "Changes by other processes are seen after this time at the latest.",
+            default=10.0,
+            unit="seconds",
+            accepts=lambda given: _is_number(given) and given >= 0,
+        ),
+    ]
+    concurrency: Annotated[
+        int | None,
+        Option(
+            "a whole number greater than 0",
+            "How many uploads of small files, and as many of large files, run at the same time.",
+            default=8,
+            unit="uploads",
+            accepts=lambda given: _is_whole(given) and given > 0,
+        ),
+    ]
+    commit_delay: Annotated[
+        float | None,
+        Option(
+            "a number, 0 or greater",
+            "How long a save waits at most for other saves into its directory, so that one write "
+            "links them all. A lone save does not wait.",
+            default=0.5,
+            unit="seconds",
+            accepts=lambda given: _is_number(given) and given >= 0,
+        ),
+    ]
+    signed_urls: Annotated[
+        float | None,
+        Option(
+            "a number, 1 or greater",
+            "How long a link to a file that this site serves can be used. If None, links do not "
+            "expire.",
+            unit="seconds",
+            accepts=lambda given: _is_number(given) and given >= 1,
+        ),
+    ]
+    cache: Annotated[
+        str | None,
+        Option(
+            "an alias of CACHES",
+            "Django's cache in which the processes of the site share what names lead to. If None, "
+            "they share nothing.",
+        ),
+    ]
+    fanout: Annotated[
+        bool | int | None,
+        Option(
+            f"True, False, or a whole number, {_LEAST_FANOUT} or greater",
+            "Whether directories with many names are spread over parts. A number: from how many "
+            "names on; True chooses it.",
+            default=False,
+            unit="names",
+            accepts=lambda given: (
+                isinstance(given, bool) or (_is_whole(given) and given >= _LEAST_FANOUT)
+            ),
+        ),
+    ]
+
+
+OPTIONS: dict[str, Option] = {
+    name: next(part for part in hint.__metadata__ if isinstance(part, Option))
+    for name, hint in get_type_hints(Options, include_extras=True).items()
+}
+"""The table, by the names of the options."""
+
+SETTINGS: dict[str, str] = {
+    name: option.setting or f"TAHOE_STORAGE_{name.removeprefix('tahoe_').upper()}"
+    for name, option in OPTIONS.items()
+}
+"""The setting of each option."""
+
+
+def unknown_options(options: dict[str, Any]) -> str | None:
+    """Say which name among `options` is unknown; None if all are known."""
+    for name in options:
+        if name not in OPTIONS:
+            near = get_close_matches(name, OPTIONS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are {_listed(OPTIONS)}."
+            return f"unknown option {redact(repr(name))}: {hint}"
+    return None
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))
+
+
+def value(options: Options, name: str) -> Any:
+    """The option if it is given, else its setting; the default in place of None."""
+    chosen: Any = options.get(name)
+    if name not in options:
+        chosen = getattr(settings, SETTINGS[name], None)
+    return OPTIONS[name].default if chosen is None else chosen
+
+
+@sealed
+def checked(options: Options, name: str) -> Any:
+    """
+    As `value`, if the value is one that the table accepts.
+
+    Raises: ImproperlyConfigured, which names the option, its setting and the wrong value.
+    """
+    given, option = value(options, name), OPTIONS[name]
+    if given is None or option.accepts is None or option.accepts(given):
+        return given
+    raise ImproperlyConfigured(f"{where(name)} must be {option.must_be}, not {shown(given)}")
+
+
+def where(name: str) -> str:
+    """The setting and the option, as messages name them."""
+    return f"{SETTINGS[name]} (or the option {name!r})"
+
+
+def shown(given: Any) -> str:
+    """A wrong value and its type for a message, without caps."""
+    text = redact(repr(given))
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return f"{text} ({type(given).__name__})"
