@@ -60,14 +60,14 @@ async def spread(
     `Client`.
     """
     names = split(path)
-    if tree.spreading.fanout is None:
+    if tree.changer.fanout is None:
         raise ValueError("the tree has no fanout: nothing says when a directory is too large")
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     node = await tree.resolve(names, fresh=True)
     if not node.is_directory:
         raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
-    spreading = _Spreading(tree, tree.spreading.fanout.limit)
+    spreading = _Spreading(tree, tree.changer.fanout.limit)
     start = Place(names, node)
     # All that are large are marked before anybody waits for them.
     await explore(start, spreading.announce, at_once, progress)
@@ -96,7 +96,7 @@ class _Spreading:
     def __init__(self, tree: Tree, limit: int) -> None:
         self._tree = tree
         self._client = tree.client
-        self._shaping = tree.spreading.shaping
+        self._builder = tree.changer.builder
         self._limit = limit
         self.large: list[Place] = []
         self.done = Spread()
@@ -107,10 +107,10 @@ class _Spreading:
         if shape.is_large or shape.is_unfinished:
             self.large.append(place)
         if shape.is_large:
-            await self._shaping.close(place.path, place.node.cap, place.depth)
+            await self._builder.close(place.path, place.node.cap, place.depth)
         contents = shape.contents
         if contents.is_closed:  # an older release has marked the root alone
-            await self._shaping.mark_way(place.path[:-1])
+            await self._builder.mark_way(place.path[:-1])
         below = [
             child
             for child in place.enter(contents.names)
@@ -123,7 +123,7 @@ class _Spreading:
         path, cap, depth = place.path, place.node.cap, place.depth
         shape = await self._look(place)
         if shape.is_large:
-            while wait := await self._shaping.close(path, cap, depth):
+            while wait := await self._builder.close(path, cap, depth):
                 await deferLater(self._client.reactor, wait)
         before = (await self._look(place)).contents
         if not before.is_closed:
@@ -131,11 +131,11 @@ class _Spreading:
         self.done.directories += 1
         missing = [digit for digit in DIGITS if digit not in before.parts]
         for digits in (missing[start : start + _TOGETHER] for start in range(0, 16, _TOGETHER)):
-            if digits and not await self._shaping.link_parts(cap, before, depth, digits):
+            if digits and not await self._builder.link_parts(cap, before, depth, digits):
                 for digit in digits:  # others are at it as well
-                    await self._shaping.make_part(path, cap, depth, digit)
-        for name, node in before.stays.items():
-            await self._tree.spreading.adopt(path, cap, depth, name, node)
+                    await self._builder.make_part(path, cap, depth, digit)
+        for name, node in before.strays.items():
+            await self._tree.changer.adopt(path, cap, depth, name, node)
         after = (await self._look(place)).contents
         self.done.names += len(before.names) - len(after.names)
         await self._sweep(place, after)
@@ -148,17 +148,19 @@ class _Spreading:
     async def _sweep(self, place: Place, contents: Contents) -> None:
         """Take away those links of a directory of which its parts have the say."""
         swept = 0
-        if contents.left and not contents.names and not contents.stays:
+        if contents.superseded and not contents.names and not contents.strays:
             if place.path or place.depth:
-                swept = len(contents.left) * await self._replace(place, contents)
-            elif len(contents.left) <= _MOST_SWEPT:
+                swept = len(contents.superseded) * await self._replace(place, contents)
+            elif len(contents.superseded) <= _MOST_SWEPT:
                 swept = await self._unlink(place.node.cap, contents)
         self.done.swept += swept
-        self.done.unswept += len(contents.left) - swept
+        self.done.unswept += len(contents.superseded) - swept
 
     async def _unlink(self, cap: Cap, contents: Contents) -> int:
         children = await self._client.list(cap)
-        names = [name for name in contents.left if not is_like_part(name) and name in children]
+        names = [
+            name for name in contents.superseded if not is_like_part(name) and name in children
+        ]
         for name in names:
             with suppress(NoSuchChild):
                 await self._client.unlink(cap, name, children[name])

@@ -160,7 +160,7 @@ class Listings:
         async def gather(way: Sequence[Cap], contents: Contents) -> Children:
             parts = contents.parts.values()
             meet(path, met, parts)
-            children = {**contents.stays, **contents.names}
+            children = {**contents.strays, **contents.names}
             for found in all_or_first(await each(parts, partial(read, way), len(parts))):
                 children.update(found)
             return children

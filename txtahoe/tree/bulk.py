@@ -12,8 +12,8 @@ from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, each
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.nodes import Link
-from txtahoe.tree.commits import Links
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.commits import CommitQueue
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 
 
@@ -38,9 +38,11 @@ class Batch:
     children: a new directory costs one write, and so does one that is there.
     """
 
-    def __init__(self, names: Names, links: Links, replace: Replace, concurrency: int) -> None:
-        self._names = names
-        self._links = links
+    def __init__(
+        self, lookup: Lookup, commits: CommitQueue, replace: Replace, concurrency: int
+    ) -> None:
+        self._lookup = lookup
+        self._commits = commits
         self._replace: Replace = replace
         self._concurrency = concurrency
         self._directories: dict[Path, dict[str, _Entry]] = {}
@@ -77,7 +79,7 @@ class Batch:
         found: dict[Path, Cap | Exception] = {}
         unknown: set[Path] = set()
         for path in directories:
-            cap = self._names.known_directory(path)
+            cap = self._lookup.known_directory(path)
             if cap is not None:
                 found[path] = cap
             else:
@@ -91,7 +93,7 @@ class Batch:
 
     async def _ask(self, paths: list[Path], found: dict[Path, Cap | Exception]) -> None:
         """Ask about directories all at once, so that those in one directory share the answer."""
-        results = await each(paths, self._names.directory, len(paths))
+        results = await each(paths, self._lookup.directory, len(paths))
         found.update(zip(paths, results, strict=True))
 
     def _add(self, path: Path, link: Link, number: int) -> None:
@@ -124,7 +126,7 @@ class Batch:
         try:
             if path[-1] in parent:
                 raise NotADirectory(f"{path[-1]!r} is to be a file and a directory")
-            cap = await self._links.new({name: e.link for name, e in entries.items()})
+            cap = await self._commits.new({name: e.link for name, e in entries.items()})
         except CancelledError:
             raise
         except Exception as error:
@@ -134,7 +136,7 @@ class Batch:
             parent[path[-1]] = _Entry(Link(cap), numbers, entries)
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
-        waiting = self._links.link_together(
+        waiting = self._commits.link_together(
             path,
             [
                 (name, entry.link, False if entry.below else self._replace)
@@ -145,7 +147,7 @@ class Batch:
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:
                 # Somebody else has made the directory meanwhile: theirs gets what is in ours.
-                self._names.forget(path, [name])
+                self._lookup.forget(path, [name])
                 self._directories[*path, name] = entry.below
             elif isinstance(error, Exception):
                 self._fail([entry], error)
@@ -157,7 +159,7 @@ class Batch:
         while waiting:
             path, entries = waiting.pop()
             for name, entry in entries.items():
-                self._names.learn((*path, name), entry.link.node)
+                self._lookup.learn((*path, name), entry.link.node)
                 waiting.append(((*path, name), entry.below))
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:

@@ -22,9 +22,9 @@ from txtahoe.errors import (
 )
 from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.changing import Outcome, Spreading
+from txtahoe.tree.spread.changing import Changer, Outcome
 from txtahoe.turns import in_turns
 
 # How often in a row a write is refused though all of its names are free when one looks.
@@ -76,7 +76,7 @@ class _Queue:
     waiting: set[_Change] = field(factory=set)
 
 
-class Links:
+class CommitQueue:
     """
     Changes directories, each by one writer at a time: what arrives while a write is under way
     gathers, and goes out as one. Changes of one name keep their order. What depends on what a name
@@ -90,10 +90,10 @@ class Links:
     directory.
     """
 
-    def __init__(self, names: Names, spreading: Spreading, *, commit_delay: float) -> None:
-        self._names = names
-        self._spreading = spreading
-        self._client = names.client
+    def __init__(self, lookup: Lookup, changer: Changer, *, commit_delay: float) -> None:
+        self._lookup = lookup
+        self._changer = changer
+        self._client = lookup.client
         self._commit_delay = commit_delay
         self._queues: dict[Path, _Queue] = {}
         self._calls: deque[Callable[[], object]] = deque()
@@ -139,7 +139,7 @@ class Links:
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
         """A new directory with first children, which nobody knows of yet."""
-        return await self._spreading.shaping.make(links)
+        return await self._changer.builder.make(links)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
         """
@@ -237,7 +237,7 @@ class Links:
             await self._link(path, queue, batch)
 
     async def _decide(self, path: Path, queue: _Queue, change: _Change, decide: Decide) -> None:
-        there = await self._names.look((*path, change.name))
+        there = await self._lookup.look((*path, change.name))
         after = await decide(there)
         if isinstance(after, Link):
             change.link = after
@@ -250,12 +250,12 @@ class Links:
         self._call(change.succeed)
 
     async def _unlink(self, path: Path, name: str, there: Node) -> None:
-        directory = await self._names.directory(path)
+        directory = await self._lookup.directory(path)
         try:
-            await self._spreading.unlink(path, directory, name, there)
+            await self._changer.unlink(path, directory, name, there)
         finally:
-            self._names.changed(path)
-            self._names.forget(path, [name])
+            self._lookup.changed(path)
+            self._lookup.forget(path, [name])
 
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         refusals = 0
@@ -272,14 +272,14 @@ class Links:
 
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
         try:
-            directory = await self._names.directory(path)
+            directory = await self._lookup.directory(path)
         except NoSuchChild:
             return await self._write_new(path, batch)
         outcome = await self._write_in(path, directory, batch)
         lost = [change for change in batch if _is_lost(outcome.failed.get(change.name))]
         if lost:
             try:
-                found = await self._names.again(path, directory)
+                found = await self._lookup.again(path, directory)
             except NoSuchChild:
                 outcome.add(await self._write_new(path, lost))
             else:
@@ -293,15 +293,15 @@ class Links:
             await self.make(path, links)
             return Outcome({name: link.node for name, link in links.items()})
         except ExistingChild:
-            directory = await self._names.directory(path, fresh=True)
+            directory = await self._lookup.directory(path, fresh=True)
         return await self._write_in(path, directory, batch)
 
     async def _write_in(self, path: Path, directory: Cap, batch: list[_Change]) -> Outcome:
         links = _links_of(batch)
         try:
-            return await self._spreading.write(path, directory, links, batch[0].replace)
+            return await self._changer.write(path, directory, links, batch[0].replace)
         finally:
-            self._names.changed(path)
+            self._lookup.changed(path)
 
     def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
         """Tell who waits for a link what came of it, and say whether anything did."""
@@ -312,7 +312,7 @@ class Links:
             return True
         node = outcome.made.get(change.name)
         if node is not None:
-            self._names.learn((*path, change.name), node)
+            self._lookup.learn((*path, change.name), node)
             self._call(change.succeed)
             return True
         return False

@@ -14,10 +14,10 @@ from txtahoe.caps import Cap
 from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.nodes import Node
-from txtahoe.tree.namecache import Known, Recent
+from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import How, Question, Questions
+from txtahoe.tree.singleflight import Flight, How, SingleFlight
 from txtahoe.tree.spread.format import (
     Children,
     Contents,
@@ -33,7 +33,7 @@ from txtahoe.turns import in_turns
 T = TypeVar("T")
 
 
-class Names:
+class Lookup:
     """
     The names below `root`.
 
@@ -58,12 +58,12 @@ class Names:
         self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
         """How directories are laid out, as far as that is known."""
-        self._known = Known(client.reactor.seconds, max_age, max_known)
+        self._known = NameCache(client.reactor.seconds, max_age, max_known)
         # Directories, and whether they are empty.
         self._emptiness: Recent[tuple[Cap, bool]] = Recent(
             client.reactor.seconds, max_age, max_known
         )
-        self._listings: Questions[Cap, Contents] = Questions()
+        self._listings: SingleFlight[Cap, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
@@ -143,7 +143,7 @@ class Names:
         layout = self.layouts.get(way[-1])
         digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
         if layout is not None and digits is not None and digits <= layout.parts.keys():
-            contents = Contents({}, parts=layout.parts, stays=layout.stays)
+            contents = Contents({}, parts=layout.parts, strays=layout.strays)
         else:
             contents = await self.ask(path, way[-1], depth, anew=True)
 
@@ -154,7 +154,7 @@ class Names:
 
         parts = [digit for digit in contents.parts if digits is None or digit in digits]
         meet(path, met, [contents.parts[digit] for digit in parts])
-        children = {**contents.stays, **contents.names}
+        children = {**contents.strays, **contents.names}
         for found in all_or_first(await each(parts, gather, len(parts))):
             children.update(found)
         return children
@@ -274,10 +274,10 @@ class Names:
         """
         for depth, cap in enumerate(way):
             layout = self.layouts.get(cap)
-            if layout is not None and path[-1] in layout.stays:
+            if layout is not None and path[-1] in layout.strays:
                 contents = await self.ask(path[:-1], cap, depth, anew=True)
-                if path[-1] in contents.stays:
-                    return contents.stays[path[-1]]
+                if path[-1] in contents.strays:
+                    return contents.strays[path[-1]]
         raise NoSuchChild(f"no such child: {path[-1]!r}")
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
@@ -298,7 +298,7 @@ class Names:
         return await self._listings.ask(directory, how)
 
     def _how(self, path: Path, directory: Cap, depth: int) -> How[Contents]:
-        async def ask(question: Question[Contents]) -> Contents:
+        async def ask(flight: Flight[Contents]) -> Contents:
             seconds = self.client.reactor.seconds
             async with self._room if depth else nullcontext():
                 asked = seconds()
@@ -306,12 +306,12 @@ class Names:
             contents = contents_of(children, depth, path)
             self.layouts.learn(directory, contents, asked, seconds())
             is_filled = not all(map(counts_for_nothing, contents.names.values()))
-            if is_filled and not question.is_outdated:
+            if is_filled and not flight.is_outdated:
                 self.changed(path)  # those above may have been empty before
                 if not depth:
                     self._emptiness.put(path, (directory, False))
             async for some in in_turns(self.client.reactor, contents.names.items()):
-                if question.is_outdated:
+                if flight.is_outdated:
                     break
                 for name, node in some:
                     self.learn((*path, name), node)

@@ -50,7 +50,7 @@ class Recent(Generic[T]):
             del self._values[path]
 
 
-class Known:
+class NameCache:
     """
     What paths led to, for `max_age` seconds after it was learnt, or as long as the caller allows;
     the last `max_known` files, and as many directories, so that the files of a large directory do

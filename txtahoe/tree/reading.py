@@ -12,7 +12,7 @@ from txtahoe.caps import Cap, require_cap
 from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path, split
 from txtahoe.tree.spread.format import Contents
 
@@ -34,7 +34,7 @@ class Reading:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = root
-        self._names = Names(
+        self._lookup = Lookup(
             client,
             root,
             max_age=max_age,
@@ -46,24 +46,24 @@ class Reading:
 
     def known(self, path: str | Sequence[str]) -> Node | None:
         """What a path leads to, if no question is needed. May be called in any thread."""
-        return self._names.known(split(path))
+        return self._lookup.known(split(path))
 
     @property
     def changes(self) -> int:
         """How many changes were made. What was found out before the last one may be wrong."""
-        return self._names.changes
+        return self._lookup.changes
 
     def learn(self, path: str | Sequence[str], node: Node) -> None:
         """Keep what a path leads to, which somebody else has found out."""
-        self._names.learn(split(path), node)
+        self._lookup.learn(split(path), node)
 
     def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
         """Keep the cap of a directory, which somebody else has found out. It may be removed."""
-        self._names.learn_directory(split(path), cap)
+        self._lookup.learn_directory(split(path), cap)
 
     async def contents(self) -> Contents:
         """What is in the root directory itself now, what is hidden and its parts told apart."""
-        return await self._names.ask((), self.root, 0, anew=True)
+        return await self._lookup.ask((), self.root, 0, anew=True)
 
     async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
         """
@@ -71,11 +71,11 @@ class Reading:
 
         A link that this tree has made itself has no times before it is asked about.
         """
-        return await self._names.resolve(split(path), fresh=fresh)
+        return await self._lookup.resolve(split(path), fresh=fresh)
 
     async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
         """The children of a directory, by name."""
-        return await self._names.list(split(path))
+        return await self._lookup.list(split(path))
 
     async def prefetch(
         self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
@@ -92,7 +92,7 @@ class Reading:
             wanted.setdefault(names[:-1], []).append(names)
 
         async def look(directory: Path) -> dict[Path, Node]:
-            return await self._names.some(directory, wanted[directory])
+            return await self._lookup.some(directory, wanted[directory])
 
         results = await each(wanted, look, self._concurrency, progress)
         found: dict[Path, Node] = {}
@@ -112,13 +112,13 @@ class Reading:
         """
         start = split(path)
         # With each path the directories on it, from the start on.
-        waiting = deque([(start, {(await self._names.directory(start)).reader})])
+        waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
         coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
         try:
             while waiting or coming:
                 while waiting and len(coming) < self._concurrency:
                     names, above = waiting.popleft()
-                    listing = Deferred.fromCoroutine(self._names.list(names))
+                    listing = Deferred.fromCoroutine(self._lookup.list(names))
                     coming.append((names, above, listing))
                 names, above, answer = coming.popleft()
                 try:

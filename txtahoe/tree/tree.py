@@ -24,11 +24,11 @@ from txtahoe.errors import (
 )
 from txtahoe.nodes import Link, Node, require_json
 from txtahoe.tree.bulk import Batch
-from txtahoe.tree.commits import Links
+from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.paths import Path, split, split_name
 from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
-from txtahoe.tree.spread.changing import Spreading
+from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.format import Fanout
 from txtahoe.tree.uploads import Opener, Uploads, is_small
 
@@ -72,9 +72,9 @@ class Tree(Reading):
         fanout: Fanout | None = None,
     ) -> None:
         super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
-        self.spreading = Spreading(self._names, fanout)
+        self.changer = Changer(self._lookup, fanout)
         """How directories are spread, for `maintenance.spread`."""
-        self._links = Links(self._names, self.spreading, commit_delay=commit_delay)
+        self._commits = CommitQueue(self._lookup, self.changer, commit_delay=commit_delay)
         self._uploads = Uploads(client, concurrency)
 
     async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
@@ -112,10 +112,10 @@ class Tree(Reading):
         require_json(metadata or {})
         # Others in the directory do not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
-        expected = self._links.expected(directory) if is_soon else nullcontext()
+        expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source, progress), metadata or {})
-            linked = self._links.link(directory, name, link, replace)
+            linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
                 await linked
@@ -124,7 +124,7 @@ class Tree(Reading):
                 if otherwise is None:
                     raise
             directory, name = split_name(split(await otherwise()))
-            linked = self._links.link(directory, name, link, replace)
+            linked = self._commits.link(directory, name, link, replace)
 
     async def save_many(
         self,
@@ -201,7 +201,7 @@ class Tree(Reading):
         """The exceptions of those links that were not made, by number."""
         failed: dict[int, Exception] = {}
         while links:
-            batch = Batch(self._names, self._links, replace, self._concurrency)
+            batch = Batch(self._lookup, self._commits, replace, self._concurrency)
             made = await batch.make(list(links.values()), progress)
             errors = dict(zip(links, made, strict=True))
             failed.update((number, error) for number, error in errors.items() if error is not None)
@@ -234,18 +234,18 @@ class Tree(Reading):
         directory, name = split_name(split(path))
         link = Link(cap, metadata or {})
         link.require_valid()
-        await self._links.link(directory, name, link, replace)
+        await self._commits.link(directory, name, link, replace)
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
         """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
         names = split(path)
         self._require_writable()
         try:
-            cap = await self._names.directory(names)
+            cap = await self._lookup.directory(names)
         except NoSuchChild:
             with suppress(ExistingChild):  # somebody else was faster: theirs is the directory
-                return await self._links.make(names, {})
-            cap = await self._names.directory(names, fresh=True)
+                return await self._commits.make(names, {})
+            cap = await self._lookup.directory(names, fresh=True)
         if names:
             await self._restore(names)
         return cap
@@ -259,7 +259,7 @@ class Tree(Reading):
             kept = {key: value for key, value in there.metadata.items() if key != REMOVED}
             return Link(there.cap, kept)
 
-        await self._links.change(names[:-1], names[-1], restored)
+        await self._commits.change(names[:-1], names[-1], restored)
 
     async def replace(
         self,
@@ -289,7 +289,7 @@ class Tree(Reading):
                 raise ExistingChild("the file has changed since it was opened")
             return link
 
-        await self._links.change(directory, name, replaced)
+        await self._commits.change(directory, name, replaced)
 
     async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
         """
@@ -302,12 +302,12 @@ class Tree(Reading):
         directory, name = split_name(split(path))
 
         async def gone(there: Node | None) -> None:
-            if there is None or await self._names.is_removed((*directory, name), there):
+            if there is None or await self._lookup.is_removed((*directory, name), there):
                 raise NoSuchChild(f"no such file or directory: {name!r}")
             if there.is_directory and only_files:
                 raise IsADirectory(f"{there.cap!r} is a directory")
 
-        await self._links.change(directory, name, gone)
+        await self._commits.change(directory, name, gone)
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
@@ -329,7 +329,7 @@ class Tree(Reading):
                 raise DirectoryNotEmpty(f"{there.cap!r} is not empty")
             return Link(there.cap, {**there.metadata, REMOVED: True})
 
-        await self._links.change(directory, name, removed)
+        await self._commits.change(directory, name, removed)
 
     async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
         """
@@ -351,14 +351,14 @@ class Tree(Reading):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         if node.is_directory:
-            await self.spreading.learn_marks(node.cap)
+            await self.changer.learn_marks(node.cap)
 
         async def left(there: Node | None) -> Node | None:
             return None if there is not None and there.is_same_link(node) else there
 
-        await self._links.link(to_directory, to_name, Link(node.cap, node.metadata))
+        await self._commits.link(to_directory, to_name, Link(node.cap, node.metadata))
         with moving(name):
-            await self._links.change(directory, name, left)
+            await self._commits.change(directory, name, left)
 
     async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
         if not isinstance(content, Cap):
@@ -372,8 +372,8 @@ class Tree(Reading):
         """Ask about a directory while a file that will be linked in it is still on its way."""
 
         async def look() -> None:
-            directory = await self._names.directory(path)
-            await self.spreading.look(path, directory, name)
+            directory = await self._lookup.directory(path)
+            await self.changer.look(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed

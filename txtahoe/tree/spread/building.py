@@ -10,9 +10,9 @@ from txtahoe.caps import Cap
 from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import ExistingChild
 from txtahoe.nodes import Link
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.singleflight import Question, Questions
+from txtahoe.tree.singleflight import Flight, SingleFlight
 from txtahoe.tree.spread.format import (
     DIGITS,
     Contents,
@@ -29,7 +29,7 @@ from txtahoe.tree.spread.format import (
 _AT_ONCE = 8
 
 
-class Shaping:
+class Builder:
     """
     Makes directories and parts, and closes them.
 
@@ -37,12 +37,12 @@ class Shaping:
     and `depth`: how many parts it is below that.
     """
 
-    def __init__(self, names: Names, fanout: Fanout) -> None:
-        self._names = names
-        self._client = names.client
+    def __init__(self, lookup: Lookup, fanout: Fanout) -> None:
+        self._lookup = lookup
+        self._client = lookup.client
         self.fanout = fanout
-        self._making: Questions[tuple[Cap, str], Cap] = Questions()
-        self._closing: Questions[Cap, None] = Questions()
+        self._making: SingleFlight[tuple[Cap, str], Cap] = SingleFlight()
+        self._closing: SingleFlight[Cap, None] = SingleFlight()
         self._room = DeferredSemaphore(_AT_ONCE)
 
     async def layout(self, path: Path, cap: Cap, depth: int) -> Layout:
@@ -50,10 +50,10 @@ class Shaping:
         What is known of a directory: that it is closed, or else what is new enough to write there,
         or was asked for just now: who needs longer than that to read it, looks once more later.
         """
-        layout = self._names.layouts.get(cap)
+        layout = self._lookup.layouts.get(cap)
         while layout is None or not (layout.is_closed or self._is_new(layout)):
-            await self._names.ask(path, cap, depth, anew=False)
-            layout = self._names.layouts.get(cap)
+            await self._lookup.ask(path, cap, depth, anew=False)
+            layout = self._lookup.layouts.get(cap)
             if layout is not None:
                 break
         return layout
@@ -68,7 +68,7 @@ class Shaping:
 
     async def make(self, links: Mapping[str, Link]) -> Cap:
         """A new directory with first names, which nobody knows of yet."""
-        if not self._names.layouts.is_on:
+        if not self._lookup.layouts.is_on:
             return await self._client.mkdir(links)
         return await self.build(links, 0, keep_times=False)
 
@@ -80,7 +80,7 @@ class Shaping:
             async with self._room:
                 asked = self._now()
                 cap = await self._client.mkdir({**links, **marks}, keep_times=keep_times)
-            self._names.layouts.learn_new(cap, Layout(asked, len(links), is_marked=is_marked))
+            self._lookup.layouts.learn_new(cap, Layout(asked, len(links), is_marked=is_marked))
             return cap
         slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
         for name, link in links.items():
@@ -97,7 +97,7 @@ class Shaping:
         cap = await self._client.mkdir(links)
         caps = {digit: part.cap for digit, part in zip(DIGITS, parts, strict=True)}
         layout = Layout(asked, is_marked=True, is_closed=True, parts=caps)
-        self._names.layouts.learn_new(cap, layout)
+        self._lookup.layouts.learn_new(cap, layout)
         return cap
 
     async def close(self, path: Path, directory: Cap, depth: int) -> float:
@@ -105,10 +105,10 @@ class Shaping:
         Go on with closing a directory. Returns for how many seconds it has to be waited, then to
         go on; 0.0 where it is closed.
         """
-        contents = await self._names.ask(path, directory, depth, anew=True)
+        contents = await self._lookup.ask(path, directory, depth, anew=True)
         if contents.is_closed:
             return 0.0
-        layout = self._names.layouts.get(directory)
+        layout = self._lookup.layouts.get(directory)
         if layout is None or layout.closing_since is None:
             await self.mark_way(path[:-1])
             await self._mark(directory, "closing")
@@ -121,22 +121,22 @@ class Shaping:
 
     def note_closing(self, cap: Cap) -> None:
         """Somebody has made the mark of a directory that is closing just now."""
-        layout = self._names.layouts.get(cap)
+        layout = self._lookup.layouts.get(cap)
         if layout is not None and layout.closing_since is None:
             layout.closing_since = self._now()
 
     async def make_part(self, path: Path, directory: Cap, depth: int, digit: str) -> Cap:
         """The part of a closed directory for a digit, made where it is missing."""
 
-        async def make(question: Question[Cap]) -> Cap:
+        async def make(flight: Flight[Cap]) -> Cap:
             # Read after it was closed: there are no other names that belong to the part.
-            contents = await self._names.ask(path, directory, depth, anew=True)
+            contents = await self._lookup.ask(path, directory, depth, anew=True)
             if digit not in contents.parts:
                 await self.link_parts(directory, contents, depth, [digit])
-            return self._names.layouts.parts(directory).get(digit) or await again()
+            return self._lookup.layouts.parts(directory).get(digit) or await again()
 
         async def again() -> Cap:
-            return (await self._names.ask(path, directory, depth, anew=True)).parts[digit]
+            return (await self._lookup.ask(path, directory, depth, anew=True)).parts[digit]
 
         return (await self._making.ask((directory, digit), make))[0]
 
@@ -163,32 +163,32 @@ class Shaping:
         except ExistingChild:
             return False
         finally:
-            self._names.outdate(directory)
-        self._names.layouts.parts(directory).update(parts)
+            self._lookup.outdate(directory)
+        self._lookup.layouts.parts(directory).update(parts)
         return True
 
     def leads_to_spread(self, links: Mapping[str, Link]) -> bool:
         """Whether some of the links lead to what is spread, or to what has such things below it."""
-        layouts = self._names.layouts
+        layouts = self._lookup.layouts
         return any(link.cap.is_directory and layouts.is_marked(link.cap) for link in links.values())
 
     async def mark_way(self, path: Path) -> None:
         """See to it that every directory from the root to that of a path has a mark."""
         for depth in range(len(path) + 1):
-            cap = await self._names.directory(path[:depth])
-            if not self._names.layouts.is_marked(cap):
-                contents = await self._names.ask(path[:depth], cap, 0, anew=True)
+            cap = await self._lookup.directory(path[:depth])
+            if not self._lookup.layouts.is_marked(cap):
+                contents = await self._lookup.ask(path[:depth], cap, 0, anew=True)
                 if not contents.marks:
                     await self._mark(cap, "tree")
-                    self._names.layouts.note_marked(cap)
+                    self._lookup.layouts.note_marked(cap)
 
     async def close_now(self, path: Path, cap: Cap, depth: int) -> None:
         """Close a directory of which it is known for long enough that it is closing."""
 
-        async def close(question: Question[None]) -> None:
-            if not (await self._names.ask(path, cap, depth, anew=True)).is_closed:
+        async def close(flight: Flight[None]) -> None:
+            if not (await self._lookup.ask(path, cap, depth, anew=True)).is_closed:
                 await self._mark(cap, "closed")
-                await self._names.ask(path, cap, depth, anew=True)
+                await self._lookup.ask(path, cap, depth, anew=True)
 
         await self._closing.ask(cap, close)
 
@@ -196,7 +196,7 @@ class Shaping:
         try:
             await self._client.set_children(cap, mark(state))
         finally:
-            self._names.outdate(cap)
+            self._lookup.outdate(cap)
 
     @property
     def _wait(self) -> float:

@@ -18,9 +18,9 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.building import Shaping
+from txtahoe.tree.spread.building import Builder
 from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, mark, onward
 
 # Directories that are written at the same time for one call.
@@ -66,19 +66,19 @@ class Outcome:
         self.refusal = self.refusal or other.refusal
 
 
-class Spreading:
+class Changer:
     """
     Changes names where they belong.
 
     `fanout`: when directories are to be spread; None: never, but what is spread is written right.
     """
 
-    def __init__(self, names: Names, fanout: Fanout | None) -> None:
-        self._names = names
-        self._client = names.client
+    def __init__(self, lookup: Lookup, fanout: Fanout | None) -> None:
+        self._lookup = lookup
+        self._client = lookup.client
         self._fanout = fanout or Fanout()
         self._spreads = fanout is not None
-        self.shaping = Shaping(names, self._fanout)
+        self.builder = Builder(lookup, self._fanout)
 
     @property
     def fanout(self) -> Fanout | None:
@@ -87,8 +87,8 @@ class Spreading:
 
     def begin(self, fanout: Fanout) -> None:
         """From now on directories are to be spread."""
-        self._fanout = self.shaping.fanout = fanout
-        self._spreads = self._names.layouts.is_on = True
+        self._fanout = self.builder.fanout = fanout
+        self._spreads = self._lookup.layouts.is_on = True
 
     async def place(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Place:
         """
@@ -98,19 +98,19 @@ class Spreading:
         `directory`: that of the path, in which the name is; or a part, so many parts below it.
         """
         if not await self._finds_on():
-            return Place((directory,), 0, self._names.layouts.root_asked, False)
+            return Place((directory,), 0, self._lookup.layouts.root_asked, False)
         way = [directory]
         while True:
             cap = way[-1]
-            layout = await self.shaping.layout(path, cap, depth)
+            layout = await self.builder.layout(path, cap, depth)
             if layout.is_closed:
                 digit = digit_of(name, depth)
                 part = layout.parts.get(digit)
-                part = part or await self.shaping.make_part(path, cap, depth, digit)
+                part = part or await self.builder.make_part(path, cap, depth, digit)
                 way = onward(path, way, part)
                 depth += 1
-            elif self.shaping.is_due(layout):
-                await self.shaping.close_now(path, cap, depth)
+            elif self.builder.is_due(layout):
+                await self.builder.close_now(path, cap, depth)
             else:
                 return Place(tuple(way), depth, layout.asked, layout.closing_since is not None)
 
@@ -123,14 +123,14 @@ class Spreading:
             asked = self._now()
             with suppress(NotADirectory, Unrecoverable):
                 contents = contents_of(await self._client.list(directory), 0)
-                self._names.layouts.learn(directory, contents, asked, self._now())
+                self._lookup.layouts.learn(directory, contents, asked, self._now())
 
     async def look(self, path: Path, directory: Cap, name: str) -> None:
         """Look ahead where a name will be changed, without changing anything."""
         while await self._finds_on():
-            way = self._names.layouts.way(path, directory, name)
+            way = self._lookup.layouts.way(path, directory, name)
             depth = len(way) - 1
-            layout = await self.shaping.layout(path, way[-1], depth)
+            layout = await self.builder.layout(path, way[-1], depth)
             if digit_of(name, depth) not in layout.parts:
                 return
 
@@ -138,8 +138,8 @@ class Spreading:
         self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
         """Make links to names of a directory, each where it belongs; one write for each part."""
-        if self.shaping.leads_to_spread(links):
-            await self.shaping.mark_way(path)
+        if self.builder.leads_to_spread(links):
+            await self.builder.mark_way(path)
         outcome = Outcome()
         groups: dict[Cap, tuple[Place, dict[str, Link]]] = {}
         places = await each(links, lambda name: self.place(path, directory, name), len(links))
@@ -170,10 +170,10 @@ class Spreading:
         except NoSuchChild as error:
             missing = error
         finally:
-            self._names.outdate(place.cap)
+            self._lookup.outdate(place.cap)
         if not self._is_sure(place) and await self._is_closed_now(path, place):
             place = await self.place(path, directory, name)
-            there = await self._names.ask(path, place.cap, place.depth, anew=True)
+            there = await self._lookup.ask(path, place.cap, place.depth, anew=True)
             if name in there.names and there.names[name].is_same_link(node):
                 await self.unlink(path, directory, name, node)
                 return
@@ -195,21 +195,21 @@ class Spreading:
                 link = Link(node.cap, node.metadata)
                 await self._client.set_children(place.cap, {name: link})
         finally:
-            self._names.outdate(place.cap)
+            self._lookup.outdate(place.cap)
         if not self._is_sure(place):
             return False  # it is looked after the next time
         with suppress(NoSuchChild):
             await self._client.unlink(directory, name, node)
-        self._names.outdate(directory)
+        self._lookup.outdate(directory)
         return True
 
     # What is known of a directory.
 
     async def _finds_on(self) -> bool:
         """Whether directories may be spread: the root is asked where that was not done lately."""
-        layouts = self._names.layouts
+        layouts = self._lookup.layouts
         if not layouts.is_on and self._now() - layouts.root_asked > self._fanout.pace:
-            await self._names.ask((), self._names.root.cap, 0, anew=False)
+            await self._lookup.ask((), self._lookup.root.cap, 0, anew=False)
         return layouts.is_on
 
     def _is_sure(self, place: Place) -> bool:
@@ -217,7 +217,7 @@ class Spreading:
         return not place.is_closing and self._now() - place.asked <= 2 * self._fanout.pace
 
     async def _is_closed_now(self, path: Path, place: Place) -> bool:
-        return (await self._names.ask(path, place.cap, place.depth, anew=True)).is_closed
+        return (await self._lookup.ask(path, place.cap, place.depth, anew=True)).is_closed
 
     def _now(self) -> float:
         return float(self._client.reactor.seconds())
@@ -242,12 +242,12 @@ class Spreading:
             return outcome
         except BaseException:
             # Some of them may be there, or come to be there later.
-            self._names.forget(path, wanted)
+            self._lookup.forget(path, wanted)
             raise
         finally:
-            self._names.outdate(place.cap)
+            self._lookup.outdate(place.cap)
         if marks:
-            self.shaping.note_closing(place.cap)
+            self.builder.note_closing(place.cap)
         self._note_count(place.cap, len(wanted))
         made = {name: made[name] for name in wanted}
         if not self._is_sure(place) and await self._is_closed_now(path, place):
@@ -268,7 +268,7 @@ class Spreading:
         again = {}
         for name, node in made.items():
             now = await self.place(path, place.way[0], name)
-            there = await self._names.ask(path, now.cap, now.depth, anew=True)
+            there = await self._lookup.ask(path, now.cap, now.depth, anew=True)
             if name in there.names and there.names[name].is_same_link(node):
                 outcome.made[name] = node
             else:
@@ -291,7 +291,7 @@ class Spreading:
         taken: dict[str, Exception] = {}
         for name in names if place.depth else ():
             with suppress(NoSuchChild):
-                await self._names.left_behind((*path, name), place.way[:-1])
+                await self._lookup.left_behind((*path, name), place.way[:-1])
                 taken[name] = ExistingChild(f"the name {name!r} is taken")
         return taken
 
@@ -299,31 +299,31 @@ class Spreading:
         """Take a name out of closed directories on the way; whether it had a meaning there."""
         had_meaning = False
         for cap in place.way[:-1]:
-            layout = self._names.layouts.get(cap)
+            layout = self._lookup.layouts.get(cap)
             if layout is None or is_like_part(name):
                 continue
-            if name not in layout.left and name not in layout.stays:
+            if name not in layout.superseded and name not in layout.strays:
                 continue
-            had_meaning = had_meaning or name in layout.stays
+            had_meaning = had_meaning or name in layout.strays
             with suppress(NoSuchChild):
                 await self._client.delete(cap, name)
-            layout.left -= {name}
-            layout.stays.pop(name, None)
-            self._names.outdate(cap)
+            layout.superseded -= {name}
+            layout.strays.pop(name, None)
+            self._lookup.outdate(cap)
         return had_meaning
 
     # Closing, and what comes then.
 
     async def _marks(self, path: Path, place: Place, more: int) -> dict[str, Link]:
         """A mark to be made along with so many links, where a directory becomes too large."""
-        layout = self._names.layouts.get(place.cap)
+        layout = self._lookup.layouts.get(place.cap)
         is_large = layout is not None and layout.count + more > self._fanout.limit
         if not self._spreads or not is_large or place.is_closing:
             return {}
-        await self.shaping.mark_way(path[:-1])
+        await self.builder.mark_way(path[:-1])
         return mark("closing")
 
     def _note_count(self, cap: Cap, more: int) -> None:
-        layout = self._names.layouts.get(cap)
+        layout = self._lookup.layouts.get(cap)
         if layout is not None:
             layout.count += more

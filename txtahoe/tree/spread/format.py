@@ -161,16 +161,18 @@ class Contents:
 
     `names`: those that are read here. `parts`: by digit, with `part_links` for their names and
     links.
-    `left`: those of which the parts have the say now, `stays` aside: these were linked by who did
-    not know, or are of a kind that can't be moved, and count where their part does not have them.
+    `superseded`: links that a part has replaced; they count for nothing.
+    `strays`: links that no part has taken over: a client that does not know the protocol made them
+    after the directory was closed, or their cap is of an unknown kind. A stray counts if its part
+    has no such name.
     `marks`: the links of the states that the directory has.
     """
 
     names: Children
     parts: dict[str, Cap] = field(factory=dict)
     part_links: dict[str, tuple[str, Node]] = field(factory=dict)
-    left: frozenset[str] = frozenset()
-    stays: Children = field(factory=dict)
+    superseded: frozenset[str] = frozenset()
+    strays: Children = field(factory=dict)
     marks: dict[State, tuple[str, Node]] = field(factory=dict)
 
     @property
@@ -184,7 +186,7 @@ class Contents:
     @property
     def kept(self) -> set[str]:
         """All names that are linked here, whoever has the say."""
-        return {*self.names, *self.left, *self.stays}
+        return {*self.names, *self.superseded, *self.strays}
 
     def part_of(self, name: str, depth: int) -> Cap | None:
         """The part which has the say of a name."""
@@ -236,16 +238,16 @@ def _are_spread(children: Children) -> bool:
 def _told_apart(contents: Contents, depth: int) -> Contents:
     closed = contents.marks["closed"][1].modified
     names: Children = {}
-    stays: Children = {}
-    left = set()
+    strays: Children = {}
+    superseded = set()
     for name, node in contents.names.items():
         if contents.part_of(name, depth) is None:
             names[name] = node
         elif not node.cap.is_known or _is_later(node.created, closed):
-            stays[name] = node
+            strays[name] = node
         else:
-            left.add(name)
-    return evolve(contents, names=names, stays=stays, left=frozenset(left))
+            superseded.add(name)
+    return evolve(contents, names=names, strays=strays, superseded=frozenset(superseded))
 
 
 def _is_later(time: float | None, than: float | None) -> bool:
@@ -268,8 +270,8 @@ class Layout:
     is_marked: bool = False
     is_closed: bool = False
     parts: dict[str, Cap] = field(factory=dict)
-    left: frozenset[str] = frozenset()
-    stays: Children = field(factory=dict)
+    superseded: frozenset[str] = frozenset()
+    strays: Children = field(factory=dict)
 
 
 class Layouts:
@@ -336,7 +338,7 @@ class Layouts:
         if contents.is_closed:
             layout.is_closed = True
             layout.parts.update(contents.parts)
-            layout.left, layout.stays = contents.left, contents.stays
+            layout.superseded, layout.strays = contents.superseded, contents.strays
         self._bound()
 
     def learn_new(self, directory: Cap, layout: Layout) -> None:
