@@ -107,10 +107,10 @@ class _Spreading:
         if shape.is_large or shape.is_unfinished:
             self.large.append(place)
         if shape.is_large:
-            await self._builder.close(place.path, place.node.cap, place.depth)
+            await self._builder.advance(place.path, place.node.cap, place.depth)
         contents = shape.contents
         if contents.is_closed:  # an older release has marked the root alone
-            await self._builder.mark_way(place.path[:-1])
+            await self._builder.mark_ancestors(place.path)
         below = [
             child
             for child in place.enter(contents.names)
@@ -123,7 +123,7 @@ class _Spreading:
         path, cap, depth = place.path, place.node.cap, place.depth
         shape = await self._look(place)
         if shape.is_large:
-            while wait := await self._builder.close(path, cap, depth):
+            while wait := await self._builder.advance(path, cap, depth):
                 await deferLater(self._client.reactor, wait)
         before = (await self._look(place)).contents
         if not before.is_closed:

@@ -11,7 +11,6 @@ from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.nodes import Node
 from txtahoe.tree.namecache import NameCache, Recent
@@ -21,13 +20,12 @@ from txtahoe.tree.singleflight import Flight, How, SingleFlight
 from txtahoe.tree.spread.format import (
     Children,
     Contents,
-    Layouts,
     contents_of,
-    digit_of,
-    meet,
+    gather,
     onward,
     visible,
 )
+from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
 T = TypeVar("T")
@@ -130,34 +128,13 @@ class Lookup:
     async def _visible(
         self, path: Path, directory: Cap, wanted: Collection[str] | None = None
     ) -> Children:
-        return visible(await self._gathered(path, [directory], wanted, {directory}))
+        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
+            layout = self.layouts.get(part)
+            if layout is not None and digits is not None and digits <= layout.parts.keys():
+                return Contents({}, parts=layout.parts, strays=layout.strays)
+            return await self.ask(path, part, depth, anew=True)
 
-    async def _gathered(
-        self, path: Path, way: Sequence[Cap], wanted: Collection[str] | None, met: set[Cap]
-    ) -> Children:
-        """
-        What is in the last directory of a way and in its parts, or in those of some names that are
-        `wanted`. `met`: all that was read for that.
-        """
-        depth = len(way) - 1
-        layout = self.layouts.get(way[-1])
-        digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
-        if layout is not None and digits is not None and digits <= layout.parts.keys():
-            contents = Contents({}, parts=layout.parts, strays=layout.strays)
-        else:
-            contents = await self.ask(path, way[-1], depth, anew=True)
-
-        async def gather(digit: str) -> Children:
-            below = wanted and {name for name in wanted if digit_of(name, depth) == digit}
-            further = onward(path, way, contents.parts[digit])
-            return await self._gathered(path, further, below, met)
-
-        parts = [digit for digit in contents.parts if digits is None or digit in digits]
-        meet(path, met, [contents.parts[digit] for digit in parts])
-        children = {**contents.strays, **contents.names}
-        for found in all_or_first(await each(parts, gather, len(parts))):
-            children.update(found)
-        return children
+        return visible(await gather(path, directory, read, wanted))
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
@@ -262,11 +239,11 @@ class Lookup:
             elif name in contents.names:
                 return contents.names[name]
             elif is_new:
-                return await self.left_behind(path, way)
+                return await self.stray(path, way)
             else:
                 anew = True
 
-    async def left_behind(self, path: Path, way: Sequence[Cap]) -> Node:
+    async def stray(self, path: Path, way: Sequence[Cap]) -> Node:
         """
         What a path leads to in closed directories on its way whose parts do not have it.
 

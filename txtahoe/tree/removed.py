@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_or_first, each
+from txtahoe.concurrency import all_of
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.format import HIDDEN, Children
@@ -32,8 +32,8 @@ async def without_removed(
     marked = [name for name, node in children.items() if REMOVED in node.metadata]
     if not marked:
         return children
-    answers = await each(marked, lambda name: is_removed((*path, name), children[name]), at_once)
-    removed = dict(zip(marked, all_or_first(answers), strict=True))
+    answers = await all_of(marked, lambda name: is_removed((*path, name), children[name]), at_once)
+    removed = dict(zip(marked, answers, strict=True))
     return {name: node for name, node in children.items() if not removed.get(name)}
 
 
@@ -48,10 +48,10 @@ async def is_empty(
     met = {directory}
     level = [(path, directory)]
     while level:
-        found = await each(level, lambda below: look(*below), at_once)
+        found = await all_of(level, lambda below: look(*below), at_once)
         inside = [
             ((*above, name), node)
-            for (above, _), children in zip(level, all_or_first(found), strict=True)
+            for (above, _), children in zip(level, found, strict=True)
             for name, node in children.items()
         ]
         if not all(counts_for_nothing(node) for _, node in inside):

@@ -29,7 +29,7 @@ from txtahoe.tree.paths import Path, split, split_name
 from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.changing import Changer
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.states import Fanout
 from txtahoe.tree.uploads import Opener, Uploads, is_small
 
 # What is saved: bytes, what opens them, or the cap of what is on the grid already.
@@ -373,7 +373,7 @@ class Tree(Reading):
 
         async def look() -> None:
             directory = await self._lookup.directory(path)
-            await self.changer.look(path, directory, name)
+            await self.changer.look_ahead(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed

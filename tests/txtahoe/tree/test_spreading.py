@@ -8,7 +8,8 @@ from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.testing.fake import Delay, LostAnswer
-from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, part_name
+from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
+from txtahoe.tree.spread.states import Fanout, State
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
@@ -428,7 +429,7 @@ class Requests(SpreadingTestCase):
                 return True
             depth += 1
             contents = contents_of(self.now(self.client.list(part)), depth)
-        return contents.is_closing or len(contents.names) >= FANOUT.limit
+        return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit
 
     def test_a_question_is_one_request_however_deep_the_name_is(self) -> None:
         self.grown()
