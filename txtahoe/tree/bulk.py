@@ -1,4 +1,4 @@
-"""Many links in many directories: each directory is written once."""
+"""Makes many links in many directories, with one write for each directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class _Entry:
     """
     A link that is to be made in a directory.
 
-    `numbers`: the links of the question that depend on it. `below`: what it was born with.
+    `numbers`: the positions of the caller's links that depend on it. `below`: the first links of the
+    new directory that it leads to.
     """
 
     link: Link
@@ -32,10 +33,11 @@ class _Entry:
 
 class Batch:
     """
-    Links that are made at once.
+    Links that are made together.
 
-    What is missing of their directories is made from the deepest ones up, each with its first
-    children: a new directory costs one write, and so does one that is there.
+    Missing directories are made from the deepest up, each with its first children. So each
+    directory, old or new, costs one write. (The commit queue makes directories too, but for the
+    links of one directory: it would write a new directory's parent for every child.)
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Batch:
         self, wanted: Sequence[tuple[Path, Link]], progress: Done | None = None
     ) -> list[Exception | None]:
         """
-        The exception of each of the links, or None where it was made.
+        Make the links. Returns for each its exception, or None if it is made.
 
         `progress` is called with the number of directories that were written since the last call.
         """
@@ -73,8 +75,10 @@ class Batch:
 
     async def _find(self, directories: Iterable[Path]) -> dict[Path, Cap | Exception]:
         """
-        The caps of directories, or why there is none. From the top down: below one that is
-        missing all are, and below one that is known nobody asks about those above.
+        The caps of directories, or the exceptions of those that have none.
+
+        It looks from the top down, all directories of a level side by side. Below a missing
+        directory it asks nothing, and above a known one neither.
         """
         found: dict[Path, Cap | Exception] = {}
         unknown: set[Path] = set()
@@ -92,7 +96,7 @@ class Batch:
         return found
 
     async def _ask(self, paths: list[Path], found: dict[Path, Cap | Exception]) -> None:
-        """Ask about directories all at once, so that those in one directory share the answer."""
+        """Look directories up side by side, so that those with one parent share its listing."""
         results = await each(paths, self._lookup.directory, len(paths))
         found.update(zip(paths, results, strict=True))
 
@@ -106,7 +110,7 @@ class Batch:
         entry = here.get(path[-1])
         if entry is None:
             here[path[-1]] = _Entry(link, [number])
-        elif self._replace:  # as one after the other: the last one stays
+        elif self._replace:  # as if made one after the other: the last one stays
             entry.link = link
             entry.numbers.append(number)
         else:
@@ -146,7 +150,7 @@ class Batch:
         results = await each(waiting, _result, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:
-                # Somebody else has made the directory meanwhile: theirs gets what is in ours.
+                # Another process has made the directory: its directory gets these links.
                 self._lookup.forget(path, [name])
                 self._directories[*path, name] = entry.below
             elif isinstance(error, Exception):

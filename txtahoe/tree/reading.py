@@ -1,4 +1,4 @@
-"""Looking at the names under a root cap: one, a directory of them, many, all."""
+"""Looks up names under a root cap: one, a directory of them, many, or all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from txtahoe.tree.spread.format import Contents
 
 
 class Reading:
-    """The looking half of a `Tree`."""
+    """The half of `Tree` that changes nothing."""
 
     def __init__(
         self,
@@ -45,47 +45,49 @@ class Reading:
         self._concurrency = concurrency
 
     def known(self, path: str | Sequence[str]) -> Node | None:
-        """What a path leads to, if no question is needed. May be called in any thread."""
+        """What a path leads to, if that is known without a request. Can be called in any thread."""
         return self._lookup.known(split(path))
 
     @property
     def changes(self) -> int:
-        """How many changes were made. What was found out before the last one may be wrong."""
+        """How many changes were made. Answers from before the last one can be wrong."""
         return self._lookup.changes
 
     def learn(self, path: str | Sequence[str], node: Node) -> None:
-        """Keep what a path leads to, which somebody else has found out."""
+        """Keep what a path leads to, if the caller knows it from elsewhere."""
         self._lookup.learn(split(path), node)
 
     def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
-        """Keep the cap of a directory, which somebody else has found out. It may be removed."""
+        """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
         self._lookup.learn_directory(split(path), cap)
 
     async def contents(self) -> Contents:
-        """What is in the root directory itself now, what is hidden and its parts told apart."""
+        """The contents of the root directory itself now: hidden links and parts too."""
         return await self._lookup.ask((), self.root, 0, anew=True)
 
     async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
         """
-        What a path leads to; with `fresh` it is asked about, though it be known.
+        What a path leads to. With `fresh` the gateway is asked even if it is known.
 
-        A link that this tree has made itself has no times before it is asked about.
+        A link that this tree has made itself has no times until the gateway was asked.
+
+        Raises: NoSuchChild; NotADirectory.
         """
         return await self._lookup.resolve(split(path), fresh=fresh)
 
     async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
-        """The children of a directory, by name."""
+        """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""
         return await self._lookup.list(split(path))
 
     async def prefetch(
         self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
     ) -> dict[Path, Node]:
         """
-        What many paths lead to, without those that lead nowhere. Each directory is asked once.
+        Look up many paths, with one listing for each directory; missing ones are left out.
 
-        `progress` is called with the number of directories that have answered since the last call.
+        `progress` is called with the number of directories that were read since the last call.
 
-        Raises: SomeFailed where a directory cannot be read.
+        Raises: SomeFailed if a directory cannot be read.
         """
         wanted: dict[Path, list[Path]] = {}
         for names in map(split, paths):
@@ -104,14 +106,16 @@ class Reading:
         self, path: str | Sequence[str] = ()
     ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
         """
-        The directory of a path and all those below it, each with its children; what is nearer
-        comes first. The next ones are fetched while one is looked at. A directory that is linked
-        somewhere below itself is not entered there again.
+        Walk the directory of a path and all directories below it, each with its children.
 
-        Raises: NoSuchChild only for the path itself, not for what vanishes meanwhile.
+        Nearer directories come first. The next ones are read while the caller uses one. A directory
+        that is linked below itself is not entered there again.
+
+        Raises: NoSuchChild and NotADirectory only for the path itself; a directory that vanishes
+        meanwhile is left out.
         """
         start = split(path)
-        # With each path the directories on it, from the start on.
+        # Each path with the directories on it, from the start on.
         waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
         coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
         try:

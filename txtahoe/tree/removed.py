@@ -1,6 +1,7 @@
 """
-Directories that were removed. Their links stay, with a mark, and count as long as nothing is in the
-directory: so nothing is lost that others, who know its cap, save in it at this moment.
+Removed directories. The link of one stays, with a mark, which counts while the directory is empty.
+
+So a file is not lost that another process, which knows the directory's cap, saves in it meanwhile.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.format import HIDDEN, Children
 
-# The key in a link's metadata that says: this directory is removed while it is empty.
+# The key of the mark in the link's metadata.
 REMOVED = "txtahoe-removed"
 
 
 def counts_for_nothing(node: Node) -> bool:
-    """Whether a directory with nothing else in it is empty."""
+    """Whether a directory that has only this link is empty."""
     return REMOVED in node.metadata or HIDDEN in node.metadata
 
 
@@ -28,7 +29,7 @@ async def without_removed(
     is_removed: Callable[[Path, Node], Awaitable[bool]],
     at_once: int,
 ) -> Children:
-    """The children of the directory of a path, without those that are removed."""
+    """Children of the directory of a path, without removed directories."""
     marked = [name for name, node in children.items() if REMOVED in node.metadata]
     if not marked:
         return children
@@ -41,9 +42,9 @@ async def is_empty(
     path: Path, directory: Cap, look: Callable[[Path, Cap], Awaitable[Children]], at_once: int
 ) -> bool:
     """
-    Whether nothing is in the directory of a path but directories that are removed themselves.
+    Whether the directory of a path has nothing, or only directories that are removed too.
 
-    `look` gives the children of a directory, without what is hidden.
+    `look` returns the children of a directory, without hidden ones.
     """
     met = {directory}
     level = [(path, directory)]
@@ -56,7 +57,7 @@ async def is_empty(
         ]
         if not all(counts_for_nothing(node) for _, node in inside):
             return False
-        # One that lies below itself is as empty as the others.
+        # A directory that lies below itself is looked at once.
         level = [(below, node.cap) for below, node in inside if node.cap not in met]
         met.update(cap for _, cap in level)
     return True

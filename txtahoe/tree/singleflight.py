@@ -1,4 +1,4 @@
-"""One request for all who ask the same thing at the same time."""
+"""One request for all callers that ask the same at the same time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ T = TypeVar("T")
 @define(eq=False)
 class Flight(Generic[T]):
     """
-    A flight that is under way.
+    A request that is under way.
 
-    `is_outdated`: what it is about has changed since it was asked.
+    `is_outdated`: its object has changed since the request began. `waiting`: one Deferred for each
+    caller.
     """
 
     is_outdated: bool = False
@@ -28,38 +29,41 @@ class Flight(Generic[T]):
     waiting: list[Deferred[T]] = field(factory=list)
 
 
+# Makes the request.
 How = Callable[[Flight[T]], Awaitable[T]]
 
 
 class SingleFlight(Generic[K, T]):
-    """SingleFlight under way, by what they are about."""
+    """Requests under way, by key."""
 
     def __init__(self) -> None:
         self._flights: dict[K, Flight[T]] = {}
 
     async def ask(self, key: K, how: How[T]) -> tuple[T, bool]:
         """
-        The answer to a flight that is under way, else `how` asks it; and whether it was asked
-        after this call. An older answer proves nothing of what is not in it.
+        The answer of the request under way, or of a new one, made by `how`; and whether the request
+        began after this call. An older answer does not prove that something is missing.
+
+        Raises: what `how` raises.
         """
         is_new = key not in self._flights
         flight = self._flights.setdefault(key, Flight())
         answer = self._answer_for(key, flight)
         if is_new:
-            # It is nobody's own: who asked first may be cancelled, and the others go on waiting.
+            # No caller owns it: the first one can be cancelled while the others wait.
             flight.asking = Deferred.fromCoroutine(self._answer(key, flight, how))
         return await answer, is_new
 
     async def ask_anew(self, key: K, how: How[T]) -> T:
-        """The answer to a flight that is asked after this call, be it by another caller."""
+        """The answer of a request that begins after this call, perhaps for another caller."""
         flight = self._flights.get(key)
         if flight is not None:
-            with suppress(TahoeError):  # the failure of an older flight
+            with suppress(TahoeError):  # an older request failed: the new one can succeed
                 await self._answer_for(key, flight)
         return (await self.ask(key, how))[0]
 
     def outdate(self, key: K) -> None:
-        """It has changed: who asks from now on does not get the answer that is on its way."""
+        """Note that the key's object has changed: later callers do not share the older answer."""
         flight = self._flights.pop(key, None)
         if flight is not None:
             flight.is_outdated = True
@@ -78,7 +82,7 @@ class SingleFlight(Generic[K, T]):
     async def _answer(self, key: K, flight: Flight[T], how: How[T]) -> None:
         try:
             result = await how(flight)
-        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+        except GeneratorExit:  # the reactor has ended: no caller waits
             raise
         except BaseException as error:
             self._end(key, flight)
