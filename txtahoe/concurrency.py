@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
@@ -13,6 +13,20 @@ S = TypeVar("S")
 T = TypeVar("T")
 # Called with the number of operations that have ended since the last call.
 Done = Callable[[int], None]
+
+
+async def run_workers(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """
+    Run a function several times side by side. Raises: what one of them raises; the others are
+    cancelled then.
+    """
+    workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
+    try:
+        await gatherResults(workers, consumeErrors=True)
+    except FirstError as error:
+        for worker in workers:
+            worker.cancel()
+        raise error.subFailure.value from None  # type: ignore[misc]
 
 
 async def each(
@@ -44,13 +58,7 @@ async def each(
             if progress is not None:
                 progress(1)
 
-    workers = [Deferred.fromCoroutine(work()) for _ in range(at_once)]
-    try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as error:  # of `things`, or of `progress`
-        for worker in workers:
-            worker.cancel()
-        raise error.subFailure.value from None  # type: ignore[misc]
+    await run_workers(work, at_once)
     return [results[number] for number in sorted(results)]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
+from txtahoe.concurrency import run_workers
 from txtahoe.errors import TahoeError, Unrecoverable
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
@@ -106,13 +107,7 @@ async def explore(
             while resting and (waiting or not busy):
                 resting.pop().callback(None)
 
-    workers = [Deferred.fromCoroutine(work()) for _ in range(at_once)]
-    try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as error:
-        for worker in workers:
-            worker.cancel()
-        raise error.subFailure.value from None  # type: ignore[misc]
+    await run_workers(work, at_once)
 
 
 class Listings:

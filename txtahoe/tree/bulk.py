@@ -36,8 +36,8 @@ class Batch:
     Links that are made together.
 
     Missing directories are made from the deepest up, each with its first children. So each
-    directory, old or new, costs one write. (The commit queue makes directories too, but for the
-    links of one directory: it would write a new directory's parent for every child.)
+    directory, old or new, costs one write. (The commit queue makes directories too, but it knows
+    only the links of one directory: it could write the parent more than once.)
     """
 
     def __init__(

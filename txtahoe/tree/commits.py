@@ -1,4 +1,4 @@
-"""Changes of directories: for each directory one queue, and one write for many links."""
+"""The commit queue: changes of a directory wait in line, and many links go out as one write."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.changing import Changer, Outcome
 from txtahoe.turns import in_turns
 
-# How often in a row a write is refused though all of its names are free when one looks.
+# Refusals in a row, with names that all look free, after which a write is given up.
 _REFUSALS = 3
 
 
-# Given what a name leads to now, or None, gives a link that it is to have; None, to be unlinked; or
-# what it was given, to be left alone.
+# Called with what a name leads to now, or None. Returns a Link, if the name is to have it; None, if it
+# is to be unlinked; or its argument, if the name stays as it is.
 Decide = Callable[[Node | None], Awaitable[Node | Link | None]]
 
 
 @define(eq=False)
 class _Change:
-    """Of one name in a directory: a link, or else what `decide` says when its turn has come."""
+    """A change of one name: to `link`, or to what `decide` returns in the change's turn."""
 
     name: str
     since: float
@@ -49,7 +49,7 @@ class _Change:
     done: Deferred[None] = field(factory=Deferred)
 
     def succeed(self) -> None:
-        if not self.done.called:  # its caller may have gone
+        if not self.done.called:  # its caller has not gone
             self.done.callback(None)
 
     def fail(self, error: BaseException) -> None:
@@ -60,11 +60,11 @@ class _Change:
 @define(eq=False)
 class _Queue:
     """
-    The changes of one directory that wait, in their order.
+    The changes that wait for one directory, in their order.
 
-    `expected`: a token for each link that is about to come; `awaited`: of those, the ones that
-    the next write waits for. `wake` ends its waiting.
-    `writing`: what is under way, and `waiting`, who waits for it.
+    `expected`: a token for each link that is about to come. `awaited`: those of them that the next
+    write waits for; `wake` ends its waiting.
+    `writing`: the write under way. `waiting`: the changes that wait for it.
     """
 
     changes: list[_Change] = field(factory=list)
@@ -78,16 +78,17 @@ class _Queue:
 
 class CommitQueue:
     """
-    Changes directories, each by one writer at a time: what arrives while a write is under way
-    gathers, and goes out as one. Changes of one name keep their order. What depends on what a name
-    leads to looks when its turn has come, so nothing that this process does comes in between. What
-    another process does may: the gateway has no operation that looks and changes.
+    Changes directories, with one write of a directory at a time.
 
-    A directory that is missing is made, with the links that wait for it as its first children.
-    Where its names are spread, each part is written once.
+    Links that arrive while a write is under way gather, and go out as the next write. Changes of
+    one name keep their order. A change that depends on what the name leads to looks in its own
+    turn, so no other change by this process comes in between. A change by another process can: the
+    gateway has no operation that compares and replaces.
 
-    `commit_delay`: seconds that links wait, at most, for others that are `expected` in their
-    directory.
+    A missing directory is made, with the waiting links as its first children. If the names of a
+    directory are spread, each part is written once.
+
+    `commit_delay`: seconds that a link waits, at most, for others that are `expected`.
     """
 
     def __init__(self, lookup: Lookup, changer: Changer, *, commit_delay: float) -> None:
@@ -101,7 +102,7 @@ class CommitQueue:
 
     def link(self, path: Path, name: str, link: Link, replace: Replace = False) -> Deferred[None]:
         """
-        Make a link in the directory of a path. It stands in the queue when this returns.
+        Link a name in the directory of a path. When this returns, the link is in the queue.
 
         The Deferred fails with the errors of `Client.set_children`.
         """
@@ -110,22 +111,22 @@ class CommitQueue:
     def link_together(
         self, path: Path, links: Iterable[tuple[str, Link, Replace]]
     ) -> list[Deferred[None]]:
-        """As `link`, for many, of which none is written before all stand in the queue."""
+        """As `link`, for many: none is written before all are in the queue."""
         now = self._now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
     def change(self, path: Path, name: str, decide: Decide) -> Deferred[None]:
         """
-        Change what a name in the directory of a path leads to as `decide` says in its turn.
+        Change a name in the directory of a path as `decide` says in the change's turn.
 
-        The Deferred fails with what `decide` raises, and with the errors of `Client.set_children`
-        and `Client.delete`.
+        The Deferred fails with what `decide` raises, or the errors of `Client.set_children` and
+        `Client.delete`.
         """
         return self._add(path, [_Change(name, self._now(), decide=decide)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
-        """While this lasts, a link is about to come for which others may wait."""
+        """Announce a link: others in the directory wait for it, up to the commit delay."""
         queue = self._queues.setdefault(path, _Queue())
         token = object()
         queue.expected.add(token)
@@ -138,14 +139,14 @@ class CommitQueue:
             self._drop_if_idle(path, queue)
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
-        """A new directory with first children, which nobody knows of yet."""
+        """A new directory with first children, which is not linked yet."""
         return await self._changer.builder.make(links)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
         """
         Make the directory of a path, with its first children.
 
-        Raises: ExistingChild where it is there: somebody else was faster.
+        Raises: ExistingChild if another process has made it first.
         """
         with self.expected(path[:-1]):
             cap = await self.new(links)
@@ -165,8 +166,10 @@ class CommitQueue:
 
     def _call(self, call: Callable[[], object]) -> None:
         """
-        Call something, after what is called already. Directories that are missing wait for those
-        above them: calls within calls would go as deep as the path is long.
+        Call a function after those that are being called.
+
+        A missing directory waits for the one above it. If each called the next, a long path would
+        overflow the stack.
         """
         self._calls.append(call)
         if self._is_calling:
@@ -195,10 +198,10 @@ class CommitQueue:
             with asking(_most_patient(batch)):
                 queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             await queue.writing
-        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+        except GeneratorExit:  # the reactor has ended: no caller waits
             raise
         except BaseException as error:
-            if not batch:  # nobody knows whose fault it is
+            if not batch:  # it can be the fault of any of them
                 batch, queue.changes = queue.changes, []
             await self._fail(batch, error)
         finally:
@@ -215,10 +218,9 @@ class CommitQueue:
 
     async def _gather(self, queue: _Queue) -> None:
         """
-        Wait for the links that are expected now, for a time after the first one has arrived.
+        Wait for the links that are expected now, up to the commit delay of the first change.
 
-        One write for many is worth while, see `python -m tests.bench`; who comes later waits for
-        the next one.
+        A link that is announced later waits for the next write.
         """
         first = queue.changes[0]
         left = first.since + self._commit_delay - self._now()
@@ -304,7 +306,7 @@ class CommitQueue:
             self._lookup.changed(path)
 
     def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
-        """Tell who waits for a link what came of it, and say whether anything did."""
+        """Tell the caller of a link its result; whether there is one."""
         error = outcome.failed.get(change.name)
         if error is not None:
             error = _taken(change.name) if isinstance(error, ExistingChild) else error
@@ -318,7 +320,7 @@ class CommitQueue:
         return False
 
     def _refuse(self, queue: _Queue, taken: Container[str]) -> None:
-        """Those that wait for names that were given away just now need not be tried."""
+        """Fail queued links to names that this commit has just taken."""
         changed = set()
         left = []
         for change in queue.changes:
@@ -331,7 +333,7 @@ class CommitQueue:
         queue.changes = left
 
     def _withdraw(self, queue: _Queue, change: _Change, done: Deferred[None]) -> None:
-        """Its caller has gone. A write is cancelled when nobody waits for it any more."""
+        """Drop a change whose caller has gone; cancel a write for which no caller waits."""
         if change in queue.changes:
             queue.changes.remove(change)
         queue.waiting.discard(change)
@@ -343,13 +345,13 @@ class CommitQueue:
 
 
 def _wake(queue: _Queue) -> None:
-    """Go on where nothing is awaited any more."""
+    """End the waiting of a write, if all links that it waits for have come."""
     if queue.wake is not None and not queue.awaited and not queue.wake.called:
         queue.wake.callback(None)
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:
-    """Take the first change, and with a link the others that can be made along with it."""
+    """Take the first change from a queue; if it is a link, all that one write can make with it."""
     batch: list[_Change] = []
     seen: set[str] = set()
     for change in queue.changes:
@@ -364,13 +366,13 @@ def _next_batch(queue: _Queue) -> list[_Change]:
 
 
 def _most_patient(batch: list[_Change]) -> Terms:
-    """The terms on which a write is made: nobody's part of it may be given up before its time."""
+    """The terms of a write: those of the caller that waits longest, so none is cut short."""
     every = [change.terms for change in batch]
     return max(every, key=lambda terms: terms.timeout or inf, default=Terms())
 
 
 def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
-    """The links of those who have not gone meanwhile."""
+    """The links whose callers have not gone."""
     return {
         change.name: change.link
         for change in batch

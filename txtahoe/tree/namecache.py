@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 class Recent(Generic[T]):
     """
-    Values by path, for `max_age` seconds, or less if the caller asks for that; the last `most` ones.
+    The last `most` values, by path.
+
+    Each counts for `max_age` seconds, or less if the caller asks for that.
     """
 
     def __init__(self, seconds: Callable[[], float], max_age: float, most: int) -> None:

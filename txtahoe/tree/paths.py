@@ -11,13 +11,14 @@ Path = tuple[str, ...]
 
 MOST_NAMES = 255
 """
-Names in a path, at most. Each unknown one costs a request, so this bounds what a visitor can cause.
+Names in a path, at most. Each unknown one costs a request, and a visitor can ask for any path.
 """
 
 RECORDS = ".tahoe-maintenance"
 """
-The directory in which `txtahoe.maintenance` keeps its records of the tree under a root. Listings and
-snapshots leave it out; other Tahoe clients show it.
+The directory in which `txtahoe.maintenance` keeps its records of the tree under a root.
+
+Listings and snapshots leave it out; other Tahoe clients show it.
 """
 
 ANCHORS = ".tahoe-anchors"
