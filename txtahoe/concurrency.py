@@ -1,8 +1,8 @@
-"""Many operations at once, but not too many."""
+"""Many operations side by side, a bounded number at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
@@ -11,8 +11,22 @@ from txtahoe.errors import SomeFailed
 
 S = TypeVar("S")
 T = TypeVar("T")
-# Called with a number of operations each time that so many more are done.
+# Called with the number of operations that have ended since the last call.
 Done = Callable[[int], None]
+
+
+async def run_workers(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """
+    Run a function several times side by side. Raises: what one of them raises; the others are
+    cancelled then.
+    """
+    workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
+    try:
+        await gatherResults(workers, consumeErrors=True)
+    except FirstError as error:
+        for worker in workers:
+            worker.cancel()
+        raise error.subFailure.value from None  # type: ignore[misc]
 
 
 async def each(
@@ -22,8 +36,13 @@ async def each(
     progress: Done | None = None,
 ) -> list[T | Exception]:
     """
-    What an operation gives for each of many things, in their order, or the exception that it
-    raises. `at_once` of them are under way; `things` is read no faster than that.
+    Do something with each of many things, and return the results in their order. If the operation
+    raises an exception, that is its result.
+
+    `at_once`: how many operations are under way at a time; `things` is read no faster than that.
+    `progress`: called with the number of operations that ended since the last call.
+
+    Raises: what reading `things`, or `progress`, raises; the other operations are cancelled.
     """
     left = enumerate(things)
     results: dict[int, T | Exception] = {}
@@ -39,30 +58,30 @@ async def each(
             if progress is not None:
                 progress(1)
 
-    workers = [Deferred.fromCoroutine(work()) for _ in range(at_once)]
-    try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as error:  # of `things`, or of `progress`
-        for worker in workers:
-            worker.cancel()
-        raise error.subFailure.value from None  # type: ignore[misc]
+    await run_workers(work, at_once)
     return [results[number] for number in sorted(results)]
 
 
+async def all_of(
+    things: Iterable[S], operation: Callable[[S], Awaitable[T]], at_once: int
+) -> list[T]:
+    """As `each`, for results that are of use only together. Raises: the first exception."""
+    found = []
+    for result in await each(things, operation, at_once):
+        if isinstance(result, Exception):
+            raise result
+        found.append(result)
+    return found
+
+
 def all_done(results: Sequence[Any], doing: str) -> list[Any]:
-    """The results, if there is no exception among them. Raises: SomeFailed."""
+    """
+    The results of `each`, if all operations succeeded; `doing` describes them for the message.
+
+    Raises: SomeFailed, which carries the results.
+    """
     errors = [result for result in results if isinstance(result, Exception)]
     if errors:
         count = f"{len(errors)} of {len(results)}"
         raise SomeFailed(f"{doing}: {count} failed, the first one with: {errors[0]}", results)
     return list(results)
-
-
-def all_or_first(results: Sequence[T | Exception]) -> list[T]:
-    """The results, if there is no exception among them. Raises: the first one."""
-    found = []
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-        found.append(result)
-    return found

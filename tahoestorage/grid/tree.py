@@ -340,8 +340,8 @@ class StorageTree:
     def _tree(self, loop: Loop) -> Tree:
         connection = self.connection
         tree = loop.kept.use(connection, lambda: _new_tree(connection, loop))
-        if connection.fanout is not None and tree.spreading.fanout is None:
-            tree.spreading.begin(connection.fanout)
+        if connection.fanout is not None and tree.changer.fanout is None:
+            tree.changer.begin(connection.fanout)
         return tree
 
 

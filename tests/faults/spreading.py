@@ -13,7 +13,7 @@ from tests.seeds import random_for
 from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.maintenance import spread
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.states import Fanout
 
 DIRECTORY = "d"
 

@@ -22,7 +22,8 @@ from tests.grid.case import GatewayTestCase
 from tests.needs import GRID, TIME, needs
 from txtahoe import Tree
 from txtahoe.maintenance import spread
-from txtahoe.tree.spread.format import Fanout, contents_of
+from txtahoe.tree.spread.format import contents_of
+from txtahoe.tree.spread.states import Fanout
 
 # So many names are linked by one write of a large directory.
 _TOGETHER = 2_000

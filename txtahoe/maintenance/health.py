@@ -208,7 +208,7 @@ class _Checking:
             try:
                 contents = contents_of(await self._client.list(cap), place.depth, place.path)
                 below += place.parts(contents)
-                below += place.enter({**contents.stays, **contents.names})
+                below += place.enter(contents.shown)
             except TahoeError as error:
                 problem = self._closed(problem, error)
         self._settle(cap, problem)

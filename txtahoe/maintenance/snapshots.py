@@ -196,7 +196,7 @@ class _Copying:
             return []
         below = [
             _Directory(child, child.path[-1], directory)
-            for child in place.enter({**contents.stays, **contents.names})
+            for child in place.enter(contents.shown)
             if self._is_to_be_copied(child, directory)
         ]
         if contents.is_closed:

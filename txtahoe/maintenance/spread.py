@@ -1,4 +1,4 @@
-"""Directories that are large already, spread over parts while others go on to use them."""
+"""Spreads directories that are large already, while other processes use them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from txtahoe.tree.paths import Path, split
 from txtahoe.tree.spread.format import DIGITS, Contents, contents_of, is_like_part
 from txtahoe.tree.tree import Tree
 
-# A directory that can't be replaced, the root of a tree, is swept name by name, if it has no more.
+# The root cannot be replaced. It is swept name by name, if it has no more superseded links.
 _MOST_SWEPT = 500
-# So many parts are linked by one write. What was made since the last one is lost when it is killed.
+# Parts that one write links. If the process is killed, those that it has not linked are lost.
 _TOGETHER = 4
 
 
 @define
 class Spread:
     """
-    What was done.
+    The result of `spread`.
 
-    `directories`: how many had become too large, or were not spread wholly, parts among them.
-    `names`: how many of their names have come into parts.
-    `swept`: how many links were taken away of which parts have the say. `unswept`: how many are
-    still there, which do no harm but to the time of reading.
+    `directories`: how many were too large, or not wholly spread; parts count too.
+    `names`: how many of their names came into parts.
+    `swept`: how many superseded links were taken away. `unswept`: how many are still there; they
+    only make reading slower.
     """
 
     directories: int = 0
@@ -47,29 +47,29 @@ async def spread(
     progress: Progress | None = None,
 ) -> Spread:
     """
-    Spread the directories that are larger than the limit of the tree's `fanout`, at a path and
-    below it, and take away what spreading has left behind.
+    Spread all directories at a path and below it that are larger than the limit of the tree's
+    `fanout`, and sweep away their superseded links.
 
-    It may end at any point, and begin anew; it may run while others use the tree, and several
-    times at once. It takes three times the `pace` to close directories. Names come into parts by
-    the thousand where a directory has many, by one link, which is made when the part is complete.
+    It can be killed at any point and run again, run while other processes use the tree, and run
+    several times at once. Closing takes three times the `pace`, for all directories together. All
+    names of a part come into it by one link, once the part is complete.
 
-    `progress` counts directories that were read, and then anew those that were spread.
+    `progress`: counts directories that were read, and then, from 0 again, those that were spread.
 
-    Raises: ValueError for a tree without `fanout`; NotWriteable; NotADirectory; the errors of
+    Raises: ValueError if the tree has no `fanout`; NotWriteable; NotADirectory; the errors of
     `Client`.
     """
     names = split(path)
-    if tree.spreading.fanout is None:
+    if tree.changer.fanout is None:
         raise ValueError("the tree has no fanout: nothing says when a directory is too large")
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     node = await tree.resolve(names, fresh=True)
     if not node.is_directory:
         raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
-    spreading = _Spreading(tree, tree.spreading.fanout.limit)
+    spreading = _Spreading(tree, tree.changer.fanout.limit)
     start = Place(names, node)
-    # All that are large are marked before anybody waits for them.
+    # All large ones are marked first, so that their times to wait run together.
     await explore(start, spreading.announce, at_once, progress)
     for number, place in enumerate(reversed(spreading.large), 1):
         await spreading.spread(place)
@@ -80,7 +80,7 @@ async def spread(
 
 @frozen
 class _Shape:
-    """What a directory is like."""
+    """The contents of a directory, and whether it must be spread."""
 
     contents: Contents
     is_large: bool
@@ -96,21 +96,21 @@ class _Spreading:
     def __init__(self, tree: Tree, limit: int) -> None:
         self._tree = tree
         self._client = tree.client
-        self._shaping = tree.spreading.shaping
+        self._builder = tree.changer.builder
         self._limit = limit
         self.large: list[Place] = []
         self.done = Spread()
 
     async def announce(self, place: Place) -> Iterable[Place]:
-        """Have a directory that is too large marked as closing; give those below it."""
+        """Mark a directory as closing if it is too large. Returns the directories below it."""
         shape = await self._look(place)
         if shape.is_large or shape.is_unfinished:
             self.large.append(place)
         if shape.is_large:
-            await self._shaping.close(place.path, place.node.cap, place.depth)
+            await self._builder.advance(place.path, place.node.cap, place.depth)
         contents = shape.contents
         if contents.is_closed:  # an older release has marked the root alone
-            await self._shaping.mark_way(place.path[:-1])
+            await self._builder.mark_ancestors(place.path)
         below = [
             child
             for child in place.enter(contents.names)
@@ -119,11 +119,11 @@ class _Spreading:
         return [*place.parts(contents), *below]
 
     async def spread(self, place: Place) -> None:
-        """Close a directory, make its parts, and sweep it."""
+        """Wait until a directory is closed, make its parts, and sweep it."""
         path, cap, depth = place.path, place.node.cap, place.depth
         shape = await self._look(place)
         if shape.is_large:
-            while wait := await self._shaping.close(path, cap, depth):
+            while wait := await self._builder.advance(path, cap, depth):
                 await deferLater(self._client.reactor, wait)
         before = (await self._look(place)).contents
         if not before.is_closed:
@@ -131,11 +131,11 @@ class _Spreading:
         self.done.directories += 1
         missing = [digit for digit in DIGITS if digit not in before.parts]
         for digits in (missing[start : start + _TOGETHER] for start in range(0, 16, _TOGETHER)):
-            if digits and not await self._shaping.link_parts(cap, before, depth, digits):
-                for digit in digits:  # others are at it as well
-                    await self._shaping.make_part(path, cap, depth, digit)
-        for name, node in before.stays.items():
-            await self._tree.spreading.adopt(path, cap, depth, name, node)
+            if digits and not await self._builder.link_parts(cap, before, depth, digits):
+                for digit in digits:  # another process links parts too
+                    await self._builder.make_part(path, cap, depth, digit)
+        for name, node in before.strays.items():
+            await self._tree.changer.adopt(path, cap, depth, name, node)
         after = (await self._look(place)).contents
         self.done.names += len(before.names) - len(after.names)
         await self._sweep(place, after)
@@ -146,19 +146,21 @@ class _Spreading:
         return _Shape(contents, is_open and len(contents.names) > self._limit)
 
     async def _sweep(self, place: Place, contents: Contents) -> None:
-        """Take away those links of a directory of which its parts have the say."""
+        """Take the superseded links of a directory away."""
         swept = 0
-        if contents.left and not contents.names and not contents.stays:
+        if contents.superseded and not contents.names and not contents.strays:
             if place.path or place.depth:
-                swept = len(contents.left) * await self._replace(place, contents)
-            elif len(contents.left) <= _MOST_SWEPT:
+                swept = len(contents.superseded) * await self._replace(place, contents)
+            elif len(contents.superseded) <= _MOST_SWEPT:
                 swept = await self._unlink(place.node.cap, contents)
         self.done.swept += swept
-        self.done.unswept += len(contents.left) - swept
+        self.done.unswept += len(contents.superseded) - swept
 
     async def _unlink(self, cap: Cap, contents: Contents) -> int:
         children = await self._client.list(cap)
-        names = [name for name in contents.left if not is_like_part(name) and name in children]
+        names = [
+            name for name in contents.superseded if not is_like_part(name) and name in children
+        ]
         for name in names:
             with suppress(NoSuchChild):
                 await self._client.unlink(cap, name, children[name])
@@ -166,10 +168,10 @@ class _Spreading:
 
     async def _replace(self, place: Place, contents: Contents) -> bool:
         """
-        Put a new directory with the same parts in the place of one; whether that was done.
+        Link a copy with the same parts in the place of a directory; whether that was done.
 
-        Nobody changes a directory of which all parts are there, and who knows the old one finds
-        the same parts by it.
+        Nothing is lost: no process changes a directory that has all parts, and one that remembers
+        the old directory finds the same parts through it.
         """
         links = dict([contents.marks["closed"], *contents.part_links.values()])
         kept = {name: Link(node.cap, node.metadata) for name, node in links.items()}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_or_first, each
+from txtahoe.concurrency import run_workers
 from txtahoe.errors import TahoeError, Unrecoverable
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import is_empty, without_removed
-from txtahoe.tree.spread.format import Contents, contents_of, meet, onward, visible
+from txtahoe.tree.spread.format import Contents, contents_of, gather, onward, visible
 
 T = TypeVar("T")
 Children = dict[str, Node]
@@ -108,13 +107,7 @@ async def explore(
             while resting and (waiting or not busy):
                 resting.pop().callback(None)
 
-    workers = [Deferred.fromCoroutine(work()) for _ in range(at_once)]
-    try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as error:
-        for worker in workers:
-            worker.cancel()
-        raise error.subFailure.value from None  # type: ignore[misc]
+    await run_workers(work, at_once)
 
 
 class Listings:
@@ -131,8 +124,7 @@ class Listings:
 
         `path`: where it is, for errors. Raises: as `Client.list`; NotADirectory.
         """
-        contents = await self._contents(path, directory, 0)
-        return await self._present(path, await self._whole(path, directory, contents))
+        return await self._present(path, await self._whole(path, directory))
 
     async def contents(self, path: Path, directory: Cap, depth: int) -> Contents:
         """As `of`, but for the names that a part has, itself `depth` parts below the directory."""
@@ -153,23 +145,13 @@ class Listings:
             error.filename = error.filename or "/".join(path)
             raise
 
-    async def _whole(self, path: Path, directory: Cap, contents: Contents) -> Children:
+    async def _whole(self, path: Path, directory: Cap) -> Children:
         """What is in a directory and its parts."""
-        met = {directory}
 
-        async def gather(way: Sequence[Cap], contents: Contents) -> Children:
-            parts = contents.parts.values()
-            meet(path, met, parts)
-            children = {**contents.stays, **contents.names}
-            for found in all_or_first(await each(parts, partial(read, way), len(parts))):
-                children.update(found)
-            return children
+        async def read(part: Cap, depth: int, digits: object) -> Contents:
+            return await self._contents(path, part, depth)
 
-        async def read(way: Sequence[Cap], part: Cap) -> Children:
-            further = onward(path, way, part)
-            return await gather(further, await self._contents(path, part, len(way)))
-
-        return await gather([directory], contents)
+        return await gather(path, directory, read)
 
     async def _present(self, path: Path, children: Children) -> Children:
         return await without_removed(path, visible(children), self._is_removed, AT_ONCE)
@@ -179,7 +161,8 @@ class Listings:
 
         async def look(path: Path, directory: Cap) -> Children:
             contents = read[directory] = await self._contents(path, directory, 0)
-            return visible(await self._whole(path, directory, contents))
+            self.know(directory, contents)
+            return visible(await self._whole(path, directory))
 
         try:
             empty = await is_empty(path, node.cap, look, AT_ONCE)

@@ -1,4 +1,4 @@
-"""An upload whose bytes arrive from elsewhere, at their own pace."""
+"""An upload whose bytes arrive from elsewhere, at any speed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway
 from txtahoe.http.streams import Flow
 
-# Bytes that may wait until the gateway takes them, before whoever brings them has to wait.
+# Bytes that can wait for the gateway; if there are more, `put` waits.
 _ENOUGH = 2**20
-# Bytes held back, to be sent one by one while no others come: where that is every 20 seconds they
-# last for an hour.
+# Bytes held back, to be sent one by one while no others come. At one in 20 seconds they last an hour.
 _RESERVE = 180
 
 
 class Arrival:
     """
-    An upload of bytes that are handed over as they arrive, in the reactor thread.
+    An upload of bytes that the caller hands over as they arrive, in the reactor thread.
 
-    It begins at once. It can't be repeated, and it waits for no other uploads, as nobody knows
-    how long it takes. `close` ends it, also after an error.
+    It begins at once, and waits for no other upload, because it can take any time. It cannot be
+    repeated. The caller must `close` it, also after an error.
 
-    `silence`: seconds without new bytes after which one of those held back is sent, so that a slow
-    origin does not end the request: of the deadline, and of the 60 seconds after which the gateway
-    closes a connection on which nothing comes.
+    `silence`: seconds without new bytes after which it sends one that it has held back. So a slow
+    origin does not end the request: neither by the deadline, nor because the gateway closes a
+    connection on which nothing comes for 60 seconds.
     """
 
     def __init__(self, client: Client, silence: float) -> None:
@@ -42,7 +41,7 @@ class Arrival:
 
     async def put(self, data: bytes) -> None:
         """
-        Hand over the next bytes; return when there is room for more.
+        Hand over the next bytes, and wait until there is room for more.
 
         Raises: the errors of `Client.upload`.
         """
@@ -52,7 +51,11 @@ class Arrival:
         self._require_under_way()
 
     async def finish(self, data: bytes = b"") -> Cap:
-        """Hand over the last bytes; the cap of them all. Raises: the errors of `Client.upload`."""
+        """
+        Hand over the last bytes, and return the cap of all.
+
+        Raises: the errors of `Client.upload`.
+        """
         self._require_under_way()
         self._add(data)
         self._arrived.put(b"")
@@ -83,7 +86,7 @@ class Arrival:
         yield held
 
     async def _next(self) -> bytes | None:
-        """The next bytes, none at the end; None where they do not come for a while."""
+        """The next bytes; b"" at the end; None if none came for `silence` seconds."""
         coming = self._arrived.get()
         data = await coming.addTimeout(self._silence, self._reactor, lambda *_: None)
         self._waiting -= len(data or b"")

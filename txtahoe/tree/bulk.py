@@ -1,4 +1,4 @@
-"""Many links in many directories: each directory is written once."""
+"""Makes many links in many directories, with one write for each directory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, each
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.nodes import Link
-from txtahoe.tree.commits import Links
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.commits import CommitQueue
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 
 
@@ -22,7 +22,8 @@ class _Entry:
     """
     A link that is to be made in a directory.
 
-    `numbers`: the links of the question that depend on it. `below`: what it was born with.
+    `numbers`: the positions of the caller's links that depend on it. `below`: the first links of the
+    new directory that it leads to.
     """
 
     link: Link
@@ -32,15 +33,18 @@ class _Entry:
 
 class Batch:
     """
-    Links that are made at once.
+    Links that are made together.
 
-    What is missing of their directories is made from the deepest ones up, each with its first
-    children: a new directory costs one write, and so does one that is there.
+    Missing directories are made from the deepest up, each with its first children. So each
+    directory, old or new, costs one write. (The commit queue makes directories too, but it knows
+    only the links of one directory: it could write the parent more than once.)
     """
 
-    def __init__(self, names: Names, links: Links, replace: Replace, concurrency: int) -> None:
-        self._names = names
-        self._links = links
+    def __init__(
+        self, lookup: Lookup, commits: CommitQueue, replace: Replace, concurrency: int
+    ) -> None:
+        self._lookup = lookup
+        self._commits = commits
         self._replace: Replace = replace
         self._concurrency = concurrency
         self._directories: dict[Path, dict[str, _Entry]] = {}
@@ -50,7 +54,7 @@ class Batch:
         self, wanted: Sequence[tuple[Path, Link]], progress: Done | None = None
     ) -> list[Exception | None]:
         """
-        The exception of each of the links, or None where it was made.
+        Make the links. Returns for each its exception, or None if it is made.
 
         `progress` is called with the number of directories that were written since the last call.
         """
@@ -71,13 +75,15 @@ class Batch:
 
     async def _find(self, directories: Iterable[Path]) -> dict[Path, Cap | Exception]:
         """
-        The caps of directories, or why there is none. From the top down: below one that is
-        missing all are, and below one that is known nobody asks about those above.
+        The caps of directories, or the exceptions of those that have none.
+
+        It looks from the top down, all directories of a level side by side. Below a missing
+        directory it asks nothing, and above a known one neither.
         """
         found: dict[Path, Cap | Exception] = {}
         unknown: set[Path] = set()
         for path in directories:
-            cap = self._names.known_directory(path)
+            cap = self._lookup.known_directory(path)
             if cap is not None:
                 found[path] = cap
             else:
@@ -90,8 +96,8 @@ class Batch:
         return found
 
     async def _ask(self, paths: list[Path], found: dict[Path, Cap | Exception]) -> None:
-        """Ask about directories all at once, so that those in one directory share the answer."""
-        results = await each(paths, self._names.directory, len(paths))
+        """Look directories up side by side, so that those with one parent share its listing."""
+        results = await each(paths, self._lookup.directory, len(paths))
         found.update(zip(paths, results, strict=True))
 
     def _add(self, path: Path, link: Link, number: int) -> None:
@@ -104,7 +110,7 @@ class Batch:
         entry = here.get(path[-1])
         if entry is None:
             here[path[-1]] = _Entry(link, [number])
-        elif self._replace:  # as one after the other: the last one stays
+        elif self._replace:  # as if made one after the other: the last one stays
             entry.link = link
             entry.numbers.append(number)
         else:
@@ -124,7 +130,7 @@ class Batch:
         try:
             if path[-1] in parent:
                 raise NotADirectory(f"{path[-1]!r} is to be a file and a directory")
-            cap = await self._links.new({name: e.link for name, e in entries.items()})
+            cap = await self._commits.new({name: e.link for name, e in entries.items()})
         except CancelledError:
             raise
         except Exception as error:
@@ -134,7 +140,7 @@ class Batch:
             parent[path[-1]] = _Entry(Link(cap), numbers, entries)
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
-        waiting = self._links.link_together(
+        waiting = self._commits.link_together(
             path,
             [
                 (name, entry.link, False if entry.below else self._replace)
@@ -144,8 +150,8 @@ class Batch:
         results = await each(waiting, _result, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:
-                # Somebody else has made the directory meanwhile: theirs gets what is in ours.
-                self._names.forget(path, [name])
+                # Another process has made the directory: its directory gets these links.
+                self._lookup.forget(path, [name])
                 self._directories[*path, name] = entry.below
             elif isinstance(error, Exception):
                 self._fail([entry], error)
@@ -157,7 +163,7 @@ class Batch:
         while waiting:
             path, entries = waiting.pop()
             for name, entry in entries.items():
-                self._names.learn((*path, name), entry.link.node)
+                self._lookup.learn((*path, name), entry.link.node)
                 waiting.append(((*path, name), entry.below))
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:

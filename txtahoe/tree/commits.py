@@ -1,4 +1,4 @@
-"""Changes of directories: for each directory one queue, and one write for many links."""
+"""The commit queue: changes of a directory wait in line, and many links go out as one write."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from txtahoe.errors import (
 )
 from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.changing import Outcome, Spreading
+from txtahoe.tree.spread.changing import Changer, Outcome
 from txtahoe.turns import in_turns
 
-# How often in a row a write is refused though all of its names are free when one looks.
+# Refusals in a row, with names that all look free, after which a write is given up.
 _REFUSALS = 3
 
 
-# Given what a name leads to now, or None, gives a link that it is to have; None, to be unlinked; or
-# what it was given, to be left alone.
+# Called with what a name leads to now, or None. Returns a Link, if the name is to have it; None, if it
+# is to be unlinked; or its argument, if the name stays as it is.
 Decide = Callable[[Node | None], Awaitable[Node | Link | None]]
 
 
 @define(eq=False)
 class _Change:
-    """Of one name in a directory: a link, or else what `decide` says when its turn has come."""
+    """A change of one name: to `link`, or to what `decide` returns in the change's turn."""
 
     name: str
     since: float
@@ -49,7 +49,7 @@ class _Change:
     done: Deferred[None] = field(factory=Deferred)
 
     def succeed(self) -> None:
-        if not self.done.called:  # its caller may have gone
+        if not self.done.called:  # its caller has not gone
             self.done.callback(None)
 
     def fail(self, error: BaseException) -> None:
@@ -60,11 +60,11 @@ class _Change:
 @define(eq=False)
 class _Queue:
     """
-    The changes of one directory that wait, in their order.
+    The changes that wait for one directory, in their order.
 
-    `expected`: a token for each link that is about to come; `awaited`: of those, the ones that
-    the next write waits for. `wake` ends its waiting.
-    `writing`: what is under way, and `waiting`, who waits for it.
+    `expected`: a token for each link that is about to come. `awaited`: those of them that the next
+    write waits for; `wake` ends its waiting.
+    `writing`: the write under way. `waiting`: the changes that wait for it.
     """
 
     changes: list[_Change] = field(factory=list)
@@ -76,24 +76,25 @@ class _Queue:
     waiting: set[_Change] = field(factory=set)
 
 
-class Links:
+class CommitQueue:
     """
-    Changes directories, each by one writer at a time: what arrives while a write is under way
-    gathers, and goes out as one. Changes of one name keep their order. What depends on what a name
-    leads to looks when its turn has come, so nothing that this process does comes in between. What
-    another process does may: the gateway has no operation that looks and changes.
+    Changes directories, with one write of a directory at a time.
 
-    A directory that is missing is made, with the links that wait for it as its first children.
-    Where its names are spread, each part is written once.
+    Links that arrive while a write is under way gather, and go out as the next write. Changes of
+    one name keep their order. A change that depends on what the name leads to looks in its own
+    turn, so no other change by this process comes in between. A change by another process can: the
+    gateway has no operation that compares and replaces.
 
-    `commit_delay`: seconds that links wait, at most, for others that are `expected` in their
-    directory.
+    A missing directory is made, with the waiting links as its first children. If the names of a
+    directory are spread, each part is written once.
+
+    `commit_delay`: seconds that a link waits, at most, for others that are `expected`.
     """
 
-    def __init__(self, names: Names, spreading: Spreading, *, commit_delay: float) -> None:
-        self._names = names
-        self._spreading = spreading
-        self._client = names.client
+    def __init__(self, lookup: Lookup, changer: Changer, *, commit_delay: float) -> None:
+        self._lookup = lookup
+        self._changer = changer
+        self._client = lookup.client
         self._commit_delay = commit_delay
         self._queues: dict[Path, _Queue] = {}
         self._calls: deque[Callable[[], object]] = deque()
@@ -101,7 +102,7 @@ class Links:
 
     def link(self, path: Path, name: str, link: Link, replace: Replace = False) -> Deferred[None]:
         """
-        Make a link in the directory of a path. It stands in the queue when this returns.
+        Link a name in the directory of a path. When this returns, the link is in the queue.
 
         The Deferred fails with the errors of `Client.set_children`.
         """
@@ -110,22 +111,22 @@ class Links:
     def link_together(
         self, path: Path, links: Iterable[tuple[str, Link, Replace]]
     ) -> list[Deferred[None]]:
-        """As `link`, for many, of which none is written before all stand in the queue."""
+        """As `link`, for many: none is written before all are in the queue."""
         now = self._now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
     def change(self, path: Path, name: str, decide: Decide) -> Deferred[None]:
         """
-        Change what a name in the directory of a path leads to as `decide` says in its turn.
+        Change a name in the directory of a path as `decide` says in the change's turn.
 
-        The Deferred fails with what `decide` raises, and with the errors of `Client.set_children`
-        and `Client.delete`.
+        The Deferred fails with what `decide` raises, or the errors of `Client.set_children` and
+        `Client.delete`.
         """
         return self._add(path, [_Change(name, self._now(), decide=decide)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
-        """While this lasts, a link is about to come for which others may wait."""
+        """Announce a link: others in the directory wait for it, up to the commit delay."""
         queue = self._queues.setdefault(path, _Queue())
         token = object()
         queue.expected.add(token)
@@ -138,14 +139,14 @@ class Links:
             self._drop_if_idle(path, queue)
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
-        """A new directory with first children, which nobody knows of yet."""
-        return await self._spreading.shaping.make(links)
+        """A new directory with first children, which is not linked yet."""
+        return await self._changer.builder.make(links)
 
     async def make(self, path: Path, links: Mapping[str, Link]) -> Cap:
         """
         Make the directory of a path, with its first children.
 
-        Raises: ExistingChild where it is there: somebody else was faster.
+        Raises: ExistingChild if another process has made it first.
         """
         with self.expected(path[:-1]):
             cap = await self.new(links)
@@ -165,8 +166,10 @@ class Links:
 
     def _call(self, call: Callable[[], object]) -> None:
         """
-        Call something, after what is called already. Directories that are missing wait for those
-        above them: calls within calls would go as deep as the path is long.
+        Call a function after those that are being called.
+
+        A missing directory waits for the one above it. If each called the next, a long path would
+        overflow the stack.
         """
         self._calls.append(call)
         if self._is_calling:
@@ -195,10 +198,10 @@ class Links:
             with asking(_most_patient(batch)):
                 queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             await queue.writing
-        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+        except GeneratorExit:  # the reactor has ended: no caller waits
             raise
         except BaseException as error:
-            if not batch:  # nobody knows whose fault it is
+            if not batch:  # it can be the fault of any of them
                 batch, queue.changes = queue.changes, []
             await self._fail(batch, error)
         finally:
@@ -215,10 +218,9 @@ class Links:
 
     async def _gather(self, queue: _Queue) -> None:
         """
-        Wait for the links that are expected now, for a time after the first one has arrived.
+        Wait for the links that are expected now, up to the commit delay of the first change.
 
-        One write for many is worth while, see `python -m tests.bench`; who comes later waits for
-        the next one.
+        A link that is announced later waits for the next write.
         """
         first = queue.changes[0]
         left = first.since + self._commit_delay - self._now()
@@ -237,7 +239,7 @@ class Links:
             await self._link(path, queue, batch)
 
     async def _decide(self, path: Path, queue: _Queue, change: _Change, decide: Decide) -> None:
-        there = await self._names.look((*path, change.name))
+        there = await self._lookup.look((*path, change.name))
         after = await decide(there)
         if isinstance(after, Link):
             change.link = after
@@ -250,12 +252,12 @@ class Links:
         self._call(change.succeed)
 
     async def _unlink(self, path: Path, name: str, there: Node) -> None:
-        directory = await self._names.directory(path)
+        directory = await self._lookup.directory(path)
         try:
-            await self._spreading.unlink(path, directory, name, there)
+            await self._changer.unlink(path, directory, name, there)
         finally:
-            self._names.changed(path)
-            self._names.forget(path, [name])
+            self._lookup.changed(path)
+            self._lookup.forget(path, [name])
 
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         refusals = 0
@@ -272,14 +274,14 @@ class Links:
 
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
         try:
-            directory = await self._names.directory(path)
+            directory = await self._lookup.directory(path)
         except NoSuchChild:
             return await self._write_new(path, batch)
         outcome = await self._write_in(path, directory, batch)
         lost = [change for change in batch if _is_lost(outcome.failed.get(change.name))]
         if lost:
             try:
-                found = await self._names.again(path, directory)
+                found = await self._lookup.again(path, directory)
             except NoSuchChild:
                 outcome.add(await self._write_new(path, lost))
             else:
@@ -293,18 +295,18 @@ class Links:
             await self.make(path, links)
             return Outcome({name: link.node for name, link in links.items()})
         except ExistingChild:
-            directory = await self._names.directory(path, fresh=True)
+            directory = await self._lookup.directory(path, fresh=True)
         return await self._write_in(path, directory, batch)
 
     async def _write_in(self, path: Path, directory: Cap, batch: list[_Change]) -> Outcome:
         links = _links_of(batch)
         try:
-            return await self._spreading.write(path, directory, links, batch[0].replace)
+            return await self._changer.write(path, directory, links, batch[0].replace)
         finally:
-            self._names.changed(path)
+            self._lookup.changed(path)
 
     def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
-        """Tell who waits for a link what came of it, and say whether anything did."""
+        """Tell the caller of a link its result; whether there is one."""
         error = outcome.failed.get(change.name)
         if error is not None:
             error = _taken(change.name) if isinstance(error, ExistingChild) else error
@@ -312,13 +314,13 @@ class Links:
             return True
         node = outcome.made.get(change.name)
         if node is not None:
-            self._names.learn((*path, change.name), node)
+            self._lookup.learn((*path, change.name), node)
             self._call(change.succeed)
             return True
         return False
 
     def _refuse(self, queue: _Queue, taken: Container[str]) -> None:
-        """Those that wait for names that were given away just now need not be tried."""
+        """Fail queued links to names that this commit has just taken."""
         changed = set()
         left = []
         for change in queue.changes:
@@ -331,7 +333,7 @@ class Links:
         queue.changes = left
 
     def _withdraw(self, queue: _Queue, change: _Change, done: Deferred[None]) -> None:
-        """Its caller has gone. A write is cancelled when nobody waits for it any more."""
+        """Drop a change whose caller has gone; cancel a write for which no caller waits."""
         if change in queue.changes:
             queue.changes.remove(change)
         queue.waiting.discard(change)
@@ -343,13 +345,13 @@ class Links:
 
 
 def _wake(queue: _Queue) -> None:
-    """Go on where nothing is awaited any more."""
+    """End the waiting of a write, if all links that it waits for have come."""
     if queue.wake is not None and not queue.awaited and not queue.wake.called:
         queue.wake.callback(None)
 
 
 def _next_batch(queue: _Queue) -> list[_Change]:
-    """Take the first change, and with a link the others that can be made along with it."""
+    """Take the first change from a queue; if it is a link, all that one write can make with it."""
     batch: list[_Change] = []
     seen: set[str] = set()
     for change in queue.changes:
@@ -364,13 +366,13 @@ def _next_batch(queue: _Queue) -> list[_Change]:
 
 
 def _most_patient(batch: list[_Change]) -> Terms:
-    """The terms on which a write is made: nobody's part of it may be given up before its time."""
+    """The terms of a write: those of the caller that waits longest, so none is cut short."""
     every = [change.terms for change in batch]
     return max(every, key=lambda terms: terms.timeout or inf, default=Terms())
 
 
 def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
-    """The links of those who have not gone meanwhile."""
+    """The links whose callers have not gone."""
     return {
         change.name: change.link
         for change in batch

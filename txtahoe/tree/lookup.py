@@ -1,4 +1,4 @@
-"""What the names below a root lead to: asked once, by whoever asks first, and kept for a while."""
+"""Looks up names below a root: one request for all callers, and an answer that is kept."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_or_first, each
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.nodes import Node
-from txtahoe.tree.namecache import Known, Recent
+from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import How, Question, Questions
+from txtahoe.tree.singleflight import Flight, How, SingleFlight
 from txtahoe.tree.spread.format import (
     Children,
     Contents,
-    Layouts,
     contents_of,
-    digit_of,
-    meet,
+    gather,
     onward,
     visible,
 )
+from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
 T = TypeVar("T")
 
 
-class Names:
+class Lookup:
     """
-    The names below `root`.
+    Looks up the names below `root`.
 
-    A directory is asked for all of its children, which costs no more than to ask for one of them
-    (docs/gateway.md 1). Who asks about it meanwhile waits for the same answer, and it answers for
-    all names in it for `max_age` seconds; the last `max_known` names are kept. For a name that is
-    not in it the directory is asked again. Where its names are spread over parts (see `spread`),
-    those are asked that have the say, `at_once` of them at a time.
+    It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
+    Callers that ask about the directory meanwhile share the answer. The answer counts for all names in it for
+    `max_age` seconds; the last `max_known` names are kept. A name that is missing from it is asked
+    about again: it can be new.
+
+    If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
+    of them at a time.
+
+    All methods raise the errors of `Client`.
     """
 
     def __init__(
@@ -57,30 +59,34 @@ class Names:
         self.client = client
         self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
-        """How directories are laid out, as far as that is known."""
-        self._known = Known(client.reactor.seconds, max_age, max_known)
+        """The layouts of directories, as far as they are known."""
+        self._known = NameCache(client.reactor.seconds, max_age, max_known)
         # Directories, and whether they are empty.
         self._emptiness: Recent[tuple[Cap, bool]] = Recent(
             client.reactor.seconds, max_age, max_known
         )
-        self._listings: Questions[Cap, Contents] = Questions()
+        self._listings: SingleFlight[Cap, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
-        """How often a directory was changed."""
+        """How many changes of directories were made through this tree."""
 
     def known(self, path: Path) -> Node | None:
-        """What a path leads to, if that is known already. May be called in any thread."""
+        """What a path leads to, if that is known. Can be called in any thread."""
         node = self._known.get(path) if path else self.root
         return None if node is None or REMOVED in node.metadata else node
 
     def known_directory(self, path: Path) -> Cap | None:
-        """The cap of a directory, be it one that is removed, if that is known already."""
+        """The cap of a directory, if that is known. The directory can be a removed one."""
         node = self._known.get(path) if path else self.root
         return node.cap if node is not None and node.is_directory else None
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
-        """What a path leads to; with `fresh` it is asked about, though it be known."""
+        """
+        What a path leads to. With `fresh` the gateway is asked even if it is known.
+
+        Raises: NoSuchChild; NotADirectory.
+        """
         node = None if fresh and path else self.known(path)
         if node is None:
             node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
@@ -89,7 +95,7 @@ class Names:
         return node
 
     async def look(self, path: Path) -> Node | None:
-        """As `resolve`, fresh, be it a directory that is removed; None for what leads nowhere."""
+        """As `resolve`, fresh, removed directories too; None if the path leads nowhere."""
         try:
             return await self._inside(
                 path[:-1], lambda _, parent: self._child(path, parent, fresh=True)
@@ -98,7 +104,7 @@ class Names:
             return None
 
     async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
-        """What those paths in one directory lead to that lead anywhere; it is asked once."""
+        """Look up several paths of one directory with one listing; missing ones are left out."""
         nodes = {path: self.known(path) for path in paths}
         missing = {path[-1] for path, node in nodes.items() if node is None}
         if missing:
@@ -109,7 +115,7 @@ class Names:
         return {path: node for path, node in nodes.items() if node is not None}
 
     async def list(self, path: Path) -> Children:
-        """The children of a directory, as they are now, without those removed or hidden."""
+        """The children of a directory now, without removed and hidden ones."""
         children = await self._inside(path, self._present)
         if not children:
             await self.resolve(path)  # it may be removed itself
@@ -130,39 +136,18 @@ class Names:
     async def _visible(
         self, path: Path, directory: Cap, wanted: Collection[str] | None = None
     ) -> Children:
-        return visible(await self._gathered(path, [directory], wanted, {directory}))
+        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
+            layout = self.layouts.get(part)
+            if layout is not None and digits is not None and digits <= layout.parts.keys():
+                return Contents({}, parts=layout.parts, strays=layout.strays)
+            return await self.ask(path, part, depth, anew=True)
 
-    async def _gathered(
-        self, path: Path, way: Sequence[Cap], wanted: Collection[str] | None, met: set[Cap]
-    ) -> Children:
-        """
-        What is in the last directory of a way and in its parts, or in those of some names that are
-        `wanted`. `met`: all that was read for that.
-        """
-        depth = len(way) - 1
-        layout = self.layouts.get(way[-1])
-        digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
-        if layout is not None and digits is not None and digits <= layout.parts.keys():
-            contents = Contents({}, parts=layout.parts, stays=layout.stays)
-        else:
-            contents = await self.ask(path, way[-1], depth, anew=True)
-
-        async def gather(digit: str) -> Children:
-            below = wanted and {name for name in wanted if digit_of(name, depth) == digit}
-            further = onward(path, way, contents.parts[digit])
-            return await self._gathered(path, further, below, met)
-
-        parts = [digit for digit in contents.parts if digits is None or digit in digits]
-        meet(path, met, [contents.parts[digit] for digit in parts])
-        children = {**contents.stays, **contents.names}
-        for found in all_or_first(await each(parts, gather, len(parts))):
-            children.update(found)
-        return children
+        return visible(await gather(path, directory, read, wanted))
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
-        Whether a path leads to a directory that is removed. With `fresh` it is asked, as somebody
-        else may have saved in it.
+        Whether a path leads to a removed directory. With `fresh` the gateway is asked: another
+        process can have saved a file in it.
         """
         if REMOVED not in node.metadata:
             return False
@@ -175,13 +160,13 @@ class Names:
         return empty
 
     def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
-        """Keep whether a directory is empty, unless something was changed here meanwhile."""
+        """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
         if changes == self.changes:
             self._emptiness.put(path, (directory, empty))
 
     async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
         """
-        The cap of a directory, be it one that is removed.
+        The cap of a directory, which can be a removed one.
 
         Raises: NoSuchChild, NotADirectory.
         """
@@ -192,7 +177,7 @@ class Names:
                 node, known = found, depth
                 break
         for depth in range(known + 1, len(path) + 1):
-            # Where a file was there may be a directory by now.
+            # A name that led to a file can lead to a directory by now.
             is_doubtful = fresh or self._known.get(path[:depth]) is not None
             node = await self._child(path[:depth], node.cap, is_doubtful)
             if not node.is_directory:
@@ -200,41 +185,43 @@ class Names:
         return node.cap
 
     def learn(self, path: Path, node: Node) -> None:
-        """What a path leads to is known."""
+        """Keep what a path leads to."""
         before = self._known.get(path)
         if before is not None and before.cap != node.cap:
             self.forget(path[:-1], path[-1:])
         self._known.put(path, node)
 
     def learn_directory(self, path: Path, cap: Cap) -> None:
-        """The cap of a directory is known, but not whether it is removed."""
+        """Keep the cap of a directory of which it is not known whether it is removed."""
         self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
 
     def forget(self, directory: Path, names: Iterable[str]) -> None:
-        """Names in a directory, and what is below them, may have changed."""
+        """Forget names in a directory, and everything below them."""
         self._known.forget(directory, names)
 
     def changed(self, path: Path) -> None:
-        """The directory of a path has changed: it, and those above, may be empty, or no more."""
+        """Forget whether the directory of a path, and those above it, are empty: it has changed."""
         for depth in range(len(path) + 1):
             self._emptiness.pop(path[:depth])
 
     def outdate(self, directory: Cap) -> None:
-        """A directory, or part, has changed: answers to what was asked before do not count."""
+        """Note a change of a directory or part: answers that are on their way count no more."""
         self.changes += 1
         self._listings.outdate(directory)
 
     async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
         """
-        The cap of a directory that could not be used, where another attempt is worth while: it
-        has another one now, or, where something of it is `lost`, it may have other parts.
+        The cap for another attempt with a directory that could not be used; None if it is no use.
+
+        It is, if the path leads to another directory now; or if the directory, or a part, is
+        `lost`, and had parts that can have been replaced.
         """
         had_parts = lost and self.layouts.forget(directory)
         found = await self.directory(path, fresh=True)
         return found if had_parts or found != directory else None
 
     async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory; twice where that is worth while."""
+        """The result of an operation on a directory, tried again if what was known was old."""
         was_known = self._known.get(path) is not None
         directory = await self.directory(path)
         try:
@@ -262,43 +249,43 @@ class Names:
             elif name in contents.names:
                 return contents.names[name]
             elif is_new:
-                return await self.left_behind(path, way)
+                return await self.stray(path, way)
             else:
                 anew = True
 
-    async def left_behind(self, path: Path, way: Sequence[Cap]) -> Node:
+    async def stray(self, path: Path, way: Sequence[Cap]) -> Node:
         """
-        What a path leads to in closed directories on its way whose parts do not have it.
+        The stray of a path in the closed directories of a way whose parts do not have the name.
 
         Raises: NoSuchChild.
         """
         for depth, cap in enumerate(way):
             layout = self.layouts.get(cap)
-            if layout is not None and path[-1] in layout.stays:
+            if layout is not None and path[-1] in layout.strays:
                 contents = await self.ask(path[:-1], cap, depth, anew=True)
-                if path[-1] in contents.stays:
-                    return contents.stays[path[-1]]
+                if path[-1] in contents.strays:
+                    return contents.strays[path[-1]]
         raise NoSuchChild(f"no such child: {path[-1]!r}")
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
         """
-        What is in a directory, or in a part that is `depth` parts below that of a path.
+        The contents of a directory, or of a part that is `depth` parts below that of a path.
 
-        `anew`: it is not enough that somebody else has asked before and waits for the answer.
+        `anew`: the request must begin after this call; one that is under way does not do.
         """
         return (await self._answer(path, directory, depth, anew))[0]
 
     async def _answer(
         self, path: Path, directory: Cap, depth: int, anew: bool
     ) -> tuple[Contents, bool]:
-        """As `ask`; and whether it was asked after this call."""
+        """As `ask`; and whether the request began after this call."""
         how = self._how(path, directory, depth)
         if anew:
             return await self._listings.ask_anew(directory, how), True
         return await self._listings.ask(directory, how)
 
     def _how(self, path: Path, directory: Cap, depth: int) -> How[Contents]:
-        async def ask(question: Question[Contents]) -> Contents:
+        async def ask(flight: Flight[Contents]) -> Contents:
             seconds = self.client.reactor.seconds
             async with self._room if depth else nullcontext():
                 asked = seconds()
@@ -306,12 +293,12 @@ class Names:
             contents = contents_of(children, depth, path)
             self.layouts.learn(directory, contents, asked, seconds())
             is_filled = not all(map(counts_for_nothing, contents.names.values()))
-            if is_filled and not question.is_outdated:
-                self.changed(path)  # those above may have been empty before
+            if is_filled and not flight.is_outdated:
+                self.changed(path)  # the directories above can have been empty before
                 if not depth:
                     self._emptiness.put(path, (directory, False))
             async for some in in_turns(self.client.reactor, contents.names.items()):
-                if question.is_outdated:
+                if flight.is_outdated:
                     break
                 for name, node in some:
                     self.learn((*path, name), node)

@@ -1,4 +1,4 @@
-"""What was learnt of paths lately."""
+"""What was lately learnt of paths."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ T = TypeVar("T")
 
 class Recent(Generic[T]):
     """
-    Values by path, for `max_age` seconds after they were learnt, or as long as the caller allows;
-    the last `most` ones.
+    The last `most` values, by path.
+
+    Each counts for `max_age` seconds, or less if the caller asks for that.
     """
 
     def __init__(self, seconds: Callable[[], float], max_age: float, most: int) -> None:
         self._seconds = seconds
         self._max_age = max_age
         self._most = most
-        # In the order in which they were learnt.
+        # Oldest first.
         self._values: OrderedDict[Path, tuple[float, T]] = OrderedDict()
 
     def get(self, path: Path) -> T | None:
-        """May be called in any thread."""
+        """The value of a path, if it is new enough. Can be called in any thread."""
         found = self._values.get(path)
         if found is None or self._seconds() - found[0] >= max_age(self._max_age):
             return None
@@ -40,23 +41,23 @@ class Recent(Generic[T]):
             self._values.popitem(last=False)
 
     def pop(self, path: Path) -> T | None:
-        """Forget a path; its value, be it an old one."""
+        """Forget a path; return its value, even if it is old."""
         found = self._values.pop(path, None)
         return None if found is None else found[1]
 
     def forget_below(self, above: Collection[Path], length: int) -> None:
-        """Forget the paths that begin with one of some others, all of that length."""
+        """Forget the paths that begin with one in `above`, each `length` names long."""
         for path in [path for path in self._values if path[:length] in above]:
             del self._values[path]
 
 
-class Known:
+class NameCache:
     """
-    What paths led to, for `max_age` seconds after it was learnt, or as long as the caller allows;
-    the last `max_known` files, and as many directories, so that the files of a large directory do
-    not make it forgotten.
+    What paths led to, for `max_age` seconds, or less if the caller asks for that.
 
-    That a path leads nowhere is not kept: somebody else may save there at any moment.
+    It keeps the last `max_known` files, and as many directories: so the files of a large directory
+    do not push the directory out. It does not keep that a path leads nowhere: another process can
+    save there at any moment.
     """
 
     def __init__(self, seconds: Callable[[], float], max_age: float, max_known: int) -> None:
@@ -64,7 +65,7 @@ class Known:
         self._directories: Recent[Node] = Recent(seconds, max_age, max_known)
 
     def get(self, path: Path) -> Node | None:
-        """May be called in any thread."""
+        """What a path led to, if it is new enough. Can be called in any thread."""
         return self._directories.get(path) or self._files.get(path)
 
     def put(self, path: Path, node: Node) -> None:
@@ -77,7 +78,7 @@ class Known:
     def forget(self, directory: Path, names: Iterable[str]) -> None:
         """Forget names in a directory, and what is below them."""
         paths = [(*directory, name) for name in names]
-        # Below a file there is nothing.
+        # Nothing is below a file.
         above = {path for path in paths if self._files.pop(path) is None}
         if above:
             self._files.forget_below(above, len(directory) + 1)

@@ -10,12 +10,15 @@ from txtahoe.errors import IsADirectory
 Path = tuple[str, ...]
 
 MOST_NAMES = 255
-"""Of a path. Each one that is not known yet costs a request, so anybody may cause so many."""
+"""
+Names in a path, at most. Each unknown one costs a request, and a visitor can ask for any path.
+"""
 
 RECORDS = ".tahoe-maintenance"
 """
-The directory in which `txtahoe.maintenance` keeps what it knows of the tree under a root. No
-listing and no snapshot has it; other Tahoe clients show it.
+The directory in which `txtahoe.maintenance` keeps its records of the tree under a root.
+
+Listings and snapshots leave it out; other Tahoe clients show it.
 """
 
 ANCHORS = ".tahoe-anchors"
@@ -23,20 +26,21 @@ ANCHORS = ".tahoe-anchors"
 
 RESERVED = frozenset({RECORDS, ANCHORS})
 """
-Names that belong to the tree itself, at whatever depth: what is below them may show what was
-deleted, or what its reader may not see. A path that is given as text never leads there.
+Names that belong to the tree itself, at any depth. Below them are deleted files, and files that not
+every user may see. A path that is given as text never leads there.
 """
 
 
 def split(path: str | Sequence[str], *, may_be_reserved: bool = False) -> Path:
     """
-    The names of a path, normalised to NFC as the gateway does it, from a str with slashes or from
-    a sequence of names, which may hold any character.
+    Split a path into names, normalised to NFC as the gateway does it.
 
-    A str is what a user has written. A program that works with reserved names gives a sequence.
+    `path`: a str with slashes, which a user can have written; or a sequence of names, which can
+    have any characters. A program that works with reserved names gives a sequence.
+    `may_be_reserved`: accept reserved names in a str too.
 
-    Raises: ValueError for a name that is empty or cannot be encoded as UTF-8, and for more than 255
-    names; in a str also for `..`, and for a reserved name unless it `may_be_reserved`.
+    Raises: ValueError if a name is empty, or cannot be encoded as UTF-8; if there are more than 255
+    names; if a str has `..`, or a reserved name that is not accepted.
     """
     is_text = isinstance(path, str)
     if isinstance(path, str):
@@ -55,7 +59,7 @@ def split(path: str | Sequence[str], *, may_be_reserved: bool = False) -> Path:
 
 
 def is_reserved(path: Iterable[str]) -> bool:
-    """Whether a path leads to what belongs to the tree itself."""
+    """Whether one of the names of a path is reserved."""
     return not RESERVED.isdisjoint(path)
 
 

@@ -1,4 +1,4 @@
-"""Looking at the names under a root cap: one, a directory of them, many, all."""
+"""Looks up names under a root cap: one, a directory of them, many, or all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from txtahoe.caps import Cap, require_cap
 from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path, split
 from txtahoe.tree.spread.format import Contents
 
 
 class Reading:
-    """The looking half of a `Tree`."""
+    """The half of `Tree` that changes nothing."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Reading:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = root
-        self._names = Names(
+        self._lookup = Lookup(
             client,
             root,
             max_age=max_age,
@@ -45,54 +45,56 @@ class Reading:
         self._concurrency = concurrency
 
     def known(self, path: str | Sequence[str]) -> Node | None:
-        """What a path leads to, if no question is needed. May be called in any thread."""
-        return self._names.known(split(path))
+        """What a path leads to, if that is known without a request. Can be called in any thread."""
+        return self._lookup.known(split(path))
 
     @property
     def changes(self) -> int:
-        """How many changes were made. What was found out before the last one may be wrong."""
-        return self._names.changes
+        """How many changes were made. Answers from before the last one can be wrong."""
+        return self._lookup.changes
 
     def learn(self, path: str | Sequence[str], node: Node) -> None:
-        """Keep what a path leads to, which somebody else has found out."""
-        self._names.learn(split(path), node)
+        """Keep what a path leads to, if the caller knows it from elsewhere."""
+        self._lookup.learn(split(path), node)
 
     def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
-        """Keep the cap of a directory, which somebody else has found out. It may be removed."""
-        self._names.learn_directory(split(path), cap)
+        """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
+        self._lookup.learn_directory(split(path), cap)
 
     async def contents(self) -> Contents:
-        """What is in the root directory itself now, what is hidden and its parts told apart."""
-        return await self._names.ask((), self.root, 0, anew=True)
+        """The contents of the root directory itself now: hidden links and parts too."""
+        return await self._lookup.ask((), self.root, 0, anew=True)
 
     async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
         """
-        What a path leads to; with `fresh` it is asked about, though it be known.
+        What a path leads to. With `fresh` the gateway is asked even if it is known.
 
-        A link that this tree has made itself has no times before it is asked about.
+        A link that this tree has made itself has no times until the gateway was asked.
+
+        Raises: NoSuchChild; NotADirectory.
         """
-        return await self._names.resolve(split(path), fresh=fresh)
+        return await self._lookup.resolve(split(path), fresh=fresh)
 
     async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
-        """The children of a directory, by name."""
-        return await self._names.list(split(path))
+        """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""
+        return await self._lookup.list(split(path))
 
     async def prefetch(
         self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
     ) -> dict[Path, Node]:
         """
-        What many paths lead to, without those that lead nowhere. Each directory is asked once.
+        Look up many paths, with one listing for each directory; missing ones are left out.
 
-        `progress` is called with the number of directories that have answered since the last call.
+        `progress` is called with the number of directories that were read since the last call.
 
-        Raises: SomeFailed where a directory cannot be read.
+        Raises: SomeFailed if a directory cannot be read.
         """
         wanted: dict[Path, list[Path]] = {}
         for names in map(split, paths):
             wanted.setdefault(names[:-1], []).append(names)
 
         async def look(directory: Path) -> dict[Path, Node]:
-            return await self._names.some(directory, wanted[directory])
+            return await self._lookup.some(directory, wanted[directory])
 
         results = await each(wanted, look, self._concurrency, progress)
         found: dict[Path, Node] = {}
@@ -104,21 +106,23 @@ class Reading:
         self, path: str | Sequence[str] = ()
     ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
         """
-        The directory of a path and all those below it, each with its children; what is nearer
-        comes first. The next ones are fetched while one is looked at. A directory that is linked
-        somewhere below itself is not entered there again.
+        Walk the directory of a path and all directories below it, each with its children.
 
-        Raises: NoSuchChild only for the path itself, not for what vanishes meanwhile.
+        Nearer directories come first. The next ones are read while the caller uses one. A directory
+        that is linked below itself is not entered there again.
+
+        Raises: NoSuchChild and NotADirectory only for the path itself; a directory that vanishes
+        meanwhile is left out.
         """
         start = split(path)
-        # With each path the directories on it, from the start on.
-        waiting = deque([(start, {(await self._names.directory(start)).reader})])
+        # Each path with the directories on it, from the start on.
+        waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
         coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
         try:
             while waiting or coming:
                 while waiting and len(coming) < self._concurrency:
                     names, above = waiting.popleft()
-                    listing = Deferred.fromCoroutine(self._names.list(names))
+                    listing = Deferred.fromCoroutine(self._lookup.list(names))
                     coming.append((names, above, listing))
                 names, above, answer = coming.popleft()
                 try:

@@ -1,6 +1,7 @@
 """
-Directories that were removed. Their links stay, with a mark, and count as long as nothing is in the
-directory: so nothing is lost that others, who know its cap, save in it at this moment.
+Removed directories. The link of one stays, with a mark, which counts while the directory is empty.
+
+So a file is not lost that another process, which knows the directory's cap, saves in it meanwhile.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_or_first, each
+from txtahoe.concurrency import all_of
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.format import HIDDEN, Children
 
-# The key in a link's metadata that says: this directory is removed while it is empty.
+# The key of the mark in the link's metadata.
 REMOVED = "txtahoe-removed"
 
 
 def counts_for_nothing(node: Node) -> bool:
-    """Whether a directory with nothing else in it is empty."""
+    """Whether a directory that has only this link is empty."""
     return REMOVED in node.metadata or HIDDEN in node.metadata
 
 
@@ -28,12 +29,12 @@ async def without_removed(
     is_removed: Callable[[Path, Node], Awaitable[bool]],
     at_once: int,
 ) -> Children:
-    """The children of the directory of a path, without those that are removed."""
+    """Children of the directory of a path, without removed directories."""
     marked = [name for name, node in children.items() if REMOVED in node.metadata]
     if not marked:
         return children
-    answers = await each(marked, lambda name: is_removed((*path, name), children[name]), at_once)
-    removed = dict(zip(marked, all_or_first(answers), strict=True))
+    answers = await all_of(marked, lambda name: is_removed((*path, name), children[name]), at_once)
+    removed = dict(zip(marked, answers, strict=True))
     return {name: node for name, node in children.items() if not removed.get(name)}
 
 
@@ -41,22 +42,22 @@ async def is_empty(
     path: Path, directory: Cap, look: Callable[[Path, Cap], Awaitable[Children]], at_once: int
 ) -> bool:
     """
-    Whether nothing is in the directory of a path but directories that are removed themselves.
+    Whether the directory of a path has nothing, or only directories that are removed too.
 
-    `look` gives the children of a directory, without what is hidden.
+    `look` returns the children of a directory, without hidden ones.
     """
     met = {directory}
     level = [(path, directory)]
     while level:
-        found = await each(level, lambda below: look(*below), at_once)
+        found = await all_of(level, lambda below: look(*below), at_once)
         inside = [
             ((*above, name), node)
-            for (above, _), children in zip(level, all_or_first(found), strict=True)
+            for (above, _), children in zip(level, found, strict=True)
             for name, node in children.items()
         ]
         if not all(counts_for_nothing(node) for _, node in inside):
             return False
-        # One that lies below itself is as empty as the others.
+        # A directory that lies below itself is looked at once.
         level = [(below, node.cap) for below, node in inside if node.cap not in met]
         met.update(cap for _, cap in level)
     return True

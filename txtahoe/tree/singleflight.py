@@ -1,4 +1,4 @@
-"""One request for all who ask the same thing at the same time."""
+"""One request for all callers that ask the same at the same time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ T = TypeVar("T")
 
 
 @define(eq=False)
-class Question(Generic[T]):
+class Flight(Generic[T]):
     """
-    A question that is under way.
+    A request that is under way.
 
-    `is_outdated`: what it is about has changed since it was asked.
+    `is_outdated`: its object has changed since the request began. `waiting`: one Deferred for each
+    caller.
     """
 
     is_outdated: bool = False
@@ -28,67 +29,70 @@ class Question(Generic[T]):
     waiting: list[Deferred[T]] = field(factory=list)
 
 
-How = Callable[[Question[T]], Awaitable[T]]
+# Makes the request.
+How = Callable[[Flight[T]], Awaitable[T]]
 
 
-class Questions(Generic[K, T]):
-    """Questions under way, by what they are about."""
+class SingleFlight(Generic[K, T]):
+    """Requests under way, by key."""
 
     def __init__(self) -> None:
-        self._questions: dict[K, Question[T]] = {}
+        self._flights: dict[K, Flight[T]] = {}
 
     async def ask(self, key: K, how: How[T]) -> tuple[T, bool]:
         """
-        The answer to a question that is under way, else `how` asks it; and whether it was asked
-        after this call. An older answer proves nothing of what is not in it.
+        The answer of the request under way, or of a new one, made by `how`; and whether the request
+        began after this call. An older answer does not prove that something is missing.
+
+        Raises: what `how` raises.
         """
-        is_new = key not in self._questions
-        question = self._questions.setdefault(key, Question())
-        answer = self._answer_for(key, question)
+        is_new = key not in self._flights
+        flight = self._flights.setdefault(key, Flight())
+        answer = self._answer_for(key, flight)
         if is_new:
-            # It is nobody's own: who asked first may be cancelled, and the others go on waiting.
-            question.asking = Deferred.fromCoroutine(self._answer(key, question, how))
+            # No caller owns it: the first one can be cancelled while the others wait.
+            flight.asking = Deferred.fromCoroutine(self._answer(key, flight, how))
         return await answer, is_new
 
     async def ask_anew(self, key: K, how: How[T]) -> T:
-        """The answer to a question that is asked after this call, be it by another caller."""
-        question = self._questions.get(key)
-        if question is not None:
-            with suppress(TahoeError):  # the failure of an older question
-                await self._answer_for(key, question)
+        """The answer of a request that begins after this call, perhaps for another caller."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            with suppress(TahoeError):  # an older request failed: the new one can succeed
+                await self._answer_for(key, flight)
         return (await self.ask(key, how))[0]
 
     def outdate(self, key: K) -> None:
-        """It has changed: who asks from now on does not get the answer that is on its way."""
-        question = self._questions.pop(key, None)
-        if question is not None:
-            question.is_outdated = True
+        """Note that the key's object has changed: later callers do not share the older answer."""
+        flight = self._flights.pop(key, None)
+        if flight is not None:
+            flight.is_outdated = True
 
-    def _answer_for(self, key: K, question: Question[T]) -> Deferred[T]:
+    def _answer_for(self, key: K, flight: Flight[T]) -> Deferred[T]:
         def leave(answer: Deferred[T]) -> None:
-            question.waiting.remove(answer)
-            if not question.waiting and question.asking is not None:
-                self._end(key, question)
-                question.asking.cancel()
+            flight.waiting.remove(answer)
+            if not flight.waiting and flight.asking is not None:
+                self._end(key, flight)
+                flight.asking.cancel()
 
         answer: Deferred[T] = Deferred(leave)
-        question.waiting.append(answer)
+        flight.waiting.append(answer)
         return answer
 
-    async def _answer(self, key: K, question: Question[T], how: How[T]) -> None:
+    async def _answer(self, key: K, flight: Flight[T], how: How[T]) -> None:
         try:
-            result = await how(question)
-        except GeneratorExit:  # the reactor has ended, and nobody waits any more
+            result = await how(flight)
+        except GeneratorExit:  # the reactor has ended: no caller waits
             raise
         except BaseException as error:
-            self._end(key, question)
-            for answer in question.waiting:
+            self._end(key, flight)
+            for answer in flight.waiting:
                 answer.errback(another(error))
             return
-        self._end(key, question)
-        for answer in question.waiting:
+        self._end(key, flight)
+        for answer in flight.waiting:
             answer.callback(result)
 
-    def _end(self, key: K, question: Question[T]) -> None:
-        if self._questions.get(key) is question:
-            del self._questions[key]
+    def _end(self, key: K, flight: Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

@@ -1,4 +1,4 @@
-"""A root cap and the names under it."""
+"""A root cap, and the files and directories under it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from txtahoe.errors import (
 )
 from txtahoe.nodes import Link, Node, require_json
 from txtahoe.tree.bulk import Batch
-from txtahoe.tree.commits import Links
+from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.paths import Path, split, split_name
 from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
-from txtahoe.tree.spread.changing import Spreading
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.changing import Changer
+from txtahoe.tree.spread.states import Fanout
 from txtahoe.tree.uploads import Opener, Uploads, is_small
 
-# What is saved: bytes, what opens them, or the cap of what is on the grid already.
+# What `save` takes: a source, an opener of one, or the cap of a file that is on the grid already.
 Content = Uploadable | Opener | Cap
 File = tuple[str | Sequence[str], Content]
 
-# So many files are uploaded before they are linked: a directory is written as fast with as many
-# new names as with one.
+# Files that are uploaded before they are linked together: one write of 500 names is as fast as one of
+# a single name.
 TOGETHER = 500
 
 
@@ -45,19 +45,20 @@ class Tree(Reading):
     """
     The files and directories under a root cap. Paths are as `split` takes them.
 
-    `max_age`: seconds for which what a path leads to is used without asking again; a directory
-    that another client moves or unlinks goes on to be used for that time. What turns out to be
-    wrong is asked about once more. Changes made through this tree are seen at once.
-    `max_known`: how many paths are kept.
-    `concurrency`: how many uploads, or questions of one operation, are under way at a time;
-    `python -m tests.bench` looks for the fastest on a machine.
-    `commit_delay`: seconds that a link waits, at most, for others that are about to be made in
-    the same directory, so that one write makes them all. A lone link never waits.
-    `fanout`: when directories that have grown are spread; see `layouts`. Without it none is, but
-    those that others have spread are read and written as they must be.
+    `max_age`: seconds for which it uses what a path leads to without asking again. If another
+    client moves or unlinks a directory, this tree goes on to use it for that time. If an operation
+    fails because the answer was old, the tree asks again and repeats it. It sees its own changes at
+    once.
+    `max_known`: how many files, and as many directories, it remembers.
+    `concurrency`: how many uploads, or requests of one operation, are under way at a time;
+    `python -m tests.bench` finds the fastest number for a machine.
+    `commit_delay`: seconds that a link waits, at most, for others that are about to be made in the
+    same directory, so that one write makes them all. A lone link does not wait.
+    `fanout`: when directories that have grown are spread; see `txtahoe.tree.spread`. If it is None,
+    this tree spreads none, but reads and changes spread ones as it must.
 
-    Every method raises the errors of `Client`; with a missing name on the path that is
-    NoSuchChild, with a file where a directory is needed NotADirectory.
+    Every method raises the errors of `Client`: NoSuchChild if a name on the path is missing,
+    NotADirectory if a file is where a directory is needed.
     """
 
     def __init__(
@@ -72,9 +73,9 @@ class Tree(Reading):
         fanout: Fanout | None = None,
     ) -> None:
         super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
-        self.spreading = Spreading(self._names, fanout)
-        """How directories are spread, for `maintenance.spread`."""
-        self._links = Links(self._names, self.spreading, commit_delay=commit_delay)
+        self.changer = Changer(self._lookup, fanout)
+        """Changes of large directories, for `maintenance.spread`."""
+        self._commits = CommitQueue(self._lookup, self.changer, commit_delay=commit_delay)
         self._uploads = Uploads(client, concurrency)
 
     async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
@@ -84,7 +85,7 @@ class Tree(Reading):
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
     ) -> list[Cap | Exception]:
-        """As `upload`, side by side; what is on the grid already is not uploaded again."""
+        """As `upload`, side by side; caps are returned as they are, without an upload."""
         return await each(contents, self._cap_of, 2 * self._concurrency, progress)
 
     async def save(
@@ -98,11 +99,11 @@ class Tree(Reading):
         otherwise: Callable[[], Awaitable[str | Sequence[str]]] | None = None,
     ) -> Cap:
         """
-        Upload a file and give it a name; missing directories are made.
+        Upload a file and give it a name; missing directories are made. Returns the file's cap.
 
-        `source`: as for `Client.upload`, or what opens it when its turn has come; or the cap of an
-        immutable file, which is only given the name.
-        `otherwise`: gives another path where one is taken; the bytes are uploaded once.
+        `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
+        cap of an immutable file, which only gets the name.
+        `otherwise`: called if the name is taken; returns another path. The bytes are uploaded once.
         The other arguments are those of `Client.link` and `Client.upload`.
 
         Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for another cap.
@@ -110,12 +111,12 @@ class Tree(Reading):
         directory, name = split_name(split(path))
         self._require_writable()
         require_json(metadata or {})
-        # Others in the directory do not wait for a file that takes long.
+        # Other links in the directory must not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
-        expected = self._links.expected(directory) if is_soon else nullcontext()
+        expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source, progress), metadata or {})
-            linked = self._links.link(directory, name, link, replace)
+            linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
                 await linked
@@ -124,7 +125,7 @@ class Tree(Reading):
                 if otherwise is None:
                     raise
             directory, name = split_name(split(await otherwise()))
-            linked = self._links.link(directory, name, link, replace)
+            linked = self._commits.link(directory, name, link, replace)
 
     async def save_many(
         self,
@@ -135,13 +136,13 @@ class Tree(Reading):
         otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
     ) -> list[Cap]:
         """
-        Save many files: uploads side by side, then one write for each directory.
+        Save many files: uploads side by side, then one write for each directory. Returns the caps.
 
-        `files`: paths, each with what `save` takes; they are read as the work goes on.
-        `progress` is called with the number of files that were uploaded since the last call.
-        `otherwise`: as for `save`; it is given the number of the file, which begins with 0.
+        `files`: pairs of a path and a source as for `save`; it is read as the work goes on.
+        `progress`: called with the number of files that were uploaded since the last call.
+        `otherwise`: as for `save`; called with the number of the file, from 0.
 
-        Raises: SomeFailed, whose results tell which; the others are saved.
+        Raises: SomeFailed, whose results say which files failed; the others are saved.
         """
         self._require_writable()
         left = iter(files)
@@ -173,9 +174,9 @@ class Tree(Reading):
         progress: Done | None = None,
     ) -> None:
         """
-        Give names to many caps: one write for each directory, also for one that is new.
+        Give names to many caps, with one write for each directory, new ones too.
 
-        `progress` is called with the number of directories that were written since the last call.
+        `progress`: called with the number of directories that were written since the last call.
 
         Raises: SomeFailed; the other links are made.
         """
@@ -198,10 +199,10 @@ class Tree(Reading):
         otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
         progress: Done | None = None,
     ) -> dict[int, Exception]:
-        """The exceptions of those links that were not made, by number."""
+        """Make links. Returns the exceptions of those that failed, by number."""
         failed: dict[int, Exception] = {}
         while links:
-            batch = Batch(self._names, self._links, replace, self._concurrency)
+            batch = Batch(self._lookup, self._commits, replace, self._concurrency)
             made = await batch.make(list(links.values()), progress)
             errors = dict(zip(links, made, strict=True))
             failed.update((number, error) for number, error in errors.items() if error is not None)
@@ -234,24 +235,28 @@ class Tree(Reading):
         directory, name = split_name(split(path))
         link = Link(cap, metadata or {})
         link.require_valid()
-        await self._links.link(directory, name, link, replace)
+        await self._commits.link(directory, name, link, replace)
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
-        """The directory at a path; what is missing on the way is made. Raises: NotWriteable."""
+        """
+        Make the directory of a path, and those above it, if they are missing. Returns its cap.
+
+        Raises: NotWriteable.
+        """
         names = split(path)
         self._require_writable()
         try:
-            cap = await self._names.directory(names)
+            cap = await self._lookup.directory(names)
         except NoSuchChild:
-            with suppress(ExistingChild):  # somebody else was faster: theirs is the directory
-                return await self._links.make(names, {})
-            cap = await self._names.directory(names, fresh=True)
+            with suppress(ExistingChild):  # another process was faster: its directory is used
+                return await self._commits.make(names, {})
+            cap = await self._lookup.directory(names, fresh=True)
         if names:
             await self._restore(names)
         return cap
 
     async def _restore(self, names: Path) -> None:
-        """Take the mark of a directory that was removed away."""
+        """Take the mark of a removed directory away."""
 
         async def restored(there: Node | None) -> Node | Link | None:
             if there is None or REMOVED not in there.metadata:
@@ -259,7 +264,7 @@ class Tree(Reading):
             kept = {key: value for key, value in there.metadata.items() if key != REMOVED}
             return Link(there.cap, kept)
 
-        await self._links.change(names[:-1], names[-1], restored)
+        await self._commits.change(names[:-1], names[-1], restored)
 
     async def replace(
         self,
@@ -270,12 +275,13 @@ class Tree(Reading):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """
-        Give `cap` a name, if that still names `expected`, or nothing.
+        Give `cap` a name, if the name still leads to `expected`, or to nothing.
 
-        No user of this tree comes between the look at the name and its replacement. Another
-        gateway's change there goes unnoticed: Tahoe-LAFS has no such operation.
+        No other change through this tree comes between the look at the name and its replacement. A
+        change by another process can, also through the same gateway, and is then lost unnoticed:
+        Tahoe-LAFS has no operation that compares and replaces.
 
-        Raises: ExistingChild where the name has changed; NotWriteable; UnknownOutcome.
+        Raises: ExistingChild if the name leads to something else; NotWriteable; UnknownOutcome.
         """
         self._require_writable()
         directory, name = split_name(split(path))
@@ -289,33 +295,35 @@ class Tree(Reading):
                 raise ExistingChild("the file has changed since it was opened")
             return link
 
-        await self._links.change(directory, name, replaced)
+        await self._commits.change(directory, name, replaced)
 
     async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
         """
-        Take the name of a file away. Without `only_files` that of a directory too, be it full: what
-        others save into it at this moment is lost, unless it can't change.
+        Unlink a file.
 
-        Raises: IsADirectory; NotWriteable; UnknownOutcome.
+        `only_files`: if False, unlink a directory too, even if it is not empty. A file that another
+        process saves into it meanwhile is lost.
+
+        Raises: IsADirectory; NoSuchChild; NotWriteable; UnknownOutcome.
         """
         self._require_writable()
         directory, name = split_name(split(path))
 
         async def gone(there: Node | None) -> None:
-            if there is None or await self._names.is_removed((*directory, name), there):
+            if there is None or await self._lookup.is_removed((*directory, name), there):
                 raise NoSuchChild(f"no such file or directory: {name!r}")
             if there.is_directory and only_files:
                 raise IsADirectory(f"{there.cap!r} is a directory")
 
-        await self._links.change(directory, name, gone)
+        await self._commits.change(directory, name, gone)
 
     async def remove_directory(self, path: str | Sequence[str]) -> None:
         """
         Remove an empty directory.
 
-        Its link stays, with a mark, and the directory is there again as soon as something is in
-        it. To take the link away would be to lose what others, who know the directory's cap, put
-        into it at this moment.
+        Its link stays, with a mark, and the directory is there again as soon as something is in it.
+        If the link went, a file would be lost that another process, which knows the directory's
+        cap, saves into it meanwhile.
 
         Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
         """
@@ -329,15 +337,17 @@ class Tree(Reading):
                 raise DirectoryNotEmpty(f"{there.cap!r} is not empty")
             return Link(there.cap, {**there.metadata, REMOVED: True})
 
-        await self._links.change(directory, name, removed)
+        await self._commits.change(directory, name, removed)
 
     async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
         """
-        Give what `old` names the name `new`, and take `old` away: first the one, then the other,
-        so that whatever fails, one of the names is there. What is saved as `old` meanwhile stays.
+        Rename a file or directory, to any directory of this tree.
 
-        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for a directory that would
-        come to lie below itself; BadRequest for what is of an unknown kind.
+        It links the new name first, and then unlinks the old one: if it fails between the two, both
+        are there. A file that is saved under the old name meanwhile stays.
+
+        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError if a directory would come to
+        lie below itself; BadRequest for a cap of an unknown kind.
         """
         self._require_writable()
         directory, name = split_name(split(old))
@@ -351,14 +361,14 @@ class Tree(Reading):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         if node.is_directory:
-            await self.spreading.learn_marks(node.cap)
+            await self.changer.learn_marks(node.cap)
 
         async def left(there: Node | None) -> Node | None:
             return None if there is not None and there.is_same_link(node) else there
 
-        await self._links.link(to_directory, to_name, Link(node.cap, node.metadata))
+        await self._commits.link(to_directory, to_name, Link(node.cap, node.metadata))
         with moving(name):
-            await self._links.change(directory, name, left)
+            await self._commits.change(directory, name, left)
 
     async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
         if not isinstance(content, Cap):
@@ -369,11 +379,11 @@ class Tree(Reading):
 
     @contextmanager
     def _looking_ahead(self, path: Path, name: str) -> Iterator[None]:
-        """Ask about a directory while a file that will be linked in it is still on its way."""
+        """Look up a directory while the file that will be linked in it is uploaded."""
 
         async def look() -> None:
-            directory = await self._names.directory(path)
-            await self.spreading.look(path, directory, name)
+            directory = await self._lookup.directory(path)
+            await self.changer.look_ahead(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda _: None)  # it is asked again when it is needed

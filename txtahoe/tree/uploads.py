@@ -1,4 +1,4 @@
-"""Uploads side by side, but not too many."""
+"""Uploads side by side, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from txtahoe.api.files import Progress, Uploadable
 from txtahoe.caps import Cap
 from txtahoe.http.sources import ISource
 
-# Opens what is uploaded, when its turn has come.
+# Opens the source when its turn has come.
 Opener = Callable[[], Awaitable[Uploadable]]
 
-# A file of fewer bytes is small; one of more, or of unknown length, is large.
+# A file of fewer bytes is small. One of more, or of unknown length, is large.
 SMALL = 2**20
 
 
 class Uploads:
     """
-    Uploads `at_once` small files at a time, and as many large ones beside them, so that small
-    ones do not wait for large ones.
+    Uploads `at_once` small files at a time, and as many large ones beside them.
 
-    While the gateway encodes one, the bytes of the next are on their way.
+    So small files do not wait for large ones. While the gateway encodes a file, the bytes of the
+    next one are on their way.
     """
 
     def __init__(self, client: Client, at_once: int) -> None:
@@ -32,7 +32,7 @@ class Uploads:
         self._large = DeferredSemaphore(at_once)
 
     async def upload(self, source: Uploadable | Opener, progress: Progress | None = None) -> Cap:
-        """Raises: as `Client.upload`, and what the opener raises."""
+        """Upload a source. Raises: the errors of `Client.upload` and of the opener."""
         if callable(source):
             async with self._small:
                 source = await source()
@@ -43,7 +43,7 @@ class Uploads:
 
 
 def is_small(source: Uploadable | Opener) -> bool:
-    """Whether the upload of something is known to be over soon."""
+    """Whether a source is known to be small."""
     if isinstance(source, bytes | bytearray | memoryview):
         return len(source) < SMALL
     length = source.length if ISource.providedBy(source) else None

@@ -14,7 +14,7 @@ from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
 from tests.processes import apart
 from txtahoe.testing.fake import start_fake_gateway
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.states import Fanout
 
 NAMES = [f"{number}.txt" for number in range(60)]
 

@@ -137,10 +137,10 @@ class Tuning(StorageTestCase):
         self.assertFalse(fresh.exists("f"))
 
     def test_a_tree_is_spread_as_soon_as_a_storage_says_so(self) -> None:
-        self.assertIsNone(tree_of(self.storage).spreading.fanout)
+        self.assertIsNone(tree_of(self.storage).changer.fanout)
         for fanout in (200, 300):  # the first one counts
             tree = tree_of(self.new_storage(fanout=fanout))
-            spreading = tree.spreading.fanout
+            spreading = tree.changer.fanout
             assert spreading is not None
             self.assertEqual(spreading.limit, 200)
         self.storage.save_many((f"d/{n}", ContentFile(b"%d" % n)) for n in range(201))

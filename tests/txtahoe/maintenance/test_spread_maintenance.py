@@ -15,7 +15,8 @@ from txtahoe.maintenance import (
     take_snapshot,
     usage,
 )
-from txtahoe.tree.spread.format import Fanout, contents_of
+from txtahoe.tree.spread.format import contents_of
+from txtahoe.tree.spread.states import Fanout
 
 NAMES = [f"d/name{number}" for number in range(30)]
 

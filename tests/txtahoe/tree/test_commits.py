@@ -254,7 +254,7 @@ class Mistakes(QueueTestCase):
     def test_who_goes_while_a_directory_is_made_is_not_linked_in_that_of_another(self) -> None:
         self.hold("*mkdir*")
         links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
-        first, gone, kept = self.tree._links.link_together(("d",), links)
+        first, gone, kept = self.tree._commits.link_together(("d",), links)
         gone.cancel()
         self.failureResultOf(gone, CancelledError)
         self.now(Tree(self.client, self.root).link("d/others", OTHER))
@@ -264,7 +264,7 @@ class Mistakes(QueueTestCase):
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
 
     def test_the_queue_outlives_what_nobody_expects(self) -> None:
-        links = self.tree._links
+        links = self.tree._commits
         for broken in ("_gather", "_commit", "_link"):
             waiting = self.gathered("a", "b")
 

@@ -15,7 +15,8 @@ from txtahoe.maintenance.walking import Listings
 from txtahoe.testing.fake import Delay
 from txtahoe.tree.paths import MOST_NAMES, split
 from txtahoe.tree.removed import REMOVED
-from txtahoe.tree.spread.format import DIGITS, HIDDEN, Fanout, digit_of
+from txtahoe.tree.spread.format import DIGITS, HIDDEN, digit_of
+from txtahoe.tree.spread.states import Fanout
 
 CAP = Cap.parse("URI:LIT:me")
 LONGEST = "/".join(["d"] * (MOST_NAMES - 1) + ["f"])

@@ -227,7 +227,7 @@ class Large(ClockTestCase):
         self.clock = CountingClock(self.learnt)
         self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
         self.tree = Tree(self.client, self.root)
-        learn = self.tree._names.learn
+        learn = self.tree._lookup.learn
 
         def note(path: Path, node: Node) -> None:
             self.learnt.append(path)
@@ -235,7 +235,7 @@ class Large(ClockTestCase):
                 self.clock.callLater(0, self.between)
             learn(path, node)
 
-        self.patch(self.tree._names, "learn", note)
+        self.patch(self.tree._lookup, "learn", note)
 
     def between(self) -> None:
         """Called between the first turn and the second one."""

@@ -6,25 +6,25 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txtahoe.errors import NoSuchChild
-from txtahoe.tree.singleflight import Question, Questions
+from txtahoe.tree.singleflight import Flight, SingleFlight
 
 
 class Sharing(SynchronousTestCase):
     def setUp(self) -> None:
-        self.questions: Questions[str, str] = Questions()
+        self.flights: SingleFlight[str, str] = SingleFlight()
         self.asked: list[Deferred[str]] = []
-        self.under_way: list[Question[str]] = []
+        self.under_way: list[Flight[str]] = []
 
-    async def how(self, question: Question[str]) -> str:
+    async def how(self, flight: Flight[str]) -> str:
         self.asked.append(Deferred())
-        self.under_way.append(question)
+        self.under_way.append(flight)
         return await self.asked[-1]
 
     def ask(self) -> Deferred[tuple[str, bool]]:
-        return Deferred.fromCoroutine(self.questions.ask("key", self.how))
+        return Deferred.fromCoroutine(self.flights.ask("key", self.how))
 
     def ask_anew(self) -> Deferred[str]:
-        return Deferred.fromCoroutine(self.questions.ask_anew("key", self.how))
+        return Deferred.fromCoroutine(self.flights.ask_anew("key", self.how))
 
     def test_who_asks_meanwhile_gets_the_same_answer(self) -> None:
         first, second = self.ask(), self.ask()
@@ -36,7 +36,7 @@ class Sharing(SynchronousTestCase):
 
     def test_other_things_are_other_questions(self) -> None:
         self.ask()
-        other = Deferred.fromCoroutine(self.questions.ask("other", self.how))
+        other = Deferred.fromCoroutine(self.flights.ask("other", self.how))
         self.assertEqual(len(self.asked), 2)
         self.asked[1].callback("answer")
         self.assertEqual(self.successResultOf(other), ("answer", True))
@@ -60,7 +60,7 @@ class Sharing(SynchronousTestCase):
 
     def test_after_a_change_the_answer_on_its_way_is_for_those_who_asked_before(self) -> None:
         before = self.ask()
-        self.questions.outdate("key")
+        self.flights.outdate("key")
         self.assertTrue(self.under_way[0].is_outdated)
         after = self.ask()
         self.asked[1].callback("new")

@@ -1,19 +1,33 @@
-"""Directories whose names are spread over parts: one directory, for who does not look closer."""
+"""Directories whose names are spread over parts: one directory, for its users."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from attrs import frozen
+
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.testing.fake import Delay, LostAnswer
-from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, part_name
+from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
+from txtahoe.tree.spread.states import Fanout, State
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
 FANOUT = Fanout(limit=4, pace=10.0)
 NAMES = [f"name{number}" for number in range(60)]
+
+
+@frozen
+class SlowAnswer:
+    """The work is done at once, and its answer comes so many seconds later."""
+
+    seconds: float
+
+    def happen(self, exchange: Any) -> None:
+        answer = exchange.work()
+        exchange.later(self.seconds, lambda: exchange.send(answer))
 
 
 class SpreadingTestCase(ClockTestCase):
@@ -277,10 +291,10 @@ class Agreement(SpreadingTestCase):
         self.assertTrue(contents_of(self.children(), 0).is_closed)
         self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:10]))
 
-    def overtaken(self, change: Any, after: Any, pattern: str) -> Any:
-        """What comes of a change that is made only when 50 seconds have passed."""
+    def overtaken(self, change: Any, after: Any, pattern: str, fault: Any = None) -> Any:
+        """The result of a change that is made, or by a fault answered, after 50 seconds."""
         began = self.clock.seconds()
-        self.fake.fail_next(pattern, Delay(50))
+        self.fake.fail_next(pattern, fault or Delay(50))
         changing = start(change)
         after()
         self.assertNoResult(changing)
@@ -306,6 +320,15 @@ class Agreement(SpreadingTestCase):
         self.failure(self.another().link("f", OTHER), ExistingChild)
         self.now(self.another().unlink("f"))
         self.failure(self.another().resolve("f"), NoSuchChild)
+
+    def test_a_link_whose_answer_is_late_is_found_in_the_part(self) -> None:
+        self.save("before")
+        fault = SlowAnswer(50)
+        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*", fault)
+        self.successResultOf(saving)
+        self.assertIn("f", contents_of(self.children(), 0).superseded)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
 
     def test_a_link_that_comes_too_late_takes_no_name_from_another(self) -> None:
         self.save("before")
@@ -428,7 +451,7 @@ class Requests(SpreadingTestCase):
                 return True
             depth += 1
             contents = contents_of(self.now(self.client.list(part)), depth)
-        return contents.is_closing or len(contents.names) >= FANOUT.limit
+        return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit
 
     def test_a_question_is_one_request_however_deep_the_name_is(self) -> None:
         self.grown()
@@ -448,7 +471,7 @@ class Requests(SpreadingTestCase):
         return len(parts) + sum(self.parts_below(part, depth + 1) for part in parts)
 
 
-class Layouts(SpreadingTestCase):
+class Marks(SpreadingTestCase):
     def test_marks_that_make_no_sense_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),

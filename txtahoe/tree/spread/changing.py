@@ -1,4 +1,4 @@
-"""Changes of directories whose names are spread, or may come to be; see `layouts`."""
+"""Links and unlinks names where they belong, while directories are spread; see `states`."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.lookup import Names
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.building import Shaping
-from txtahoe.tree.spread.format import Fanout, contents_of, digit_of, is_like_part, mark, onward
+from txtahoe.tree.spread.building import Builder
+from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, mark, onward
+from txtahoe.tree.spread.states import RULES, Fanout, State
 
 # Directories that are written at the same time for one call.
 _AT_ONCE = 8
 
 
 @frozen
-class Place:
+class Target:
     """
-    Where a name is to be changed: in the last of `way`, which begins with its directory.
+    The directory or part in which a name is to be changed.
 
-    `depth`: of the last one. `asked`: when that was read, or, where nothing is spread, the root.
-    `is_closing`: it is so since then, or before.
+    `way`: the directories that lead to it; it is the last one. `depth`: how many parts it is below
+    its directory. `asked`, `state`: when its last reading began, and the state that is known. If
+    nothing is spread, `asked` is the time of the root's last reading.
     """
 
     way: tuple[Cap, ...]
     depth: int
     asked: float
-    is_closing: bool
+    state: State
 
     @property
     def cap(self) -> Cap:
@@ -49,8 +51,10 @@ class Place:
 @define
 class Outcome:
     """
-    What came of links in one directory: of each name what it leads to, or why it could not be
-    linked. Those of which neither is known were refused together with others, by `refusal`.
+    The results of links in one directory, by name.
+
+    `made`: what the name leads to. `failed`: why it was not linked. A name that is in neither was
+    refused together with others; `refusal` is the gateway's answer.
     """
 
     made: dict[str, Node] = field(factory=dict)
@@ -58,7 +62,7 @@ class Outcome:
     refusal: ExistingChild | None = None
 
     def add(self, other: Outcome) -> None:
-        """Add what came of other names, or of another attempt with some that had failed."""
+        """Add the results of other names, or of another attempt with some that had failed."""
         for name in other.made:
             self.failed.pop(name, None)
         self.made.update(other.made)
@@ -66,19 +70,23 @@ class Outcome:
         self.refusal = self.refusal or other.refusal
 
 
-class Spreading:
+class Changer:
     """
     Changes names where they belong.
 
-    `fanout`: when directories are to be spread; None: never, but what is spread is written right.
+    `fanout`: when directories are to be spread. None: this tree closes none, but it changes
+    directories that others have spread as it must.
+
+    All methods raise the errors of `Client`.
     """
 
-    def __init__(self, names: Names, fanout: Fanout | None) -> None:
-        self._names = names
-        self._client = names.client
+    def __init__(self, lookup: Lookup, fanout: Fanout | None) -> None:
+        self._lookup = lookup
+        self._client = lookup.client
+        self._layouts = lookup.layouts
         self._fanout = fanout or Fanout()
         self._spreads = fanout is not None
-        self.shaping = Shaping(names, self._fanout)
+        self.builder = Builder(lookup, self._fanout)
 
     @property
     def fanout(self) -> Fanout | None:
@@ -86,70 +94,167 @@ class Spreading:
         return self._fanout if self._spreads else None
 
     def begin(self, fanout: Fanout) -> None:
-        """From now on directories are to be spread."""
-        self._fanout = self.shaping.fanout = fanout
-        self._spreads = self._names.layouts.is_on = True
+        """Spread directories from now on."""
+        self._fanout = self.builder.fanout = fanout
+        self._spreads = self._layouts.is_on = True
 
-    async def place(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Place:
+    async def target(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Target:
         """
-        Where a name is to be changed now. Parts that are missing are made, and directories closed
-        of which it is known for long enough that they are closing.
+        Where to change a name now. On the way there, missing parts are made, and directories that
+        are due are closed.
 
-        `directory`: that of the path, in which the name is; or a part, so many parts below it.
+        `directory`: that of the path, in which the name is; or a part, `depth` parts below it.
         """
         if not await self._finds_on():
-            return Place((directory,), 0, self._names.layouts.root_asked, False)
+            return Target((directory,), 0, self._layouts.root_asked, State.OPEN)
         way = [directory]
         while True:
             cap = way[-1]
-            layout = await self.shaping.layout(path, cap, depth)
-            if layout.is_closed:
+            layout = await self.builder.layout(path, cap, depth)
+            if self.builder.is_due(layout):
+                await self.builder.finish_closing(path, cap, depth)
+            elif RULES[layout.state].takes_names:
+                return Target(tuple(way), depth, layout.asked, layout.state)
+            else:
                 digit = digit_of(name, depth)
                 part = layout.parts.get(digit)
-                part = part or await self.shaping.make_part(path, cap, depth, digit)
+                part = part or await self.builder.make_part(path, cap, depth, digit)
                 way = onward(path, way, part)
                 depth += 1
-            elif self.shaping.is_due(layout):
-                await self.shaping.close_now(path, cap, depth)
-            else:
-                return Place(tuple(way), depth, layout.asked, layout.closing_since is not None)
+
+    async def look_ahead(self, path: Path, directory: Cap, name: str) -> None:
+        """Read what `target` will need, without changing anything."""
+        while await self._finds_on():
+            way = self._layouts.way(path, directory, name)
+            depth = len(way) - 1
+            layout = await self.builder.layout(path, way[-1], depth)
+            if digit_of(name, depth) not in layout.parts:
+                return
 
     async def learn_marks(self, directory: Cap) -> None:
         """
-        Find out whether anything is spread in a directory that is about to be moved. One that is
-        lost can be moved too.
+        Find out whether a directory that is about to be moved has a mark: the directories above its
+        new place then need one. A directory that cannot be read can be moved all the same.
         """
         if await self._finds_on():
             asked = self._now()
             with suppress(NotADirectory, Unrecoverable):
                 contents = contents_of(await self._client.list(directory), 0)
-                self._names.layouts.learn(directory, contents, asked, self._now())
+                self._layouts.learn(directory, contents, asked, self._now())
 
-    async def look(self, path: Path, directory: Cap, name: str) -> None:
-        """Look ahead where a name will be changed, without changing anything."""
-        while await self._finds_on():
-            way = self._names.layouts.way(path, directory, name)
-            depth = len(way) - 1
-            layout = await self.shaping.layout(path, way[-1], depth)
-            if digit_of(name, depth) not in layout.parts:
+    async def _finds_on(self) -> bool:
+        """Whether directories may be spread; the root is read unless that was done lately."""
+        age = self._now() - self._layouts.root_asked
+        if not self._layouts.is_on and not self._fanout.may_use(State.OPEN, age):
+            await self._lookup.ask((), self._lookup.root.cap, 0, anew=False)
+        return self._layouts.is_on
+
+    async def _has_been_closed(self, path: Path, target: Target) -> bool:
+        """
+        Whether a change that is answered now may have come too late: into a closed directory.
+
+        Call it after every change of a target, and repeat the change in the part if it is True.
+        """
+        if self._fanout.is_sure(target.state, self._now() - target.asked):
+            return False
+        return (await self._lookup.ask(path, target.cap, target.depth, anew=True)).is_closed
+
+    async def _has_link(self, path: Path, target: Target, name: str, node: Node) -> bool:
+        """Whether a name is linked in a target as it was elsewhere."""
+        there = await self._lookup.ask(path, target.cap, target.depth, anew=True)
+        return name in there.names and there.names[name].is_same_link(node)
+
+    def _now(self) -> float:
+        return float(self._client.reactor.seconds())
+
+    # Unlinking.
+
+    async def unlink(self, path: Path, directory: Cap, name: str, node: Node) -> None:
+        """
+        Unlink a name wherever it is. `node`: what it leads to, as the caller has just seen.
+
+        Raises: NoSuchChild.
+        """
+        target = await self.target(path, directory, name)
+        was_stray = await self._unlink_above(target, name)
+        missing = None
+        try:
+            await self._client.delete(target.cap, name, node)
+        except NoSuchChild as error:
+            missing = error
+        finally:
+            self._lookup.outdate(target.cap)
+        if await self._has_been_closed(path, target):
+            # The part may have taken the link over before it was deleted. If the part has another
+            # link, that is a new file: it stays.
+            target = await self.target(path, directory, name)
+            if await self._has_link(path, target, name, node):
+                await self.unlink(path, directory, name, node)
                 return
+        if missing is not None and not was_stray:
+            raise missing
+
+    async def _unlink_above(self, target: Target, name: str) -> bool:
+        """
+        Unlink a name in the closed directories above its target; whether it was a stray there.
+
+        Other Tahoe clients, which know nothing of parts, would show the file there otherwise.
+        """
+        was_stray = False
+        for cap in target.way[:-1]:
+            layout = self._layouts.get(cap)
+            if layout is None or is_like_part(name):
+                continue
+            if name not in layout.superseded and name not in layout.strays:
+                continue
+            was_stray = was_stray or name in layout.strays
+            with suppress(NoSuchChild):
+                await self._client.delete(cap, name)
+            layout.superseded -= {name}
+            layout.strays.pop(name, None)
+            self._lookup.outdate(cap)
+        return was_stray
+
+    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
+        """
+        Move a stray of a closed directory into its part. If the part has such a name, that stays.
+
+        `depth`: as for `target`. Returns whether the stray is gone from the directory.
+        """
+        if not node.cap.is_known:
+            return False
+        target = await self.target(path, directory, name, depth)
+        try:
+            with suppress(ExistingChild):
+                link = Link(node.cap, node.metadata)
+                await self._client.set_children(target.cap, {name: link})
+        finally:
+            self._lookup.outdate(target.cap)
+        if not self._fanout.is_sure(target.state, self._now() - target.asked):
+            return False  # the next run of maintenance adopts it
+        with suppress(NoSuchChild):
+            await self._client.unlink(directory, name, node)
+        self._lookup.outdate(directory)
+        return True
+
+    # Linking.
 
     async def write(
         self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        """Make links to names of a directory, each where it belongs; one write for each part."""
-        if self.shaping.leads_to_spread(links):
-            await self.shaping.mark_way(path)
+        """Link names in a directory, each where it belongs, with one write for each target."""
+        if self.builder.leads_to_spread(links):
+            await self.builder.mark_path(path)
         outcome = Outcome()
-        groups: dict[Cap, tuple[Place, dict[str, Link]]] = {}
-        places = await each(links, lambda name: self.place(path, directory, name), len(links))
-        for (name, link), place in zip(links.items(), places, strict=True):
-            if isinstance(place, Exception):
-                outcome.failed[name] = place
+        groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
+        targets = await each(links, lambda name: self.target(path, directory, name), len(links))
+        for (name, link), target in zip(links.items(), targets, strict=True):
+            if isinstance(target, Exception):
+                outcome.failed[name] = target
             else:
-                groups.setdefault(place.cap, (place, {}))[1][name] = link
+                groups.setdefault(target.cap, (target, {}))[1][name] = link
 
-        async def write(group: tuple[Place, dict[str, Link]]) -> Outcome:
+        async def write(group: tuple[Target, dict[str, Link]]) -> Outcome:
             return await self._write(path, *group, replace)
 
         results = await each(groups.values(), write, min(_AT_ONCE, len(groups)))
@@ -160,170 +265,78 @@ class Spreading:
                 outcome.add(result)
         return outcome
 
-    async def unlink(self, path: Path, directory: Cap, name: str, node: Node) -> None:
-        """Take a name away wherever it is. `node`: what it leads to, as was seen just now."""
-        place = await self.place(path, directory, name)
-        is_gone = await self._unlink_twins(place, name)
-        missing = None
-        try:
-            await self._client.delete(place.cap, name, node)
-        except NoSuchChild as error:
-            missing = error
-        finally:
-            self._names.outdate(place.cap)
-        if not self._is_sure(place) and await self._is_closed_now(path, place):
-            place = await self.place(path, directory, name)
-            there = await self._names.ask(path, place.cap, place.depth, anew=True)
-            if name in there.names and there.names[name].is_same_link(node):
-                await self.unlink(path, directory, name, node)
-                return
-        if missing is not None and not is_gone:
-            raise missing
-
-    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
-        """
-        Move a name that a closed directory has for what others have linked to where it belongs,
-        where another one may be already. Returns whether it is gone from the directory.
-
-        `depth`: as for `place`.
-        """
-        if not node.cap.is_known:
-            return False
-        place = await self.place(path, directory, name, depth)
-        try:
-            with suppress(ExistingChild):
-                link = Link(node.cap, node.metadata)
-                await self._client.set_children(place.cap, {name: link})
-        finally:
-            self._names.outdate(place.cap)
-        if not self._is_sure(place):
-            return False  # it is looked after the next time
-        with suppress(NoSuchChild):
-            await self._client.unlink(directory, name, node)
-        self._names.outdate(directory)
-        return True
-
-    # What is known of a directory.
-
-    async def _finds_on(self) -> bool:
-        """Whether directories may be spread: the root is asked where that was not done lately."""
-        layouts = self._names.layouts
-        if not layouts.is_on and self._now() - layouts.root_asked > self._fanout.pace:
-            await self._names.ask((), self._names.root.cap, 0, anew=False)
-        return layouts.is_on
-
-    def _is_sure(self, place: Place) -> bool:
-        """Whether a change which is answered now was made before the directory was closed."""
-        return not place.is_closing and self._now() - place.asked <= 2 * self._fanout.pace
-
-    async def _is_closed_now(self, path: Path, place: Place) -> bool:
-        return (await self._names.ask(path, place.cap, place.depth, anew=True)).is_closed
-
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
-
-    # Links.
-
     async def _write(
-        self, path: Path, place: Place, links: Mapping[str, Link], replace: Replace
+        self, path: Path, target: Target, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        outcome = Outcome(failed={} if replace else await self._taken(path, place, links))
+        outcome = Outcome(failed={} if replace else await self._taken(path, target, links))
         wanted = {name: link for name, link in links.items() if name not in outcome.failed}
         if not wanted:
             return outcome
-        marks = await self._marks(path, place, len(wanted))
+        marks = await self._closing_mark(path, target, len(wanted))
         try:
-            made = await self._client.set_children(place.cap, {**wanted, **marks}, replace=replace)
+            links = {**wanted, **marks}
+            nodes = await self._client.set_children(target.cap, links, replace=replace)
         except ExistingChild as error:
-            if not self._is_sure(place) and await self._is_closed_now(path, place):
-                return await self._again(path, place, wanted, replace)
+            if await self._has_been_closed(path, target):
+                return await self.write(path, target.way[0], wanted, replace)
             outcome.failed.update({name: error for name in wanted if name in error.names})
             outcome.refusal = error
             return outcome
         except BaseException:
-            # Some of them may be there, or come to be there later.
-            self._names.forget(path, wanted)
+            # The gateway may have made some of the links, or make them later.
+            self._lookup.forget(path, wanted)
             raise
         finally:
-            self._names.outdate(place.cap)
+            self._lookup.outdate(target.cap)
         if marks:
-            self.shaping.note_closing(place.cap)
-        self._note_count(place.cap, len(wanted))
-        made = {name: made[name] for name in wanted}
-        if not self._is_sure(place) and await self._is_closed_now(path, place):
-            return await self._look_after(path, place, made, wanted, replace)
+            self._layouts.note_closing(target.cap, self._now())
+        self._layouts.note_count(target.cap, len(wanted))
+        made = {name: nodes[name] for name in wanted}
+        if await self._has_been_closed(path, target):
+            return await self._repeat_in_parts(path, target, made, wanted, replace)
         outcome.made.update(made)
         return outcome
 
-    async def _look_after(
+    async def _repeat_in_parts(
         self,
         path: Path,
-        place: Place,
+        late: Target,
         made: Mapping[str, Node],
         links: Mapping[str, Link],
         replace: Replace,
     ) -> Outcome:
-        """Make links again that parts do not have, after they were made in a closed directory."""
+        """Look after links that were made in a closed directory; link those that no part has."""
         outcome = Outcome()
         again = {}
         for name, node in made.items():
-            now = await self.place(path, place.way[0], name)
-            there = await self._names.ask(path, now.cap, now.depth, anew=True)
-            if name in there.names and there.names[name].is_same_link(node):
+            target = await self.target(path, late.way[0], name)
+            if await self._has_link(path, target, name, node):
                 outcome.made[name] = node
-            else:
-                again[name] = links[name]
-                if is_like_part(name):
-                    continue
-                with suppress(TahoeError):  # it would come to light when the other one is deleted
-                    await self._client.unlink(place.cap, name, node)
+                continue
+            again[name] = links[name]
+            if not is_like_part(name):
+                with suppress(TahoeError):  # a stray that stays would show when the name is deleted
+                    await self._client.unlink(late.cap, name, node)
         if again:
-            outcome.add(await self._again(path, place, again, replace))
+            outcome.add(await self.write(path, late.way[0], again, replace))
         return outcome
 
-    async def _again(
-        self, path: Path, place: Place, links: Mapping[str, Link], replace: Replace
-    ) -> Outcome:
-        return await self.write(path, place.way[0], links, replace)
-
-    async def _taken(self, path: Path, place: Place, names: Iterable[str]) -> dict[str, Exception]:
-        """Those names that closed directories on the way have for what others have linked."""
+    async def _taken(
+        self, path: Path, target: Target, names: Iterable[str]
+    ) -> dict[str, Exception]:
+        """The names that are taken by strays in closed directories above a target."""
         taken: dict[str, Exception] = {}
-        for name in names if place.depth else ():
+        for name in names if target.depth else ():
             with suppress(NoSuchChild):
-                await self._names.left_behind((*path, name), place.way[:-1])
+                await self._lookup.stray((*path, name), target.way[:-1])
                 taken[name] = ExistingChild(f"the name {name!r} is taken")
         return taken
 
-    async def _unlink_twins(self, place: Place, name: str) -> bool:
-        """Take a name out of closed directories on the way; whether it had a meaning there."""
-        had_meaning = False
-        for cap in place.way[:-1]:
-            layout = self._names.layouts.get(cap)
-            if layout is None or is_like_part(name):
-                continue
-            if name not in layout.left and name not in layout.stays:
-                continue
-            had_meaning = had_meaning or name in layout.stays
-            with suppress(NoSuchChild):
-                await self._client.delete(cap, name)
-            layout.left -= {name}
-            layout.stays.pop(name, None)
-            self._names.outdate(cap)
-        return had_meaning
-
-    # Closing, and what comes then.
-
-    async def _marks(self, path: Path, place: Place, more: int) -> dict[str, Link]:
-        """A mark to be made along with so many links, where a directory becomes too large."""
-        layout = self._names.layouts.get(place.cap)
-        is_large = layout is not None and layout.count + more > self._fanout.limit
-        if not self._spreads or not is_large or place.is_closing:
+    async def _closing_mark(self, path: Path, target: Target, more: int) -> dict[str, Link]:
+        """The mark "closing", to be made by the same write, if a directory becomes too large."""
+        layout = self._layouts.get(target.cap)
+        count = 0 if layout is None else layout.count + more
+        if not self._spreads or not self._fanout.is_too_large(target.state, count):
             return {}
-        await self.shaping.mark_way(path[:-1])
+        await self.builder.mark_ancestors(path)
         return mark("closing")
-
-    def _note_count(self, cap: Cap, more: int) -> None:
-        layout = self._names.layouts.get(cap)
-        if layout is not None:
-            layout.count += more

@@ -1,0 +1,50 @@
+"""The table of states of a directory, and the page that explains it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txtahoe.tree import spread
+from txtahoe.tree.spread.states import RULES, Fanout, State
+
+ROOT = Path(__file__).parents[3]
+
+
+class Rules(SynchronousTestCase):
+    def test_no_answer_is_trusted_after_a_directory_may_have_been_closed(self) -> None:
+        before = RULES[State.OPEN]
+        closing = RULES[State.CLOSING]
+        self.assertLess(before.use_within, before.sure_within)
+        self.assertLessEqual(before.sure_within + before.use_within, closing.next_after)
+
+    def test_every_state_but_the_last_leads_to_the_next(self) -> None:
+        states = list(State)
+        self.assertEqual([RULES[state].next for state in states], [*states[1:], None])
+
+    def test_ages_are_compared_in_paces(self) -> None:
+        fanout = Fanout(limit=4, pace=10.0)
+        self.assertTrue(fanout.may_use(State.OPEN, 9.9))
+        self.assertFalse(fanout.may_use(State.OPEN, 10.0))
+        self.assertTrue(fanout.may_use(State.CLOSED, 1e9))
+        self.assertTrue(fanout.is_sure(State.OPEN, 20.0))
+        self.assertFalse(fanout.is_sure(State.OPEN, 20.1))
+        self.assertFalse(fanout.is_sure(State.CLOSING, 0.0))
+        self.assertEqual(fanout.wait(State.CLOSING, 10.0), 20.0)
+        self.assertFalse(fanout.is_too_large(State.OPEN, 4))
+        self.assertTrue(fanout.is_too_large(State.OPEN, 5))
+
+
+class Page(SynchronousTestCase):
+    def test_every_test_that_the_page_names_is_there(self) -> None:
+        page = Path(spread.__file__).with_name("PROTOCOL.md").read_text()
+        named = set(re.findall(r"`(test_\w+)`", page))
+        tests = [
+            *ROOT.glob("tests/txtahoe/tree/*.py"),
+            *ROOT.glob("tests/txtahoe/maintenance/*.py"),
+        ]
+        there = {name for file in tests for name in re.findall(r"def (test_\w+)", file.read_text())}
+        self.assertEqual(named - there, set())
+        self.assertGreater(len(named), 10)

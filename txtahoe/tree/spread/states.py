@@ -1,0 +1,121 @@
+"""The states of a directory, and what a process may do with a directory in each of them."""
+
+# Rule 1: every decision that depends on a state, an age or a pace is made in this file. As much as
+# possible stands in the table. The other modules ask `Fanout`, and do what it says.
+#
+# Rule 2: this file knows no cap, no request and no clock. It compares ages, in seconds.
+#
+#
+# Theory
+# ======
+#
+# A directory takes names (open), then is about to take none (closing), then takes none (closed).
+# Its names go into parts from then on. A state never goes back.
+#
+# A process cannot lock a directory, and it cannot tell others that it is about to write. It knows
+# only what it has read, and that is old at once. So the table limits three things, in paces (one
+# pace is `Fanout.pace` seconds, and all processes have the same):
+#
+# 1) `use_within`: how old may a reading be when a process begins a write on the strength of it?
+# 2) `sure_within`: how old may it be when the answer arrives, if the process is to trust that the
+#    write came before the directory was closed? If it is older, the process reads the directory
+#    again, and makes the change in the part too if the directory is closed by then.
+# 3) `next_after`: how long must a process have known the state before it makes the next one?
+#
+# Take a process A that read the directory while it was open, and a process B that closes it. B has
+# known for 3 paces that the directory is closing. A's reading is older than B's knowledge: A did
+# not see the mark. So if B closes the directory at time T, A's reading is from before T - 3 paces.
+# A trusts an answer only until its reading is 2 paces old, which is before T - 1 pace. Every later
+# answer makes A look again. The third pace is the margin, for slow turns and for clocks that do not
+# run equally fast. Each process compares only times of its own clock.
+#
+# So no process believes that a directory is open while another believes that it is closed: at any
+# moment, what processes believe differs by one state at most.
+#
+# A fourth state, "unknown", has no row: a process that knows nothing of a directory reads it.
+#
+# WARNING
+# -------
+#
+# `sure_within + use_within` must not exceed `next_after`. If you shorten the time to close, or let
+# a process trust longer, a name that was acknowledged can vanish: its link comes into the closed
+# directory after another process has made the part, and nobody looks again. A test compares the
+# numbers; PROTOCOL.md has the sequences.
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+
+from attrs import frozen
+
+
+class State(Enum):
+    """What a directory's marks say of it."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+@frozen
+class Rule:
+    """
+    What a process may do with a directory that it has read in a state. Times are in paces.
+
+    `takes_names`: names are linked and unlinked in the directory itself, not in its parts.
+    `use_within`: a reading that is older must not begin a change.
+    `sure_within`: if the answer to a change arrives when the reading is older, the process must
+    read the directory again; 0: always.
+    `next`: the state that follows; `next_after`: for how long a process must have known this one
+    before it makes that mark.
+    """
+
+    takes_names: bool
+    use_within: float
+    sure_within: float
+    next: State | None
+    next_after: float
+
+
+RULES = {
+    State.OPEN: Rule(True, use_within=1, sure_within=2, next=State.CLOSING, next_after=0),
+    State.CLOSING: Rule(True, use_within=1, sure_within=0, next=State.CLOSED, next_after=3),
+    State.CLOSED: Rule(False, use_within=inf, sure_within=inf, next=None, next_after=inf),
+}
+
+
+@frozen
+class Fanout:
+    """
+    When directories are spread.
+
+    `limit`: names up to which a directory stays as it is. Processes may have different limits. A
+    change of a directory with 128 names costs a fifth more than of one with a single name.
+    `pace`: seconds for which a process may use what it has read of a directory. Closing one takes
+    three times as long. All processes must have the same.
+    """
+
+    limit: int = 128
+    pace: float = 10.0
+
+    def may_use(self, state: State, age: float) -> bool:
+        """Whether a reading that is `age` seconds old may begin a change."""
+        return age < RULES[state].use_within * self.pace
+
+    def is_sure(self, state: State, age: float) -> bool:
+        """
+        Whether a change came before the directory was closed, if its answer arrives now.
+
+        `state`, `age`: of the reading on which the change was made; the age in seconds.
+        """
+        sure_within = RULES[state].sure_within * self.pace
+        return bool(sure_within) and age <= sure_within
+
+    def wait(self, state: State, known_for: float) -> float:
+        """Seconds until the next state may be made; 0 or less: now."""
+        return RULES[state].next_after * self.pace - known_for
+
+    def is_too_large(self, state: State, count: int) -> bool:
+        """Whether a directory with `count` names is to be closed, and nobody has begun to."""
+        return state is State.OPEN and count > self.limit
