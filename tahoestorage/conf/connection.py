@@ -18,7 +18,7 @@ from txtahoe.http.terms import Terms
 from txtahoe.http.transport import gateway_url
 from txtahoe.sealing import sealed
 from txtahoe.tree.paths import split
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.states import Fanout
 
 _NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
 

@@ -36,7 +36,8 @@ class Lookup:
     Looks up the names below `root`.
 
     It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
-    Callers that ask about the directory meanwhile share the answer. The answer counts for all names in it for
+    Callers that ask about the directory meanwhile share the answer. The answer counts for all names
+    in it for
     `max_age` seconds; the last `max_known` names are kept. A name that is missing from it is asked
     about again: it can be new.
 

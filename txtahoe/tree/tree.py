@@ -36,8 +36,8 @@ from txtahoe.tree.uploads import Opener, Uploads, is_small
 Content = Uploadable | Opener | Cap
 File = tuple[str | Sequence[str], Content]
 
-# Files that are uploaded before they are linked together: one write of 500 names is as fast as one of
-# a single name.
+# Files that are uploaded before they are linked together: one write of 500 names is as fast as one
+# of a single name.
 TOGETHER = 500
 
 
