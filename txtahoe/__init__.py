@@ -17,7 +17,7 @@ from txtahoe.http.failover import Gateways
 from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
-from txtahoe.tree.spread.format import Fanout
+from txtahoe.tree.spread.states import Fanout
 from txtahoe.tree.tree import Tree
 
 __all__ = [

@@ -22,8 +22,8 @@ class _Entry:
     """
     A link that is to be made in a directory.
 
-    `numbers`: the positions of the caller's links that depend on it. `below`: the first links of the
-    new directory that it leads to.
+    `numbers`: the positions of the caller's links that depend on it. `below`: the first links of
+    the new directory that it leads to.
     """
 
     link: Link
