@@ -10,13 +10,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from secrets import token_hex
-from typing import TypeVar
 
 from txtahoe.api.directories import Replace
 from txtahoe.capnames.ledger import Ledger
 from txtahoe.capnames.names import CapName, digest_of
 from txtahoe.caps import Cap
-from txtahoe.concurrency import all_done, each
+from txtahoe.concurrency import all_done, all_of, each
 from txtahoe.errors import (
     IncompleteDownload,
     NoSuchChild,
@@ -29,8 +28,6 @@ from txtahoe.nodes import Node
 from txtahoe.tree.paths import ANCHORS as ANCHORS
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree
-
-T = TypeVar("T")
 
 BATCH = 500
 """Links in one directory, at most: it is written as fast with as many as with one."""
@@ -95,9 +92,11 @@ class Anchors:
         wanted = {path: node for path, node in batches.items() if not ledger.has(path)}
         read = await each(wanted.values(), lambda node: self._digests(node.cap), _AT_ONCE)
         for (path, node), found in zip(wanted.items(), read, strict=True):
-            if _is_unreadable(found):
-                continue
-            linked, deleted = _or_raise(found)
+            if isinstance(found, Exception):
+                if _is_unreadable(found):
+                    continue
+                raise found
+            linked, deleted = found
             is_settled = path.rpartition("/")[0] <= settled
             if is_settled:
                 ledger.deleted |= deleted
@@ -166,8 +165,7 @@ class Anchors:
         batches = await self._batches(await self._children(self._top))
         left = iter(sorted(batches))
         while some := list(islice(left, _AT_ONCE)):
-            read = await each(some, lambda path: self._links(batches[path].cap), _AT_ONCE)
-            for links in map(_or_raise, read):
+            for links in await all_of(some, lambda path: self._links(batches[path].cap), _AT_ONCE):
                 names = (CapName.of_link(label, node.cap) for label, node in links)
                 yield [name for name in names if name is not None]
 
@@ -222,12 +220,16 @@ class Anchors:
         self, paths: Iterable[str], lost_is_empty: bool
     ) -> dict[str, Mapping[str, Node]]:
         wanted = list(paths)
-        listed = await each(
-            wanted, lambda path: self._children((*self._top, *path.split("/"))), _AT_ONCE
-        )
-        if lost_is_empty:
-            listed = [{} if _is_unreadable(found) else found for found in listed]
-        return dict(zip(wanted, map(_or_raise, listed), strict=True))
+
+        async def listing(path: str) -> Mapping[str, Node]:
+            try:
+                return await self._children((*self._top, *path.split("/")))
+            except TahoeError as error:
+                if lost_is_empty and _is_unreadable(error):
+                    return {}
+                raise
+
+        return dict(zip(wanted, await all_of(wanted, listing, _AT_ONCE), strict=True))
 
     async def _digests(self, directory: Cap) -> tuple[list[int], set[int]]:
         """Of the names that are linked in a batch, and of those that it says are deleted."""
@@ -247,8 +249,8 @@ class Anchors:
         links = [(label, node) for label, node in children.items() if not node.is_directory]
         if is_group:
             parts = [node.cap for node in children.values() if _is_readable(node)]
-            for more in await each(parts, partial(self._links, is_group=False), _AT_ONCE):
-                links += _or_raise(more)
+            for more in await all_of(parts, partial(self._links, is_group=False), _AT_ONCE):
+                links += more
         return links
 
     async def _without(self, directory: Cap, deleted: set[int], *, is_group: bool = True) -> Cap:
@@ -289,9 +291,3 @@ def _is_unreadable(result: object) -> bool:
 
 def _hour(time: datetime) -> str:
     return f"{time:%Y-%m/%d/%H}"
-
-
-def _or_raise(result: T | Exception) -> T:
-    if isinstance(result, Exception):
-        raise result
-    return result

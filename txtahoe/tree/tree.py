@@ -36,8 +36,12 @@ from txtahoe.tree.uploads import Opener, Uploads, is_small
 Content = Uploadable | Opener | Cap
 File = tuple[str | Sequence[str], Content]
 
-# Files that are uploaded before they are linked together: one write of 500 names is as fast as one
-# of a single name.
+<<<<<<< HEAD
+# Files that are uploaded before one write links them. 500 names take as long as one.
+=======
+# Files that are uploaded before they are linked together: a write of 500 names is as fast as one of
+# a single name.
+>>>>>>> spread
 TOGETHER = 500
 
 
@@ -238,11 +242,7 @@ class Tree(Reading):
         await self._commits.link(directory, name, link, replace)
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
-        """
-        Make the directory of a path, and those above it, if they are missing. Returns its cap.
-
-        Raises: NotWriteable.
-        """
+        """Make the missing directories of a path; its own cap. Raises: NotWriteable."""
         names = split(path)
         self._require_writable()
         try:
