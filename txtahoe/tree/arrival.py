@@ -14,12 +14,7 @@ from txtahoe.http.streams import Flow
 
 # Bytes that can wait for the gateway; if there are more, `put` waits.
 _ENOUGH = 2**20
-<<<<<<< HEAD
-# Bytes held back, to be sent one by one while no others come. At one in 20 seconds they last an
-# hour.
-=======
 # Bytes held back, to be sent one by one while no others come: one in 20 seconds, for an hour.
->>>>>>> spread
 _RESERVE = 180
 
 

@@ -31,13 +31,8 @@ from txtahoe.turns import in_turns
 _REFUSALS = 3
 
 
-<<<<<<< HEAD
-# Called with what a name leads to now, or None. Returns a Link, if the name is to have it; None, if
-# it is to be unlinked; or its argument, if the name stays as it is.
-=======
 # Called with what a name leads to now, or None. Returns a Link, if the name is to have that; None,
 # if it is to be unlinked; or its argument, if the name stays as it is.
->>>>>>> spread
 Decide = Callable[[Node | None], Awaitable[Node | Link | None]]
 
 

@@ -37,10 +37,8 @@ class Lookup:
 
     It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
     Callers that ask about the directory meanwhile share the answer. The answer counts for all names
-    <<<<<<< HEAD in it for `max_age` seconds; the last `max_known` names are kept. A name that is
-    missing from it is asked about again: it can be new. ======= in it for `max_age` seconds; the
-    last `max_known` names are kept. A name that is missing from it is asked about again: it can be
-    new. >>>>>>> spread
+    in it for `max_age` seconds; the last `max_known` names are kept. A name that is missing from it
+    is asked about again: it can be new.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.

@@ -36,12 +36,8 @@ from txtahoe.tree.uploads import Opener, Uploads, is_small
 Content = Uploadable | Opener | Cap
 File = tuple[str | Sequence[str], Content]
 
-<<<<<<< HEAD
-# Files that are uploaded before one write links them. 500 names take as long as one.
-=======
 # Files that are uploaded before they are linked together: a write of 500 names is as fast as one of
 # a single name.
->>>>>>> spread
 TOGETHER = 500
 
 
