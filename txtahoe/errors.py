@@ -166,8 +166,8 @@ class NotEnoughServers(TahoeError):
     """
     Too few storage servers are within reach to place the shares, or they are full.
 
-    It is transient where servers say that they are full: they also say so while the same bytes
-    are uploaded a second time at this moment.
+    It is transient where servers say that they are full, or shares are not spread evenly: both also
+    happen while the same bytes are uploaded a second time at this moment.
     """
 
 
@@ -254,7 +254,9 @@ _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 _GUESSES = re.compile(
     r" This might indicate that no servers were connected|\), merged=|, last failure was: "
 )
-_FULL = re.compile(r"of which [1-9]\d* placed none due to the server being full")
+_FULL = re.compile(
+    r"of which [1-9]\d* placed none due to the server being full|not spread out evenly enough"
+)
 # In characters: of an answer, and of a page with markup, no more is searched.
 _TEXT_LIMIT = 2**16
 _PAGE_LIMIT = 2**14
