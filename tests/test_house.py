@@ -13,8 +13,6 @@ TOP = Path(__file__).parent.parent
 PACKAGES = TOP / "txtahoe", TOP / "tahoestorage"
 MOST_LINES = 400
 MOST_MODULES = 12
-# Where Django and users look for modules by name.
-MOST_MODULES_AT_THE_TOP = 14
 
 
 def modules() -> Iterator[Path]:
@@ -32,14 +30,7 @@ class House(SynchronousTestCase):
 
     def test_no_folder_has_many_modules(self) -> None:
         counts = Counter(path.parent for path in modules() if path.name != "__init__.py")
-        self.assertEqual(
-            {
-                p: n
-                for p, n in counts.items()
-                if n > (MOST_MODULES_AT_THE_TOP if p in PACKAGES else MOST_MODULES)
-            },
-            {},
-        )
+        self.assertEqual({path: n for path, n in counts.items() if n > MOST_MODULES}, {})
 
     def test_each_folder_says_what_it_is_for(self) -> None:
         packages = [path for path in modules() if path.name == "__init__.py"]

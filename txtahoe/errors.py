@@ -254,7 +254,8 @@ _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
 _GUESSES = re.compile(
     r" This might indicate that no servers were connected|\), merged=|, last failure was: "
 )
-_FULL = re.compile(
+# An upload of the same bytes at the same moment is enough for either of these.
+_PASSING = re.compile(
     r"of which [1-9]\d* placed none due to the server being full|not spread out evenly enough"
 )
 # In characters: of an answer, and of a page with markup, no more is searched.
@@ -280,7 +281,7 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
     name, reason = _raised(text)
     kind = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
     error = kind(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason)}")
-    if kind is NotEnoughServers and _FULL.search(reason):
+    if kind is NotEnoughServers and _PASSING.search(reason):
         error.transient = True
     return error
 

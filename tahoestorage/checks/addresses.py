@@ -17,7 +17,7 @@ from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 
 _BASE_URL = conf.where("base_url")
-# What a gateway has below its address, and what clients add to that address.
+# A gateway has these below its address, and clients add them to that address.
 _ROOMS = ("uri", "named", "file", "cap")
 _SERVE_HERE = (
     "Serve them from this site: add path('media/', include('tahoestorage.urls')) to its URLs"

@@ -109,7 +109,7 @@ class _Deployment:
 
 
 def _deployments() -> dict[_Deployment, list[User]]:
-    """What there is to ask, each with the storages that it is for."""
+    """The deployments that the checks ask, each with the storages that use it."""
     users: dict[_Deployment, list[User]] = {}
     for found in every_storage():
         options = found.options

@@ -190,7 +190,7 @@ async def _ask(address: Transport, request: Request) -> _Answer:
 
 
 def _failure(error: TahoeError) -> str:
-    """What went wrong at a public address, where a proxy answers and not a gateway."""
+    """An error of a public address, in words for a proxy instead of a gateway."""
     if isinstance(error, GatewayRefused):
         return "refuses connections"
     if isinstance(error, GatewayUnreachable):

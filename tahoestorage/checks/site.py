@@ -18,8 +18,8 @@ from django.utils.module_loading import import_string
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.checks.found import TAG, Place, every_class, every_place, file_fields, name_of
-from tahoestorage.debug import RedactingExceptionReporter
 from tahoestorage.reactor import threads
+from tahoestorage.redaction.reporter import RedactingExceptionReporter
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage
 from txtahoe.caps import Cap
 

@@ -1,5 +1,5 @@
 """
-What a site has configured: the options of its storages, and the settings that stand behind them.
+The configuration of a site: the options of its storages, and the settings behind them.
 
 Any module of `tahoestorage` may import it, as `from tahoestorage import conf`. Begin with
 `options.py`, the table of all options. `basecap.py` finds the cap and hides it; `connection.py`

@@ -30,7 +30,7 @@ class CapMissing(ImproperlyConfigured):
 
 
 class CapNotText(ImproperlyConfigured):
-    """What is given as the cap is not a str."""
+    """The site gives something else than a str as the cap."""
 
 
 def text(given: Any) -> Any:

@@ -37,7 +37,7 @@ def _is_number(given: Any) -> bool:
 @frozen
 class Option:
     """
-    What the manual and the checks say about one option.
+    One option, as the manual and the checks describe it.
 
     `type`: its type in words; they follow "must be".
     `default`: the value that counts if neither the option nor its setting is given, or if it is

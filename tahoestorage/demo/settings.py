@@ -23,7 +23,7 @@ ROOT_URLCONF = "tahoestorage.demo.urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder.database}}
 STATIC_URL = "static/"
 # Error pages and error mails show no caps.
-DEFAULT_EXCEPTION_REPORTER = "tahoestorage.debug.RedactingExceptionReporter"
+DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
 USE_TZ = True
 TIME_ZONE = "UTC"
 INSTALLED_APPS = [

@@ -4,7 +4,7 @@ Error pages and error mails without caps.
 Django shows settings, variables, requests and source lines there, and makes them with the class in
 this setting:
 
-    DEFAULT_EXCEPTION_REPORTER = "tahoestorage.debug.RedactingExceptionReporter"
+    DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
 
 A site with a reporter of its own puts this class before it: `class Reporter(
 RedactingExceptionReporter, OwnReporter)`. A filter of the site's choice works as before. Django
@@ -21,7 +21,7 @@ from django.template.defaultfilters import pprint
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter
 
-from tahoestorage.redaction import redact, redacted
+from tahoestorage.redaction.text import redact, redacted
 
 # Where pprint breaks a long string, or bytes, into lines.
 _WRAPPED = re.compile(r"""['"]\n *b?['"]""")

@@ -24,8 +24,8 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.utils.html import escape
 from django.utils.log import AdminEmailHandler
 
-from tahoestorage import debug
 from tahoestorage.logs import RedactCaps
+from tahoestorage.redaction import reporter
 from tahoestorage.storage import TahoeStorage
 from tests.secrets.collect import Collector
 from tests.secrets.failing_site import caps
@@ -176,9 +176,9 @@ class Pages(FailingSiteTestCase):
 
     def test_the_search_finds_what_would_be_shown(self) -> None:
         """Otherwise the others would not mean much."""
-        self.patch(debug, "redact", lambda text, html=False: text)
-        self.patch(debug, "redacted", lambda value: value)
-        self.patch(debug, "_Shown", lambda value: value)
+        self.patch(reporter, "redact", lambda text, html=False: text)
+        self.patch(reporter, "redacted", lambda value: value)
+        self.patch(reporter, "_Shown", lambda value: value)
         for _, page in self.pages(f"variables/{self.name}"):
             found = " ".join(self.secrets.found_in(page))
             for cap in self.caps:

@@ -27,8 +27,9 @@ class Walk:
     """
     The objects of a tree, as the gateway meets them: an asynchronous iterator.
 
-    The gateway is slowed down while 1 MiB of lines waits to be read. A walk that has ended has
-    met everything: one that fails or is cut off raises. An `async with` block closes it at its end.
+    At most 1 MiB of lines waits here. The gateway does not slow down for a slow reader: it keeps
+    the other lines in its own memory (docs/gateway.md 5). A walk that has ended has met everything:
+    one that fails or is cut off raises. An `async with` block closes it at its end.
 
     `patience`: seconds that an object may take, beyond the transport's timeout.
     `stats`: the gateway's sums over the tree, after the end; None before.

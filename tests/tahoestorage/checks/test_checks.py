@@ -17,7 +17,7 @@ from django.views.debug import ExceptionReporter
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
-from tahoestorage.debug import RedactingExceptionReporter
+from tahoestorage.redaction.reporter import RedactingExceptionReporter
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.checks.checked import Document, ts
@@ -361,7 +361,7 @@ class Reporters(SynchronousTestCase):
             (f"{__name__}.Reporter", ["tahoestorage.W025"]),
             ("no.such.Reporter", ["tahoestorage.W025"]),
             (f"{__name__}.RedactingReporter", []),
-            ("tahoestorage.debug.RedactingExceptionReporter", []),
+            ("tahoestorage.redaction.reporter.RedactingExceptionReporter", []),
         ):
             with override_settings(DEFAULT_EXCEPTION_REPORTER=reporter):
                 messages = run_checks(tags=["security"])

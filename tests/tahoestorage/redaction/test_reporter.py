@@ -18,16 +18,17 @@ from django.views import debug
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 from twisted.trial.unittest import SynchronousTestCase
 
+import tests
 from tahoestorage import conf
-from tahoestorage import debug as debug_of_ours
-from tahoestorage.debug import RedactingExceptionReporter
 from tahoestorage.logs import RedactCaps
+from tahoestorage.redaction import reporter
+from tahoestorage.redaction.reporter import RedactingExceptionReporter
 from tahoestorage.storage import TahoeStorage
 from tests.secrets.search import Secrets
 from tests.secrets.test_search import new_cap
 from txtahoe import BadCap
 
-CHECKOUT = Path(__file__).parent.parent.parent
+CHECKOUT = Path(tests.__file__).parents[1]
 
 
 class SorryReporter(ExceptionReporter):
@@ -127,7 +128,7 @@ class Reports(ReportTestCase):
             broken, text, data = Broken(), "a b " * 10**4, cap.encode() * 10  # noqa: F841
             raise ValueError
 
-        self.patch(debug_of_ours, "_LONGEST", 10_000)
+        self.patch(reporter, "_LONGEST", 10_000)
         try:
             fail()
         except ValueError as error:

@@ -40,6 +40,11 @@ SELECTED = (
 FULL = SELECTED.format(placed=0, asked=3, none=3, full=3, failed=0)
 TOO_FEW = SELECTED.format(placed=1, asked=1, none=0, full=0, failed=0)
 BROKEN = SELECTED.format(placed=0, asked=3, none=3, full=0, failed=3)
+# As a real gateway told one of sixteen uploads of the same bytes at the same moment.
+UNEVEN = (
+    "shares could be placed or found on 3 server(s), but they are not spread out evenly enough to "
+    "ensure that any 2 of these servers would have enough shares to recover the file."
+)
 UNHAPPY = "allmydata.interfaces.UploadUnhappinessError"
 
 # What `POST /uri?t=mkdir` is answered where no storage server can write to its disk.
@@ -71,13 +76,15 @@ class Unhappy(ClockTestCase):
             self.assertEqual(self.fake.requests, ["PUT /uri"])
             self.fake.forget_faults()
 
-    def test_servers_that_say_that_they_are_full_are_asked_once_more(self) -> None:
-        uploading = self.upload(ExceptionPage(UNHAPPY, FULL))
-        self.assertEqual(self.successResultOf(uploading).size, len(DATA))
-        self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
-        uploading = self.upload(*[ExceptionPage(UNHAPPY, FULL)] * 3)
-        self.failureResultOf(uploading, NotEnoughServers)
-        self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+    def test_servers_that_are_full_or_share_unevenly_are_asked_once_more(self) -> None:
+        for reason in (FULL, UNEVEN):
+            uploading = self.upload(ExceptionPage(UNHAPPY, reason))
+            self.assertEqual(self.successResultOf(uploading).size, len(DATA))
+            self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+            uploading = self.upload(*[ExceptionPage(UNHAPPY, reason)] * 3)
+            self.failureResultOf(uploading, NotEnoughServers)
+            self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+            self.fake.forget_faults()
 
 
 class Writers(ClockTestCase):

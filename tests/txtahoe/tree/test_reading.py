@@ -163,6 +163,21 @@ class Albums(GatewayTestCase):
         self.assertEqual((await tree.resolve(f"{NAMES[0]}/below")).cap, OTHER)
 
 
+def hold_listings(case: ClockTestCase) -> list[Deferred[None]]:
+    """From now on the client's listings wait, each for the Deferred that it adds to the result."""
+    ask = case.client.list
+    answers: list[Deferred[None]] = []
+
+    async def late(directory: Cap) -> Any:
+        answer = await ask(directory)
+        answers.append(Deferred())
+        await answers[-1]
+        return answer
+
+    case.patch(case.client, "list", late)
+    return answers
+
+
 class Races(ClockTestCase):
     def test_an_old_listing_does_not_bring_back_what_was_unlinked_meanwhile(self) -> None:
         self.now(self.tree.link("a", CAP))
@@ -178,16 +193,7 @@ class Races(ClockTestCase):
 
     def held_listing(self) -> Any:
         """Begin a listing whose answer is on its way until what this returns is called."""
-        answers: list[Deferred[None]] = []
-        ask = self.client.list
-
-        async def late(directory: Cap) -> Any:
-            answer = await ask(directory)
-            answers.append(Deferred())
-            await answers[-1]
-            return answer
-
-        self.patch(self.client, "list", late)
+        ask, answers = self.client.list, hold_listings(self)
         listing = start(self.tree.list(""))
         self.patch(self.client, "list", ask)
 
@@ -333,15 +339,7 @@ class Removed(ClockTestCase):
         self.assertEqual(self.listed(), {"f", "d3"})
 
     def test_what_is_saved_here_while_one_is_asked_about_is_seen_at_once(self) -> None:
-        ask, answers = self.client.list, []
-
-        async def late(directory: Cap) -> Any:
-            answer = await ask(directory)
-            answers.append(Deferred())
-            await answers[-1]
-            return answer
-
-        self.patch(self.client, "list", late)
+        ask, answers = self.client.list, hold_listings(self)
         listing = start(self.tree.list(""))
         answers[0].callback(None)
         self.assertEqual(len(answers), 7)
