@@ -62,6 +62,19 @@ class Models(SynchronousTestCase):
         self.assertEqual(len(self.model.mistakes({"a": self.one})), 1)
 
 
+class Ends(SynchronousTestCase):
+    """Faults that wait for operations."""
+
+    def test_a_fault_that_begins_after_the_last_operation_does_not_wait(self) -> None:
+        turns = Turns()
+        before = ensureDeferred(turns.more(2))
+        turns.count()
+        self.assertNoResult(before)
+        turns.end()
+        self.successResultOf(before)
+        self.successResultOf(ensureDeferred(turns.more(3)))
+
+
 class Worker:
     """
     Does one operation after the other, on names that are its own, in a directory that is not: so
@@ -184,28 +197,29 @@ class Turns:
     """Counts operations, and lets others wait for some more of them."""
 
     def __init__(self) -> None:
-        self._done = 0
-        self._waiting: list[tuple[int, Deferred[None]]] = []
+        self._done: float = 0
+        self._waiting: list[tuple[float, Deferred[None]]] = []
 
     def count(self) -> None:
         """One more operation has ended."""
         self._done += 1
-        self._release(self._done)
+        self._release()
 
     def end(self) -> None:
-        """There will be no more operations."""
-        self._release(inf)
+        """There will be no more operations: nobody waits for one, now or later."""
+        self._done = inf
+        self._release()
 
     async def more(self, number: int) -> None:
         """Return when so many more operations have ended, or when there are no more of them."""
         enough: Deferred[None] = Deferred()
         self._waiting.append((self._done + number, enough))
-        self._release(self._done)
+        self._release()
         await enough
 
-    def _release(self, done: float) -> None:
-        ready = [enough for number, enough in self._waiting if number <= done]
-        self._waiting = [each for each in self._waiting if each[0] > done]
+    def _release(self) -> None:
+        ready = [enough for number, enough in self._waiting if number <= self._done]
+        self._waiting = [each for each in self._waiting if each[0] > self._done]
         for enough in ready:
             enough.callback(None)
 
