@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import Any, Literal
 from unicodedata import normalize
@@ -226,20 +226,24 @@ class DirectoryOperations(FileOperations):
         """
         Take a name out of a directory, whatever it leads to.
 
-        `seen`: what the caller has seen there just now. After a lost answer the request is made
-        again only while that is there, because another file may have got the name meanwhile.
+        `seen`: the link that the caller has just seen. After a lost answer no other one is deleted.
 
         Raises: as `unlink`.
         """
 
+        made_meanwhile: tuple[type[Exception], ...] = ()
+
         async def is_done(failure: TahoeError) -> bool:
+            nonlocal made_meanwhile
+            made_meanwhile = (NoSuchChild,)  # the gateway may get to that request after this look
             there = (await self._some_of(directory, [name])).get(_normal(name))
             return there is None or (seen is not None and not there.is_same_link(seen))
 
-        def request() -> Awaitable[bytes]:
-            path: list[Cap | str] = ["uri", directory, name]
+        async def request() -> None:
             doing = f"unlinking {name!r} in {directory!r}"
-            return self._transport.ask(Request("DELETE", path, doing=doing, changes=True))
+            asked = Request("DELETE", ["uri", directory, name], doing=doing, changes=True)
+            with suppress(*made_meanwhile):
+                await self._transport.ask(asked)
 
         await self._change(request, directory, is_done)
 
@@ -257,9 +261,8 @@ class DirectoryOperations(FileOperations):
         replace: Replace = False,
     ) -> None:
         """
-        Move a link, with its metadata, to another name or directory: first the new link is made,
-        then the old one taken away, as the gateway's own `t=relink` does it too. Whatever fails,
-        one of them is there. What others have linked under the old name meanwhile stays.
+        Move a link, with its metadata, to another name or directory. It makes the new link first,
+        and then unlinks the old one, if that is the same still: one of them is always there.
 
         Raises: NoSuchChild; BadRequest for a child of an unknown kind; and as `link`.
         """
@@ -320,7 +323,7 @@ class DirectoryOperations(FileOperations):
 
     async def _change(
         self,
-        request: Callable[[], Awaitable[bytes]],
+        request: Callable[[], Awaitable[object]],
         directory: Cap,
         is_done: Callable[[TahoeError], Awaitable[bool]],
     ) -> None:

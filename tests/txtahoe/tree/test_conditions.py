@@ -215,6 +215,16 @@ class Doubts(ClockTestCase):
         self.successResultOf(unlinking)
         self.assertEqual(self.node("a").cap, CAP)
 
+    def test_a_deletion_that_is_made_after_the_look_is_made(self) -> None:
+        self.now(self.client.link(self.root, "a", CAP))
+        node = self.node("a")
+        self.fake.fail_next("DELETE*", Status(503))
+        unlinking = start(self.client.unlink(self.root, "a", node))
+        # The gateway gets to the request whose answer was lost.
+        self.now(self.client.delete(self.root, "a"))
+        self.clock.pump([1] * 5)
+        self.successResultOf(unlinking)
+
     def test_the_client_leaves_another_link_alone(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         node = self.node("a")
