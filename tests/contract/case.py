@@ -19,7 +19,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from tests.grid.shared import shared_grid
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from txtahoe.caps import Cap
 from txtahoe.testing.fake import FakeGateway
 
@@ -140,7 +140,6 @@ class OverSocket(Place):
             connection.close()
 
 
-@needs(GRID)
 class OnGrid(OverSocket):
     def setUp(self) -> None:
         self.url = shared_grid().gateway_urls[0]
@@ -227,12 +226,13 @@ class OnFakeWithoutSocket(_Fake):
 
 
 def everywhere(contract: type) -> type:
-    """Test a contract on the real grid and on the fake, over a socket and without."""
+    """Test a contract on the real grid, which takes long, and on the fake, twice."""
     module = sys.modules[contract.__module__]
     for place in (OnGrid, OnFake, OnFakeWithoutSocket):
         name = f"{contract.__name__}{place.__name__}"
         members = {"__module__": contract.__module__, "__qualname__": name}
-        setattr(module, name, type(name, (contract, place, SynchronousTestCase), members))
+        test = type(name, (contract, place, SynchronousTestCase), members)
+        setattr(module, name, needs(GRID, TIME)(test) if place is OnGrid else test)
     return contract
 
 

@@ -121,7 +121,7 @@ def read_until(stream: IO[str], word: str) -> str:
     raise AssertionError(f"no line with {word!r}")
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class NodeTests(SynchronousTestCase):
     """The nodes of a running grid, by name."""
 

@@ -25,6 +25,7 @@ from tests.manual.commands import (
 )
 from tests.manual.pages import Command, Page, pages
 from tests.manual.site import build, python_path
+from tests.needs import TIME, needs
 
 
 class Commands(SynchronousTestCase):
@@ -50,6 +51,7 @@ class Commands(SynchronousTestCase):
         self.assertEqual(wrong, [])
 
 
+@needs(TIME)
 class Chapters(SynchronousTestCase):
     """Each chapter with files or commands has a site of its own."""
 

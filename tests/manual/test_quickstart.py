@@ -14,7 +14,7 @@ from tests.grid.shared import shared_grid
 from tests.manual.commands import expected, managed, printed, words_of
 from tests.manual.pages import README, Command, Page
 from tests.manual.site import add, python_path, start_project
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 
 _GATEWAY = re.compile(r"http://127\.0\.0\.1:\d+/(?=\"|$)", re.MULTILINE)
 _AS_A_BROWSER = """
@@ -34,7 +34,7 @@ assert b"".join(shown.streaming_content) == b"Hello, grid. " * 100
 """
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class Quickstart(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()

@@ -240,6 +240,7 @@ class Settings(StorageSecretsTestCase):
         self.assert_no_leaks()
 
 
+@needs(TIME)
 class Processes(StorageSecretsTestCase):
     """What a process prints that logs everything, warns of everything and dies of an error."""
 

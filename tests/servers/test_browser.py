@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser import open_browser, start_site
-from tests.needs import CHROMIUM, needs
+from tests.needs import CHROMIUM, TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 
 _RATE = 44_100
@@ -53,7 +53,7 @@ class Watched:
             answer.close()
 
 
-@needs(CHROMIUM)
+@needs(CHROMIUM, TIME)
 class Browser(StorageTestCase):
     def setUp(self) -> None:
         super().setUp()

@@ -12,6 +12,7 @@ from pathlib import Path
 from django.core.files.base import ContentFile
 
 from tests.grid.proxy import Proxy
+from tests.needs import TIME, needs
 from tests.servers.upload_server import Sending, Server
 from tests.tahoestorage.case import StorageTestCase
 from tests.tahoestorage.upload_case import wait_until
@@ -21,6 +22,7 @@ _BLOCK = bytes(range(256)) * 2**12
 _BLOCKS = 20
 
 
+@needs(TIME)
 class Terminated(StorageTestCase):
     """gunicorn gets SIGTERM when half of an upload is sent."""
 
@@ -61,6 +63,7 @@ class Terminated(StorageTestCase):
         self.assertEqual(self.storage.save("large", ContentFile(b"1")), "large")
 
 
+@needs(TIME)
 class Gone(StorageTestCase):
     """A process that ends by `os._exit` while threads of it save."""
 

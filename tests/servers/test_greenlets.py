@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.needs import TIME, needs
 from tests.servers.case import ServerTestCase
 from tests.servers.test_processes import BEGIN
 
@@ -29,6 +30,7 @@ except ImproperlyConfigured as error:
 """
 
 
+@needs(TIME)
 class GeventTests(ServerTestCase):
     def test_greenlets_are_threads_when_they_come_first(self) -> None:
         """Many at once, in parent and children, also with more files than select() can have."""
@@ -66,6 +68,7 @@ class GeventTests(ServerTestCase):
         self.assertIn("Call gevent.monkey.patch_all() without arguments.", output)
 
 
+@needs(TIME)
 class EventletTests(ServerTestCase):
     def test_it_is_refused(self) -> None:
         output = self.run_script(BEGIN, EVENTLET, CHECK)

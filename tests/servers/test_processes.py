@@ -10,6 +10,7 @@ import sys
 import threading
 
 from tests.grid.strangers import silent, stranger
+from tests.needs import TIME, needs
 from tests.servers.case import ServerTestCase
 from tests.servers.place import new_site
 from tests.servers.servers import Kind, gunicorn, uwsgi
@@ -47,6 +48,7 @@ def in_children(count, fork, work):
 """
 
 
+@needs(TIME)
 class ForkTests(ServerTestCase):
     def assert_own_connections(self, processes: int) -> None:
         self.assertEqual(len(self.proxy.processes), processes)
@@ -98,6 +100,7 @@ class ForkTests(ServerTestCase):
         self.assert_own_connections(3)
 
 
+@needs(TIME)
 class EndTests(ServerTestCase):
     def test_a_command_ends_with_its_work(self) -> None:
         site = new_site(self.folder, self.gateway, self.cap)
@@ -138,6 +141,7 @@ class EndTests(ServerTestCase):
             pass
 
 
+@needs(TIME)
 class UwsgiTests(ServerTestCase):
     def test_it_is_told_what_it_needs_where_a_storage_is_used_before_its_fork(self) -> None:
         with self.server(uwsgi(), SERVED_USE_BEFORE_FORK="yes") as server:

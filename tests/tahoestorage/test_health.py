@@ -16,7 +16,7 @@ from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.health import StorageHealth, ahealth, health
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, silent, stranger
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe import Cap, Link
 from txtahoe.errors import NoSuchChild
@@ -204,7 +204,7 @@ class HealthChecks(SiteTestCase):
         self.assertIn("'missing'", str(told))
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class ServersAway(SiteTestCase):
     def stop(self, server: Server) -> None:
         self.addCleanup(server.start)

@@ -196,7 +196,7 @@ class CheckTests(SynchronousTestCase):
         self.assertNotIn("Traceback", errors)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class SiteTests(SynchronousTestCase):
     """The site of a demo that runs."""
 

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
+from tests.needs import TIME, needs
 from tests.processes import apart
 from txtahoe.testing.fake import start_fake_gateway
 from txtahoe.tree.spread.states import Fanout
@@ -23,6 +24,7 @@ def saved(storage: TahoeStorage, name: str) -> str:
     return storage.save(name, ContentFile(name.encode()))
 
 
+@needs(TIME)
 class SpreadStorages(SynchronousTestCase):
     """A storage whose directories are spread from five names on, after 3 × 0.1 seconds."""
 

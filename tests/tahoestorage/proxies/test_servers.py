@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.needs import APACHE, GRID, LIGHTTPD, NGINX, needs
+from tests.needs import APACHE, GRID, LIGHTTPD, NGINX, TIME, needs
 from tests.tahoestorage.proxies.case import PublicGatewayTests
 from tests.tahoestorage.proxies.servers import Apache, Lighttpd, Nginx
 
 
-@needs(GRID, NGINX)
+@needs(GRID, TIME, NGINX)
 class NginxTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Nginx
 
 
-@needs(GRID, APACHE)
+@needs(GRID, TIME, APACHE)
 class ApacheTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Apache
 
 
-@needs(GRID, LIGHTTPD)
+@needs(GRID, TIME, LIGHTTPD)
 class LighttpdTests(PublicGatewayTests, SynchronousTestCase):
     server_class = Lighttpd
     # It can't say more of successes alone.

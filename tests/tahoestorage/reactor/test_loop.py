@@ -158,6 +158,7 @@ class Processes(StorageTestCase):
         links = WholeTree.of(self.storage).run(lambda tree, _: tree.list([ANCHORS]))
         self.assertEqual(len(links), 1)
 
+    @needs(TIME)
     def test_multiprocessing_works_by_fork_and_by_spawn(self) -> None:
         script = os.path.join(self.mktemp())
         os.makedirs(os.path.dirname(script) or ".", exist_ok=True)
@@ -218,6 +219,7 @@ class Processes(StorageTestCase):
             assert not ts.exists("f")
         """)
 
+    @needs(TIME)
     def test_a_reactor_on_an_asyncio_loop_does_not_wait_for_itself(self) -> None:
         self.run_script("""
             import asyncio
@@ -239,6 +241,7 @@ class Processes(StorageTestCase):
             assert results == [b"x" * 100, 100], results
         """)
 
+    @needs(TIME)
     def test_the_thread_of_an_applications_reactor_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
@@ -274,6 +277,7 @@ class Processes(StorageTestCase):
             assert os.waitpid(pid, 0)[1] == 0
         """)
 
+    @needs(TIME)
     def test_an_application_keeps_its_running_reactor(self) -> None:
         self.run_script("""
             from twisted.internet import reactor
@@ -302,6 +306,7 @@ class Processes(StorageTestCase):
         """)
         self.assertLess(time.time() - float(output.splitlines()[0]), 2)
 
+    @needs(TIME)
     def test_the_wall_clock_may_be_set(self) -> None:
         self.run_script("""
             from twisted.internet.base import ReactorBase
@@ -359,6 +364,7 @@ class Processes(StorageTestCase):
         expected = {f"{kind}{number}" for kind in kinds for number in range(4)}
         self.assertEqual(set(self.storage.listdir("")[1]), expected)
 
+    @needs(TIME)
     def test_the_first_call_may_be_made_at_the_end_of_the_process(self) -> None:
         self.run_script("""
             import atexit
@@ -404,6 +410,7 @@ class Processes(StorageTestCase):
         """)
         self.assertIn("'f' was not closed", output)
 
+    @needs(TIME)
     def test_a_signal_handler_may_save_while_the_first_call_starts_the_reactor(self) -> None:
         self.run_script("""
             import signal

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.seeds import given
 from txtahoe.api.download import _END_MARKER, _marker_length
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
@@ -166,7 +166,7 @@ class Consumer:
             self.first.callback(None)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class DamagedShares(GatewayTestCase):
     async def read_all(self, cap, data: bytes, offset: int = 0) -> TahoeError:
         """Read until it fails; what came before the failure must be right."""
@@ -208,7 +208,7 @@ class DamagedShares(GatewayTestCase):
         self.assertIsInstance(await self.read_all(cap, data), Unrecoverable)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class Interruptions(GatewayTestCase):
     async def test_a_connection_that_breaks_is_followed_by_another_range(self) -> None:
         data = noise(3 * 2**20, seed=5)

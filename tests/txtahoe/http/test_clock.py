@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.needs import TIME, needs
 from tests.txtahoe.case import start
 from txtahoe import Client, Transport, Tree
 from txtahoe.errors import RequestTimeout
@@ -182,6 +183,7 @@ with stranger(silent) as url:
 """
 
 
+@needs(TIME)
 class Processes(SynchronousTestCase):
     """With each kind of reactor, the wall clock is set while a request is under way."""
 

@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage, lose_on
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.txtahoe.case import start
 from tests.txtahoe.maintenance.case import MaintenanceTestCase
 from txtahoe import Cap, Tree
@@ -211,7 +211,7 @@ class Checks(MaintenanceTestCase):
             self.failureResultOf(checking, TimeoutError)
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class ChecksOnTheGrid(GatewayTestCase):
     async def tree(self) -> tuple[Tree, Cap]:
         tree = await self.new_tree()
