@@ -171,7 +171,7 @@ class DirectoryOperations(FileOperations):
         write that made them in their metadata.
 
         Raises: ExistingChild, which tells the names, where one is taken, be it by the same cap;
-        NotWriteable; NotADirectory; UnknownOutcome where reading back failed too.
+        NotWriteable; NotADirectory; UnknownOutcome if it may come later, or reading back failed.
         """
         if not children:
             return {}
@@ -330,27 +330,29 @@ class DirectoryOperations(FileOperations):
         """Change links; after an ambiguous answer `is_done` reads back and tells."""
         _require_writable(directory)
         await self._require_servers()
+        in_doubt = False  # the gateway may still be at a request whose answer was lost
         for pause in (*self._transport.pauses, None):
             asked = self._transport.reactor.seconds()
             try:
                 await request()
                 return
             except GatewayUnreachable as error:
-                if not error.transient:
-                    raise
                 failure: TahoeError = error
+                is_last = not error.transient
             except _AMBIGUOUS as error:
                 failure = error
-                seconds = self._transport.reactor.seconds() - asked
-                is_untouched = isinstance(error, Unrecoverable) and seconds < _FIRST_LOOK
+                is_quick = self._transport.reactor.seconds() - asked < _FIRST_LOOK
+                is_untouched = is_quick and isinstance(error, Unrecoverable)
                 if not is_untouched and await self._settled(is_done, error):
                     return
-                if isinstance(error, RequestTimeout):
-                    # It is not repeated: the gateway may still be at it.
-                    raise UnknownOutcome(f"{error}. It may still be done later") from error
-            if pause is None:
-                raise failure
+                in_doubt |= isinstance(error, AnswerLost | RequestTimeout)
+                is_last = isinstance(error, RequestTimeout)
+            if pause is None or is_last:
+                break
             await self._transport.sleep(pause)
+        if in_doubt:
+            raise UnknownOutcome(f"{failure}. It may still be done later") from failure
+        raise failure
 
     async def _settled(
         self, is_done: Callable[[TahoeError], Awaitable[bool]], failure: TahoeError
@@ -360,10 +362,8 @@ class DirectoryOperations(FileOperations):
         except TahoeError as error:
             if error is failure:
                 raise
-            raise UnknownOutcome(
-                f"{failure}. Whether it was done is not known, because reading the directory "
-                f"back failed too: {error}"
-            ) from error
+            unread = f"{failure}. It may be done: reading the directory back failed too: {error}"
+            raise UnknownOutcome(unread) from error
 
     async def _some_of(self, directory: Cap, names: Sequence[str]) -> Mapping[str, Node]:
         """The children of these names, of those that are there."""

@@ -225,6 +225,16 @@ class Doubts(ClockTestCase):
         self.clock.pump([1] * 5)
         self.successResultOf(unlinking)
 
+    def test_a_change_whose_answers_were_lost_is_in_doubt(self) -> None:
+        self.now(self.client.link(self.root, "a", CAP))
+        lost, status = LostAnswer(done=False), Status(503)
+        for faults in ([lost] * 3, [lost, status, status]):
+            for fault in faults:
+                self.fake.fail_next("DELETE*", fault)
+            unlinking = self.settle(self.client.unlink(self.root, "a", self.node("a")))
+            self.failureResultOf(unlinking, UnknownOutcome)
+            self.fake.forget_faults()
+
     def test_the_client_leaves_another_link_alone(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         node = self.node("a")

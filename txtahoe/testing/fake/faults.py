@@ -80,10 +80,13 @@ class Silence:
 
 @frozen
 class LostAnswer:
-    """The work is done, and the connection closes without an answer."""
+    """No answer, on a connection that closes; `done` says whether the work is done all the same."""
+
+    done: bool = True
 
     def happen(self, exchange: IExchange) -> None:
-        exchange.work()
+        if self.done:
+            exchange.work()
         exchange.close()
 
 
