@@ -1,10 +1,11 @@
-"""What the gateway tells of files, directories and itself."""
+"""Files, directories and storage servers, as the gateway tells of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Literal, TypeGuard
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -15,7 +16,7 @@ from txtahoe.sealing import sealed
 NodeType = Literal["filenode", "dirnode", "unknown"]
 _TYPES: dict[Any, NodeType] = {"filenode": "filenode", "dirnode": "dirnode"}
 
-# The key under which a link's metadata holds what tells this link from any other.
+# The key in a link's metadata whose value tells this link from any other.
 MARK = "txtahoe-link"
 
 # In seconds since 1970 UTC: 9999-01-01. Python's dates, in any time zone, go a little further.
@@ -31,8 +32,8 @@ class Node:
     A file or a directory, or something that this gateway's release does not know ("unknown").
 
     `cap`: the strongest cap that the gateway gave for it.
-    `size`: bytes of a file; None for directories and where the gateway does not know it.
-    `metadata`: of the link that led here; empty where there was none.
+    `size`: bytes of a file; None for directories, and if the gateway does not know it.
+    `metadata`: of the link that led here; empty if there was none.
     """
 
     type: NodeType
@@ -46,9 +47,9 @@ class Node:
 
     def is_same_link(self, other: Node) -> bool:
         """
-        Whether both tell of the same link. Equal files have equal caps, and a name may have been
-        given to an equal file anew: then the marks differ, or, where there is no mark, the times
-        that both know.
+        Whether both tell of the same link. Equal files have equal caps, and another user may have
+        linked an equal file under the name: then the marks differ, or, if there is no mark, the
+        times that both know.
         """
         if (self.cap, self.mark) != (other.cap, other.mark):
             return False
@@ -57,7 +58,7 @@ class Node:
 
     @property
     def mark(self) -> Any:
-        """What tells a link that txtahoe has made from all others."""
+        """Tells a link that txtahoe has made from all others."""
         return self.metadata.get(MARK)
 
     @property
@@ -71,43 +72,29 @@ class Node:
         return self._time("linkmotime")
 
     def _time(self, key: str) -> float | None:
-        # Metadata is anybody's: whoever writes the directory may put anything there.
+        # Anyone who can write the directory can put anything into the metadata.
         tahoe = self.metadata.get("tahoe")
-        time = tahoe.get(key) if isinstance(tahoe, Mapping) else None
-        return _instant(time)
+        return _instant(tahoe.get(key) if isinstance(tahoe, Mapping) else None)
 
 
-def _instant(told: object) -> float | None:
-    """A time in seconds since 1970 UTC; None for what is none, or is beyond the year 9998."""
-    if not _is_number(told) or not 0 <= told < _END_OF_TIME:
-        return None
-    return float(told)
+def _instant(told: Any) -> float | None:
+    """A time in seconds since 1970 UTC; None for anything else, or beyond the year 9998."""
+    return float(told) if type(told) in (int, float) and 0 <= told < _END_OF_TIME else None
 
 
 def _count(told: object) -> int | None:
-    """A number of bytes; None for what is none."""
-    return told if _is_number(told) and isinstance(told, int) and told >= 0 else None
-
-
-def _is_number(told: object) -> TypeGuard[int | float]:
-    return isinstance(told, int | float) and not isinstance(told, bool)
-
-
-def names_by_kind(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
-    """The names of the directories among children, and those of all others."""
-    directories = [name for name, node in children.items() if node.is_directory]
-    files = [name for name, node in children.items() if not node.is_directory]
-    return directories, files
+    """A number of bytes; None for anything else."""
+    return told if type(told) is int and told >= 0 else None
 
 
 @frozen
 class Link:
     """
-    A link that is to be made: to `cap`, with what its metadata shall hold, as JSON.
+    A link that is to be made: to `cap`, with `metadata`, which must be JSON.
 
     The gateway adds when it was made, under the key "tahoe".
 
-    Raises: TypeError for what is no Cap.
+    Raises: TypeError if `cap` is no Cap.
     """
 
     cap: Cap = field(validator=lambda link, attribute, value: require_cap(value))
@@ -115,21 +102,15 @@ class Link:
 
     @property
     def node(self) -> Node:
-        """What it leads to, as far as that is known without the gateway."""
+        """The node it leads to, as far as that is known without the gateway."""
         type_: NodeType = "dirnode" if self.cap.is_directory else "filenode"
-        if not self.cap.is_known:
-            type_ = "unknown"
-        return Node(type_, self.cap, self.cap.size, self.metadata)
-
-    def require_valid(self) -> None:
-        """Raises: TypeError, ValueError where this can't be sent to a gateway."""
-        if not isinstance(self.cap, Cap):
-            raise TypeError(f"a link leads to a Cap, as Cap.parse makes it, not {type(self.cap)}")
-        require_json(self.metadata)
+        return Node(
+            type_ if self.cap.is_known else "unknown", self.cap, self.cap.size, self.metadata
+        )
 
 
 def require_json(metadata: Mapping[str, Any]) -> None:
-    """Raises: TypeError, ValueError for metadata of a link that are not JSON."""
+    """Raises: TypeError, ValueError if the metadata of a link are not JSON."""
     try:
         json.dumps(dict(metadata))
     except RecursionError:
@@ -142,8 +123,8 @@ class Server:
     A storage server, as a gateway sees it.
 
     `available_space`: in bytes. `last_seen`: when it last said anything, in seconds since 1970
-    UTC. Both are None, and so is `version`, where the gateway does not know.
-    `id`: what it is called in the reports of checks; empty where the gateway does not say it.
+    UTC. Both are None, and so is `version`, if the gateway does not know.
+    `id`: its name in the reports of checks; empty if the gateway does not tell it.
     """
 
     nickname: str
@@ -157,7 +138,7 @@ class Server:
 
 @frozen
 class GatewayStatus:
-    """What a gateway says of itself and of the storage servers that it knows."""
+    """The state of a gateway, and of the storage servers that it knows."""
 
     servers: tuple[Server, ...]
 
@@ -167,25 +148,31 @@ class GatewayStatus:
         return sum(server.connected for server in self.servers)
 
 
+@contextmanager
+def understanding(what: str) -> Iterator[None]:
+    """Raises: NotAGateway if a part of an answer does not have the form that Tahoe gives it."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise NotAGateway(f"{what} has an unknown form; is it from a Tahoe-LAFS gateway?") from None
+
+
 @sealed
+@understanding("what the gateway tells of a file or directory")
 def parse_node(answer: Any) -> Node:
     """
     A node from `[type, {…}]`, as `t=json` gives it.
 
-    Raises: NotAGateway, also for a node without any cap, which is what Tahoe answers for garbage.
+    Raises: NotAGateway, also for a node without any cap, which is Tahoe's answer for garbage.
     """
-    try:
-        type_, told = answer
-        text = told.get("rw_uri") or told.get("ro_uri")
-        metadata = told.get("metadata")
-        return Node(
-            type=_TYPES.get(type_, "unknown"),
-            cap=Cap.parse(text),
-            size=_count(told.get("size")),
-            metadata=metadata if isinstance(metadata, Mapping) else {},
-        )
-    except (TypeError, ValueError, AttributeError):
-        raise NotAGateway("the gateway told of a node in a form that is not known") from None
+    type_, told = answer
+    metadata = told.get("metadata")
+    return Node(
+        type=_TYPES.get(type_, "unknown"),
+        cap=Cap.parse(told.get("rw_uri") or told.get("ro_uri")),
+        size=_count(told.get("size")),
+        metadata=metadata if isinstance(metadata, Mapping) else {},
+    )
 
 
 def parse_child(answer: Any) -> Node:
@@ -197,15 +184,13 @@ def parse_child(answer: Any) -> Node:
 
 
 @sealed
+@understanding("the gateway's status")
 def parse_status(answer: Any) -> GatewayStatus:
     """The answer to `GET /?t=json`. Raises: NotAGateway."""
-    try:
-        return GatewayStatus(servers=tuple(_parse_server(told) for told in answer["servers"]))
-    except (TypeError, KeyError, AttributeError):
-        raise NotAGateway("the gateway's status is of a form that is not known") from None
+    return GatewayStatus(servers=tuple(map(_server, answer["servers"])))
 
 
-def _parse_server(told: Mapping[str, Any]) -> Server:
+def _server(told: Mapping[str, Any]) -> Server:
     status = str(told["connection_status"])
     return Server(
         nickname=str(told.get("nickname", "")),

@@ -10,7 +10,7 @@ from unicodedata import normalize
 from django.core.exceptions import SuspiciousFileOperation
 
 from txtahoe.caps import redact
-from txtahoe.nodes import Node, names_by_kind
+from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path, is_reserved, split
 
 Name = str | PathLike[str]
@@ -59,7 +59,9 @@ def is_for_files(name: Name) -> bool:
 
 def names_shown(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
     """The names of the directories and of the files in a directory, as a listing shows them."""
-    return names_by_kind({name: node for name, node in children.items() if not is_reserved([name])})
+    shown = {name: node for name, node in children.items() if not is_reserved([name])}
+    directories = [name for name, node in shown.items() if node.is_directory]
+    return directories, [name for name, node in shown.items() if not node.is_directory]
 
 
 def slashed(name: Name) -> str:

@@ -68,7 +68,7 @@ class WithoutSocket(FakeTestCase):
     def test_files_and_directories(self) -> None:
         cap, directory = self.get(self.client.upload(DATA)), self.get(self.client.mkdir())
         self.get(self.client.link(directory, "a", cap))
-        self.assertEqual(self.get(self.client.child_cap(directory, "a")), cap)
+        self.assertEqual(self.get(self.client.child(directory, "a")).cap, cap)
         self.assertEqual(self.get(self.client.read(cap)), DATA)
         self.assertEqual(self.get(self.client.read(cap, 100, 50)), DATA[100:150])
         self.fails(self.client.link(directory, "a", cap), ExistingChild)

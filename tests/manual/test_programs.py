@@ -18,7 +18,6 @@ from tests.grid.shared import shared_grid
 from tests.manual.pages import pages, programs, write_programs
 from tests.needs import GRID, needs
 from txtahoe import Client
-from txtahoe.api.checking import Operation
 from txtahoe.testing.node import free_port
 
 
@@ -115,9 +114,7 @@ class Table(SynchronousTestCase):
         text = "".join(page.text for page in pages())
         table = text.partition("| the web API |")[2].partition("\n\n")[0]
         cells = [row.split("|")[2] for row in table.splitlines() if row.count("|") == 3]
-        named = set(re.findall(r"`(?:Operation\.)?(\w+)`", " ".join(cells)))
-        offered = {
-            name for kind in (Client, Operation) for name in dir(kind) if not name.startswith("_")
-        }
+        named = set(re.findall(r"`(\w+)`", " ".join(cells)))
+        offered = {name for name in dir(Client) if not name.startswith("_")}
         self.assertEqual(named - offered, set())
         self.assertEqual(offered - named, {"reactor", "close"})

@@ -74,17 +74,6 @@ async def _begun(walk: AsyncGenerator[Any, None]) -> Any:
     return steps
 
 
-async def _waited(starting: Awaitable[Any]) -> Any:
-    operation = await starting
-    await operation.poll()
-    await operation.wait()
-    return operation  # the results are the gateway's own words, caps included
-
-
-async def _cancelled(starting: Awaitable[Any]) -> None:
-    await (await starting).cancel()
-
-
 async def _unlinked(client: Client, things: Things) -> None:
     name = _new()
     await client.link(things.directory, name, things.file)
@@ -109,8 +98,6 @@ def on_files(client: Client, things: Things) -> dict[str, Operation]:
         "read of a mutable": lambda: client.read(things.mutable),
         "read of a range": lambda: client.read(things.file, 5, 10),
         "download": lambda: client.download(things.file),
-        "head": lambda: client.head(things.file, filename="a.txt"),
-        "head with an etag": lambda: client.head(things.file, etag="x"),
         "size of a mutable": lambda: client.size(things.mutable),
     }
 
@@ -127,7 +114,6 @@ def on_directories(client: Client, things: Things) -> dict[str, Operation]:
         "list of a root": lambda: client.list(things.root),
         "child": lambda: client.child(directory, "mutable"),
         "child directory": lambda: client.child(things.root, "directory"),
-        "child_cap": lambda: client.child_cap(things.root, "directory"),
         "link": lambda: client.link(directory, _new(), things.mutable),
         "set_children": lambda: client.set_children(
             directory, {_new(): things.mutable, _new(): things.root}
@@ -137,12 +123,8 @@ def on_directories(client: Client, things: Things) -> dict[str, Operation]:
             directory, "literal", Node("filenode", things.file)
         ),
         "delete": lambda: client.delete(directory, "literal", Node("filenode", things.literal)),
-        "rename": lambda: client.rename(directory, "literal", "literal"),
-        "rename to another": lambda: client.rename(directory, "literal", _new()),
-        "relink": lambda: _moved(client, things),
-        "put": lambda: client.put(directory, _new(), b"put" * 100),
-        "put of a mutable": lambda: client.put(directory, _new(), b"put", format="MDMF"),
-        "mkdir_in": lambda: client.mkdir_in(directory, _new(), {"f": things.mutable}),
+        "relink": lambda: client.relink(directory, "literal", directory, _new()),
+        "relink to another directory": lambda: _moved(client, things),
     }
 
 
@@ -156,10 +138,6 @@ def on_checks(client: Client, things: Things) -> dict[str, Operation]:
         "deep_check": lambda: _walked(client.deep_check(root, add_lease=True)),
         "deep_check and repair": lambda: _walked(client.deep_check(root, repair=True, patience=0)),
         "manifest": lambda: _walked(client.manifest(root)),
-        "start_deep_check": lambda: _waited(client.start_deep_check(root)),
-        "start_manifest": lambda: _waited(client.start_manifest(root)),
-        "start_deep_size": lambda: _waited(client.start_deep_size(root)),
-        "cancel": lambda: _cancelled(client.start_deep_stats(root)),
     }
 
 

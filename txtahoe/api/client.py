@@ -1,27 +1,24 @@
-"""The web API of one gateway: caps and bytes in, values out."""
+"""All operations of the web API in one class: caps and bytes in, values out."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any
 
 from txtahoe.api.checking import CheckOperations
 from txtahoe.api.directories import DirectoryOperations
-from txtahoe.errors import NotEnoughServers, RequestTimeout, TahoeError
+from txtahoe.errors import NotAGateway, NotEnoughServers, RequestTimeout, TahoeError
 from txtahoe.http.deadline import Deadline
 from txtahoe.http.request import Request
 from txtahoe.nodes import GatewayStatus
 
 
-class Client(DirectoryOperations, CheckOperations):
+class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["Client"]):
     """
     The operations of Tahoe-LAFS's `docs/frontends/webapi.rst`: those on files, on directories, of
     checking, and on the gateway itself. An `async with` block closes the client at its end.
     """
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -35,8 +32,8 @@ class Client(DirectoryOperations, CheckOperations):
         """
         Wait until the gateway is connected to at least `servers` storage servers.
 
-        A gateway that has just started knows few or none: reads fail then, and a directory may be
-        written to fewer servers than wanted, without an error.
+        A gateway that has just started knows few or none: reads fail then, and it may write a
+        directory to fewer servers than wanted, without an error.
 
         Raises: NotEnoughServers, or the gateway's own error, after `timeout` seconds.
         """
@@ -65,8 +62,8 @@ class Client(DirectoryOperations, CheckOperations):
 
     async def time(self) -> float | None:
         """
-        The gateway's clock, by which links have their times, in seconds since 1970 UTC; None where
-        the gateway does not tell it.
+        The gateway's clock, which sets the times of links, in seconds since 1970 UTC; None if the
+        gateway does not tell it.
         """
         request = Request("GET", [""], {"t": "json"}, doing="asking for the time")
         answer = await self._transport.open(request)
@@ -77,13 +74,17 @@ class Client(DirectoryOperations, CheckOperations):
 
     async def statistics(self) -> dict[str, Any]:
         """The gateway's counters and statistics, as it words them: "counters" and "stats"."""
-        doing = "asking for the statistics"
-        return await self._object("GET", ["statistics"], {"t": "json"}, doing)
+        return await self._page("statistics", "asking for the statistics")
 
     async def transfers(self) -> dict[str, Any]:
         """The gateway's uploads, downloads and checks: "active" ones and "recent" ones."""
-        doing = "asking for the transfers"
-        return await self._object("GET", ["status"], {"t": "json"}, doing)
+        return await self._page("status", "asking for the transfers")
+
+    async def _page(self, name: str, doing: str) -> dict[str, Any]:
+        told = await self._json(Request("GET", [name], {"t": "json"}, doing=doing))
+        if not isinstance(told, dict):
+            raise NotAGateway(f"{doing}: the answer has an unknown form")
+        return told
 
     async def close(self) -> None:
         """

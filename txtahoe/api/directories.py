@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from secrets import token_hex
+from time import time
 from typing import Any, Literal
 from unicodedata import normalize
 
-from txtahoe.api.files import FileOperations, Progress, Uploadable
-from txtahoe.api.listings import Children, links_body, links_of, newborn_body, read_listing
-from txtahoe.api.operations import base64_of, given, require_directory
+from txtahoe.api.files import FileOperations
+from txtahoe.api.listings import Children, links_body, links_of, read_listing
+from txtahoe.api.operations import given, require_directory
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import (
     AnswerLost,
@@ -28,16 +29,15 @@ from txtahoe.errors import (
     Unrecoverable,
 )
 from txtahoe.http.request import Request
-from txtahoe.http.sources import BytesSource
 from txtahoe.nodes import MARK, Link, Node, parse_node
 
 Replace = Literal[False, True, "only-files"]
 DirectoryFormat = Literal["SDMF", "MDMF"]
 
 # Seconds. A gateway whose write was disturbed pauses for 2.7, give or take a third, and begins anew
-# with a look at the directory. That it can't be read is told sooner where nothing was written.
+# with a look at the directory. If it can't read that before it has written, it says so sooner.
 _FIRST_LOOK = 1.0
-# What may be answered, or left unanswered, though the directory was changed all the same.
+# The errors after which the directory may have been changed all the same.
 _AMBIGUOUS = (
     AnswerLost,
     RequestTimeout,
@@ -57,54 +57,55 @@ class DirectoryOperations(FileOperations):
         children: Children | None = None,
         *,
         format: DirectoryFormat | None = None,
-        private_key: bytes | None = None,
         keep_times: bool = False,
     ) -> Cap:
         """
         A new directory that no other directory names, empty or with `children`; its write cap.
 
-        `private_key`: as for `create_mutable`. `keep_times`: the links are those of another
-        directory, and have their times from there.
+        `keep_times`: the links are those of another directory, and have their times from there.
 
-        Raises: ValueError for a format or a key together with children: the gateway ignores them.
+        Raises: ValueError for a format together with children: the gateway ignores it.
         """
         if not children:
-            query = given(t="mkdir", format=format, private_key=base64_of(private_key))
-            repeat = private_key is None
-            return await self._make(query, repeat=repeat)
-        if format or private_key:
-            raise ValueError("a directory with children can't have a format or a private key")
-        return await self._make({"t": "mkdir-with-children"}, newborn_body(children, keep_times))
+            return await self._make(given(t="mkdir", format=format))
+        if format:
+            raise ValueError("a directory with children can't have a format")
+        # Here the gateway does not set the times itself.
+        now = time()
+        times = {"tahoe": {"linkcrtime": now, "linkmotime": now}}
+        links = links_of(children, {}, times) if keep_times else links_of(children, times)
+        return await self._make({"t": "mkdir-with-children"}, links)
 
     async def mkdir_immutable(self, children: Children) -> Cap:
         """
         A directory that never changes, of files and directories that never change; its read cap.
 
-        Raises: BadRequest where a child can change.
+        Raises: BadRequest if a child can change.
         """
-        return await self._make({"t": "mkdir-immutable"}, links_body(links_of(children, {})))
+        return await self._make({"t": "mkdir-immutable"}, links_of(children, {}))
 
-    async def _make(
-        self, query: Mapping[str, str], body: BytesSource | None = None, repeat: bool = True
-    ) -> Cap:
+    async def _make(self, query: Mapping[str, str], links: Mapping[str, Link] | None = None) -> Cap:
         await self._require_servers()
+        body = None if links is None else links_body(links)
+        doing = "making a directory"
         return await self._cap(
-            "POST", ["uri"], query, "making a directory", body, repeat=repeat, changes=True
+            Request("POST", ["uri"], query, doing=doing, body=body, changes=True)
         )
 
     async def info(self, cap: Cap) -> Node:
-        """What a cap names."""
+        """The node that a cap names."""
         require_cap(cap)
-        return parse_node(
-            await self._json("GET", ["uri", cap], {"t": "json"}, f"asking about {cap!r}")
-        )
+        return await self._node(["uri", cap], f"asking about {cap!r}")
+
+    async def _node(self, path: Sequence[Cap | str], doing: str) -> Node:
+        return parse_node(await self._json(Request("GET", path, {"t": "json"}, doing=doing)))
 
     async def list(self, directory: Cap, *, changes: bool = False) -> dict[str, Node]:
         """
         The children of a directory, by name. Raises: NotADirectory.
 
-        `changes`: ask the one of several gateways that makes the changes, which answers when those
-        that it is at are made.
+        `changes`: ask the one of several gateways that makes the changes. It answers when the
+        changes that are under way are made.
         """
         require_directory(directory)
         doing = f"listing {directory!r}"
@@ -116,25 +117,14 @@ class DirectoryOperations(FileOperations):
         """One child of a directory. Raises: NoSuchChild, NotADirectory."""
         require_directory(directory)
         doing = f"looking up a name in {directory!r}"
-        path: list[Cap | str] = ["uri", directory, name]
-        node = parse_node(await self._json("GET", path, {"t": "json"}, doing))
+        node = await self._node(["uri", directory, name], doing)
         if not node.is_directory:
             return node
         # Of a sub-directory the gateway tells the link's metadata in the parent's listing only.
         try:
             return (await self.list(directory))[_normal(name)]
         except KeyError:
-            raise NoSuchChild(f"{doing}: no such child: {name}") from None
-
-    async def child_cap(self, directory: Cap, name: str) -> Cap:
-        """
-        The cap of one child; for a sub-directory cheaper than `child`, which has it listed.
-
-        Raises: NoSuchChild, NotADirectory.
-        """
-        require_directory(directory)
-        doing = f"looking up a name in {directory!r}"
-        return await self._cap("GET", ["uri", directory, name], {"t": "uri"}, doing)
+            raise NoSuchChild(f"{doing}: no such file or directory: {name!r}") from None
 
     async def link(
         self,
@@ -148,7 +138,7 @@ class DirectoryOperations(FileOperations):
         """
         Give `cap` a name in a directory.
 
-        `replace`: whether what has the name may lose it: False, "only-files", or True.
+        `replace`: whether another object may lose the name: False, "only-files", or True.
 
         Raises: as `set_children`.
         """
@@ -164,13 +154,13 @@ class DirectoryOperations(FileOperations):
         """
         Give caps names in a directory, all of them or none, for the price of one.
 
-        `replace`: as for `link`. Returns what the names lead to then, but for the times.
+        `replace`: as for `link`. Returns the nodes that the names lead to then, without times.
 
-        An answer that leaves it open whether the links were made is settled by reading back. Caps
-        alone would not settle it, since equal files have equal caps: links carry a mark of the
-        write that made them in their metadata.
+        If an answer leaves it open whether the links were made, this reads the directory back. Caps
+        alone do not tell, because equal files have equal caps: links carry a mark of the write that
+        made them in their metadata.
 
-        Raises: ExistingChild, which tells the names, where one is taken, be it by the same cap;
+        Raises: ExistingChild, which tells the names, if one is taken, even by the same cap;
         NotWriteable; NotADirectory; UnknownOutcome if it may come later, or reading back failed.
         """
         if not children:
@@ -181,7 +171,8 @@ class DirectoryOperations(FileOperations):
         links = links_of(children, {MARK: mark})
 
         async def is_done(failure: TahoeError) -> bool:
-            there = await self._some_of(directory, list(children))
+            now = await self.list(directory, changes=True)
+            there = {name: now[name] for name in map(_normal, children) if name in now}
             if any(node.mark == mark for node in there.values()):
                 return True
             if isinstance(failure, ExistingChild):
@@ -191,33 +182,24 @@ class DirectoryOperations(FileOperations):
                 raise failure
             return False
 
-        def request() -> Awaitable[bytes]:
-            return self._transport.ask(
-                Request(
-                    "POST",
-                    ["uri", directory],
-                    {"t": "set_children", "replace": str(replace).lower()},
-                    doing=doing,
-                    body=links_body(links),
-                    changes=True,
-                )
-            )
-
-        await self._change(request, directory, is_done)
+        query = {"t": "set_children", "replace": str(replace).lower()}
+        body = links_body(links)
+        request = Request("POST", ["uri", directory], query, doing=doing, body=body, changes=True)
+        await self._change(lambda: self._transport.ask(request), directory, is_done)
         return {name: link.node for name, link in links.items()}
 
     async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
         """
-        Take a name out of a directory, where it leads to `expected`.
+        Take a name out of a directory, if it leads to `expected`.
 
-        The gateway deletes by name alone, so this looks first. A link that another client makes
-        between the look and the deletion is deleted; a `Tree` lets no other user of it do that.
+        The gateway deletes by name alone, so this looks first. It deletes a link that another
+        client makes between the look and the deletion; a `Tree` lets no other user of it do that.
 
-        Raises: NoSuchChild, also where the name leads to something else; NotWriteable;
+        Raises: NoSuchChild, also if the name leads to something else; NotWriteable;
         NotADirectory; UnknownOutcome.
         """
         _require_writable(directory)
-        there = (await self._some_of(directory, [name])).get(_normal(name))
+        there = await self._present(directory, name)
         if there is None or not there.is_same_link(expected):
             raise NoSuchChild(f"unlinking {name!r} in {directory!r}: it is not there any more")
         await self.delete(directory, name, there)
@@ -230,26 +212,22 @@ class DirectoryOperations(FileOperations):
 
         Raises: as `unlink`.
         """
-
-        made_meanwhile: tuple[type[Exception], ...] = ()
+        doing = f"unlinking {name!r} in {directory!r}"
+        request = Request("DELETE", ["uri", directory, name], doing=doing, changes=True)
+        done_by_an_earlier_one: tuple[type[Exception], ...] = ()
 
         async def is_done(failure: TahoeError) -> bool:
-            nonlocal made_meanwhile
-            made_meanwhile = (NoSuchChild,)  # the gateway may get to that request after this look
-            there = (await self._some_of(directory, [name])).get(_normal(name))
+            nonlocal done_by_an_earlier_one
+            # The gateway may get to the request after this look.
+            done_by_an_earlier_one = (NoSuchChild,)
+            there = await self._present(directory, name)
             return there is None or (seen is not None and not there.is_same_link(seen))
 
-        async def request() -> None:
-            doing = f"unlinking {name!r} in {directory!r}"
-            asked = Request("DELETE", ["uri", directory, name], doing=doing, changes=True)
-            with suppress(*made_meanwhile):
-                await self._transport.ask(asked)
+        async def delete() -> None:
+            with suppress(*done_by_an_earlier_one):
+                await self._transport.ask(request)
 
-        await self._change(request, directory, is_done)
-
-    async def rename(self, directory: Cap, old: str, new: str, *, replace: Replace = False) -> None:
-        """Give a child of a directory another name there. Raises: as `relink`."""
-        await self.relink(directory, old, directory, new, replace=replace)
+        await self._change(delete, directory, is_done)
 
     async def relink(
         self,
@@ -261,8 +239,8 @@ class DirectoryOperations(FileOperations):
         replace: Replace = False,
     ) -> None:
         """
-        Move a link, with its metadata, to another name or directory. It makes the new link first,
-        and then unlinks the old one, if that is the same still: one of them is always there.
+        Move a link, with its metadata, to another name or directory. This makes the new link first,
+        and then unlinks the old one if it has not changed: one of them is always there.
 
         Raises: NoSuchChild; BadRequest for a child of an unknown kind; and as `link`.
         """
@@ -275,59 +253,13 @@ class DirectoryOperations(FileOperations):
         with moving(old):
             await self.unlink(directory, old, node)
 
-    async def put(
-        self,
-        directory: Cap,
-        name: str,
-        source: Uploadable,
-        *,
-        replace: Replace = False,
-        format: Literal["CHK", "SDMF", "MDMF"] = "CHK",
-        progress: Progress | None = None,
-    ) -> Cap:
-        """
-        Upload a file and give it a name: `upload` or `create_mutable`, then `link`.
-
-        The gateway's own `PUT DC/N` would write a *mutable* file of that name in place, and
-        could not be repeated without a doubt.
-        """
-        if format == "CHK":
-            cap = await self.upload(source, progress=progress)
-        else:
-            cap = await self.create_mutable(source, format=format, progress=progress)
-        await self.link(directory, name, cap, replace=replace)
-        return cap
-
-    async def mkdir_in(
-        self,
-        directory: Cap,
-        name: str,
-        children: Children | None = None,
-        *,
-        immutable: bool = False,
-        format: DirectoryFormat | None = None,
-        replace: Replace = False,
-    ) -> Cap:
-        """
-        Make a directory and give it a name: `mkdir` or `mkdir_immutable`, then `link`.
-
-        The gateway's own `t=mkdir&name=` replaces a directory of that name by an empty one unless
-        it is told not to.
-        """
-        if immutable:
-            cap = await self.mkdir_immutable(children or {})
-        else:
-            cap = await self.mkdir(children, format=format)
-        await self.link(directory, name, cap, replace=replace)
-        return cap
-
     async def _change(
         self,
         request: Callable[[], Awaitable[object]],
         directory: Cap,
         is_done: Callable[[TahoeError], Awaitable[bool]],
     ) -> None:
-        """Change links; after an ambiguous answer `is_done` reads back and tells."""
+        """Change links; after an ambiguous answer `is_done` reads back whether it was done."""
         _require_writable(directory)
         await self._require_servers()
         in_doubt = False  # the gateway may still be at a request whose answer was lost
@@ -365,19 +297,18 @@ class DirectoryOperations(FileOperations):
             unread = f"{failure}. It may be done: reading the directory back failed too: {error}"
             raise UnknownOutcome(unread) from error
 
-    async def _some_of(self, directory: Cap, names: Sequence[str]) -> Mapping[str, Node]:
-        """The children of these names, of those that are there."""
-        children = await self.list(directory, changes=True)
-        return {name: children[name] for name in map(_normal, names) if name in children}
+    async def _present(self, directory: Cap, name: str) -> Node | None:
+        """The child of this name now; None if there is none."""
+        return (await self.list(directory, changes=True)).get(_normal(name))
 
 
 @contextmanager
 def moving(old: str) -> Iterator[None]:
     """
-    While this lasts, an old name is unlinked whose object has its new name. The old name may be
-    gone, or lead to another file by then.
+    For a block that unlinks the old name of an object which has its new name. The old name may
+    be gone by then, or lead to another file.
 
-    Raises: UnknownOutcome where that fails: the object may have both names.
+    Raises: UnknownOutcome if the block fails: the object may have both names.
     """
     try:
         yield

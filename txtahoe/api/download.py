@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from twisted.internet.interfaces import IConsumer
 
@@ -15,23 +15,23 @@ from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.sources import in_threads
 from txtahoe.http.streams import Flow, Incoming
 
-# What the gateway writes into a body when a download fails midway, see Tahoe-LAFS's
+# The gateway writes this into a body when a download fails midway, see Tahoe-LAFS's
 # `allmydata.web.filenode.FileDownloader`. It is cut where the announced length ends.
 _END_MARKER = b"problem during download\n"
 # After a whole marker the gateway says nothing more. Seconds until that is taken for granted.
 _MARKER_SILENCE = 2.0
-# How often in a row a download is resumed without a single new byte, and the seconds before.
+# The seconds before each attempt to resume a download, if the last one gave no new byte.
 _RESUME_PAUSES = (0.5, 1.5)
 
 
-class Download:
+class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
     """
     The bytes from `offset` up to `end` of a file of `size` bytes, as an asynchronous iterator.
 
-    A byte that the gateway did not vouch for is never handed out. What looks like the marker of
-    a failed download at the end of an answer is held back and asked for again, in a request of
-    its own: a failure before the first byte of an answer is an HTTP error, so a marker that an
-    answer begins with belongs to the file. Where an answer breaks off, another one goes on, but
+    It never hands out a byte that the gateway did not vouch for. If the end of an answer looks like
+    the marker of a failed download, it holds these bytes back and asks for them again, in a request
+    of its own: a failure before the first byte of an answer is an HTTP error, so a marker that an
+    answer begins with belongs to the file. If an answer breaks off, another one goes on, but not
     for a mutable file, which may have changed.
 
     Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read. An `async with`
@@ -50,7 +50,9 @@ class Download:
         self._transport = transport
         self._progress = progress or (lambda count: None)
         self.cap = cap
-        self._start = self._position = self._answer_start = offset
+        self.position = offset
+        """The offset in the file of the byte that `read` gives next."""
+        self._start = self._answer_start = offset
         self._end = end
         self._size = size
         self._doing = f"downloading {cap!r}"
@@ -59,34 +61,23 @@ class Download:
         self._doubted = b""
 
     @property
-    def position(self) -> int:
-        """The offset in the file of the byte that `read` gives next."""
-        return self._position
-
-    @property
     def left(self) -> int:
         """How many bytes are still to come."""
-        return self._end - self._position
+        return self._end - self.position
 
     def narrow(self, start: int, stop: int) -> None:
         """
         Leave out all but the bytes from `start` up to `stop`, counted from the first one.
 
-        Raises: ValueError where bytes were read already.
+        Raises: ValueError if bytes were read already.
         """
-        if self._position > self._start:
+        if self.position > self._start:
             raise ValueError(f"{self._doing}: bytes of it were read already")
-        self._end = self._position + stop
-        self._start = self._position = self._position + start
-
-    async def __aenter__(self) -> Self:
-        return self
+        self._end = self.position + stop
+        self._start = self.position = self.position + start
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> bytes:
         data = await self.read()
@@ -98,9 +89,9 @@ class Download:
         """
         The next verified bytes, at least one; b"" at the end.
 
-        Raises: Unrecoverable where the grid lacks the shares; GatewayUnreachable, AnswerLost or
-        RequestTimeout where the gateway is away; IncompleteDownload where a mutable file can't
-        be read on. A later call tries again from the same place.
+        Raises: Unrecoverable if the grid lacks the shares; GatewayUnreachable, AnswerLost or
+        RequestTimeout if the gateway is away; IncompleteDownload if a mutable file can't be read
+        on. A later call tries again from the same place.
         """
         try:
             data = await self._next()
@@ -120,7 +111,7 @@ class Download:
         Write all that is still to come to a consumer, such as a request of twisted.web, no faster
         than it takes it. To answer a request with a file, use `txtahoe.serve`.
 
-        Raises: as `read`; CancelledError where the consumer goes away.
+        Raises: as `read`; CancelledError if the consumer goes away.
         """
         flow = Flow()
         consumer.registerProducer(flow, True)
@@ -154,7 +145,7 @@ class Download:
     async def _next(self) -> bytes:
         """The next sure bytes; b"" at the end."""
         pauses = iter(_RESUME_PAUSES)
-        while self._position < self._end:
+        while self.left > 0:
             try:
                 data = await self._verified()
             except TahoeError as error:
@@ -166,56 +157,38 @@ class Download:
                 continue
             if data:
                 self._progress(len(data))
-                self._position += len(data)
+                self.position += len(data)
                 return data
         return b""
 
     async def _verified(self) -> bytes:
-        """The next sure bytes; b"" where it takes another answer to be sure of them."""
+        """The next sure bytes; b"" if another answer is needed to be sure of them."""
         if self.cap.literal is not None:
-            return self.cap.literal[self._position : self._end]
+            return self.cap.literal[self.position : self._end]
         if self._answer is None:
             self._answer = await self._open()
-            self._answer_start = self._position
+            self._answer_start = self.position
+        is_genuine = self._answer_start == self.position
+        patience = _MARKER_SILENCE if self._held == _END_MARKER and not is_genuine else None
         try:
-            data = await self._answer.read(self._patience)
+            data = await self._answer.read(patience)
         except TimeoutError:
-            if self._patience is None:
+            if patience is None:
                 raise
             data = b""
-        if not data:
-            return self._settle()
-        data = self._held + data
-        sure = len(data) - _marker_length(data)
-        self._held = data[sure:]
-        # The bytes that are asked for again were all doubted: they are sure at the end alone.
-        if sure and self._is_another_version(data):
+        if data:
+            data = self._held + data
+            sure = len(data) - _marker_length(data)
+            self._held = data[sure:]
+        else:  # the answer is over
+            data, sure = self._held, len(self._held) if is_genuine else 0
+            self.close()
+            if not is_genuine:
+                self._doubted = data
+        # All bytes that are asked for again were doubted: they are sure at the end alone.
+        if sure and self.cap.is_mutable and self._doubted and data != self._doubted:
             raise self._not_pieced_together()
         return data[:sure]
-
-    @property
-    def _patience(self) -> float | None:
-        """Seconds of silence after which a marker is taken to be one."""
-        return _MARKER_SILENCE if self._held == _END_MARKER and not self._is_genuine else None
-
-    @property
-    def _is_genuine(self) -> bool:
-        return self._answer_start == self._position
-
-    def _settle(self) -> bytes:
-        """The answer is over, and all that is left of it was held back."""
-        held, genuine = self._held, self._is_genuine
-        self.close()
-        if not genuine:
-            self._doubted = held
-            return b""
-        if self._is_another_version(held):
-            raise self._not_pieced_together()
-        return held
-
-    def _is_another_version(self, data: bytes) -> bool:
-        """Whether a file that can change is not what it was, by the end that is read again."""
-        return self.cap.is_mutable and bool(self._doubted) and data != self._doubted
 
     def _not_pieced_together(self) -> IncompleteDownload:
         return IncompleteDownload(
@@ -224,10 +197,10 @@ class Download:
         )
 
     async def _open(self) -> Incoming:
-        if self.cap.is_mutable and self._position > self._start and not self._doubted:
+        if self.cap.is_mutable and self.position > self._start and not self._doubted:
             raise self._not_pieced_together()
-        whole = self._position == 0 and self._end == self._size
-        asked = f"{self._position}-{self._end - 1}"
+        whole = self.position == 0 and self._end == self._size
+        asked = f"{self.position}-{self._end - 1}"
         headers = {} if whole else {"Range": f"bytes={asked}"}
         request = Request("GET", ["uri", self.cap], doing=self._doing, headers=headers)
         answer = await self._transport.open(request)
@@ -243,7 +216,7 @@ class Download:
 
 
 def _marker_length(data: bytes) -> int:
-    """How many bytes at the end of `data` may be the beginning of the marker of a failure."""
+    """The number of bytes at the end of `data` with which the marker of a failure may begin."""
     # "p" stands in the marker once, at its start: no other place can begin one.
     start = data.rfind(b"p", -len(_END_MARKER))
     return len(data) - start if start >= 0 and _END_MARKER.startswith(data[start:]) else 0

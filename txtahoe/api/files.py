@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import BinaryIO, Literal
 
-from attrs import frozen
-
 from txtahoe.api.download import Download
-from txtahoe.api.operations import Operations, base64_of, given, parse_cap
+from txtahoe.api.operations import Operations, given
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.http.request import Request
@@ -20,21 +18,6 @@ Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | 
 MutableFormat = Literal["SDMF", "MDMF"]
 
 
-@frozen
-class Head:
-    """
-    What the gateway says of a file before its bytes.
-
-    `etag`: of an immutable file; it comes from the cap alone, and proves nothing of the bytes.
-    `is_unchanged`: whether the file has the ETag that was asked about.
-    """
-
-    size: int | None
-    content_type: str
-    etag: str | None
-    is_unchanged: bool
-
-
 class FileOperations(Operations):
     """Upload, download, and mutable files."""
 
@@ -42,13 +25,13 @@ class FileOperations(Operations):
         """
         Put the bytes of `source` on the grid as an immutable file that no directory names.
 
-        A file object is read from where it stands, in a thread (under a reactor without threads,
-        such as `task.Clock`, at once), and not closed. What can be read again is uploaded again
-        after a transient error: the same bytes make the same cap. When the upload has ended, also
-        by an error, nothing reads from `source` any more.
+        A file object is read from its position, in a thread (under a reactor without threads,
+        such as `task.Clock`, at once), and not closed. A source that can be read again is uploaded
+        again after a transient error: the same bytes make the same cap. When the upload has ended,
+        also by an error, nothing reads from `source` any more.
         `progress` is called with the number of bytes after each chunk that was handed over.
 
-        Raises: TypeError, ValueError where the source gives something other than bytes, or not as
+        Raises: TypeError, ValueError if the source gives something other than bytes, or not as
         many as it says; the source's own error.
         """
         return await self._upload(source, {}, "uploading", progress)
@@ -58,19 +41,17 @@ class FileOperations(Operations):
         source: Uploadable,
         *,
         format: MutableFormat = "SDMF",
-        private_key: bytes | None = None,
         progress: Progress | None = None,
     ) -> Cap:
-        """
-        A new mutable file, that no directory names, with the bytes of `source`; its write cap.
+        """Make a mutable file of the bytes, which no directory names. Returns its write cap."""
+        return await self._upload(source, {"format": format}, "creating a mutable file", progress)
 
-        `private_key`: RSA, 2048 bits, DER; the gateway makes one where it is not given. The key
-        decides which file it is, so it can be used once.
-
-        Raises: UncoordinatedWrite where a file of this key is there already.
-        """
-        query = given(format=format, private_key=base64_of(private_key))
-        return await self._upload(source, query, "creating a mutable file", progress)
+    async def _upload(
+        self, source: Uploadable, query: Mapping[str, str], doing: str, progress: Progress | None
+    ) -> Cap:
+        body = self._source(source)
+        request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
+        return await self._cap(request, repeat=body.repeatable)
 
     async def overwrite(
         self, cap: Cap, source: Uploadable, *, progress: Progress | None = None
@@ -92,6 +73,20 @@ class FileOperations(Operations):
             raise BadRequest(f"writing to {cap!r}: the offset {offset} is beyond its end")
         await self._write(cap, source, {"offset": str(offset)}, progress)
 
+    async def _write(
+        self, cap: Cap, source: Uploadable, query: Mapping[str, str], progress: Progress | None
+    ) -> None:
+        _file_reader(cap)
+        if not cap.is_writable:
+            raise NotWriteable(f"{cap!r} does not give the right to write")
+        body = self._source(source)
+        doing = f"writing to {cap!r}"
+        request = Request(
+            "PUT", ["uri", cap], query, doing=doing, body=body, sent=progress, changes=True
+        )
+        # The same bytes at the same place: once more does no harm.
+        await self._transport.ask(request, repeat=body.repeatable)
+
     async def download(
         self,
         cap: Cap,
@@ -112,8 +107,7 @@ class FileOperations(Operations):
             raise ValueError("offset and length count bytes; they are not negative")
         size = await self.size(cap)
         end = size if length is None else min(size, offset + length)
-        start = min(offset, size)
-        return Download(self._transport, cap.reader, start, end, size, progress)
+        return Download(self._transport, cap.reader, min(offset, size), end, size, progress)
 
     async def read(
         self,
@@ -124,85 +118,32 @@ class FileOperations(Operations):
         progress: Progress | None = None,
     ) -> bytes:
         """As `download`, in memory."""
-        download = await self.download(cap, offset, length, progress=progress)
-        return await download.rest()
+        return await (await self.download(cap, offset, length, progress=progress)).rest()
 
     async def size(self, cap: Cap) -> int:
         """The size of a file in bytes; no request for an immutable one. Raises: IsADirectory."""
         reader = _file_reader(cap)
         if reader.size is not None:
             return reader.size
-        size = (await self.head(cap)).size
-        if size is None:
-            raise NotAGateway(f"asking for the size of {cap!r}: the answer has no length")
-        return size
-
-    async def head(self, cap: Cap, *, filename: str | None = None, etag: str | None = None) -> Head:
-        """
-        The head of a file. The content type is that of `filename`, which need not exist.
-
-        `etag`: what an earlier `head` gave, to learn whether it still holds.
-
-        Raises: IsADirectory.
-        """
-        reader = _file_reader(cap)
-        doing = f"asking for the head of {cap!r}"
-        request = Request(
-            # The gateway knows of ETags in answers to GET only.
-            "HEAD" if etag is None else "GET",
-            ["uri", reader],
-            given(filename=filename),
-            doing=doing,
-            headers={} if etag is None else {"If-None-Match": etag},
-            expected=(200, 304),
-        )
+        request = Request("HEAD", ["uri", reader], doing=f"asking for the size of {cap!r}")
         answer = await self._transport.repeat(lambda: self._transport.open(request))
         answer.abandon()
         # Not the answer's length: a HEAD has no body.
         length = answer.header("content-length")
-        return Head(
-            size=int(length) if length.isdecimal() and answer.status == 200 else reader.size,
-            content_type=answer.header("content-type"),
-            etag=None if reader.is_mutable else f"{reader.storage_index or ''}-",
-            is_unchanged=answer.status == 304,
-        )
+        if not length.isdecimal():
+            raise NotAGateway(f"{request.doing}: the answer has no length")
+        return int(length)
 
     def url(self, cap: Cap, filename: str | None = None, *, save: bool = False) -> str:
         """
-        The URL at which this gateway gives a file to whoever has the URL. It holds the read cap.
+        The URL at which this gateway gives a file to anyone. The URL holds the read cap.
 
-        `filename`: what the content type is guessed from. `save`: browsers save it and do not
-        show it.
+        `filename`: the gateway guesses the content type from it. `save`: browsers save the file
+        and do not show it.
         """
-        path = ["uri"] if filename is None else ["named"]
-        url = self._transport.gateway.child(*path, str(_file_reader(cap)))
-        if filename is not None:
-            url = url.child(filename)
-        for name, value in given(save=save).items():
-            url = url.add(name, value)
-        return url_text(url)
-
-    async def _upload(
-        self, source: Uploadable, query: dict[str, str], doing: str, progress: Progress | None
-    ) -> Cap:
-        body = self._source(source)
-        repeat = body.repeatable and "private-key" not in query
-        request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
-        return parse_cap(await self._transport.ask(request, repeat=repeat), doing)
-
-    async def _write(
-        self, cap: Cap, source: Uploadable, query: dict[str, str], progress: Progress | None
-    ) -> None:
-        _file_reader(cap)
-        if not cap.is_writable:
-            raise NotWriteable(f"{cap!r} does not give the right to write")
-        body = self._source(source)
-        doing = f"writing to {cap!r}"
-        request = Request(
-            "PUT", ["uri", cap], query, doing=doing, body=body, sent=progress, changes=True
-        )
-        # The same bytes at the same place: once more does no harm.
-        await self._transport.ask(request, repeat=body.repeatable)
+        reader = str(_file_reader(cap))
+        path = ["uri", reader] if filename is None else ["named", reader, filename]
+        return url_text(self._transport.gateway.child(*path).replace(query=given(save=save)))
 
     def _source(self, source: Uploadable) -> ISource:
         if ISource.providedBy(source):

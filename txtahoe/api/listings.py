@@ -1,11 +1,10 @@
-"""Directories as JSON: the listings that the gateway gives, and the links that it takes."""
+"""Directories as JSON: the gateway's listings, and the links in requests."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from time import time
 from typing import Any
 
 from txtahoe.caps import Cap
@@ -15,7 +14,7 @@ from txtahoe.nodes import Link, Node, parse_child
 from txtahoe.sealing import sealed, sealed_async
 from txtahoe.turns import in_turns
 
-# By name: where a child is to lead, and perhaps what its link's metadata is to hold.
+# By name: the cap of each child, or the cap and the metadata of its link.
 Children = Mapping[str, Cap | Link]
 
 _DECODER = json.JSONDecoder()
@@ -25,9 +24,9 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 @sealed_async
 async def read_listing(reactor: Any, body: bytes, doing: str) -> dict[str, Node]:
     """
-    The children of a directory, by name, from what `t=json` gives of it.
+    The children of a directory, by name, from the answer to `t=json`.
 
-    A child is parsed at a time, because a large listing as a whole would hold the reactor up.
+    It parses a child at a time: a large listing in one piece would hold the reactor up.
 
     Raises: NotAGateway.
     """
@@ -43,7 +42,7 @@ async def read_listing(reactor: Any, body: bytes, doing: str) -> dict[str, Node]
 
 
 class _Listing:
-    """JSON like `["dirnode", {"children": {name: child, …}, …}]`, with a place in it."""
+    """JSON like `["dirnode", {"children": {name: child, …}, …}]`, read a child at a time."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -63,30 +62,32 @@ class _Listing:
             else:
                 self._value()
         self._require("]")
-        if not found or self._space() < len(self._text):
+        self._skip_space()
+        if not found or self._at < len(self._text):
             raise ValueError("it has another form")
 
     def _members(self) -> Iterator[str]:
         """The keys of an object; the caller reads the value of each."""
         self._require("{")
-        if self._has("}"):
-            return
-        while True:
+        ended = self._has("}")
+        while not ended:
             key = self._value()
             if not isinstance(key, str):
                 raise ValueError("a key is no string")
             self._require(":")
             yield key
-            if self._has("}"):
-                return
-            self._require(",")
+            ended = self._has("}")
+            if not ended:
+                self._require(",")
 
     def _value(self) -> Any:
-        value, self._at = _DECODER.raw_decode(self._text, self._space())
+        self._skip_space()
+        value, self._at = _DECODER.raw_decode(self._text, self._at)
         return value
 
     def _has(self, character: str) -> bool:
-        there = self._text.startswith(character, self._space())
+        self._skip_space()
+        there = self._text.startswith(character, self._at)
         self._at += there
         return there
 
@@ -94,36 +95,26 @@ class _Listing:
         if not self._has(character):
             raise ValueError(f"no {character}")
 
-    def _space(self) -> int:
-        """Skip white space; the place behind it."""
-        match = _SPACE.match(self._text, self._at)
-        self._at = match.end() if match else self._at
-        return self._at
-
-
-def newborn_body(children: Children, keep_times: bool) -> BytesSource:
-    """The children of a directory that is made: here the gateway does not tell the time itself."""
-    now = time()
-    times = {"tahoe": {"linkcrtime": now, "linkmotime": now}}
-    return links_body(links_of(children, *([{}, times] if keep_times else [times, {}])))
+    def _skip_space(self) -> None:
+        space = _SPACE.match(self._text, self._at)
+        assert space is not None
+        self._at = space.end()
 
 
 def links_of(
-    children: Children, metadata: Mapping[str, Any], otherwise: Mapping[str, Any] | None = None
+    children: Children, metadata: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> dict[str, Link]:
-    """The links to `children`, with `metadata` over their own, and these over `otherwise`."""
-    links = {
-        name: child if isinstance(child, Link) else Link(child) for name, child in children.items()
-    }
-    return {
-        name: Link(link.cap, {**(otherwise or {}), **link.metadata, **metadata})
-        for name, link in links.items()
-    }
+    """The links to `children`: `metadata` over their own, and their own over `defaults`."""
+    links = {}
+    for name, child in children.items():
+        link = child if isinstance(child, Link) else Link(child)
+        links[name] = Link(link.cap, {**(defaults or {}), **link.metadata, **metadata})
+    return links
 
 
 @sealed
 def links_body(links: Mapping[str, Link]) -> BytesSource:
-    """The body of a request that makes links. Raises: TypeError for metadata that is not JSON."""
+    """The body of a request that makes links. Raises: TypeError if metadata is not JSON."""
     entries = {
         name: [
             "dirnode" if link.cap.is_directory else "filenode",

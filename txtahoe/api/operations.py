@@ -1,19 +1,16 @@
-"""What the operations of the web API have in common."""
+"""The base of the web API's operations."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from txtahoe.caps import BadCap, Cap, require_cap
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
 from txtahoe.http.request import BaseTransport, Request
-from txtahoe.http.sources import ISource
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
 from txtahoe.sealing import sealed
 
-# How long a gateway that saw enough servers is taken to go on seeing them.
+# For this long a gateway that saw enough servers counts as seeing them still.
 _READY_SECONDS = 5.0
 
 
@@ -40,11 +37,13 @@ class Operations:
         `changes`: ask the one of several gateways that makes the changes.
         """
         doing = "asking for the status"
-        return parse_status(await self._json("GET", [""], {"t": "json"}, doing, changes))
+        request = Request("GET", [""], {"t": "json"}, doing=doing, changes=changes)
+        return parse_status(await self._json(request))
 
     async def _require_servers(self) -> None:
         """
-        A gateway that knows few servers writes a directory to those, without an error.
+        Refuse to write a directory through a gateway that knows too few servers: it would write
+        to those, without an error.
 
         Raises: NotEnoughServers.
         """
@@ -59,46 +58,13 @@ class Operations:
             )
         self._ready_until = now + _READY_SECONDS
 
-    async def _json(
-        self,
-        method: str,
-        path: Sequence[Cap | str],
-        query: Mapping[str, str],
-        doing: str,
-        changes: bool = False,
-        patience: float = 0.0,
-    ) -> Any:
+    async def _json(self, request: Request) -> Any:
         """The answer to a request that may be repeated, as JSON. Raises: NotAGateway."""
-        request = Request(method, path, query, doing=doing, changes=changes, patience=patience)
-        return parse_json(await self._transport.ask(request, repeat=True), doing)
+        return parse_json(await self._transport.ask(request, repeat=True), request.doing)
 
-    async def _object(
-        self,
-        method: str,
-        path: Sequence[Cap | str],
-        query: Mapping[str, str],
-        doing: str,
-        changes: bool = False,
-    ) -> dict[str, Any]:
-        """As `_json`, of an object."""
-        told = await self._json(method, path, query, doing, changes)
-        if not isinstance(told, dict):
-            raise NotAGateway(f"{doing}: the answer is of a form that is not known")
-        return told
-
-    async def _cap(
-        self,
-        method: str,
-        path: Sequence[Cap | str],
-        query: Mapping[str, str],
-        doing: str,
-        body: ISource | None = None,
-        repeat: bool = True,
-        changes: bool = False,
-    ) -> Cap:
+    async def _cap(self, request: Request, *, repeat: bool = True) -> Cap:
         """The answer to a request, as a cap. Raises: NotAGateway."""
-        request = Request(method, path, query, doing=doing, body=body, changes=changes)
-        return parse_cap(await self._transport.ask(request, repeat=repeat), doing)
+        return _parse_cap(await self._transport.ask(request, repeat=repeat), request.doing)
 
 
 def given(**arguments: Any) -> dict[str, str]:
@@ -110,14 +76,8 @@ def given(**arguments: Any) -> dict[str, str]:
     }
 
 
-def base64_of(key: bytes | None) -> str | None:
-    """A private key as the gateway takes it."""
-    return None if key is None else urlsafe_b64encode(key).decode()
-
-
 @sealed
-def parse_cap(answer: bytes, doing: str) -> Cap:
-    """The cap that an answer consists of. Raises: NotAGateway."""
+def _parse_cap(answer: bytes, doing: str) -> Cap:
     try:
         cap = Cap.parse(answer)
     except BadCap:
@@ -128,7 +88,7 @@ def parse_cap(answer: bytes, doing: str) -> Cap:
 
 
 def require_directory(cap: Cap) -> None:
-    """Raises: NotADirectory; TypeError for what is no Cap."""
+    """Raises: NotADirectory; TypeError if it is no Cap."""
     require_cap(cap)
     if not cap.is_directory:
         raise NotADirectory(f"{cap!r} is not a directory")

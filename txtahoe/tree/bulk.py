@@ -11,7 +11,7 @@ from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, each
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
-from txtahoe.nodes import Link
+from txtahoe.nodes import Link, require_json
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
@@ -102,7 +102,7 @@ class Batch:
 
     def _add(self, path: Path, link: Link, number: int) -> None:
         try:
-            link.require_valid()
+            require_json(link.metadata)
         except Exception as error:  # the others are made all the same
             self._errors[number] = error
             return

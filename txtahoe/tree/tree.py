@@ -234,7 +234,7 @@ class Tree(Reading):
         self._require_writable()
         directory, name = split_name(split(path))
         link = Link(cap, metadata or {})
-        link.require_valid()
+        require_json(link.metadata)
         await self._commits.link(directory, name, link, replace)
 
     async def make_directories(self, path: str | Sequence[str]) -> Cap:
@@ -282,7 +282,7 @@ class Tree(Reading):
         self._require_writable()
         directory, name = split_name(split(path))
         link = Link(cap, metadata or {})
-        link.require_valid()
+        require_json(link.metadata)
 
         async def replaced(there: Node | None) -> Node | Link | None:
             if there is not None and there.cap == cap:

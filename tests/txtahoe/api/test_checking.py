@@ -11,7 +11,7 @@ from tests.grid.strangers import answers, stalls, stranger
 from tests.needs import GRID, needs
 from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.api.checking import Walk
-from txtahoe.errors import AnswerLost, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
+from txtahoe.errors import AnswerLost, NotADirectory, TahoeError, Unrecoverable
 
 DATA = bytes(range(256)) * 40
 DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
@@ -163,27 +163,3 @@ class CutWalks(TestCase):
     async def test_lines_that_are_no_json_are_no_gateways(self) -> None:
         await self.failure(answers("200 OK", "{oops\n"), TahoeError)
         await self.failure(answers("200 OK", '{"type": "file"}\n'), TahoeError)
-
-
-class Operations(GatewayTestCase):
-    async def test_a_slow_operation_is_polled_to_its_end(self) -> None:
-        tree = await self.new_tree()
-        await tree.link("a/f", await self.client.upload(DATA))
-        for operation, key in (
-            (await self.client.start_deep_check(tree.root, verify=True), "count-objects-checked"),
-            (await self.client.start_manifest(tree.root), "manifest"),
-            (await self.client.start_deep_size(tree.root), "size"),
-            (await self.client.start_deep_stats(tree.root, retain_for=60), "count-files"),
-        ):
-            told = []
-            results = await operation.wait(told.append, pause=0.1)
-            self.assertIn(key, results)
-            self.assertEqual(told[-1], results)
-            await self.assertFailure(Deferred.fromCoroutine(operation.poll()), NoSuchChild)
-
-    async def test_a_slow_operation_is_cancelled(self) -> None:
-        tree = await self.new_tree()
-        operation = await self.client.start_deep_check(tree.root, repair=True, add_lease=True)
-        await operation.poll(retain_for=60)
-        await operation.cancel()
-        await self.assertFailure(Deferred.fromCoroutine(operation.cancel()), NoSuchChild)

@@ -179,13 +179,7 @@ class StrangeJSON(ClockTestCase):
             self.failureResultOf(start(anext(walk)), NotAGateway)
 
     def test_a_list_in_place_of_an_object_is_no_gateways(self) -> None:
-        operation = self.now(self.client.start_deep_size(self.root))
-        for work in (
-            self.client.statistics,
-            self.client.transfers,
-            operation.poll,
-            operation.wait,
-        ):
+        for work in (self.client.statistics, self.client.transfers):
             self.fake.fail_next("GET *", Answer("[1]"))
             self.failureResultOf(start(work()), NotAGateway)
 
@@ -221,24 +215,21 @@ class Texts(ClockTestCase):
         for work in (
             lambda: client.list(text),
             lambda: client.child(text, "f"),
-            lambda: client.child_cap(text, "f"),
             lambda: client.info(text),
             lambda: client.link(root, "f", text),
             lambda: client.link(text, "f", FILE),
             lambda: client.set_children(root, {"f": text}),
             lambda: client.mkdir({"f": text}),
             lambda: client.mkdir_immutable({"f": text}),
-            lambda: client.rename(text, "f", "g"),
+            lambda: client.relink(text, "f", root, "g"),
             lambda: client.read(text),
             lambda: client.download(text),
             lambda: client.size(text),
-            lambda: client.head(text),
             lambda: client.overwrite(text, b""),
             lambda: client.write_at(text, b"", 0),
             lambda: client.check(text),
             lambda: client.deep_check(text),
             lambda: client.manifest(text),
-            lambda: client.start_manifest(text),
             lambda: self.tree.link("f", text),
         ):
             error = self.failureResultOf(start(work()), TypeError).value

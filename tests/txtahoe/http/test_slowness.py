@@ -1,4 +1,4 @@
-"""Answers that stall, break off or trickle, and walks and operations that take long."""
+"""Answers that stall, break off or trickle, and walks that take long."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Gateways, Transport
 from txtahoe.errors import (
     AnswerLost,
-    NoSuchChild,
     NotAGateway,
     NotEnoughServers,
     RequestTimeout,
@@ -232,22 +231,6 @@ class Walks(SlowTestCase):
         held.come(LAST * 5000 + LINE)
         self.clock.advance(0)
         self.assertEqual(self.now(anext(walk)).path, ("f",))
-
-
-class Operations(SlowTestCase):
-    def test_a_lost_answer_loses_no_result(self) -> None:
-        for lost in range(3):
-            operation = self.now(self.client.start_manifest(self.root))
-            self.fake.fail_next("* /operations*", LostAnswer(), skip=lost)
-            (waiting,) = self.after(5, operation.wait())
-            self.assertTrue(self.successResultOf(waiting)["finished"])
-            self.fake.forget_faults()
-
-    def test_the_gateway_forgets_a_finished_one(self) -> None:
-        operation = self.now(self.client.start_deep_stats(self.root))
-        self.now(operation.wait())
-        (polling,) = self.after(5, operation.poll())
-        self.failureResultOf(polling, NoSuchChild)
 
 
 class Readiness(SlowTestCase):

@@ -247,7 +247,7 @@ class Doubts(ClockTestCase):
     def test_the_client_moves_a_link_and_leaves_one_that_came_meanwhile(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         self.fake.fail_next(LINK, Delay(1))
-        moving = start(self.client.rename(self.root, "a", "b"))
+        moving = start(self.client.relink(self.root, "a", self.root, "b"))
         self.now(self.client.link(self.root, "a", OTHER, replace=True))
         self.clock.advance(1)
         self.successResultOf(moving)
