@@ -1,7 +1,7 @@
 """Capability strings as values.
 
-Formats and derivations are those of Tahoe-LAFS: of its `docs/specifications/uri.rst` and its module
-`allmydata.uri`, which is followed here and not imported.
+Formats and derivations follow Tahoe-LAFS's `docs/specifications/uri.rst` and `allmydata.uri`, which
+is not imported.
 """
 
 import base64
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
-# Only some characters can be the last: a value has one spelling.
+# Only some characters can be the last, so that a value has one spelling.
 _CHARACTER = "[a-z2-7]"
 _KEY = f"({_CHARACTER}{{25}}[aqiyemu4])"
 _HASH = f"({_CHARACTER}{{51}}[aq])"
@@ -25,7 +25,7 @@ _BYTES = (
 )
 _NUMBER = "0*([0-9]{1,20})"
 
-# What follows the kind; the groups, joined by colons, are its canonical spelling.
+# The text after the kind; its canonical spelling is the groups, joined by colons.
 _CHK = re.compile(":".join([_KEY, _HASH, _NUMBER, _NUMBER, _NUMBER]))
 _LIT = re.compile(_BYTES)
 _SSK = re.compile(f"{_KEY}:{_HASH}")
@@ -68,14 +68,14 @@ _UNKNOWN = _Kind(re.compile(".*"), None, None)
 
 
 class BadCap(ValueError):
-    """A string that is no cap, or a cap without the right that was asked of it.
+    """A string that is no cap, or a cap without the right that is needed.
 
     The message names a kind and a reason, never the cap or a piece of it.
     """
 
 
 def _hide(text: str) -> Callable[[], str]:
-    """Keep `text` where `attrs.asdict`, `json`, `pprint` and the like do not come upon it."""
+    """Keep `text` where `attrs.asdict`, `json`, `pprint` and the like do not find it."""
     return lambda: text
 
 
@@ -84,9 +84,9 @@ def _hide(text: str) -> Callable[[], str]:
 class Cap:
     """A capability: the name of a file or directory and, at once, the authority over it.
 
-    Caps are made by `parse` and are equal when their canonical strings are. `str(cap)` is the way
-    to that string, and the only one: `repr`, `format` and f-strings show kind and fingerprint, and
-    pickling is refused. Beware of `%s`, in `logging` too: it calls `str`. Write `%r`.
+    `parse` makes caps; they are equal if their canonical strings are. `str(cap)` is the only way to
+    that string: `repr`, `format` and f-strings show kind and fingerprint, and pickling is refused.
+    Beware of `%s`, in `logging` too: it calls `str`. Write `%r`.
     """
 
     kind: str
@@ -100,8 +100,8 @@ class Cap:
         A prefix `ro.` or `imm.` (read-only, deeply immutable) is dropped from a cap of a known kind
         that keeps the promise. Unknown caps stay as they are. Extensions of MDMF caps are dropped.
 
-        Raises `BadCap` for what is empty, is not one word of printable ASCII, has the name of a
-        known kind and other fields, or breaks the promise of its prefix.
+        Raises: BadCap for anything but one word of printable ASCII, for malformed fields of a known
+        kind, and for a cap that breaks the promise of its prefix.
         """
         if not isinstance(text, str | bytes):
             raise TypeError(f"a cap is str or bytes, not {type(text).__name__}")
@@ -122,13 +122,12 @@ class Cap:
         return format(repr(self), spec)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Cap is authority and is not pickled; where that is meant, use str(cap)")
+        raise TypeError("a Cap is authority and is not pickled; if you mean it, pickle str(cap)")
 
-    def __copy__(self) -> "Cap":
+    def __deepcopy__(self, memo: object = None) -> "Cap":
         return self
 
-    def __deepcopy__(self, memo: object) -> "Cap":
-        return self
+    __copy__ = __deepcopy__
 
     @property
     def _rule(self) -> _Kind:
@@ -136,27 +135,27 @@ class Cap:
 
     @property
     def is_known(self) -> bool:
-        """Whether the kind is one of this module. Nothing else is True of an unknown cap."""
+        """Whether this module knows the kind. An unknown cap has none of the other properties."""
         return self.kind in _KINDS
 
     @property
     def is_mutable(self) -> bool:
-        """Whether what this cap reads can change. False for verify caps, as in `allmydata.uri`."""
+        """Whether the object can change. False for verify caps, as in `allmydata.uri`."""
         return self.is_readable and self._rule.fields in (_SSK, _MDMF)
 
     @property
     def is_writable(self) -> bool:
-        """Whether this cap lets its holder change what it names."""
+        """Whether this cap gives the right to change the object."""
         return self.is_readable and self._rule.reader != self.kind
 
     @property
     def is_readable(self) -> bool:
-        """Whether this cap lets its holder read what it names."""
+        """Whether this cap gives the right to read the object."""
         return self._rule.reader is not None
 
     @property
     def is_verifier(self) -> bool:
-        """Whether this cap lets its holder check shares, and no more."""
+        """Whether this cap gives the right to check shares, and no more."""
         return self._rule.verifier == self.kind
 
     @property
@@ -171,7 +170,7 @@ class Cap:
 
     @property
     def size(self) -> int | None:
-        """Size in bytes of an immutable file; None where the cap does not say it."""
+        """Size in bytes of an immutable file; None if the cap does not tell it."""
         if self.literal is not None:
             return len(self.literal)
         return int(self._fields[-1]) if self.kind in ("CHK", "CHK-Verifier") else None
@@ -203,9 +202,8 @@ class Cap:
 
     @property
     def storage_index(self) -> str | None:
-        """The base32 name of the share files; None where there are no shares."""
-        verifier = self.verifier
-        return verifier._fields[0] if verifier else None
+        """The base32 name of the share files; None if there are no shares."""
+        return self.verifier._fields[0] if self.verifier else None
 
     @property
     def fingerprint(self) -> str:
@@ -227,7 +225,7 @@ class Cap:
 
 
 def require_cap(value: object) -> None:
-    """Raises: TypeError for anything but a Cap, also for the text of one."""
+    """Raises: TypeError if it is no Cap; the text of one is none."""
     if not isinstance(value, Cap):
         raise TypeError(f"a Cap is needed, not {type(value).__name__}: Cap.parse(…) makes one")
 
@@ -243,7 +241,7 @@ def _redacted(match: re.Match[str]) -> str:
 
 
 def _read(text: str | bytes) -> Cap | str:
-    """The cap, or what is wrong with it: this frame knows the text, so it must not raise."""
+    """The cap, or the reason why it is none: this frame knows the text, so it must not raise."""
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
     text = text.strip(string.whitespace)

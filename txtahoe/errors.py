@@ -20,18 +20,22 @@ class TahoeError(OSError):
     """
     The base of all errors of txtahoe. Its text never holds a cap, only fingerprints.
 
-    `transient` is true where the same request may succeed later without anybody mending anything.
+    `transient` is true if the same request may succeed later without anybody mending anything.
     Of some classes only some errors are: the gateway's words tell.
     """
 
     code: ClassVar[int] = errno.EIO
     transient: bool = False
 
+    def __init_subclass__(cls, code: int | None = None, transient: bool | None = None) -> None:
+        cls.code = cls.code if code is None else code
+        cls.transient = cls.transient if transient is None else transient
+
     def __init__(self, message: str) -> None:
         super().__init__(self.code, redact(message))
 
     def __str__(self) -> str:
-        # `filename` is there where a caller has set it, as the storage does.
+        # A caller may set `filename`, as the storage does.
         return f"{self.filename!r}: {self.strerror}" if self.filename else str(self.strerror)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -39,142 +43,107 @@ class TahoeError(OSError):
         return type(self), (self.strerror,), self.__dict__
 
 
-class GatewayUnreachable(TahoeError, ConnectionRefusedError):
+class GatewayUnreachable(
+    TahoeError, ConnectionRefusedError, code=errno.ECONNREFUSED, transient=True
+):
     """No connection to the gateway could be made; nothing was sent."""
-
-    code = errno.ECONNREFUSED
-    transient = True
 
 
 class GatewayRefused(GatewayUnreachable):
     """The gateway's host refused the connection: nothing listens at that address."""
 
 
-class NotSecure(GatewayUnreachable):
+class NotSecure(GatewayUnreachable, transient=False):
     """No TLS connection could be made, because the certificate is not valid here, say."""
-
-    transient = False
 
 
 class NoWriter(GatewayUnreachable):
-    """Which gateway makes the changes is being changed, or can't be found out; none was asked."""
+    """Another gateway takes over the changes, or the writer can't be found out; none was asked."""
 
 
-class ClientClosed(TahoeError, ConnectionAbortedError):
+class ClientClosed(TahoeError, ConnectionAbortedError, code=errno.ECONNABORTED):
     """The client was closed, and makes no request any more."""
 
-    code = errno.ECONNABORTED
 
-
-class AnswerLost(TahoeError, ConnectionResetError):
+class AnswerLost(TahoeError, ConnectionResetError, code=errno.ECONNRESET, transient=True):
     """The connection broke after the request was sent: whether the work was done is unknown."""
 
-    code = errno.ECONNRESET
-    transient = True
 
-
-class RequestTimeout(TahoeError, TimeoutError):
+class RequestTimeout(TahoeError, TimeoutError, code=errno.ETIMEDOUT):
     """A request made no progress for as long as its deadline allows."""
 
-    code = errno.ETIMEDOUT
 
-
-class NotAGateway(TahoeError):
-    """What listens at the gateway's address does not answer as a Tahoe-LAFS gateway does."""
-
-    code = errno.EPROTO
+class NotAGateway(TahoeError, code=errno.EPROTO):
+    """The server at the gateway's address does not answer as a Tahoe-LAFS gateway does."""
 
 
 class GatewayError(TahoeError):
     """The gateway answered that it failed, for a reason that has no class of its own here."""
 
 
-class GatewayBusy(GatewayError):
+class GatewayBusy(GatewayError, transient=True):
     """A proxy before the gateway answered 502, 503 or 504."""
 
-    transient = True
 
-
-class BadRequest(TahoeError):
+class BadRequest(TahoeError, code=errno.EINVAL):
     """The gateway refused the request's arguments."""
 
-    code = errno.EINVAL
 
-
-class Prohibited(TahoeError, PermissionError):
+class Prohibited(TahoeError, PermissionError, code=errno.EACCES):
     """The gateway's operator has blacklisted the file."""
 
-    code = errno.EACCES
 
-
-class NotWriteable(TahoeError, PermissionError):
+class NotWriteable(TahoeError, PermissionError, code=errno.EACCES):
     """A write through a cap that gives no right to write."""
 
-    code = errno.EACCES
 
-
-class NoSuchChild(TahoeError, FileNotFoundError):
+class NoSuchChild(TahoeError, FileNotFoundError, code=errno.ENOENT):
     """A directory that could be read has no child of this name."""
 
-    code = errno.ENOENT
 
-
-class ExistingChild(TahoeError, FileExistsError):
+class ExistingChild(TahoeError, FileExistsError, code=errno.EEXIST):
     """
     The name is taken, and the request was not to replace it.
 
     `names`: of the names of one write, those that were found taken when it was read back.
     """
 
-    code = errno.EEXIST
     names: frozenset[str] = frozenset()
 
 
-# FileExistsError too: it is what Django's FileSystemStorage and InMemoryStorage raise where a
-# file stands in the place of a directory.
-class NotADirectory(TahoeError, NotADirectoryError, FileExistsError):
+# FileExistsError too: Django's FileSystemStorage and InMemoryStorage raise it if a file stands in
+# the place of a directory.
+class NotADirectory(TahoeError, NotADirectoryError, FileExistsError, code=errno.ENOTDIR):
     """A directory was needed where a file stands."""
 
-    code = errno.ENOTDIR
 
-
-class IsADirectory(TahoeError, IsADirectoryError):
+class IsADirectory(TahoeError, IsADirectoryError, code=errno.EISDIR):
     """A file was needed where a directory stands."""
 
-    code = errno.EISDIR
 
-
-class DirectoryNotEmpty(TahoeError):
+class DirectoryNotEmpty(TahoeError, code=errno.ENOTEMPTY):
     """A directory that still has children was to be removed."""
 
-    code = errno.ENOTEMPTY
 
-
-class FileTooLarge(TahoeError):
+class FileTooLarge(TahoeError, code=errno.EFBIG):
     """The file is larger than its format allows."""
 
-    code = errno.EFBIG
 
-
-class Unrecoverable(TahoeError):
+class Unrecoverable(TahoeError, transient=True):
     """Too few shares are within reach now. Unavailable is not missing: they may come back."""
-
-    transient = True
 
 
 class NotEnoughServers(TahoeError):
     """
     Too few storage servers are within reach to place the shares, or they are full.
 
-    It is transient where servers say that they are full, or shares are not spread evenly: both also
-    happen while the same bytes are uploaded a second time at this moment.
+    It is transient if servers say that they are full, or shares are not spread evenly: both also
+    happen while somebody uploads the same bytes at this moment.
     """
 
 
-class UncoordinatedWrite(TahoeError):
+class UncoordinatedWrite(TahoeError, code=errno.EBUSY):
     """Another gateway wrote the same mutable object at the same time."""
-
-    code = errno.EBUSY
 
 
 class UnknownOutcome(TahoeError):
@@ -189,7 +158,7 @@ class SomeFailed(TahoeError):
     """
     Of many operations some failed; the others were done.
 
-    `results`: of each operation, in the order of the question, what it gave or its exception.
+    `results`: of each operation, in the order of the question, its result or its exception.
     """
 
     def __init__(self, message: str, results: Sequence[Any] = ()) -> None:
@@ -247,10 +216,9 @@ _RAISED = re.compile(
 )
 # The last line of a traceback, whatever was raised.
 _ENDED = re.compile(r"^(?:Failure: )?([A-Za-z_][\w.]*)(?:: ?(.*))?$", re.M)
-_MISSING = ("No such child", "unknown/expired handle")
-# What UploadUnhappinessError begins with, before it comes to the point.
+# UploadUnhappinessError begins with it, before it comes to the point.
 _SELECTOR = re.compile(r"server selection failed for <[^>]*>: ")
-# What comes behind is long, and about anything.
+# The rest of a message after one of these is long, and tells nothing for sure.
 _GUESSES = re.compile(
     r" This might indicate that no servers were connected|\), merged=|, last failure was: "
 )
@@ -273,11 +241,13 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
     """
     text = body if isinstance(body, str) else body.decode("utf-8", "replace")
     text = _plain(text[:_TEXT_LIMIT])
-    if status == 404 and not text.startswith(_MISSING):
-        # Tahoe says what is missing. Another server's 404 must not pass for a missing file.
-        return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {_brief(text)}")
     if status == 404:
-        return NoSuchChild(f"{doing}: {_brief(text)}")
+        # Tahoe says which child is missing. Another server's 404 is no missing file.
+        start, child, name = text.partition("No such child")
+        if not child or start:
+            brief = _brief(text)
+            return NotAGateway(f"{doing}: HTTP 404, and not from a Tahoe-LAFS gateway: {brief}")
+        return NoSuchChild(f"{doing}: no such file or directory: {_brief(name.lstrip(': '))!r}")
     name, reason = _raised(text)
     kind = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
     error = kind(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason)}")
@@ -288,9 +258,9 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
 
 def _raised(text: str) -> tuple[str, str]:
     """
-    The class of the exception that an answer tells of, and what it says; else "" and the text.
+    The class and the words of the exception that an answer tells of; "" and the text if none.
 
-    A message may hold whole tracebacks of other exceptions.
+    A message may hold whole tracebacks of other exceptions: the last one that is known counts.
     """
     found = [(match[1], match[2] or "") for match in _RAISED.finditer(text)]
     known = [raised for raised in found if raised[0] in _BY_EXCEPTION]
@@ -303,7 +273,7 @@ def _plain(body: str) -> str:
     if body.startswith('{"error":'):
         with suppress(ValueError, TypeError, KeyError, RecursionError):
             return str(json.loads(body)["error"]).strip()
-    # A traceback may quote the page of a storage server.
+    # Only at the start: a traceback may quote the page of a storage server.
     if not body.lstrip().startswith("<"):
         return body.strip()
     return " ".join(html.unescape(_MARKUP.sub(" ", body[:_PAGE_LIMIT])).split())

@@ -125,7 +125,7 @@ class Staging:
         async with self._lock:
             there = await self._there(path) if path else Node("dirnode", self._tree.root)
         if there is None:
-            raise NoSuchChild(f"no such child: {path[-1]!r}")
+            raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
         return await there.node() if isinstance(there, _Saved) else there
 
     async def list(self, path: Path) -> dict[str, Node]:

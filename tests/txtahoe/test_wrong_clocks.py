@@ -27,7 +27,12 @@ from txtahoe.maintenance import (
 from txtahoe.tree.spread.format import contents_of
 
 DAYS = 48 * HOUR
-_WALL_CLOCKS = "api.listings", "maintenance.health", "maintenance.records", "maintenance.snapshots"
+_WALL_CLOCKS = (
+    "api.directories",
+    "maintenance.health",
+    "maintenance.records",
+    "maintenance.snapshots",
+)
 
 
 @contextmanager

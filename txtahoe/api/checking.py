@@ -154,11 +154,7 @@ class CheckOperations(Operations):
         return await self._walk(directory, {"t": "stream-manifest"})
 
     async def _walk(
-        self,
-        directory: Cap,
-        query: Mapping[str, str],
-        changes: bool = False,
-        patience: float = 0.0,
+        self, directory: Cap, query: Mapping[str, str], changes: bool = False, patience: float = 0.0
     ) -> Walk:
         require_directory(directory)
         doing = f"{query['t']} of {directory!r}"

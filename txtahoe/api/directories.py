@@ -145,11 +145,7 @@ class DirectoryOperations(FileOperations):
         await self.set_children(directory, {name: Link(cap, metadata or {})}, replace=replace)
 
     async def set_children(
-        self,
-        directory: Cap,
-        children: Children,
-        *,
-        replace: Replace = False,
+        self, directory: Cap, children: Children, *, replace: Replace = False
     ) -> dict[str, Node]:
         """
         Give caps names in a directory, all of them or none, for the price of one.
@@ -230,13 +226,7 @@ class DirectoryOperations(FileOperations):
         await self._change(delete, directory, is_done)
 
     async def relink(
-        self,
-        directory: Cap,
-        old: str,
-        to_directory: Cap,
-        new: str,
-        *,
-        replace: Replace = False,
+        self, directory: Cap, old: str, to_directory: Cap, new: str, *, replace: Replace = False
     ) -> None:
         """
         Move a link, with its metadata, to another name or directory. This makes the new link first,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import BinaryIO
@@ -39,16 +39,9 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
     """
 
     def __init__(
-        self,
-        transport: BaseTransport,
-        cap: Cap,
-        offset: int,
-        end: int,
-        size: int,
-        progress: Callable[[int], None] | None = None,
+        self, transport: BaseTransport, cap: Cap, offset: int, end: int, size: int
     ) -> None:
         self._transport = transport
-        self._progress = progress or (lambda count: None)
         self.cap = cap
         self.position = offset
         """The offset in the file of the byte that `read` gives next."""
@@ -143,7 +136,6 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         self._answer, self._held = None, b""
 
     async def _next(self) -> bytes:
-        """The next sure bytes; b"" at the end."""
         pauses = iter(_RESUME_PAUSES)
         while self.left > 0:
             try:
@@ -156,7 +148,6 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
                 await self._transport.sleep(pause)
                 continue
             if data:
-                self._progress(len(data))
                 self.position += len(data)
                 return data
         return b""

@@ -36,32 +36,26 @@ class FileOperations(Operations):
         """
         return await self._upload(source, {}, "uploading", progress)
 
-    async def create_mutable(
-        self,
-        source: Uploadable,
-        *,
-        format: MutableFormat = "SDMF",
-        progress: Progress | None = None,
-    ) -> Cap:
+    async def create_mutable(self, source: Uploadable, *, format: MutableFormat = "SDMF") -> Cap:
         """Make a mutable file of the bytes, which no directory names. Returns its write cap."""
-        return await self._upload(source, {"format": format}, "creating a mutable file", progress)
+        return await self._upload(source, {"format": format}, "creating a mutable file")
 
     async def _upload(
-        self, source: Uploadable, query: Mapping[str, str], doing: str, progress: Progress | None
+        self,
+        source: Uploadable,
+        query: Mapping[str, str],
+        doing: str,
+        progress: Progress | None = None,
     ) -> Cap:
         body = self._source(source)
         request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
         return await self._cap(request, repeat=body.repeatable)
 
-    async def overwrite(
-        self, cap: Cap, source: Uploadable, *, progress: Progress | None = None
-    ) -> None:
+    async def overwrite(self, cap: Cap, source: Uploadable) -> None:
         """Replace the contents of a mutable file. Raises: NotWriteable."""
-        await self._write(cap, source, {}, progress)
+        await self._write(cap, source, {})
 
-    async def write_at(
-        self, cap: Cap, source: Uploadable, offset: int, *, progress: Progress | None = None
-    ) -> None:
+    async def write_at(self, cap: Cap, source: Uploadable, offset: int) -> None:
         """
         Write into a mutable file from `offset` on, in bytes, at most its size.
 
@@ -71,35 +65,22 @@ class FileOperations(Operations):
             raise ValueError("an offset counts bytes; it is not negative")
         if offset > await self.size(cap):
             raise BadRequest(f"writing to {cap!r}: the offset {offset} is beyond its end")
-        await self._write(cap, source, {"offset": str(offset)}, progress)
+        await self._write(cap, source, {"offset": str(offset)})
 
-    async def _write(
-        self, cap: Cap, source: Uploadable, query: Mapping[str, str], progress: Progress | None
-    ) -> None:
+    async def _write(self, cap: Cap, source: Uploadable, query: Mapping[str, str]) -> None:
         _file_reader(cap)
         if not cap.is_writable:
             raise NotWriteable(f"{cap!r} does not give the right to write")
         body = self._source(source)
         doing = f"writing to {cap!r}"
-        request = Request(
-            "PUT", ["uri", cap], query, doing=doing, body=body, sent=progress, changes=True
-        )
+        request = Request("PUT", ["uri", cap], query, doing=doing, body=body, changes=True)
         # The same bytes at the same place: once more does no harm.
         await self._transport.ask(request, repeat=body.repeatable)
 
-    async def download(
-        self,
-        cap: Cap,
-        offset: int = 0,
-        length: int | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> Download:
+    async def download(self, cap: Cap, offset: int = 0, length: int | None = None) -> Download:
         """
-        The verified bytes of a file, from `offset` on, `length` of them or up to its end.
-
-        No byte is fetched before the first one is read. `progress` is called with the number of
-        bytes after each chunk that was verified.
+        The verified bytes of a file, from `offset` on, `length` of them or up to its end. No byte
+        is fetched before the first one is read.
 
         Raises: IsADirectory; BadCap for a cap that cannot read; ValueError for a negative number.
         """
@@ -107,18 +88,11 @@ class FileOperations(Operations):
             raise ValueError("offset and length count bytes; they are not negative")
         size = await self.size(cap)
         end = size if length is None else min(size, offset + length)
-        return Download(self._transport, cap.reader, min(offset, size), end, size, progress)
+        return Download(self._transport, cap.reader, min(offset, size), end, size)
 
-    async def read(
-        self,
-        cap: Cap,
-        offset: int = 0,
-        length: int | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> bytes:
+    async def read(self, cap: Cap, offset: int = 0, length: int | None = None) -> bytes:
         """As `download`, in memory."""
-        return await (await self.download(cap, offset, length, progress=progress)).rest()
+        return await (await self.download(cap, offset, length)).rest()
 
     async def size(self, cap: Cap) -> int:
         """The size of a file in bytes; no request for an immutable one. Raises: IsADirectory."""

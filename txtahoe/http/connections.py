@@ -1,4 +1,4 @@
-"""Connections to one gateway: where they lead, how they are secured and bounded, and their end."""
+"""Connections to one gateway: made, secured, bounded and ended."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-# To look up the host and to reach it, and then to agree on TLS with it.
+# To look up the host and to reach it, and again for the TLS handshake.
 _CONNECT_SECONDS = 10.0
-# To agree on TLS the first time: a gateway that speaks http says nothing, and waits for more.
+# For the first TLS handshake: a gateway that speaks http says nothing, and waits for more.
 _FIRST_TLS_SECONDS = 3.0
 # In bytes. Tahoe, and the proxies before it, send less than 1 KiB.
 _HEAD_LIMIT = 2**16
 
 
 class HeadTooLong(Exception):
-    """The head of an answer goes on and on."""
+    """The head of an answer has no end."""
 
 
 class NoHandshake(Exception):
-    """What listens has never answered, and does not answer to the beginning of TLS."""
+    """The server has never answered, and does not answer to the beginning of TLS."""
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
@@ -71,10 +71,10 @@ class Connections:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:  # noqa: N803
         """
-        Make a connection. Where the gateway's URL says https, it is secured before it is used.
+        Make a connection; if the gateway's URL says https, secure it before it is used.
 
-        Whoever cancels gets ConnectingCancelledError, at once: a look-up of a host's name that is
-        cancelled would say that the host is not known.
+        If this is cancelled, it raises ConnectingCancelledError at once: a cancelled look-up of the
+        host's name would say that the host is not known.
         """
         connecting = Deferred.fromCoroutine(self._connect(protocolFactory))
 
@@ -88,10 +88,10 @@ class Connections:
 
     async def close(self) -> None:
         """Cut all connections; return when they are gone."""
-        lost = [connection.lost for connection in self._open]
-        for connection in list(self._open):
+        connections = list(self._open)
+        for connection in connections:
             connection.abortConnection()
-        await gatherResults(lost)
+        await gatherResults([connection.lost for connection in connections])
 
     async def _connect(self, factory: IProtocolFactory) -> Any:
         bounded: WrappingFactory[Any] = WrappingFactory(factory)
@@ -101,14 +101,12 @@ class Connections:
             return (await self._reach(bounded)).wrappedProtocol
         host = self._host.encode("ascii")
         creator: Any = BrowserLikePolicyForHTTPS().creatorForNetloc(host, self._port)
-        # As `wrapClientTLS`, whose writes wait for the global reactor in releases of Twisted that
-        # do not let it be told another clock.
+        # As `wrapClientTLS`; in some releases of Twisted its writes wait for the global reactor.
         tls = await self._reach(TLSMemoryBIOFactory(creator, True, bounded, clock=self._reactor))
         connection = tls.wrappedProtocol
         http = connection.wrappedProtocol
-        seconds, late = _FIRST_TLS_SECONDS, _no_handshake
-        if self.has_answered:
-            seconds, late = _CONNECT_SECONDS, _too_late
+        seconds = _CONNECT_SECONDS if self.has_answered else _FIRST_TLS_SECONDS
+        late = _too_late if self.has_answered else _no_handshake
         try:
             await connection.secured().addTimeout(seconds, self._reactor, late)
         except ConnectionClosed:
@@ -117,8 +115,8 @@ class Connections:
 
     def _reach(self, factory: Any) -> Deferred[Any]:
         reactor, host, port = self._reactor, self._host, self._port
-        # An IP address is not looked up: this takes a thread, and HostnameEndpoint imports the
-        # global reactor, which then is installed.
+        # An IP address needs no look-up: that takes a thread, and HostnameEndpoint imports the
+        # global reactor, and so installs it.
         if isIPAddress(host):
             connecting = TCP4ClientEndpoint(reactor, host, port).connect(factory)
         elif isIPv6Address(host):
@@ -141,8 +139,8 @@ def _no_handshake(result: object, seconds: float) -> NoReturn:
 @implementer(IHandshakeListener)
 class _Connection(ProtocolWrapper):
     """
-    Between Twisted's HTTP client and its transport: bounds the heads of answers, of which the
-    client keeps line after line.
+    Bounds the heads of answers, between Twisted's HTTP client, which keeps all lines of a head, and
+    its transport.
 
     `lost` fires when the connection is gone.
     """
@@ -159,7 +157,7 @@ class _Connection(ProtocolWrapper):
         http.request = self._begin
 
     def secured(self) -> Deferred[None]:
-        """Fires when both sides have agreed on TLS, or with the reason why they do not."""
+        """Fires when TLS is agreed on, or with the reason why it is not."""
         self._secured = Deferred(lambda _: self.abortConnection())
         return self._secured
 
@@ -177,7 +175,7 @@ class _Connection(ProtocolWrapper):
         super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def stopProducing(self) -> None:
-        # A TLS connection that is closed, and not cut, waits until the other side agrees.
+        # To close a TLS connection, and not cut it, would wait until the other side agrees.
         self.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -204,8 +202,8 @@ class _Naming:
     """
     A reactor for HostnameEndpoint in which every name is that of one host.
 
-    The endpoint takes no name with an underscore, nor with a hyphen at one of its ends, as Docker
-    Compose gives them. The machine's resolver does.
+    The endpoint takes no name with an underscore, or with a hyphen at an end, as Docker Compose
+    gives them. The machine's resolver does.
     """
 
     _reactor: Any

@@ -19,9 +19,9 @@ from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
 
-# The gateway is in trouble: it is passed over for a while.
+# The gateway is in trouble: others are asked before it for a while.
 _AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)
-# The gateway may see fewer servers than another one does.
+# Another gateway may see more servers than this one.
 _ELSEWHERE = (*_AWAY, NotEnoughServers, Unrecoverable)
 
 
@@ -29,15 +29,14 @@ class Gateways(BaseTransport):
     """
     Requests to the first of several gateways that answers.
 
-    A gateway that refuses, times out or fails, or whose answer breaks off, is passed over for
-    `rest` seconds, then asked again; when all are, all are asked. An upload goes on at the next
-    gateway from the start of its source, where that can be read again.
+    If a gateway refuses, times out or fails, or its answer breaks off, the others are asked first
+    for `rest` seconds. An upload goes on at the next gateway from the start of its source, if that
+    can be read again.
 
-    What changes directories and mutable files is done by one alone: two gateways that write the
-    same directory lose links. That is the one that `writer` gives, which need not be in the list,
-    and without it the first of the list. When it is away, changes fail. With `next_may_change` the
-    next gateway of the list does them then; whoever sets it sees to it that no other program's
-    first gateway is another one.
+    One gateway alone changes directories and mutable files: two gateways that write the same
+    directory lose links. `writer` gives it, and it need not be in the list; without `writer` it is
+    the first of the list. If it is away, changes fail. With `next_may_change` the next gateway of
+    the list makes them then; set it only if no other program has another gateway first.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Gateways(BaseTransport):
         self._all = set(transports)
 
     async def open(self, request: Request) -> Incoming:
-        # A change of which it is not known whether it was made is not for the next one to make.
+        # The next gateway must not make a change that may have been made already.
         moves_on = (GatewayUnreachable,) if request.changes else _ELSEWHERE
         self._require_open(request.doing)
         candidates = await self._candidates(request.changes)
@@ -77,7 +76,7 @@ class Gateways(BaseTransport):
                 is_over = transport is candidates[-1] or self.is_closed
                 if is_over and request.changes and not self._next_may_change:
                     raise type(error)(f"{error} No other gateway makes changes.") from error
-                # Of what can be read once, something may be gone.
+                # Some bytes of a source that can be read once may be gone.
                 is_spent = request.body is not None and not request.body.repeatable
                 if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
                     raise

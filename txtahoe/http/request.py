@@ -1,4 +1,4 @@
-"""A request as a value, and what makes requests: to one gateway or to one of several."""
+"""A request as a value, and the base of transports, which make requests."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _ANSWER_LIMIT = 2**29
 @frozen
 class Request:
     """
-    `path`: the segments below the gateway's URL. `doing`: what is tried, for messages.
+    `path`: the segments below the gateway's URL. `doing`: the attempt in words, for messages.
     `sent`: called with the number of bytes after each chunk of `body` that went out.
     `expected`: the statuses that are no error.
-    `changes`: whether something mutable is changed, which one gateway at a time may do.
+    `changes`: whether it changes something mutable, which one gateway at a time may do.
     `patience`: seconds that the answer may take beyond the transport's timeout.
     """
 
@@ -50,7 +50,7 @@ class BaseTransport(ABC):
     Makes requests to a gateway, or to one of several.
 
     `gateway`: the URL of it, or of the first of them.
-    `pauses`: seconds to wait before each repeat of what is safe to repeat.
+    `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
     """
 
     gateway: DecodedURL
@@ -60,7 +60,7 @@ class BaseTransport(ABC):
         keep_steady(reactor)
         self.reactor = reactor
         self.is_closed = False
-        # What is under way, each with what fires when it is over.
+        # Each piece of work, with a Deferred that fires when it is over.
         self._under_way: dict[Deferred[Any], Deferred[None]] = {}
 
     @abstractmethod
@@ -69,8 +69,8 @@ class BaseTransport(ABC):
         Send a request; return its answer as soon as the head of it is here.
 
         Raises: GatewayUnreachable, AnswerLost, RequestTimeout, NotAGateway, ClientClosed, or the
-        TahoeError that a status other than the expected ones stands for; SourceFailed with the
-        error of a body's source.
+        TahoeError that an unexpected status stands for; SourceFailed with the error of a body's
+        source.
         """
 
     async def close(self) -> None:
@@ -147,6 +147,5 @@ class BaseTransport(ABC):
             self._under_way.pop(work).callback(None)
 
     def _require_open(self, doing: str) -> None:
-        """Raises: ClientClosed."""
         if self.is_closed:
             raise ClientClosed(f"{doing}: the client is closed; make another one") from None

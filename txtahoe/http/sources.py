@@ -8,7 +8,6 @@ from typing import Any, BinaryIO, TypeVar
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
 T = TypeVar("T")
@@ -22,7 +21,7 @@ _BLOCK = 2**18
 class ISource(Interface):
     """Where the bytes of an upload come from."""
 
-    length = Attribute("How many bytes; None where that is not known beforehand.")
+    length = Attribute("How many bytes; None if that is not known beforehand.")
     repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
 
     def chunks() -> AsyncIterator[bytes | bytearray | memoryview]:
@@ -41,7 +40,7 @@ class SourceFailed(Exception):
 
 
 def bytes_of(block: object) -> bytes:
-    """A block of a source as bytes. Raises: TypeError for what is not like bytes."""
+    """A block of a source as bytes. Raises: TypeError if it is something else."""
     if isinstance(block, bytes | bytearray | memoryview):
         return bytes(block)
     raise TypeError(
@@ -87,8 +86,8 @@ class BlockingSource:
     An upload from something that blocks.
 
     `iterate`: begins an iteration over bytes, or over str, which is sent as UTF-8.
-    `in_thread`: runs a function where blocking does no harm. Everything of the source runs there.
-    A call that is cancelled must be over then, or come before all later calls; see `in_threads`.
+    `in_thread`: runs a function in a thread that may block. All code of the source runs there. If
+    a call is cancelled, it must be over then, or come before all later calls; see `in_threads`.
     `repeatable`: whether `iterate` can be called again to begin anew.
     """
 
@@ -117,7 +116,7 @@ def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
 
 def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
     """
-    An upload from a binary file object, from where it stands now to its end. It is not closed.
+    An upload from a binary file object, from its position to its end. It is not closed.
 
     Raises: OSError from the file.
     """
@@ -134,7 +133,7 @@ def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
 
 def in_threads(reactor: Any) -> InThread[Any]:
     """
-    Runs functions in the reactor's threads, or at once where it has none, as `task.Clock`.
+    Runs functions in the reactor's threads, or at once if it has none, as `task.Clock`.
 
     Nothing stops a function in a thread: a caller that is cancelled goes on when it is over.
     """
@@ -142,16 +141,16 @@ def in_threads(reactor: Any) -> InThread[Any]:
         return maybeDeferred
 
     async def run(function: Callable[[], T]) -> T:
-        result: Deferred[T] = Deferred()
         over: Deferred[None] = Deferred()
 
-        def end(outcome: T | Failure) -> None:
-            result.callback(outcome)  # nobody gets it, if the caller was cancelled
-            over.callback(None)
+        def work() -> T:
+            try:
+                return function()
+            finally:
+                reactor.callFromThread(over.callback, None)
 
-        deferToThreadPool(reactor, reactor.getThreadPool(), function).addBoth(end)
         try:
-            return await result
+            return await deferToThreadPool(reactor, reactor.getThreadPool(), work)
         except CancelledError:
             await over
             raise

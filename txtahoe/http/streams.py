@@ -63,15 +63,15 @@ class Outgoing(Flow):
     The body of a request, sent as fast as the gateway takes it: one pass over a source.
 
     `sent` is called with the number of bytes after each block that was handed over. An error of
-    the source or of `sent` is kept in `failure`, because Twisted wraps what a producer raises.
+    the source or of `sent` is kept in `failure`, because Twisted wraps an error of a producer.
     `is_asking`: whether the source was asked for a block that it has not given.
     """
 
     def __init__(self, source: ISource, sent: Callable[[int], None]) -> None:
+        super().__init__()
         self.length = UNKNOWN_LENGTH if source.length is None else source.length
         self.failure: Exception | None = None
         self.is_asking = False
-        super().__init__()
         self._source = source
         self._sent = sent
         self._pass: Deferred[None] | None = None
@@ -138,8 +138,8 @@ class Incoming(Protocol):
     """
     The answer to a request: its head at once, its body as it comes in.
 
-    `seconds`: how long it may stop for. `failed` is called with the error of a body that breaks
-    off, or comes too slowly, before its reader is told.
+    `seconds`: how long the body may stop for. `failed` is called with the error of a body that
+    breaks off, or comes too slowly, before its reader is told.
     """
 
     def __init__(
@@ -148,46 +148,49 @@ class Incoming(Protocol):
         self.reactor = reactor
         self.seconds = seconds
         self.failed: Callable[[TahoeError], None] = lambda error: None
-        self._doing = doing
-        self._chunks: list[bytes] = []
-        self._received = 0
-        self._waited = 0.0
-        self._waiting_bytes = 0
-        self._paused = False
-        self._reader: Deferred[None] | None = None
-        self._end: Failure | None = None
         self.status: int = answer.code
         self.headers: Headers = answer.headers
         self.length: int | None = None if answer.length is UNKNOWN_LENGTH else answer.length
+        self._doing = doing
+        self._chunks: list[bytes] = []
+        self._waiting_bytes = 0
+        self._received = 0
+        self._waited = 0.0
+        self._paused = False
+        self._reader: Deferred[None] | None = None
+        self._end: Failure | None = None
         answer.deliverBody(self)
 
     def header(self, name: str) -> str:
-        """A header of the answer; the empty string where it has none."""
+        """A header of the answer; the empty string if it has none."""
         return str(self.headers.getRawHeaders(name, [""])[0])
 
     async def read(self, seconds: float | None = None) -> bytes:
         """
-        What has come in since the last call, at least one byte; b"" at the end.
+        The bytes that have come in since the last call, at least one; b"" at the end.
 
-        `seconds`: how long to wait for it, in place of all other bounds.
+        `seconds`: how long to wait for them, in place of all other bounds.
 
-        Raises: AnswerLost where the body broke off; RequestTimeout when nothing came in time, or
-        when all that has come was too slow.
+        Raises: AnswerLost if the body broke off; RequestTimeout if nothing came in time, or if the
+        whole body comes too slowly.
         """
         if not self._chunks and self._end is None:
             await (self._come() if seconds is None else self._come_within(seconds))
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._waiting_bytes = 0
-        self._resume()
-        if not data and not self._is_whole:
+        if self._paused:
+            self._paused = False
+            self._producer.resumeProducing()
+        # An answer without a length ends when the connection does: PotentialDataLoss.
+        if not data and not (self._end and self._end.check(ResponseDone, PotentialDataLoss)):
             raise self._told(AnswerLost(f"{self._doing}: the answer broke off"))
         return data
 
     @sealed_async
     async def rest(self, most: int) -> bytes:
         """All that is still to come, cut at about `most` bytes. Raises: as `read`."""
-        gathered = BytesIO()  # gives what it holds without a copy
+        gathered = BytesIO()  # gives its contents without a copy
         try:
             while gathered.tell() < most and (chunk := await self.read()):
                 gathered.write(chunk)
@@ -199,16 +202,11 @@ class Incoming(Protocol):
         """Want no more of it; an unfinished body costs the connection."""
         self._chunks.clear()
         if self._end is None:
-            # Of an answer that was paused, and dropped by its reader, the collector of garbage may
-            # have closed the socket already; a reactor says then that there is none: epoll by an
-            # OSError where the connection still knows its number.
+            # The collector of garbage may have closed the socket of an answer that was paused, and
+            # dropped by its reader. Then the reactor has no such socket: epoll says so by an
+            # OSError if the connection still knows its number.
             with suppress(ValueError, OSError):
                 self._producer.stopProducing()
-
-    @property
-    def _is_whole(self) -> bool:
-        # An answer without a length ends when the connection does: PotentialDataLoss.
-        return self._end is not None and bool(self._end.check(ResponseDone, PotentialDataLoss))
 
     @property
     def _producer(self) -> IPushProducer:
@@ -227,12 +225,10 @@ class Incoming(Protocol):
             self._waited += self.reactor.seconds() - began
 
     async def _come_within(self, seconds: float) -> None:
-        await Deadline(self.reactor, seconds, self._doing).guard(self._data())
-
-    async def _data(self) -> None:
-        self._reader = Deferred()
+        reader: Deferred[None] = Deferred()
+        self._reader = reader
         try:
-            await self._reader
+            await Deadline(self.reactor, seconds, self._doing).guard(reader)
         finally:
             self._reader = None
 
@@ -247,19 +243,14 @@ class Incoming(Protocol):
         if self._waiting_bytes >= _HIGH_WATER and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
-        # With the last byte the end comes too, in this same turn of the reactor. Its reader is
-        # woken by the end: the connection is back in the pool by then, and not cut off.
+        # With the last byte the end comes too, in this same turn of the reactor. The end wakes the
+        # reader: the connection is back in the pool by then, and not cut off.
         if self._received != self.length:
             self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end = reason
         self._wake()
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._producer.resumeProducing()
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.called:

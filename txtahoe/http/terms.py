@@ -1,4 +1,4 @@
-"""On which terms a caller asks: how long it waits, and how old an answer may be."""
+"""The terms of a caller: how long it waits, and how old an answer may be."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from attrs import frozen
 class Terms:
     """
     `timeout`: seconds that a request may go on without progress.
-    `max_age`: seconds for which what a path leads to is used without asking again.
+    `max_age`: seconds for which the node of a path is used without asking again.
 
-    None stands for what the Transport, or the Tree, was made with.
+    None stands for the value with which the Transport, or the Tree, was made.
     """
 
     timeout: float | None = None
     max_age: float | None = None
 
 
-_USUAL = Terms()
-_terms: ContextVar[Terms] = ContextVar("terms", default=_USUAL)
+_terms: ContextVar[Terms] = ContextVar("terms", default=Terms())  # noqa: B039 - Terms is frozen
 
 
 def current_terms() -> Terms:

@@ -1,4 +1,4 @@
-"""One request to one gateway: pool, deadline, repeats, and from answer to exception."""
+"""Requests to one gateway: pool, deadline, and an exception for each way to fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _IDLE_SECONDS = 45
 # the slowest rate, in bytes a second, at which it may do so without running into the deadline.
 _PUSH_RATE = 2**20
 _ERROR_LIMIT = 2**20
-# What treq is told that every request is for; see `_Addressed`.
+# treq takes all requests to be for this URL; see `_Addressed`.
 _ANY_GATEWAY = DecodedURL.from_text("http://gateway")
 # A host that a machine may know, such as one that Docker Compose has named.
 _LOCAL_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
@@ -61,8 +61,8 @@ class Transport(BaseTransport):
 
     `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`.
     `timeout`: seconds that a request may go on without progress.
-    `pauses`: seconds to wait before each repeat of what is safe to repeat.
-    `agent`: makes the requests in place of one with a pool of connections of its own.
+    `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
+    `agent`: makes the requests; without it, an Agent with a pool of connections of its own.
 
     Raises: ValueError for a URL that is not http or https.
     """
@@ -95,32 +95,36 @@ class Transport(BaseTransport):
         )
 
     async def _open(self, request: Request) -> Incoming:
-        seconds = timeout(self.timeout)
-        deadline = Deadline(self.reactor, seconds + request.patience, request.doing)
+        doing, seconds = request.doing, timeout(self.timeout)
+        deadline = Deadline(self.reactor, seconds + request.patience, doing)
         total = 0
 
-        def progress(count: int) -> None:
+        def sent(count: int) -> None:
             nonlocal total
             total += count
             deadline.renew(extra=total / _PUSH_RATE)
             if request.sent is not None:
                 request.sent(count)
 
-        body = None if request.body is None else Outgoing(request.body, progress)
+        body = None if request.body is None else Outgoing(request.body, sent)
+        silent = RequestTimeout(f"{doing}: the source gave no bytes for {seconds:g} seconds")
         try:
             answer = await deadline.guard(self._exchange(request, body, deadline))
         except RequestTimeout:
             if body is not None and body.is_asking:
-                raise self._silent_source(request.doing) from None
+                raise SourceFailed(silent) from None
             raise
         finally:
             if body is not None:
-                await self._end(body, request.doing)
-        incoming = Incoming(self.reactor, seconds, request.doing, answer)
+                try:
+                    await Deadline(self.reactor, seconds, doing).guard(body.end())
+                except RequestTimeout:
+                    raise SourceFailed(silent) from None
+        incoming = Incoming(self.reactor, seconds, doing, answer)
         self._answers.add(incoming)
         if incoming.status in request.expected:
             return incoming
-        raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), request.doing)
+        raise error_for(incoming.status, await incoming.rest(_ERROR_LIMIT), doing)
 
     async def close(self) -> None:
         await super().close()
@@ -128,19 +132,6 @@ class Transport(BaseTransport):
             answer.abandon()
         await self._connections.close()
         await self._pool.closeCachedConnections()
-
-    async def _end(self, body: Outgoing, doing: str) -> None:
-        """Wait until nothing reads from the body's source. Raises: SourceFailed."""
-        try:
-            await Deadline(self.reactor, timeout(self.timeout), doing).guard(body.end())
-        except RequestTimeout:
-            raise self._silent_source(doing) from None
-
-    def _silent_source(self, doing: str) -> SourceFailed:
-        seconds = timeout(self.timeout)
-        return SourceFailed(
-            RequestTimeout(f"{doing}: the source gave no bytes for {seconds:g} seconds")
-        )
 
     async def _exchange(
         self, request: Request, body: Outgoing | None, deadline: Deadline
@@ -161,35 +152,36 @@ class Transport(BaseTransport):
         except Exception as error:
             if body is not None and body.failure is not None:
                 raise SourceFailed(body.failure) from None
-            raise self._network_error(error, request.doing, deadline) from None
+            raise self._network_error(error, request.doing, deadline.is_over) from None
 
-    def _network_error(self, error: Exception, doing: str, deadline: Deadline) -> Exception:
+    def _network_error(self, error: Exception, doing: str, is_late: bool) -> Exception:
         where = self.gateway.to_text()
         causes = _causes(error)
 
         def is_any(*kinds: type[Exception]) -> bool:
             return any(isinstance(cause, kinds) for cause in causes)
 
-        is_late = deadline.is_over and is_any(ConnectingCancelledError)
-        if is_late or is_any(ConnectError, DNSLookupError):
-            reason = "no connection in time" if is_late else str(causes[-1]).rstrip(".")
+        was_connecting = is_any(ConnectingCancelledError)
+        no_connection = is_late and was_connecting
+        if no_connection or is_any(ConnectError, DNSLookupError):
+            reason = "no connection in time" if no_connection else str(causes[-1]).rstrip(".")
             kind = GatewayRefused if is_any(ConnectionRefusedError) else GatewayUnreachable
             return kind(
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
                 f"({reason}). Is the node running, and is this its address?"
             )
-        if is_any(ConnectingCancelledError):
+        if was_connecting:
             return CancelledError()
         if is_any(CancelledError):
-            is_closed = self.is_closed and not deadline.is_over
-            lost = f"{doing}: the client was closed before the answer came"
-            return AnswerLost(lost) if is_closed else CancelledError()
+            if is_late or not self.is_closed:
+                return CancelledError()
+            return AnswerLost(f"{doing}: the client was closed before the answer came")
         if is_any(TLSError, VerificationError, NoHandshake):
             reason = _tls_reason(causes[-1])
             return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
         is_garbled = isinstance(error, ResponseFailed) and not is_any(ConnectionClosed)
         if is_garbled or is_any(HeadTooLong):
-            return NotAGateway(f"{doing}: what listens at {where} is not a Tahoe-LAFS gateway")
+            return NotAGateway(f"{doing}: the server at {where} is not a Tahoe-LAFS gateway")
         is_plain = self.gateway.scheme == "http" and self._connections.has_answered is False
         hint = ". If it speaks https, say https://" if is_plain else ""
         return AnswerLost(f"{doing}: the connection to {where} was lost{hint}")
@@ -199,11 +191,10 @@ class Transport(BaseTransport):
 @frozen
 class _Addressed:
     """
-    Asks a gateway what is asked of `_ANY_GATEWAY`: treq does not take all hosts that gateways
-    can have, such as addresses of IPv6 and names with an underscore.
+    Sends requests for `_ANY_GATEWAY` to a gateway: treq does not take all hosts that gateways can
+    have, such as addresses of IPv6 and names with an underscore.
 
-    No answer is unpacked: treq would unpack all at once, and 26 KB can be packed so that they fill
-    16 GB.
+    No answer is unpacked: treq would unpack all at once, and 26 KB can unpack to 16 GB.
     """
 
     _agent: IAgent
@@ -220,10 +211,10 @@ class _Addressed:
         plain = headers.copy() if headers else Headers()
         plain.setRawHeaders("Accept-Encoding", ["identity"])
         asked = self._agent.request(method, self._gateway + below, plain, bodyProducer)
-        return asked.addCallback(_not_to_be_unpacked)
+        return asked.addCallback(_packed)
 
 
-def _not_to_be_unpacked(answer: IResponse) -> IResponse:
+def _packed(answer: IResponse) -> IResponse:
     # Encodings are of any case; treq knows "gzip" alone.
     encodings = answer.headers.getRawHeaders("Content-Encoding")
     if encodings:

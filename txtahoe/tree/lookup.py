@@ -181,7 +181,7 @@ class Lookup:
             is_doubtful = fresh or self._known.get(path[:depth]) is not None
             node = await self._child(path[:depth], node.cap, is_doubtful)
             if not node.is_directory:
-                raise NotADirectory(f"{node.cap!r} is not a directory")
+                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
         return node.cap
 
     def learn(self, path: Path, node: Node) -> None:
@@ -265,7 +265,7 @@ class Lookup:
                 contents = await self.ask(path[:-1], cap, depth, anew=True)
                 if path[-1] in contents.strays:
                     return contents.strays[path[-1]]
-        raise NoSuchChild(f"no such child: {path[-1]!r}")
+        raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
         """

@@ -107,19 +107,6 @@ class Endings(ClockTestCase):
         self.failureResultOf(start(download.save(Full())), OSError)
         self.assert_closed(download)
 
-    def test_progress_that_fails_ends_the_request_and_loses_no_byte(self) -> None:
-        told: list[int] = []
-
-        def progress(count: int) -> None:
-            told.append(count)
-            if len(told) == 1:
-                raise LookupError
-
-        download = self.download(progress=progress)
-        self.failureResultOf(start(download.read()), LookupError)
-        self.assert_closed(download)
-        self.assertEqual(self.now(download.rest()), DATA)
-
     def test_a_block_that_is_left_ends_the_request(self) -> None:
         async def first(download: Download) -> bytes:
             async with download:
