@@ -4,8 +4,7 @@ An asynchronous client of the Tahoe-LAFS web API, for Twisted.
 The names in `__all__` are public; so are `txtahoe.errors`, `txtahoe.maintenance` and
 `txtahoe.testing`. The folders, from the top: `maintenance` and `capnames` (whole trees), `tree`
 (names below a root), `api` (one method for each operation), `http` (one request). A folder imports
-from those below it only. `errors.py` has every error, and the words of each. Begin to read with
-`tree/tree.py`; `docs/inside.md` tells how it works.
+from those below it only. Read `tree/tree.py` first; `docs/inside.md` tells how it works.
 """
 
 from txtahoe.api.client import Client

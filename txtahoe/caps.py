@@ -68,10 +68,7 @@ _UNKNOWN = _Kind(re.compile(".*"), None, None)
 
 
 class BadCap(ValueError):
-    """A string that is no cap, or a cap without the right that is needed.
-
-    The message names a kind and a reason, never the cap or a piece of it.
-    """
+    """A string that is no cap, or a cap without the right that is needed. It shows neither."""
 
 
 def _hide(text: str) -> Callable[[], str]:

@@ -16,10 +16,7 @@ Done = Callable[[int], None]
 
 
 async def run_workers(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
-    """
-    Run a function several times side by side. Raises: what one of them raises; the others are
-    cancelled then.
-    """
+    """Run a function several times side by side. If one raises, cancel the others and raise it."""
     workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
     try:
         await gatherResults(workers, consumeErrors=True)
@@ -36,13 +33,12 @@ async def each(
     progress: Done | None = None,
 ) -> list[T | Exception]:
     """
-    Do something with each of many things, and return the results in their order. If the operation
-    raises an exception, that is its result.
+    The results of an operation on each of many things, in their order. If the operation raises an
+    exception, that is its result.
 
     `at_once`: how many operations are under way at a time; `things` is read no faster than that.
-    `progress`: called with the number of operations that ended since the last call.
 
-    Raises: what reading `things`, or `progress`, raises; the other operations are cancelled.
+    Raises: errors of reading `things`, or of `progress`; the other operations are cancelled.
     """
     left = enumerate(things)
     results: dict[int, T | Exception] = {}
@@ -75,11 +71,7 @@ async def all_of(
 
 
 def all_done(results: Sequence[Any], doing: str) -> list[Any]:
-    """
-    The results of `each`, if all operations succeeded; `doing` describes them for the message.
-
-    Raises: SomeFailed, which carries the results.
-    """
+    """The results of `each`. Raises: SomeFailed with the results; `doing` is for its message."""
     errors = [result for result in results if isinstance(result, Exception)]
     if errors:
         count = f"{len(errors)} of {len(results)}"

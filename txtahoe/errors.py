@@ -172,10 +172,7 @@ class SomeFailed(TahoeError):
 
 
 def another(error: E) -> E:
-    """
-    The same error, to be raised for another caller too: each adds a traceback of its own, and
-    the storage the name of its file.
-    """
+    """A copy of an error for another caller: each adds a traceback and perhaps a file name."""
     return copy(error) if isinstance(error, TahoeError) else error
 
 

@@ -1,4 +1,4 @@
-"""Errors that do not show what they are about: tracebacks with variables would hold caps."""
+"""Errors whose tracebacks show no caps: error pages and collectors show variables of frames."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ T = TypeVar("T")
 
 
 def sealed(function: Callable[P, T]) -> Callable[P, T]:
-    """
-    Let an error of `function` show none of the function's variables.
-
-    Error pages and collectors of reports show the variables of every frame of a traceback. The
-    frames of what handles text with caps in it are cut off.
-    """
+    """Cut the frames of `function`, which handles text with caps in it, off its errors."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Long loops in short turns: between two of them the reactor does what others wait for."""
+"""Long loops in short turns, so that the reactor can serve others between two of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from twisted.internet.task import deferLater
 
 T = TypeVar("T")
 
-# What is done for one thing takes some ten microseconds.
+# One thing takes some ten microseconds.
 TOGETHER = 500
 
 
 async def in_turns(reactor: Any, things: Iterable[T]) -> AsyncIterator[list[T]]:
-    """Give things in lists of 500 at the most, each in a turn of the reactor of its own."""
+    """Yield things in lists of 500 at most, each in its own turn of the reactor."""
     left = iter(things)
     some = list(islice(left, TOGETHER))
     while some:

@@ -48,11 +48,7 @@ class Walk(AsyncIterator[Entry], AbstractAsyncContextManager["Walk"]):
 
     @sealed_async
     async def __anext__(self) -> Entry:
-        """
-        The next object.
-
-        Raises: the error with which the walk failed; AnswerLost if it was cut off; RequestTimeout.
-        """
+        """The next object. Raises: AnswerLost, RequestTimeout, or the error that ended the walk."""
         try:
             return await self._entry()
         except BaseException:

@@ -61,10 +61,7 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
             raise failure or error from None
 
     async def time(self) -> float | None:
-        """
-        The gateway's clock, which sets the times of links, in seconds since 1970 UTC; None if the
-        gateway does not tell it.
-        """
+        """The gateway's clock, in seconds since 1970 UTC; None if the gateway does not tell it."""
         request = Request("GET", [""], {"t": "json"}, doing="asking for the time")
         answer = await self._transport.open(request)
         answer.abandon()

@@ -77,11 +77,7 @@ class DirectoryOperations(FileOperations):
         return await self._make({"t": "mkdir-with-children"}, links)
 
     async def mkdir_immutable(self, children: Children) -> Cap:
-        """
-        A directory that never changes, of files and directories that never change; its read cap.
-
-        Raises: BadRequest if a child can change.
-        """
+        """An immutable directory; its read cap. Raises: BadRequest if a child can change."""
         return await self._make({"t": "mkdir-immutable"}, links_of(children, {}))
 
     async def _make(self, query: Mapping[str, str], links: Mapping[str, Link] | None = None) -> Cap:

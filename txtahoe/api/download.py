@@ -59,11 +59,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         return self._end - self.position
 
     def narrow(self, start: int, stop: int) -> None:
-        """
-        Leave out all but the bytes from `start` up to `stop`, counted from the first one.
-
-        Raises: ValueError if bytes were read already.
-        """
+        """Leave out all but these of the coming bytes. Raises: ValueError if any were read."""
         if self.position > self._start:
             raise ValueError(f"{self._doing}: bytes of it were read already")
         self._end = self.position + stop
@@ -119,11 +115,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
                 consumer.unregisterProducer()
 
     async def save(self, file: BinaryIO) -> None:
-        """
-        Write all that is still to come to a file object, in threads; it is not closed.
-
-        Raises: as `read`; OSError from the file.
-        """
+        """Write the rest to a file, in threads; it stays open. Raises: as `read`; OSError."""
         in_thread = in_threads(self._transport.reactor)
         async with self:
             async for chunk in self:

@@ -41,12 +41,7 @@ class Operations:
         return parse_status(await self._json(request))
 
     async def _require_servers(self) -> None:
-        """
-        Refuse to write a directory through a gateway that knows too few servers: it would write
-        to those, without an error.
-
-        Raises: NotEnoughServers.
-        """
+        """Raises: NotEnoughServers. The gateway would write to fewer servers without an error."""
         now = self._transport.reactor.seconds()
         if not self._min_servers or now < self._ready_until:
             return

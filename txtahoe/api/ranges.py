@@ -1,4 +1,4 @@
-"""The part of a file that a Range header asks for; see RFC 9110, section 14."""
+"""Range headers; see RFC 9110, section 14."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ class Unsatisfiable(ValueError):
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """
-    The offset of the first byte, and that after the last byte, that a Range header asks for.
-
-    None stands for the whole file: it is the answer to several ranges, and to what is no range.
-
-    Raises: Unsatisfiable.
+    The offsets of the first byte and after the last byte that a Range header asks for; None for the
+    whole file, if it names several ranges or none. Raises: Unsatisfiable.
     """
     found = _SINGLE.fullmatch(header)
     if found is None:

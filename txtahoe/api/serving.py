@@ -20,8 +20,9 @@ from txtahoe.api.ranges import Unsatisfiable, byte_range
 
 logger = getLogger("txtahoe")
 
-# What a browser shows and cannot run. Another type would let whoever saves a file run scripts with
-# the rights of the site: as a page, or by <script src>, which no Content-Disposition prevents.
+# A browser shows these types and cannot run them. Another type would let anyone who saves a file
+# run scripts with the rights of the site: as a page, or by <script src>, which no
+# Content-Disposition prevents.
 _SHOWN = re.compile(r"(?!.*xml)(image|audio|video)/.+|text/plain|application/pdf")
 _TAGS = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -30,17 +31,16 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
     """
     Answer a GET or HEAD request with a file, or with the range that it asks for, and finish it.
 
-    `download`: the whole file, as `Client.download` gives it for this request; it is closed at the
-    end.
+    `download`: the whole file, as `Client.download` gives it for this request; closed at the end.
     `name`: of the file; it tells the type, and browsers save the file under it.
 
-    Images, audio, video, PDF and plain text are served as what they are. Everything else could be
-    a page or a script: it is served as an attachment of the type application/octet-stream. An
-    immutable file has an ETag, which is a fingerprint of its cap.
+    Images, audio, video, PDF and plain text have their type. Everything else could be a page or a
+    script: it is an attachment of the type application/octet-stream. An immutable file has an ETag,
+    which is a fingerprint of its cap.
 
-    Nothing is sent before the first bytes have come, so an error can still be answered then. Later
-    no error is raised: the connection is aborted, so that nobody takes a part for the whole, and
-    the error is logged. When the client goes away, the download ends and nothing is raised.
+    Nothing is sent before the first bytes have come, so the caller can still answer an error then.
+    A later error aborts the connection, so that no client takes a part for the whole, and is logged
+    and not raised. If the client goes away, the download ends and nothing is raised.
 
     Raises: as `Download.read`, before anything was sent; ValueError for a download that was read.
     """
@@ -58,21 +58,17 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
             raise
         reason = str(error) or type(error).__name__
         logger.error("serving %r broke off after its beginning: %s", download.cap, reason)
-        _abort(request)
+        # With HTTP/2 the channel is a stream, and can be aborted itself.
+        cast(ITCPTransport, request.transport or request.channel).abortConnection()
+        # Klein would finish the request in this turn.
+        request.connectionLost(Failure(ConnectionAborted()))
     else:
         request.finish()
 
 
 def _is_over(request: Request) -> bool:
-    """Whether the request is finished, or its client has gone."""
+    """Whether the request is finished, or the client has gone."""
     return getattr(request, "channel", None) is None
-
-
-def _abort(request: Request) -> None:
-    # Of HTTP/2 the channel is a stream, and can be aborted itself.
-    cast(ITCPTransport, request.transport or request.channel).abortConnection()
-    # Klein would finish the request in this same turn.
-    request.connectionLost(Failure(ConnectionAborted()))
 
 
 async def _answer(request: Request, download: Download, name: str) -> None:
@@ -92,12 +88,13 @@ def _head(request: Request, download: Download, name: str) -> tuple[int, dict[st
     size, cap = download.left, download.cap
     etag = None if cap.is_mutable else f'"{cap.fingerprint}"'
     headers = {"Accept-Ranges": "bytes"} | ({} if etag is None else {"ETag": etag})
-    if etag in _TAGS.findall(_header(request, "If-None-Match")):
+    if etag in _TAGS.findall(request.getHeader("If-None-Match") or ""):
         return 304, headers
-    asked = _header(request, "Range") if request.method == b"GET" else ""
+    asked = request.getHeader("Range") if request.method == b"GET" else None
     try:
-        # If-Range names the version whose rest is wanted.
-        part = byte_range(asked, size) if _header(request, "If-Range") in ("", etag) else None
+        # If-Range names the version of which a part is wanted.
+        is_current = (request.getHeader("If-Range") or etag) == etag
+        part = byte_range(asked or "", size) if is_current else None
     except Unsatisfiable:
         return 416, headers | {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
     download.narrow(*(part or (0, size)))
@@ -120,7 +117,3 @@ def _description(name: str) -> dict[str, str]:
         "Content-Disposition": disposition,
         "X-Content-Type-Options": "nosniff",
     }
-
-
-def _header(request: Request, name: str) -> str:
-    return request.getHeader(name) or ""

@@ -1,6 +1,6 @@
 """
-One request to a gateway: what is sent, how long it may take, when it is repeated, what comes back.
+One request to a gateway: its body, deadline, repeats and answer.
 
-Everything above may import it. Begin with `request.py` (what a request is), then `transport.py`
+Everything above may import it. Read `request.py` first (what a request is), then `transport.py`
 (one gateway) and `failover.py` (several).
 """

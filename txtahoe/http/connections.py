@@ -51,14 +51,11 @@ class NoHandshake(Exception):
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
 class Connections:
-    """
-    Connections to a gateway, for an Agent.
-
-    `has_answered`: whether the head of any answer has come; None before the first request.
-    """
+    """Connections to a gateway, for an Agent."""
 
     def __init__(self, reactor: Any, gateway: DecodedURL) -> None:
         self.has_answered: bool | None = None
+        """Whether the head of any answer has come; None before the first request."""
         self._reactor = reactor
         self._is_secure = gateway.scheme == "https"
         self._host: str = gateway.encoded_url.host

@@ -14,11 +14,7 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """
-    Cancels a piece of work that has not been renewed for `seconds`.
-
-    `is_over`: whether it did.
-    """
+    """Cancels work that has not been renewed for `seconds`; `is_over` tells whether it did."""
 
     def __init__(self, reactor: IReactorTime, seconds: float, doing: str) -> None:
         self.is_over = False

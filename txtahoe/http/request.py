@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import field, frozen
 from hyperlink import DecodedURL
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
@@ -113,10 +113,7 @@ class BaseTransport(ABC):
         raise error  # not in the block above, which would replace the cause of the error
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """
-        The result of `attempt`, made again, up to a bound, after transient errors; once only after
-        NotEnoughServers, which it may have taken a whole upload to learn.
-        """
+        """The result of `attempt`, made again after each transient error, as often as `pauses`."""
         pauses = list(self.pauses)
         while pauses:
             try:
@@ -124,7 +121,7 @@ class BaseTransport(ABC):
             except TahoeError as error:
                 if not error.transient or self.is_closed:
                     raise
-                if isinstance(error, NotEnoughServers):
+                if isinstance(error, NotEnoughServers):  # it may cost a whole upload to learn
                     del pauses[1:]
             await self.sleep(pauses.pop(0))
         return await attempt()
@@ -133,10 +130,12 @@ class BaseTransport(ABC):
         """Raises: ClientClosed, as soon as `close` is called."""
         await self._until_closed(lambda: deferLater(self.reactor, seconds), "a pause")
 
-    async def _until_closed(self, begin: Callable[[], Deferred[T]], doing: str) -> T:
+    async def _until_closed(
+        self, begin: Callable[[], Coroutine[Deferred[Any], Any, T] | Deferred[T]], doing: str
+    ) -> T:
         """The result of work that `close` cancels. Raises: ClientClosed."""
         self._require_open(doing)
-        work = begin()
+        work = ensureDeferred(begin())
         self._under_way[work] = Deferred()
         try:
             return await work

@@ -115,11 +115,7 @@ def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
 
 
 def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
-    """
-    An upload from a binary file object, from its position to its end. It is not closed.
-
-    Raises: OSError from the file.
-    """
+    """A file from its position to its end; it is not closed. Raises: OSError from the file."""
     start = file.tell() if file.seekable() else None
 
     def iterate() -> Iterator[bytes]:

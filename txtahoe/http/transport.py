@@ -90,9 +90,7 @@ class Transport(BaseTransport):
         self._answers: WeakSet[Incoming] = WeakSet()
 
     async def open(self, request: Request) -> Incoming:
-        return await self._until_closed(
-            lambda: Deferred.fromCoroutine(self._open(request)), request.doing
-        )
+        return await self._until_closed(lambda: self._open(request), request.doing)
 
     async def _open(self, request: Request) -> Incoming:
         doing, seconds = request.doing, timeout(self.timeout)
@@ -225,11 +223,7 @@ def _packed(answer: IResponse) -> IResponse:
 
 @sealed
 def gateway_url(text: str) -> DecodedURL:
-    """
-    The URL of a gateway, without a slash at its end. Blanks around it do not count.
-
-    Raises: ValueError, with what is expected.
-    """
+    """A gateway's URL, without blanks around it or a slash at its end. Raises: ValueError."""
     scheme, colon, rest = str(text).strip().partition(":")
     try:
         url = DecodedURL.from_text(f"{scheme.lower()}{colon}{rest}")
