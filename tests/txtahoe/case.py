@@ -1,4 +1,4 @@
-"""What tests on a gateway in memory have in common."""
+"""Test cases on a gateway in memory."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def secret_pieces(text):
 
 
 class AgreementWithTahoeTests(SynchronousTestCase):
-    """Every answer is the one of `allmydata.uri`, except where a test says otherwise."""
+    """Every answer is that of `allmydata.uri`, unless a test says otherwise."""
 
     @given(st.one_of([st.tuples(st.just(kind), caps) for kind, caps in KINDS.items()]))
     @settings(max_examples=200)
@@ -198,7 +198,7 @@ class AgreementWithTahoeTests(SynchronousTestCase):
 
 
 class DifferencesFromTahoeTests(SynchronousTestCase):
-    """What we decide otherwise than `allmydata.uri`, on purpose."""
+    """Deliberate differences from `allmydata.uri`."""
 
     @given(
         st.one_of(FILES["CHK-Verifier"], DIRECTORIES["DIR2-CHK-Verifier"]).map(text_of),
@@ -233,7 +233,7 @@ class DifferencesFromTahoeTests(SynchronousTestCase):
         self.assertEqual(tahoe_says(text), "refused")
         self.assertEqual(we_say(text), ("unknown", text))
 
-    def test_nothing_is_no_cap(self):
+    def test_an_empty_string_is_refused(self):
         for text in ("", b"", " ", "\n"):
             self.assertEqual(we_say(text), "refused")
 
@@ -244,7 +244,7 @@ class DifferencesFromTahoeTests(SynchronousTestCase):
             self.assertEqual(we_say(cap + "9" * 21), "refused")
             self.assertEqual(we_say(cap + "9" * 5000), "refused")
 
-    def test_what_is_not_text_is_a_mistake_of_the_caller(self):
+    def test_other_types_raise_type_error(self):
         self.assertRaises(TypeError, Cap.parse, None)
         self.assertRaises(TypeError, Cap.parse, Cap.parse("URI:LIT:"))
 
@@ -284,7 +284,7 @@ class DerivationTests(SynchronousTestCase):
 
 
 class UnknownCapTests(SynchronousTestCase):
-    def test_nothing_is_true_of_a_cap_of_the_future(self):
+    def test_an_unknown_cap_has_no_properties(self):
         for text in ("lafs://future", "URI:FUTURE:abc", "ro.lafs://future", "imm.ro.URI:LIT:"):
             cap = Cap.parse(text)
             self.assertEqual((cap.kind, str(cap)), ("unknown", text))

@@ -58,7 +58,7 @@ class Guide(TestCase):
 
 
 class GatewayFacts(SynchronousTestCase):
-    def test_what_the_code_cites_is_there(self) -> None:
+    def test_the_numbers_that_the_code_cites_are_there(self) -> None:
         text = (DOCS / "gateway.md").read_text()
         code = [path for folder in ROOTS for path in folder.rglob("*.py")]
         cited = {
@@ -82,7 +82,7 @@ class Reference(SynchronousTestCase):
         for public in (txtahoe.__all__, maintenance.__all__, fake.__all__, grid.__all__, methods):
             self.assertEqual(set(public) - words, set())
 
-    def test_it_tells_of_every_error_which_built_in_error_it_is(self) -> None:
+    def test_it_has_the_built_in_class_of_every_error(self) -> None:
         table = self.text.partition("## txtahoe.errors")[2].partition("\n## ")[0]
         told = {
             cells[0]: (set(cells[1:]), "Transient" in row)

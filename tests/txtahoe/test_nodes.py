@@ -1,4 +1,4 @@
-"""Listings with strange children: nobody's metadata and nobody's cap breaks the others."""
+"""Listings with strange children: no cap and no metadata hides the others."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Listings(SynchronousTestCase):
             repr(node)
 
     @given(anything)
-    def test_what_is_no_answer_of_a_gateway_is_one_error(self, answer: object) -> None:
+    def test_strange_answers_raise_not_a_gateway(self, answer: object) -> None:
         for parse in (parse_node, parse_status, parse_report, parse_entry):
             with self.assertRaises(NotAGateway):
                 parse(answer)
         self.refuse(json.dumps(answer))
 
     @given(st.binary(max_size=30))
-    def test_what_is_not_json_is_no_gateways(self, data: bytes) -> None:
+    def test_an_answer_that_is_not_json_raises_not_a_gateway(self, data: bytes) -> None:
         try:
             json.loads(data)
         except ValueError:

@@ -37,7 +37,7 @@ _WALL_CLOCKS = (
 
 @contextmanager
 def host(ahead: float) -> Iterator[None]:
-    """What is done in the block is done by a host whose wall clock is so many seconds ahead."""
+    """For this block the wall clock of the host is so many seconds ahead."""
     with ExitStack() as stack:
         for module in _WALL_CLOCKS:
             stack.enter_context(mock.patch(f"txtahoe.{module}.time", lambda: time.time() + ahead))
@@ -73,7 +73,7 @@ class Maintenance(MaintenanceTestCase):
                 else:
                     self.assertEqual(round(found - renewal.health.began, 3), 0)
 
-    def test_a_check_of_the_future_is_not_believed_and_replaced(self) -> None:
+    def test_a_check_from_the_future_is_replaced(self) -> None:
         self.save("a/1")
         with host(DAYS):
             self.now(keep_check(self.tree, self.now(check(self.tree))))

@@ -1,4 +1,4 @@
-"""What tests of `serve` have in common."""
+"""A site that serves files, for the tests of `serve`."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Checks(GatewayTestCase):
         report = await self.client.check(cap, verify=True)
         self.assertFalse(report.is_healthy or report.is_recoverable)
 
-    async def test_a_check_changes_nothing_of_what_is_read(self) -> None:
+    async def test_a_check_leaves_the_contents_alone(self) -> None:
         cap = await self.client.upload(DATA)
         await self.client.check(cap, verify=True, repair=True, add_lease=True)
         self.assertEqual(await self.client.read(cap), DATA)
@@ -65,7 +65,7 @@ class Walks(GatewayTestCase):
             await tree.link(name, await self.client.upload(name.encode() * 100))
         return tree
 
-    async def test_a_walk_meets_everything_and_ends_with_sums(self) -> None:
+    async def test_a_walk_meets_everything_and_ends_with_statistics(self) -> None:
         tree = await self.tree()
         for walk in (
             await self.client.manifest(tree.root),
@@ -117,7 +117,7 @@ class Walks(GatewayTestCase):
 
 
 class CutWalks(TestCase):
-    """Streams that end as they should not."""
+    """Streams that are cut off, malformed, or stall."""
 
     timeout = 30
 
@@ -156,10 +156,10 @@ class CutWalks(TestCase):
         error = await self.failure(answers("200 OK", text), Unrecoverable)
         self.assertNotIn("aaaqeay", str(error))
 
-    async def test_a_stream_that_stalls_runs_into_the_deadline(self) -> None:
+    async def test_a_stream_that_stalls_raises_timeout_error(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
         await self.failure(stalls(head), TimeoutError)
 
-    async def test_lines_that_are_no_json_are_no_gateways(self) -> None:
+    async def test_a_line_that_is_not_json_raises_not_a_gateway(self) -> None:
         await self.failure(answers("200 OK", "{oops\n"), TahoeError)
         await self.failure(answers("200 OK", '{"type": "file"}\n'), TahoeError)

@@ -54,7 +54,7 @@ class Uploads(GatewayTestCase):
     async def test_the_same_bytes_have_the_same_cap(self) -> None:
         self.assertEqual(await self.client.upload(DATA), await self.client.upload(DATA))
 
-    async def test_a_file_is_read_from_where_it_stands_in_a_thread_and_not_closed(self) -> None:
+    async def test_a_file_is_read_from_its_position_in_a_thread_and_stays_open(self) -> None:
         threads = set()
 
         class File(io.BytesIO):
@@ -87,7 +87,7 @@ class Uploads(GatewayTestCase):
         cap = await self.client.upload(BlockingSource(lambda: ["é" * 50, b" bytes"], at_once))
         self.assertEqual(await self.client.read(cap), ("é" * 50).encode() + b" bytes")
 
-    async def test_an_error_of_the_source_is_the_error_of_the_upload(self) -> None:
+    async def test_an_upload_raises_the_error_of_its_source(self) -> None:
         async def chunks():
             yield b"some"
             raise LookupError("the source is broken")
@@ -97,13 +97,13 @@ class Uploads(GatewayTestCase):
         )
         self.assertEqual(str(error), "the source is broken")
 
-    async def test_progress_is_told_of_every_byte(self) -> None:
+    async def test_progress_counts_every_byte(self) -> None:
         told: list[int] = []
         await self.client.upload(io.BytesIO(DATA * 100), progress=told.append)
         self.assertEqual(sum(told), len(DATA) * 100)
         self.assertGreater(len(told), 1)
 
-    async def test_what_cannot_be_uploaded_is_refused(self) -> None:
+    async def test_uploading_something_else_raises_type_error(self) -> None:
         for wrong in ("text", 5, None, ["list"]):
             await self.assertFailure(Deferred.fromCoroutine(self.client.upload(wrong)), TypeError)
 
@@ -114,7 +114,7 @@ class Uploads(GatewayTestCase):
         self.assertEqual(await self.client.read(cap), DATA * 30)
         self.assertEqual(proxy.requests, ["PUT /uri"] * 2)
 
-    async def test_what_can_be_read_once_is_not_uploaded_again(self) -> None:
+    async def test_a_source_that_can_be_read_once_is_not_uploaded_again(self) -> None:
         async def chunks():
             yield DATA
 
@@ -127,7 +127,7 @@ class Uploads(GatewayTestCase):
 
 
 class Downloads(GatewayTestCase):
-    async def test_a_range_is_the_slice(self) -> None:
+    async def test_a_range_gives_that_slice_of_the_file(self) -> None:
         cap = await self.client.upload(DATA)
         for offset, length in ((0, 1), (5, 0), (100, 300), (10_000, 500), (10_240, 5), (20_000, 5)):
             self.assertEqual(
@@ -196,7 +196,7 @@ class Directories(GatewayTestCase):
             )
         self.assertEqual((await self.client.child(directory, "f")).cap, first)
 
-    async def test_one_of_many_gets_the_name(self) -> None:
+    async def test_one_of_many_concurrent_links_gets_the_name(self) -> None:
         directory = await self.client.mkdir()
         caps = [await self.client.upload(b"%d" % number) for number in range(8)]
 
@@ -211,7 +211,7 @@ class Directories(GatewayTestCase):
         self.assertEqual(sum(won), 1)
         self.assertEqual((await self.client.child(directory, "f")).cap, caps[won.index(True)])
 
-    async def test_what_may_be_replaced_can_be_said(self) -> None:
+    async def test_replace_allows_files_or_everything(self) -> None:
         directory = await self.client.mkdir()
         cap = await self.client.upload(b"new")
         await self.client.link(directory, "f", await self.client.upload(b"old"))
@@ -295,7 +295,7 @@ class Directories(GatewayTestCase):
         self.assertEqual(node.metadata["kind"], "t")
         self.assertIsNotNone(node.created)
 
-    async def test_what_is_missing_is_missing(self) -> None:
+    async def test_a_missing_name_raises_file_not_found(self) -> None:
         directory = await self.client.mkdir()
         cap = await self.client.upload(b"x")
         await self.client.link(directory, "f", cap)
@@ -307,7 +307,7 @@ class Directories(GatewayTestCase):
             error = await self.assertFailure(Deferred.fromCoroutine(attempt), NoSuchChild)
             self.assertIsInstance(error, FileNotFoundError)
 
-    async def test_a_file_is_not_a_directory(self) -> None:
+    async def test_a_file_as_directory_raises_not_a_directory(self) -> None:
         cap = await self.client.upload(DATA)
         for attempt in (
             self.client.list(cap),
@@ -316,7 +316,7 @@ class Directories(GatewayTestCase):
         ):
             await self.assertFailure(Deferred.fromCoroutine(attempt), NotADirectory)
 
-    async def test_a_read_cap_does_not_write(self) -> None:
+    async def test_linking_through_a_read_cap_raises_permission_error(self) -> None:
         directory = await self.client.mkdir()
         error = await self.assertFailure(
             Deferred.fromCoroutine(self.client.link(directory.reader, "x", directory)),
@@ -324,7 +324,7 @@ class Directories(GatewayTestCase):
         )
         self.assertIsInstance(error, PermissionError)
 
-    async def test_info_tells_what_a_cap_names(self) -> None:
+    async def test_info_gives_the_node_of_a_cap(self) -> None:
         file, directory = await self.client.upload(DATA), await self.client.mkdir()
         self.assertEqual((await self.client.info(file)).size, len(DATA))
         self.assertTrue((await self.client.info(directory)).is_directory)
@@ -355,7 +355,7 @@ class MutableFiles(GatewayTestCase):
             self.assertEqual(await self.client.read(cap), b"short")
             self.assertEqual(await self.client.size(cap), 5)
 
-    async def test_what_cannot_be_written_is_refused(self) -> None:
+    async def test_a_write_that_is_not_possible_changes_nothing(self) -> None:
         cap = await self.client.create_mutable(b"x")
         for attempt, expected in (
             (self.client.overwrite(cap.reader, b"y"), NotWriteable),
@@ -367,7 +367,7 @@ class MutableFiles(GatewayTestCase):
             await self.assertFailure(Deferred.fromCoroutine(attempt), expected)
         self.assertEqual(await self.client.read(cap), b"x")
 
-    async def test_a_lost_answer_to_a_write_is_followed_by_the_same_write(self) -> None:
+    async def test_a_write_is_repeated_after_a_lost_answer(self) -> None:
         client, proxy = self.connect_through_proxy()
         cap = await client.create_mutable(b"before")
         proxy.lose_answer("PUT /uri")
@@ -395,7 +395,7 @@ class Addresses(GatewayTestCase):
 class LostAnswers(GatewayTestCase):
     """The connection breaks after the gateway has done the work."""
 
-    async def test_a_link_that_was_made_is_known_to_be(self) -> None:
+    async def test_a_link_whose_answer_was_lost_is_found_by_reading_back(self) -> None:
         client, proxy = self.connect_through_proxy()
         directory, cap = await client.mkdir(), await client.upload(DATA)
         proxy.requests.clear()
@@ -413,7 +413,7 @@ class LostAnswers(GatewayTestCase):
             Deferred.fromCoroutine(client.link(directory, "f", cap)), ExistingChild
         )
 
-    async def test_an_unlink_that_was_made_is_known_to_be(self) -> None:
+    async def test_an_unlink_whose_answer_was_lost_is_found_by_reading_back(self) -> None:
         client, proxy = self.connect_through_proxy()
         directory = await client.mkdir()
         await client.link(directory, "f", await client.upload(DATA))
@@ -422,7 +422,7 @@ class LostAnswers(GatewayTestCase):
         await client.unlink(directory, "f", node)
         self.assertEqual(await client.list(directory), {})
 
-    async def test_what_cannot_be_read_back_is_unknown(self) -> None:
+    async def test_a_link_that_cannot_be_read_back_raises_unknown_outcome(self) -> None:
         client, proxy = self.connect_through_proxy(pauses=())
         directory, cap = await client.mkdir(), await client.upload(DATA)
         proxy.lose_answer("POST /uri")

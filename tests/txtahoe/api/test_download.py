@@ -31,7 +31,7 @@ def noise(size: int, seed: int = 0) -> bytes:
 
 
 class Ranges(GatewayTestCase):
-    async def test_every_range_of_every_size_is_the_slice(self) -> None:
+    async def test_every_range_of_every_size_gives_that_slice(self) -> None:
         choose = random.Random(1)
         around = [size + more for size in (2**17, SEGMENT) for more in (-1, 0, 1)]
         for size in (0, 1, 55, 56, *around, 3 * SEGMENT + 10):
@@ -101,9 +101,9 @@ class Files(GatewayTestCase):
 
 
 class Targets(GatewayTestCase):
-    """Where the bytes of a download may go."""
+    """Downloads into files and consumers."""
 
-    async def test_a_file_object_gets_them_in_threads(self) -> None:
+    async def test_save_writes_to_a_file_in_threads(self) -> None:
         data = noise(3 * SEGMENT, seed=8)
         cap = await self.client.upload(data)
         threads = set()
@@ -120,7 +120,7 @@ class Targets(GatewayTestCase):
         self.assertFalse(file.closed)
         self.assertNotIn(threading.get_ident(), threads)
 
-    async def test_a_consumer_gets_them_as_fast_as_it_takes_them(self) -> None:
+    async def test_write_to_pauses_with_its_consumer(self) -> None:
         data = noise(12 * SEGMENT, seed=9)
         cap = await self.client.upload(data)
         consumer = Consumer(at_first="pauseProducing")
@@ -217,7 +217,7 @@ class Interruptions(GatewayTestCase):
             proxy.cut_after(cut)
             self.assertEqual(await client.read(cap), data, cut)
 
-    async def test_a_gateway_killed_in_the_middle_is_waited_for_or_an_error(self) -> None:
+    async def test_a_gateway_killed_in_the_middle_gives_right_bytes_or_an_error(self) -> None:
         data = noise(30 * 2**20, seed=6)
         cap = await self.client.upload(data)
         download = await self.client.download(cap)
@@ -246,7 +246,7 @@ class Interruptions(GatewayTestCase):
         proxy.cut_after(2**19)
         await self.assertFailure(Deferred.fromCoroutine(client.read(cap)), IncompleteDownload)
 
-    async def test_a_reader_that_pauses_holds_the_gateway_up(self) -> None:
+    async def test_a_reader_that_pauses_makes_the_gateway_pause(self) -> None:
         data = noise(40 * 2**20, seed=7)
         client, proxy = self.connect_through_proxy()
         cap = await client.upload(data)

@@ -28,7 +28,7 @@ GET = "GET /uri/CAP"
 
 @frozen
 class Before:
-    """No fault: something that happens before a request is answered."""
+    """No fault: call a function before the gateway answers a request."""
 
     what: Callable[[], None]
 
@@ -38,7 +38,7 @@ class Before:
 
 
 class FilesThatChange(ClockTestCase):
-    """What is read of a file is of one version of it."""
+    """All bytes of a download are of one version of the file."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -53,17 +53,17 @@ class FilesThatChange(ClockTestCase):
         self.clock.pump([1] * 5)
         return reading
 
-    def test_an_end_that_is_doubted_is_not_that_of_another_version(self) -> None:
+    def test_an_end_of_another_version_is_an_incomplete_download(self) -> None:
         for end in (b"abcd", b"prox", b"p\0\0\0", b"xpro", b"xxxp"):
             self.now(self.client.overwrite(self.cap, self.old))
             reading = self.read_while_it_is_overwritten(b"n" * 200 + end)
             self.failureResultOf(reading, IncompleteDownload)
 
-    def test_an_end_that_is_the_same_belongs_to_what_was_read(self) -> None:
+    def test_an_equal_end_of_another_version_is_accepted(self) -> None:
         reading = self.read_while_it_is_overwritten(b"n" * 200 + b"prob")
         self.assertEqual(self.successResultOf(reading), self.old)
 
-    def test_it_is_not_read_on_after_an_interruption_or_after_close(self) -> None:
+    def test_a_mutable_file_is_not_resumed(self) -> None:
         self.now(self.client.overwrite(self.cap, DATA))
         for fault in (CutBody(2**17), EndMarker(2**17), None):
             if fault is not None:
@@ -78,7 +78,7 @@ class FilesThatChange(ClockTestCase):
                 self.assertIn("from its start", str(self.failureResultOf(rest).value))
                 self.failureResultOf(start(download.rest()), IncompleteDownload)
 
-    def test_it_is_read_again_while_nothing_of_it_was_given(self) -> None:
+    def test_a_mutable_file_is_read_again_before_its_first_byte(self) -> None:
         self.fake.fail_next(GET, CutBody(0))
         reading = start(self.client.read(self.cap))
         self.clock.pump([1] * 5)
@@ -86,7 +86,7 @@ class FilesThatChange(ClockTestCase):
 
 
 class Endings(ClockTestCase):
-    """A download that ends, however it ends, leaves no request open."""
+    """Every end of a download ends its request."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -152,7 +152,7 @@ class Endings(ClockTestCase):
 
 
 class Consumers(ClockTestCase):
-    """`write_to` a request of twisted.web that is over before the download is."""
+    """`write_to` a request of twisted.web that ends before the download."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -174,7 +174,7 @@ class Consumers(ClockTestCase):
             self.transport.producer.stopProducing()
         self.channel.connectionLost(Failure(ConnectionDone()))
 
-    def test_a_browser_that_goes_away_while_the_gateway_is_silent_is_a_cancelled_write(
+    def test_a_browser_that_leaves_a_silent_gateway_cancels_the_write(
         self,
     ) -> None:
         self.fake.fail_next(GET, Silence())

@@ -1,4 +1,4 @@
-"""`serve`: what a client is given of a file."""
+"""`serve`: status, headers and bytes of answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Whole(ServingTestCase):
             },
         )
 
-    def test_its_head_alone_costs_no_byte(self) -> None:
+    def test_head_fetches_no_byte(self) -> None:
         expected = self.get("file.bin").headers
         self.fake.requests.clear()
         answer = self.get("file.bin", "HEAD", Range="bytes=0-1")
@@ -48,7 +48,7 @@ class Whole(ServingTestCase):
 
 
 class Parts(ServingTestCase):
-    def test_a_range_is_the_slice(self) -> None:
+    def test_a_range_gives_that_slice_of_the_file(self) -> None:
         size = len(DATA)
         for asked, first, last in (
             ("0-0", 0, 0),
@@ -63,7 +63,7 @@ class Parts(ServingTestCase):
             self.assertEqual(answer.headers["content-range"], f"bytes {first}-{last}/{size}")
             self.assertEqual(answer.headers["content-length"], str(last + 1 - first))
 
-    def test_what_is_no_single_range_is_the_whole_file(self) -> None:
+    def test_several_or_malformed_ranges_give_the_whole_file(self) -> None:
         for asked in (
             "bytes=0-1,4-5",
             "bytes=5-4",
@@ -83,7 +83,7 @@ class Parts(ServingTestCase):
                 self.assertEqual((answer.status, answer.body), (416, b""))
                 self.assertEqual(answer.headers["content-range"], f"bytes */{size}")
 
-    def test_the_rest_of_another_version_is_not_given(self) -> None:
+    def test_if_range_of_another_version_gives_the_whole_file(self) -> None:
         etag = f'"{self.cap.fingerprint}"'
         for given, status in ((etag, 206), ('"other"', 200), (f"W/{etag}", 200), ("Fri, 1", 200)):
             answer = self.get("file.bin", Range="bytes=0-9", If_Range=given)
@@ -102,7 +102,7 @@ class Parts(ServingTestCase):
 
 
 class Types(ServingTestCase):
-    def test_what_a_browser_shows_and_cannot_run_is_served_as_what_it_is(self) -> None:
+    def test_types_that_a_browser_cannot_run_are_shown(self) -> None:
         for name, kind in (
             ("a/b.PNG", "image/png"),
             ("a.mp3", "audio/mpeg"),
@@ -115,7 +115,7 @@ class Types(ServingTestCase):
             self.assertEqual(headers["content-type"], kind)
             self.assertTrue(headers["content-disposition"].startswith("inline; "), name)
 
-    def test_whatever_else_is_an_attachment_without_a_type(self) -> None:
+    def test_other_types_are_attachments(self) -> None:
         for name in (
             *("a.html", "a.xhtml", "a.svg", "a.xml", "a.js", "a.mjs", "a.css", "a.mht", "a.swf"),
             *("a.json", "a.tar.gz", "a.svgz", "a", "a.unknown", "a.txt.gz", ".png"),

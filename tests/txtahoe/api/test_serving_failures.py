@@ -46,7 +46,7 @@ class Slow(StringTransport):
 
 
 class Failing(ServingTestCase):
-    """What a client sees of a file that cannot be read to its end."""
+    """A file that cannot be read to its end."""
 
     def test_an_error_before_the_first_byte_is_raised_and_nothing_is_sent(self) -> None:
         self.now(self.tree.make_directories("directory"))
@@ -66,7 +66,7 @@ class Failing(ServingTestCase):
                 self.assertTrue(self.errors.pop().check(expected))
                 asking.addErrback(lambda _: None).cancel()
 
-    def test_a_download_that_was_read_is_not_an_empty_file(self) -> None:
+    def test_a_download_that_was_read_raises_value_error(self) -> None:
         download = self.now(self.client.download(self.cap))
         self.now(download.rest())
 
@@ -97,7 +97,7 @@ class Failing(ServingTestCase):
             self.assert_cut_off(self.ask("file.bin"))
             self.fake.forget_faults()
 
-    def test_who_cancels_it_ends_the_connection(self) -> None:
+    def test_cancelling_it_ends_the_connection(self) -> None:
         self.fake.fail_next(GET, EndMarker(2**19))
         asking = self.ask("file.bin")
         self.clock.callLater(1, self.answering.cancel)
@@ -109,7 +109,7 @@ class Failing(ServingTestCase):
 
 
 class WithKlein(Failing):
-    """The same, with Klein, which writes an error page for what a route raises."""
+    """The same, with Klein, which writes an error page if a route raises."""
 
     @property
     def site(self) -> Any:

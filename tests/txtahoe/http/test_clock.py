@@ -1,4 +1,4 @@
-"""What happens when the wall clock is set."""
+"""Timeouts and ages while the wall clock is set."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Steady(WallClockTestCase):
         clock.keep_steady(self.reactor)
         self.assertEqual(self.reactor.seconds(), 1_000_005.0)
 
-    def test_what_is_due_is_neither_late_nor_early(self) -> None:
+    def test_delayed_calls_are_neither_late_nor_early(self) -> None:
         for step in (HOUR, -HOUR):
             due = deferLater(self.reactor, 10)
             self.advance(4)
@@ -93,7 +93,7 @@ class Steady(WallClockTestCase):
     async def wait(self, waiting: Deferred[None]) -> None:
         await waiting
 
-    def test_what_others_had_scheduled_before_stays_due(self) -> None:
+    def test_calls_that_were_scheduled_before_stay_due(self) -> None:
         for step in (HOUR, -HOUR):
             self.reactor = Reactor()
             called: list[str] = []
@@ -129,7 +129,7 @@ class Requests(WallClockTestCase):
 
 
 class Kept(WallClockTestCase):
-    def test_what_a_tree_knows_is_kept_for_its_time_and_no_longer(self) -> None:
+    def test_a_tree_keeps_names_for_max_age_and_no_longer(self) -> None:
         fake = FakeGateway(clock=Clock())
         root = fake.make_directory()
 

@@ -173,7 +173,7 @@ class Sockets(TestCase):
         await until(lambda: len(self.met) == 2)  # the bytes, and a look at the directory
         await self.closed(client, saving, AnswerLost, ClientClosed)
 
-    async def test_what_a_thread_reads_is_read_to_its_end(self) -> None:
+    async def test_close_waits_for_a_thread_that_reads(self) -> None:
         reading, go_on = threading.Event(), threading.Event()
 
         class File(io.RawIOBase):
@@ -197,7 +197,7 @@ class Sockets(TestCase):
 class WithoutSockets(ClockTestCase):
     """A client with an agent of somebody else, and without a reactor."""
 
-    def test_what_is_under_way_ends_and_leaves_no_delayed_call(self) -> None:
+    def test_requests_under_way_end_and_leave_no_delayed_call(self) -> None:
         cap = self.now(self.client.upload(DATA))
         for pattern, work, expected in (
             ("PUT /uri", lambda: self.client.upload(DATA + b"more"), AnswerLost),

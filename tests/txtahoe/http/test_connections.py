@@ -1,4 +1,4 @@
-"""Connections: which hosts are reached, and what is told of those that are not."""
+"""Connections: hosts, protocols, TLS, and their errors."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Hosts(ConnectionsTestCase):
         before = reactor.installNameResolver(Resolver(*names))
         self.addCleanup(reactor.installNameResolver, before)
 
-    async def test_names_that_compose_gives_are_reached_over_http(self) -> None:
+    async def test_names_of_docker_compose_are_reached_over_http(self) -> None:
         port = self.serve_plainly()
         self.know(*NAMES_OF_COMPOSE)
         for name in NAMES_OF_COMPOSE:
@@ -138,7 +138,7 @@ class Hosts(ConnectionsTestCase):
             self.assertTrue(head.startswith(b"GET /a/b/?t=json HTTP/1.1\r\n"), head)
             self.assertIn(f"Host: {host}:{port}\r\n".encode(), head)
 
-    def test_a_url_that_a_client_gives_away_has_any_host(self) -> None:
+    def test_client_url_takes_any_host(self) -> None:
         cap = str(FILE).replace(":", "%3A")
         for base in ("http://tahoe_gateway:1", "http://[::1]:1", "http://xn--bcher-kva:1"):
             client = Client(Transport(reactor, base))
@@ -161,26 +161,26 @@ class Addresses(SynchronousTestCase):
         )
         self.assertEqual(gateway_url("http://[::1]").to_text(), "http://[::1]")
 
-    def test_a_port_that_cannot_be_is_refused_with_its_number(self) -> None:
+    def test_an_impossible_port_is_refused_with_its_number(self) -> None:
         for port in (0, -1, 65536, 99999):
             with self.assertRaisesRegex(ValueError, f"from 1 to 65535, not {port}$"):
                 gateway_url(f"http://127.0.0.1:{port}/")
         for port in (1, 65535):
             self.assertEqual(gateway_url(f"http://h:{port}").port, port)
 
-    def test_over_https_a_name_is_one_that_certificates_can_have(self) -> None:
+    def test_https_refuses_a_name_that_no_certificate_can_have(self) -> None:
         for name in NAMES_OF_COMPOSE:
             with self.assertRaisesRegex(ValueError, f"{name}.*certificate.*use http"):
                 gateway_url(f"https://{name}/")
 
-    def test_what_is_no_name_of_a_host_is_refused(self) -> None:
+    def test_a_malformed_host_is_refused(self) -> None:
         for name in ("a b", "a..b", "h%41", "x" * 64, "a\nb", "ä_b"):
             with self.assertRaisesRegex(ValueError, "is not the name of a host"):
                 gateway_url(f"http://{name}/")
 
 
 class OtherProtocols(ConnectionsTestCase):
-    async def test_https_to_a_port_that_speaks_http_is_told(self) -> None:
+    async def test_https_to_a_port_that_speaks_http_names_http(self) -> None:
         self.patch(connections, "_FIRST_TLS_SECONDS", 0.2)
         # One says nothing to what it can't read, one answers in plain HTTP.
         silent_one = f"127.0.0.1:{self.serve_plainly()}"
@@ -190,7 +190,7 @@ class OtherProtocols(ConnectionsTestCase):
             error = await self.failure(client.status(), NotSecure)
             self.assertIn("if it speaks http, say http://", str(error))
 
-    async def test_http_to_a_port_that_speaks_https_is_told(self) -> None:
+    async def test_http_to_a_port_that_speaks_https_names_https(self) -> None:
         port = self.serve_securely(self.certificate())
         client = self.connect(f"http://127.0.0.1:{port}/")
         error = await self.failure(client.status(), AnswerLost)
@@ -211,7 +211,7 @@ class OtherProtocols(ConnectionsTestCase):
         error = await self.failure(client.status(), AnswerLost)
         self.assertNotIn("https", str(error))
 
-    async def test_what_a_proxy_says_of_the_wrong_protocol_is_passed_on(self) -> None:
+    async def test_the_words_of_a_proxy_about_the_wrong_protocol_are_in_the_error(self) -> None:
         said = "The plain HTTP request was sent to HTTPS port"
         page = f"<html><head><title>400 {said}</title></head><center>{said}</center></html>"
         client = self.connect(self.meet(answers("400 Bad Request", page)))
@@ -261,7 +261,7 @@ class Heads(ConnectionsTestCase):
         for _ in range(5):
             await client.status()
 
-    async def test_a_garbled_head_is_no_gateways(self) -> None:
+    async def test_a_garbled_head_raises_not_a_gateway(self) -> None:
         for head in (
             b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
@@ -310,7 +310,7 @@ class Unreached(SynchronousTestCase):
             self.reactor.advance(11)
             self.failureResultOf(asking, GatewayUnreachable)
 
-    def test_who_goes_away_while_a_name_is_looked_up_is_not_told_of_the_host(self) -> None:
+    def test_cancelling_a_look_up_does_not_blame_the_host(self) -> None:
         self.reactor.installNameResolver(Resolver(slow="h"))
         asking = self.ask("http://h/", 60)
         asking.cancel()

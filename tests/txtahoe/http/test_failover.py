@@ -1,4 +1,4 @@
-"""Several gateways in one client: which one is asked, and what goes on when it is away."""
+"""Several gateways in one client: which one is asked, and which one if that is away."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SeveralGateways(GatewayTestCase):
         self.assertEqual(await self.both.read(again), DATA)
         self.assertTrue((await self.both.check(cap)).is_recoverable)
 
-    async def test_changes_wait_for_the_first_one_and_say_so(self) -> None:
+    async def test_changes_fail_while_the_first_one_is_away(self) -> None:
         directory = await self.both.mkdir()
         cap = await self.both.upload(DATA)
         await self.away(self.proxies[0])
@@ -83,7 +83,7 @@ class SeveralGateways(GatewayTestCase):
         await self.both.link(directory, "f", cap)
         self.assertEqual(set(await self.both.list(directory)), {"f"})
 
-    async def test_changes_go_to_the_next_one_where_the_caller_allows_it(self) -> None:
+    async def test_next_may_change_sends_changes_to_the_next_one(self) -> None:
         client = self.connect_to(
             *[proxy.url for proxy in self.proxies], timeout=20, next_may_change=True
         )
@@ -114,7 +114,7 @@ class SeveralGateways(GatewayTestCase):
         self.assertEqual(got + await download.rest(), DATA)
         self.assertEqual(self.proxies[1].requests, ["GET /uri"])
 
-    async def test_an_upload_begins_anew_at_the_next_one_where_it_can(self) -> None:
+    async def test_an_upload_of_a_repeatable_source_begins_anew_at_the_next_one(self) -> None:
         async def once():
             yield DATA
 
@@ -133,7 +133,7 @@ class SeveralGateways(GatewayTestCase):
                 )
                 self.assertEqual((await client.upload(b"x" * 100)).size, 100)
 
-    async def test_when_all_are_away_the_last_error_is_told(self) -> None:
+    async def test_if_all_are_away_the_last_error_is_raised(self) -> None:
         client = self.connect_to("http://127.0.0.1:1/", "http://127.0.0.1:2/")
         error = await self.failure(client.upload(b"x"), GatewayUnreachable)
         self.assertIn("127.0.0.1:2", str(error))

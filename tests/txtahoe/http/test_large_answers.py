@@ -54,7 +54,7 @@ class LargeAnswers(TestCase):
     async def error_of(self, coroutine: Any, kind: type[TahoeError]) -> str:
         return str(await self.assertFailure(Deferred.fromCoroutine(coroutine), kind))
 
-    async def test_a_listing_that_is_too_long_is_told(self) -> None:
+    async def test_a_listing_that_is_too_long_raises_tahoe_error(self) -> None:
         self.patch(request, "_ANSWER_LIMIT", 2**19)
         chunked = b"80000\r\n%s\r\n" % (b" " * 2**19) * 3
         for behave in (
@@ -93,11 +93,11 @@ class LargeAnswers(TestCase):
             async for _ in walk:
                 pass
 
-    async def test_a_file_that_comes_packed_is_refused_though_it_is_as_long(self) -> None:
+    async def test_a_compressed_file_of_the_right_length_is_refused(self) -> None:
         behave = answers(b"x" * 1000, b"Content-Encoding: gzip")
         await self.error_of(self.connect(behave).read(FILE), NotAGateway)
 
-    async def test_no_answer_is_asked_to_be_packed(self) -> None:
+    async def test_no_request_accepts_compression(self) -> None:
         asked: list[bytes] = []
 
         def behave(connection: socket.socket) -> None:

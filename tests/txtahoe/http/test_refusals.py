@@ -1,4 +1,4 @@
-"""What a grid, a gateway or a client refuses: told as what it is, and repeated where that helps."""
+"""Refusals of a grid, a gateway or a client: their errors, and which are repeated."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Writers(ClockTestCase):
         self.clock.pump([0.1] * 50)
         return self.failureResultOf(linking).value, len(attempts)
 
-    def test_a_certificate_that_is_not_valid_stays_one_and_is_not_tried_again(self) -> None:
+    def test_an_invalid_certificate_is_not_tried_again(self) -> None:
         error, attempts = self.change_through(NotSecure)
         self.assertIs(type(error), NotSecure)
         self.assertIn("No other gateway makes changes", str(error))
@@ -118,7 +118,7 @@ class Writers(ClockTestCase):
 
 
 class Messages(SynchronousTestCase):
-    def test_of_a_traceback_the_end_is_told(self) -> None:
+    def test_a_message_has_the_end_of_a_traceback(self) -> None:
         error = error_for(500, NO_DISK, "making a directory")
         self.assertIs(type(error), NotEnoughServers)
         self.assertFalse(error.transient)
@@ -131,7 +131,7 @@ class Messages(SynchronousTestCase):
         self.assertIn("allmydata.x.Odd: ", str(error))
         self.assertNotIn("File", str(error))
 
-    def test_what_a_storage_server_said_does_not_hide_what_the_gateway_says(self) -> None:
+    def test_an_error_of_a_storage_server_does_not_hide_that_of_the_gateway(self) -> None:
         more = "\n([Failure instance: Traceback: …\nOSError: [Errno 28] No space left\n])"
         body = f"Traceback (most recent call last):\n  File …\n{UNHAPPY}: {BROKEN} {more}"
         error = error_for(500, body, "uploading")
@@ -139,13 +139,13 @@ class Messages(SynchronousTestCase):
         self.assertIn("due to an error)", str(error))
         self.assertNotIn("merged=", str(error))
 
-    def test_a_page_of_nothing_but_markup_is_told_at_once(self) -> None:
+    def test_a_page_of_markup_alone_is_read_quickly(self) -> None:
         # It takes hours to search a mebibyte of these for the ends of all that begins there.
         for page in ("<h1" * 350_000, "<" * 2**20, "<style>" * 150_000):
             page += "</h1>"
             self.assertIs(type(error_for(500, page, "testing")), GatewayError)
 
-    def test_an_error_in_json_without_end_is_told(self) -> None:
+    def test_endless_json_in_an_error_is_an_error(self) -> None:
         body = '{"error":' * 100_000
         self.assertIs(type(error_for(409, body, "testing")), ExistingChild)
 
@@ -161,9 +161,9 @@ class Answer:
 
 
 class StrangeJSON(ClockTestCase):
-    """What no gateway says, in JSON."""
+    """JSON that no gateway sends."""
 
-    def test_nothing_nested_without_end_is_a_gateways(self) -> None:
+    def test_json_that_is_nested_too_deeply_raises_not_a_gateway(self) -> None:
         for deep in ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000):
             for work in (
                 lambda: self.client.list(self.root),
@@ -178,19 +178,19 @@ class StrangeJSON(ClockTestCase):
             walk = self.now(self.client.manifest(self.root))
             self.failureResultOf(start(anext(walk)), NotAGateway)
 
-    def test_a_list_in_place_of_an_object_is_no_gateways(self) -> None:
+    def test_a_list_in_place_of_an_object_raises_not_a_gateway(self) -> None:
         for work in (self.client.statistics, self.client.transfers):
             self.fake.fail_next("GET *", Answer("[1]"))
             self.failureResultOf(start(work()), NotAGateway)
 
-    def test_times_that_are_none_hide_nothing(self) -> None:
+    def test_strange_times_of_links_are_none(self) -> None:
         for told in ("NaN", "Infinity", "-Infinity", "1e300", "-1", "1" + "0" * 400, '"x"', "[]"):
             times = f'{{"tahoe": {{"linkmotime": {told}, "linkcrtime": {told}}}}}'
             child = f'["filenode", {{"ro_uri": "URI:LIT:nbswy3dp", "metadata": {times}}}]'
             node = parse_child(json.loads(child))
             self.assertEqual((node.created, node.modified), (None, None), told)
 
-    def test_numbers_of_servers_and_files_are_numbers(self) -> None:
+    def test_strange_numbers_of_servers_are_none(self) -> None:
         for told in ("NaN", "1e300", "-1", '"x"', "true", "null"):
             server = (
                 f'{{"connection_status": "connected", "last_received_data": {told}, '
@@ -199,7 +199,7 @@ class StrangeJSON(ClockTestCase):
             (found,) = parse_status(json.loads(f'{{"servers": [{server}]}}')).servers
             self.assertEqual((found.available_space, found.last_seen), (None, None), told)
 
-    def test_a_path_of_a_walk_is_made_of_names(self) -> None:
+    def test_a_path_that_is_not_made_of_names_raises_not_a_gateway(self) -> None:
         self.fake.fail_next("*", Answer('{"type": "file", "path": [1], "cap": "URI:LIT:a"}\n'))
         walk = self.now(self.client.manifest(self.root))
         self.failureResultOf(start(anext(walk)), NotAGateway)
@@ -208,7 +208,7 @@ class StrangeJSON(ClockTestCase):
 class Texts(ClockTestCase):
     """The text of a cap where a Cap is needed."""
 
-    def test_it_is_refused_by_every_operation_and_says_what_makes_a_cap(self) -> None:
+    def test_every_operation_refuses_it_and_names_cap_parse(self) -> None:
         text: Any = str(self.root)
         client, root = self.client, self.root
         before = list(self.fake.requests)

@@ -52,7 +52,7 @@ class Trickle:
 
 
 class Held:
-    """An answer of which bytes come when `come` is called."""
+    """An answer whose bytes come when `come` is called."""
 
     def happen(self, exchange: IExchange) -> None:
         self._exchange = exchange
@@ -76,7 +76,7 @@ class SlowTestCase(ClockTestCase):
 class SlowBodies(SlowTestCase):
     """One gateway, and the transport's 60 seconds."""
 
-    def test_a_byte_a_second_does_not_go_on_for_ever(self) -> None:
+    def test_a_body_of_a_byte_a_second_times_out(self) -> None:
         cap = self.now(self.client.upload(DATA))
         for work in (lambda: self.client.read(cap), lambda: self.client.list(self.root)):
             self.fake.fail_next("GET *", Trickle(1))
@@ -197,7 +197,7 @@ class Walks(SlowTestCase):
             self.assertEqual(self.successResultOf(entry).path, ("f",))
             walk.close()
 
-    def test_how_long_an_object_may_take_can_be_said(self) -> None:
+    def test_patience_bounds_the_time_of_an_object(self) -> None:
         walk, _ = self.begin(verify=True, patience=100)
         (entry,) = self.after(159, anext(walk))
         self.assertNoResult(entry)
@@ -210,7 +210,7 @@ class Walks(SlowTestCase):
         (entry,) = self.after(61, anext(walk))
         self.failureResultOf(entry, RequestTimeout)
 
-    def test_a_line_that_comes_byte_by_byte_does_not_come_for_ever(self) -> None:
+    def test_a_line_that_comes_byte_by_byte_times_out(self) -> None:
         walk, held = self.begin()
         entry = start(anext(walk))
         for second in range(61):
@@ -248,7 +248,7 @@ class Readiness(SlowTestCase):
             self.assertEqual(self.clock.getDelayedCalls(), [])
             self.fake.forget_faults()
 
-    def test_what_was_last_found_out_is_told(self) -> None:
+    def test_the_last_status_is_in_the_error(self) -> None:
         waiting = start(self.client.wait_ready(4, timeout=5))
         self.fake.fail_next("GET /?t=json", Silence())
         self.clock.pump([0.1] * 60)

@@ -1,4 +1,4 @@
-"""Sources of uploads: what they may give, how they fail, and when they are read."""
+"""Sources of uploads: their blocks, their errors, and when they are read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCK = 2**18
 
 @implementer(ISource)
 class Source:
-    """Gives blocks; what is an exception it raises."""
+    """Gives blocks, and raises those that are exceptions."""
 
     def __init__(self, *blocks: Any, length: int | None = None, repeatable: bool = False) -> None:
         self.blocks = blocks
@@ -58,7 +58,7 @@ class SourcesTestCase(ClockTestCase):
 
 
 class Blocks(SourcesTestCase):
-    def test_what_is_like_bytes_is_sent(self) -> None:
+    def test_bytes_bytearray_and_memoryview_are_sent(self) -> None:
         blocks = b"one ", bytearray(b"two "), memoryview(b"three "), memoryview(b"abcd").cast("H")
         expected = b"one two three abcd"
         for source in (
@@ -89,7 +89,7 @@ class Blocks(SourcesTestCase):
                 error = self.failure(text, TypeError)
                 self.assertRegex(str(error), "not str.*'rb'")
 
-    def test_whatever_else_is_refused_by_the_name_of_its_type(self) -> None:
+    def test_other_blocks_raise_type_error_with_their_type(self) -> None:
         class Nothing(io.BytesIO):
             def read(self, size: int | None = -1) -> Any:
                 return None
@@ -105,7 +105,7 @@ class Blocks(SourcesTestCase):
             self.assertIn(f"not {name}", str(self.failure(source, TypeError)))
         self.assertEqual(self.fake.requests, [])
 
-    def test_a_wrong_length_is_told_with_both_numbers(self) -> None:
+    def test_a_wrong_length_raises_value_error_with_both_numbers(self) -> None:
         for given, length in (([b"12345"], 3), ([b"12", b"345"], 3), ([b"12"], 3), ([], 3)):
             error = self.failure(Source(*given, length=length, repeatable=True), ValueError)
             self.assertIn("3 bytes", str(error))
@@ -114,7 +114,7 @@ class Blocks(SourcesTestCase):
 
 
 class Errors(SourcesTestCase):
-    def test_an_error_is_told_as_itself_with_its_cause(self) -> None:
+    def test_an_error_of_the_source_is_raised_with_its_cause(self) -> None:
         error = LookupError("no such row")
         error.__cause__ = KeyError("id")
         told = self.failure(Source(b"some", error), LookupError)
@@ -127,14 +127,14 @@ class Errors(SourcesTestCase):
             self.assertIn("elsewhere", str(self.failure(source, AnswerLost)))
             self.assertEqual(source.passes, 1)
 
-    def test_a_source_that_cannot_begin_tells_so(self) -> None:
+    def test_an_error_of_chunks_is_raised(self) -> None:
         class Wrong(Source):
             def chunks(self) -> Any:
                 raise LookupError("nothing there")
 
         self.failure(Wrong(), LookupError)
 
-    def test_an_error_of_progress_is_told_as_itself(self) -> None:
+    def test_an_error_of_progress_is_raised(self) -> None:
         def progress(count: int) -> None:
             raise ZeroDivisionError
 
@@ -158,13 +158,13 @@ class SeveralGateways(SynchronousTestCase):
         self.successResultOf(start(self.client.upload(b"after")))
         self.assertEqual([fake.requests for fake in self.fakes], [["PUT /uri"], []])
 
-    def test_its_error_makes_no_gateway_count_as_away(self) -> None:
+    def test_its_error_does_not_make_a_gateway_count_as_away(self) -> None:
         source = Source(b"some", AnswerLost("elsewhere"), repeatable=True)
         self.failureResultOf(start(self.client.upload(source)), AnswerLost)
         self.assertEqual(source.passes, 1)
         self.assert_the_first_is_asked()
 
-    def test_its_silence_makes_no_gateway_count_as_away(self) -> None:
+    def test_its_silence_does_not_make_a_gateway_count_as_away(self) -> None:
         source = Source(b"some", Deferred(), repeatable=True)
         uploading = start(self.client.upload(source))
         self.clock.advance(61)
@@ -311,7 +311,7 @@ class Passes(SynchronousTestCase):
 
 
 class WithoutThreads(ClockTestCase):
-    """Where the reactor has no threads, as `Clock`, files are read and written at once."""
+    """Under a reactor without threads, as `Clock`, files are read and written at once."""
 
     def test_a_file_is_uploaded_and_saved(self) -> None:
         data = bytes(range(256)) * 2**12
@@ -323,7 +323,7 @@ class WithoutThreads(ClockTestCase):
         self.assertEqual(saved.getvalue(), data)
         self.assertFalse(file.closed or saved.closed)
 
-    def test_an_error_of_the_file_is_told_as_itself(self) -> None:
+    def test_an_error_of_the_file_is_raised(self) -> None:
         class Broken(io.BytesIO):
             def read(self, size: int | None = -1) -> bytes:
                 raise PermissionError("not yours")

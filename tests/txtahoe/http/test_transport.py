@@ -42,7 +42,7 @@ FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
 
 
 class Strangers(TestCase):
-    """What listens is no gateway."""
+    """Another server than a gateway, or none, at the address."""
 
     timeout = 30
 
@@ -133,7 +133,7 @@ class Strangers(TestCase):
         client = self.connect(self.enter(stranger(behave)))
         await self.assertFailure(Deferred.fromCoroutine(client.list(DIRECTORY)), AnswerLost)
 
-    async def test_transient_errors_are_met_with_repeats_up_to_a_bound(self) -> None:
+    async def test_transient_errors_are_repeated_up_to_a_bound(self) -> None:
         requests = []
 
         def behave(connection):
@@ -160,7 +160,7 @@ class Strangers(TestCase):
         client = self.connect(self.enter(stranger(behave)))
         self.assertEqual(await client.upload(slowly()), FILE)
 
-    async def test_a_source_that_stalls_runs_into_the_deadline(self) -> None:
+    async def test_a_source_that_stalls_raises_timeout_error(self) -> None:
         async def stalling():
             yield b"x"
             await Deferred()
@@ -196,7 +196,7 @@ class RequestsOfTheGateway(GatewayTestCase):
         self.assertEqual(set(await client.list(directory)), {"f"})
 
     @needs(TIME)
-    async def test_too_few_servers_is_an_error_of_its_own_and_passes(self) -> None:
+    async def test_too_few_servers_raise_not_enough_servers_until_they_return(self) -> None:
         client = self.connect(self.gateway, pauses=())
         cap = await client.upload(b"some data of more than 55 bytes" * 3)
         for name in ("server-1", "server-2"):
@@ -226,7 +226,7 @@ class RequestsOfTheGateway(GatewayTestCase):
 
 
 class Messages(SynchronousTestCase):
-    """Answers as the gateway words them, and the errors they stand for."""
+    """The error of each answer, and its message."""
 
     def test_every_status_has_its_error(self) -> None:
         traceback = "Traceback (most recent call last):\n  File …\nFailure: allmydata.{}: {}\n"
