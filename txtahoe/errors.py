@@ -1,4 +1,4 @@
-"""What can go wrong on a grid: each an OSError, and of the built-in kind that fits."""
+"""The errors of a grid: each an OSError, and of the built-in kind that fits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TahoeError(OSError):
     """
     The base of all errors of txtahoe. Its text never holds a cap, only fingerprints.
 
-    `transient` is true if the same request may succeed later without anybody mending anything.
+    `transient` is true if the same request may succeed later without a repair.
     Of some classes only some errors are: the gateway's words tell.
     """
 
@@ -39,7 +39,7 @@ class TahoeError(OSError):
         return f"{self.filename!r}: {self.strerror}" if self.filename else str(self.strerror)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # OSError would rebuild itself from (errno, text), which is not what __init__ takes.
+        # OSError would rebuild itself from (errno, text), but __init__ takes the text alone.
         return type(self), (self.strerror,), self.__dict__
 
 
@@ -105,7 +105,7 @@ class ExistingChild(TahoeError, FileExistsError, code=errno.EEXIST):
     """
     The name is taken, and the request was not to replace it.
 
-    `names`: of the names of one write, those that were found taken when it was read back.
+    `names`: the names of one write that were taken when it was read back.
     """
 
     names: frozenset[str] = frozenset()
@@ -114,11 +114,11 @@ class ExistingChild(TahoeError, FileExistsError, code=errno.EEXIST):
 # FileExistsError too: Django's FileSystemStorage and InMemoryStorage raise it if a file stands in
 # the place of a directory.
 class NotADirectory(TahoeError, NotADirectoryError, FileExistsError, code=errno.ENOTDIR):
-    """A directory was needed where a file stands."""
+    """A file stands in the place of a directory."""
 
 
 class IsADirectory(TahoeError, IsADirectoryError, code=errno.EISDIR):
-    """A file was needed where a directory stands."""
+    """A directory stands in the place of a file."""
 
 
 class DirectoryNotEmpty(TahoeError, code=errno.ENOTEMPTY):
@@ -231,7 +231,7 @@ _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
     """
-    The error that an answer stands for. `doing` says what was tried, for the message.
+    The error for an answer. `doing` describes the attempt, for the message.
 
     The classes follow `humanize_exception` in Tahoe-LAFS's `allmydata.web.common`: a known status
     for some exceptions, and 500 with a traceback, whose last line names the class, for the others.

@@ -158,7 +158,7 @@ def understanding(what: str) -> Iterator[None]:
 
 
 @sealed
-@understanding("what the gateway tells of a file or directory")
+@understanding("the description of a file or directory")
 def parse_node(answer: Any) -> Node:
     """
     A node from `[type, {…}]`, as `t=json` gives it.

@@ -84,9 +84,8 @@ class DirectoryOperations(FileOperations):
         await self._require_servers()
         body = None if links is None else links_body(links)
         doing = "making a directory"
-        return await self._cap(
-            Request("POST", ["uri"], query, doing=doing, body=body, changes=True)
-        )
+        request = Request("POST", ["uri"], query, doing=doing, body=body, changes=True)
+        return await self._cap(request)
 
     async def info(self, cap: Cap) -> Node:
         """The node that a cap names."""
@@ -162,8 +161,7 @@ class DirectoryOperations(FileOperations):
         mark = token_hex(6)
         links = links_of(children, {MARK: mark})
 
-        async def is_done(failure: TahoeError) -> bool:
-            now = await self.list(directory, changes=True)
+        def is_done(failure: TahoeError, now: Mapping[str, Node]) -> bool:
             there = {name: now[name] for name in map(_normal, children) if name in now}
             if any(node.mark == mark for node in there.values()):
                 return True
@@ -191,7 +189,7 @@ class DirectoryOperations(FileOperations):
         NotADirectory; UnknownOutcome.
         """
         _require_writable(directory)
-        there = await self._present(directory, name)
+        there = (await self.list(directory, changes=True)).get(_normal(name))
         if there is None or not there.is_same_link(expected):
             raise NoSuchChild(f"unlinking {name!r} in {directory!r}: it is not there any more")
         await self.delete(directory, name, there)
@@ -208,11 +206,11 @@ class DirectoryOperations(FileOperations):
         request = Request("DELETE", ["uri", directory, name], doing=doing, changes=True)
         done_by_an_earlier_one: tuple[type[Exception], ...] = ()
 
-        async def is_done(failure: TahoeError) -> bool:
+        def is_done(failure: TahoeError, now: Mapping[str, Node]) -> bool:
             nonlocal done_by_an_earlier_one
             # The gateway may get to the request after this look.
             done_by_an_earlier_one = (NoSuchChild,)
-            there = await self._present(directory, name)
+            there = now.get(_normal(name))
             return there is None or (seen is not None and not there.is_same_link(seen))
 
         async def delete() -> None:
@@ -243,9 +241,9 @@ class DirectoryOperations(FileOperations):
         self,
         request: Callable[[], Awaitable[object]],
         directory: Cap,
-        is_done: Callable[[TahoeError], Awaitable[bool]],
+        is_done: Callable[[TahoeError, Mapping[str, Node]], bool],
     ) -> None:
-        """Change links; after an ambiguous answer `is_done` reads back whether it was done."""
+        """Change links; after an ambiguous answer read the directory back and ask `is_done`."""
         _require_writable(directory)
         await self._require_servers()
         in_doubt = False  # the gateway may still be at a request whose answer was lost
@@ -261,7 +259,7 @@ class DirectoryOperations(FileOperations):
                 failure = error
                 is_quick = self._transport.reactor.seconds() - asked < _FIRST_LOOK
                 is_untouched = is_quick and isinstance(error, Unrecoverable)
-                if not is_untouched and await self._settled(is_done, error):
+                if not is_untouched and is_done(error, await self._read_back(directory, error)):
                     return
                 in_doubt |= isinstance(error, AnswerLost | RequestTimeout)
                 is_last = isinstance(error, RequestTimeout)
@@ -272,20 +270,12 @@ class DirectoryOperations(FileOperations):
             raise UnknownOutcome(f"{failure}. It may still be done later") from failure
         raise failure
 
-    async def _settled(
-        self, is_done: Callable[[TahoeError], Awaitable[bool]], failure: TahoeError
-    ) -> bool:
+    async def _read_back(self, directory: Cap, failure: TahoeError) -> Mapping[str, Node]:
         try:
-            return await is_done(failure)
+            return await self.list(directory, changes=True)
         except TahoeError as error:
-            if error is failure:
-                raise
             unread = f"{failure}. It may be done: reading the directory back failed too: {error}"
             raise UnknownOutcome(unread) from error
-
-    async def _present(self, directory: Cap, name: str) -> Node | None:
-        """The child of this name now; None if there is none."""
-        return (await self.list(directory, changes=True)).get(_normal(name))
 
 
 @contextmanager

@@ -38,14 +38,10 @@ class FileOperations(Operations):
 
     async def create_mutable(self, source: Uploadable, *, format: MutableFormat = "SDMF") -> Cap:
         """Make a mutable file of the bytes, which no directory names. Returns its write cap."""
-        return await self._upload(source, {"format": format}, "creating a mutable file")
+        return await self._upload(source, {"format": format}, "creating a mutable file", None)
 
     async def _upload(
-        self,
-        source: Uploadable,
-        query: Mapping[str, str],
-        doing: str,
-        progress: Progress | None = None,
+        self, source: Uploadable, query: Mapping[str, str], doing: str, progress: Progress | None
     ) -> Cap:
         body = self._source(source)
         request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)

@@ -21,7 +21,7 @@ class Operations:
     `min_servers`: how many storage servers a gateway must be connected to before a directory is
     written through it; see `wait_ready`.
 
-    Every method raises the errors of `Transport.open`; further ones are named where they occur.
+    Every method raises the errors of `Transport.open`; its docstring names further ones.
     No URL has more than one segment after a cap: a failure on a longer path may go unanswered.
     """
 
@@ -32,7 +32,7 @@ class Operations:
 
     async def status(self, *, changes: bool = False) -> GatewayStatus:
         """
-        What the gateway says of itself and of its servers.
+        The state of the gateway and of the storage servers that it knows.
 
         `changes`: ask the one of several gateways that makes the changes.
         """

@@ -92,7 +92,7 @@ class Gateways(BaseTransport):
             writer = self._transports[0] if self._writer is None else await self._writer()
             self._all.add(writer)
             return [writer]
-        # Sorting is stable: those that are not away come first, in the order of the list.
+        # Stable sorting: gateways that are not away come first, in the order of the list.
         return sorted(self._transports, key=self._is_away)
 
     def _is_away(self, transport: Transport) -> bool:

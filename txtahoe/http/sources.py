@@ -1,4 +1,4 @@
-"""Sources: where the bytes of an upload come from."""
+"""The sources of the bytes of uploads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThreadPool
 from zope.interface import Attribute, Interface, implementer
 
 T = TypeVar("T")
-# Runs a blocking function elsewhere than in the reactor thread.
+# Runs a blocking function outside of the reactor thread.
 InThread = Callable[[Callable[[], T]], Awaitable[T]]
 
 # Bytes read from a blocking source at a time: one change of threads for each.
