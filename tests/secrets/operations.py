@@ -80,12 +80,6 @@ async def _unlinked(client: Client, things: Things) -> None:
     await client.unlink(things.directory, name, await client.child(things.directory, name))
 
 
-async def _moved(client: Client, things: Things) -> None:
-    name = _new()
-    await client.link(things.directory, name, things.mutable)
-    await client.relink(things.directory, name, things.root, _new())
-
-
 def on_files(client: Client, things: Things) -> dict[str, Operation]:
     return {
         "upload": lambda: client.upload(b"new bytes" * 100),
@@ -123,8 +117,6 @@ def on_directories(client: Client, things: Things) -> dict[str, Operation]:
             directory, "literal", Node("filenode", things.file)
         ),
         "delete": lambda: client.delete(directory, "literal", Node("filenode", things.literal)),
-        "relink": lambda: client.relink(directory, "literal", directory, _new()),
-        "relink to another directory": lambda: _moved(client, things),
     }
 
 

@@ -15,7 +15,6 @@ from txtahoe.api.operations import given, require_directory
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import (
     AnswerLost,
-    BadRequest,
     ExistingChild,
     GatewayError,
     GatewayUnreachable,
@@ -218,24 +217,6 @@ class DirectoryOperations(FileOperations):
                 await self._transport.ask(request)
 
         await self._change(delete, directory, is_done)
-
-    async def relink(
-        self, directory: Cap, old: str, to_directory: Cap, new: str, *, replace: Replace = False
-    ) -> None:
-        """
-        Move a link, with its metadata, to another name or directory. This makes the new link first,
-        and then unlinks the old one if it has not changed: one of them is always there.
-
-        Raises: NoSuchChild; BadRequest for a child of an unknown kind; and as `link`.
-        """
-        if (directory, _normal(old)) == (to_directory, _normal(new)):
-            return
-        node = await self.child(directory, old)
-        if not node.cap.is_known:
-            raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
-        await self.link(to_directory, new, node.cap, replace=replace, metadata=node.metadata)
-        with moving(old):
-            await self.unlink(directory, old, node)
 
     async def _change(
         self,

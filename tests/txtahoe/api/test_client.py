@@ -268,25 +268,6 @@ class Directories(GatewayTestCase):
             Deferred.fromCoroutine(self.client.link(outer, "f", cap)), NotWriteable
         )
 
-    async def test_links_move_with_their_metadata(self) -> None:
-        here, there = await self.client.mkdir(), await self.client.mkdir()
-        cap = await self.client.upload(b"x")
-        await self.client.link(here, " a/b ", cap, metadata={"kind": "test"})
-        await self.client.relink(here, " a/b ", here, "c")
-        await self.client.relink(here, "c", there, "d")
-        self.assertEqual(await self.client.list(here), {})
-        node = await self.client.child(there, "d")
-        self.assertEqual((node.cap, node.metadata["kind"]), (cap, "test"))
-        await self.client.relink(there, "d", there, "d")
-        await self.client.link(here, "taken", cap)
-        await self.assertFailure(
-            Deferred.fromCoroutine(self.client.relink(there, "d", here, "taken")), ExistingChild
-        )
-        await self.client.relink(there, "d", here, "taken", replace=True)
-        await self.assertFailure(
-            Deferred.fromCoroutine(self.client.relink(there, "d", there, "e")), NoSuchChild
-        )
-
     async def test_a_child_directory_has_its_links_metadata(self) -> None:
         directory = await self.client.mkdir()
         await self.client.link(directory, "d", await self.client.mkdir(), metadata={"kind": "t"})

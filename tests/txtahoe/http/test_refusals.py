@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Cap, Client, Gateways, Link, Transport, Tree
+from txtahoe import Cap, Client, Gateways, Link, Node, Transport, Tree
 from txtahoe.errors import (
     ExistingChild,
     GatewayError,
@@ -210,7 +210,7 @@ class Texts(ClockTestCase):
 
     def test_every_operation_refuses_it_and_names_cap_parse(self) -> None:
         text: Any = str(self.root)
-        client, root = self.client, self.root
+        client, root, node = self.client, self.root, Node("filenode", FILE)
         before = list(self.fake.requests)
         for work in (
             lambda: client.list(text),
@@ -221,7 +221,8 @@ class Texts(ClockTestCase):
             lambda: client.set_children(root, {"f": text}),
             lambda: client.mkdir({"f": text}),
             lambda: client.mkdir_immutable({"f": text}),
-            lambda: client.relink(text, "f", root, "g"),
+            lambda: client.unlink(text, "f", node),
+            lambda: client.delete(text, "f"),
             lambda: client.read(text),
             lambda: client.download(text),
             lambda: client.size(text),

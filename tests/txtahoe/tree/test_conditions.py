@@ -244,15 +244,6 @@ class Doubts(ClockTestCase):
             self.failureResultOf(unlinking, NoSuchChild)
             self.assertEqual(self.node("a").cap, cap)
 
-    def test_the_client_moves_a_link_and_leaves_one_that_came_meanwhile(self) -> None:
-        self.now(self.client.link(self.root, "a", CAP))
-        self.fake.fail_next(LINK, Delay(1))
-        moving = start(self.client.relink(self.root, "a", self.root, "b"))
-        self.now(self.client.link(self.root, "a", OTHER, replace=True))
-        self.clock.advance(1)
-        self.successResultOf(moving)
-        self.assertEqual((self.node("a").cap, self.node("b").cap), (OTHER, CAP))
-
     def test_a_link_that_is_lost_half_way_through_a_move_is_in_doubt(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.fake.fail_next("DELETE*", Status(410), times=9)
