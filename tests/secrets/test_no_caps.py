@@ -248,7 +248,7 @@ class WrongAnswers(SecretsTestCase):
                 "a node whose cap is longer": good.replace(str(cap), f"{cap!s}x"),
                 "a page with a node": f"<html>{good}</html>",
             },
-            ("info of a file", "info of a directory", "child", "rename", "Tree.resolve"),
+            ("info of a file", "info of a directory", "child", "Tree.resolve"),
         )
 
     async def test_listings(self) -> None:
