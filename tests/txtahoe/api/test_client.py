@@ -410,7 +410,7 @@ class LostAnswers(GatewayTestCase):
         linking = Deferred.fromCoroutine(client.link(directory, "f", cap))
         proxy.refuse()
         error = await self.assertFailure(linking, UnknownOutcome)
-        self.assertIn("not known", str(error))
+        self.assertIn("reading the directory back failed", str(error))
 
 
 class Readiness(GatewayTestCase):

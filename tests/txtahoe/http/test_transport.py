@@ -262,6 +262,10 @@ class Messages(SynchronousTestCase):
         body = "Traceback\nFailure: allmydata.interfaces.UploadUnhappinessError: only 2 server(s)"
         self.assertIn("only 2 server(s)", str(error_for(500, body, "uploading")))
 
+    def test_a_missing_name_is_no_such_file_or_directory(self) -> None:
+        error = error_for(404, "No such child: none.txt", "looking")
+        self.assertEqual(str(error), "looking: no such file or directory: 'none.txt'")
+
     def test_caps_are_not_in_the_message(self) -> None:
         for spelling in (str(DIRECTORY), str(DIRECTORY).replace(":", "%3A"), str(DIRECTORY)[:-20]):
             error = error_for(500, f"no such node {spelling} here", "testing")
