@@ -7,24 +7,9 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 from hyperlink import DecodedURL
+from twisted.internet import endpoints, error, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import (
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionClosed,
-    DNSLookupError,
-    TimeoutError,
-)
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IHostnameResolver,
-    IProtocolFactory,
-    IReactorPluggableNameResolver,
-    IResolutionReceiver,
-    IStreamClientEndpoint,
-)
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -49,7 +34,7 @@ class NoHandshake(Exception):
     """The server has never answered, and does not answer to the beginning of TLS."""
 
 
-@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+@implementer(IAgentEndpointFactory, interfaces.IStreamClientEndpoint)
 class Connections:
     """Connections to a gateway, for an Agent."""
 
@@ -62,11 +47,11 @@ class Connections:
         self._port = gateway.port or 0
         self._open: dict[_Connection, int] = {}
 
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+    def endpointForURI(self, uri: URI) -> interfaces.IStreamClientEndpoint:
         """Itself: all URLs are those of the gateway."""
         return self
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:  # noqa: N803
+    def connect(self, protocolFactory: interfaces.IProtocolFactory) -> Deferred[Any]:  # noqa: N803
         """
         Make a connection; if the gateway's URL says https, secure it before it is used.
 
@@ -76,7 +61,7 @@ class Connections:
         connecting = Deferred.fromCoroutine(self._connect(protocolFactory))
 
         def cancel(connected: Deferred[Any]) -> None:
-            connected.errback(ConnectingCancelledError(self._host))
+            connected.errback(error.ConnectingCancelledError(self._host))
             connecting.cancel()
 
         connected: Deferred[Any] = Deferred(cancel)
@@ -90,7 +75,7 @@ class Connections:
             connection.abortConnection()
         await gatherResults([connection.lost for connection in connections])
 
-    async def _connect(self, factory: IProtocolFactory) -> Any:
+    async def _connect(self, factory: interfaces.IProtocolFactory) -> Any:
         bounded: WrappingFactory[Any] = WrappingFactory(factory)
         bounded.protocol = lambda *args: _Connection(self, *args)
         bounded.protocols = self._open
@@ -106,8 +91,9 @@ class Connections:
         late = _too_late if self.has_answered else _no_handshake
         try:
             await connection.secured().addTimeout(seconds, self._reactor, late)
-        except ConnectionClosed:
-            raise ConnectError(string="it ended the connection before it was secure") from None
+        except error.ConnectionClosed:
+            reason = "it ended the connection before it was secure"
+            raise error.ConnectError(string=reason) from None
         return http
 
     def _reach(self, factory: Any) -> Deferred[Any]:
@@ -115,25 +101,25 @@ class Connections:
         # An IP address needs no look-up: that takes a thread, and HostnameEndpoint imports the
         # global reactor, and so installs it.
         if isIPAddress(host):
-            connecting = TCP4ClientEndpoint(reactor, host, port).connect(factory)
+            connecting = endpoints.TCP4ClientEndpoint(reactor, host, port).connect(factory)
         elif isIPv6Address(host):
-            connecting = TCP6ClientEndpoint(reactor, host, port).connect(factory)
+            connecting = endpoints.TCP6ClientEndpoint(reactor, host, port).connect(factory)
         else:
             naming = _Naming(reactor, host)
-            connecting = HostnameEndpoint(naming, "gateway", port).connect(factory)
+            connecting = endpoints.HostnameEndpoint(naming, "gateway", port).connect(factory)
             connecting.addErrback(naming.explain)
         return connecting.addTimeout(_CONNECT_SECONDS, reactor, _too_late)
 
 
 def _too_late(result: object, seconds: float) -> NoReturn:
-    raise TimeoutError(string=f"no connection within {seconds:g} seconds")
+    raise error.TimeoutError(string=f"no connection within {seconds:g} seconds")
 
 
 def _no_handshake(result: object, seconds: float) -> NoReturn:
     raise NoHandshake(f"it was not answered within {seconds:g} seconds")
 
 
-@implementer(IHandshakeListener)
+@implementer(interfaces.IHandshakeListener)
 class _Connection(ProtocolWrapper):
     """
     Bounds the heads of answers, between Twisted's HTTP client, which keeps all lines of a head, and
@@ -193,7 +179,7 @@ class _Connection(ProtocolWrapper):
         return self._request(request).addBoth(is_over)
 
 
-@implementer(IReactorPluggableNameResolver, IHostnameResolver)
+@implementer(interfaces.IReactorPluggableNameResolver, interfaces.IHostnameResolver)
 @frozen
 class _Naming:
     """
@@ -210,12 +196,12 @@ class _Naming:
         return getattr(self._reactor, name)
 
     @property
-    def nameResolver(self) -> IHostnameResolver:
+    def nameResolver(self) -> interfaces.IHostnameResolver:
         return self
 
     def resolveHostName(
         self,
-        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        resolutionReceiver: interfaces.IResolutionReceiver,  # noqa: N803
         hostName: str,  # noqa: N803
         *args: Any,
         **kwargs: Any,
@@ -224,5 +210,5 @@ class _Naming:
         return resolver.resolveHostName(resolutionReceiver, self._host, *args, **kwargs)
 
     def explain(self, failure: Failure) -> NoReturn:
-        failure.trap(DNSLookupError)
-        raise DNSLookupError(f"the host {self._host!r} is not known here")
+        failure.trap(error.DNSLookupError)
+        raise error.DNSLookupError(f"the host {self._host!r} is not known here")

@@ -12,14 +12,8 @@ from hyperlink import URL, DecodedURL
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from treq.client import HTTPClient
+from twisted.internet import error as network
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import (
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionClosed,
-    ConnectionRefusedError,
-    DNSLookupError,
-)
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
@@ -159,11 +153,11 @@ class Transport(BaseTransport):
         def is_any(*kinds: type[Exception]) -> bool:
             return any(isinstance(cause, kinds) for cause in causes)
 
-        was_connecting = is_any(ConnectingCancelledError)
+        was_connecting = is_any(network.ConnectingCancelledError)
         no_connection = is_late and was_connecting
-        if no_connection or is_any(ConnectError, DNSLookupError):
+        if no_connection or is_any(network.ConnectError, network.DNSLookupError):
             reason = "no connection in time" if no_connection else str(causes[-1]).rstrip(".")
-            kind = GatewayRefused if is_any(ConnectionRefusedError) else GatewayUnreachable
+            kind = GatewayRefused if is_any(network.ConnectionRefusedError) else GatewayUnreachable
             return kind(
                 f"{doing}: no Tahoe-LAFS gateway can be reached at {where} "
                 f"({reason}). Is the node running, and is this its address?"
@@ -177,7 +171,7 @@ class Transport(BaseTransport):
         if is_any(TLSError, VerificationError, NoHandshake):
             reason = _tls_reason(causes[-1])
             return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
-        is_garbled = isinstance(error, ResponseFailed) and not is_any(ConnectionClosed)
+        is_garbled = isinstance(error, ResponseFailed) and not is_any(network.ConnectionClosed)
         if is_garbled or is_any(HeadTooLong):
             return NotAGateway(f"{doing}: the server at {where} is not a Tahoe-LAFS gateway")
         is_plain = self.gateway.scheme == "http" and self._connections.has_answered is False
