@@ -9,7 +9,7 @@ from time import time
 from typing import Any, Literal
 from unicodedata import normalize
 
-from txtahoe.api.files import FileOperations
+from txtahoe.api.files import FileOperations, MutableFormat
 from txtahoe.api.listings import Children, links_body, links_of, read_listing
 from txtahoe.api.operations import given, require_directory
 from txtahoe.caps import Cap, require_cap
@@ -31,7 +31,6 @@ from txtahoe.http.request import Request
 from txtahoe.nodes import MARK, Link, Node, parse_node
 
 Replace = Literal[False, True, "only-files"]
-DirectoryFormat = Literal["SDMF", "MDMF"]
 
 # Seconds. A gateway whose write was disturbed pauses for 2.7, give or take a third, and begins anew
 # with a look at the directory. If it can't read that before it has written, it says so sooner.
@@ -55,7 +54,7 @@ class DirectoryOperations(FileOperations):
         self,
         children: Children | None = None,
         *,
-        format: DirectoryFormat | None = None,
+        format: MutableFormat | None = None,
         keep_times: bool = False,
     ) -> Cap:
         """
