@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from typing import cast
@@ -79,11 +79,15 @@ class Outgoing(Flow):
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         done: Deferred[None] = Deferred(lambda _: self.stopProducing())
+
+        def failed(failure: Failure) -> None:
+            if isinstance(failure.value, Exception) and not failure.check(CancelledError):
+                self.failure = failure.value
+            if not self._stopped:
+                done.errback(failure)
+
         self._pass = Deferred.fromCoroutine(self._send(consumer))
-        self._pass.addCallbacks(
-            done.callback, lambda failure: None if self._stopped else done.errback(failure)
-        )
-        self._pass.chainDeferred(self._over)
+        self._pass.addCallbacks(done.callback, failed).chainDeferred(self._over)
         return done
 
     def stopProducing(self) -> None:
@@ -100,38 +104,29 @@ class Outgoing(Flow):
             await self._over
 
     async def _send(self, consumer: IConsumer) -> None:
-        try:
-            chunks = self._source.chunks()
-            try:
-                await self._send_all(chunks, consumer)
-            finally:
-                if hasattr(chunks, "aclose"):
-                    await chunks.aclose()
-        except CancelledError:
-            raise
-        except Exception as error:
-            self.failure = error
-            raise
-
-    async def _send_all(self, chunks: AsyncIterator[object], consumer: IConsumer) -> None:
         length, count = self._source.length, 0
-        self.is_asking = True
-        async for chunk in chunks:
-            self.is_asking = False
-            block = bytes_of(chunk)
-            count += len(block)
-            if length is not None and count > length:
-                break
-            if block:
-                consumer.write(block)
-                self._sent(len(block))
-                await self.ready()
+        chunks = self._source.chunks()
+        try:
             self.is_asking = True
-        self.is_asking = False
-        if length is not None and count != length:
-            raise ValueError(
-                f"the source of an upload has a length of {length} bytes, but gave {count}"
-            )
+            async for chunk in chunks:
+                self.is_asking = False
+                block = bytes_of(chunk)
+                count += len(block)
+                if length is not None and count > length:
+                    break
+                if block:
+                    consumer.write(block)
+                    self._sent(len(block))
+                    await self.ready()
+                self.is_asking = True
+            self.is_asking = False
+            if length is not None and count != length:
+                raise ValueError(
+                    f"the source of an upload has a length of {length} bytes, but gave {count}"
+                )
+        finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
 
 
 class Incoming(Protocol):
