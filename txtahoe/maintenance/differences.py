@@ -1,4 +1,4 @@
-"""What is different in two trees, such as two snapshots, or a snapshot and the tree now."""
+"""The differences of two trees, such as two snapshots, or a snapshot and the tree now."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from txtahoe.caps import Cap
+from txtahoe.concurrency import all_of
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
-from txtahoe.maintenance.walking import AT_ONCE, Children, Listings, Progress, explore
+from txtahoe.maintenance.walking import AT_ONCE, Listings, Progress, explore
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path, split
+from txtahoe.tree.spread.format import Children
 from txtahoe.tree.tree import Tree
 
 
 @frozen
 class Difference:
     """
-    A path that leads to different things, or on one side to nothing, which is None.
+    A path that does not lead to the same in both trees. None: it leads nowhere in that tree.
 
-    `unread`: why the directory there could not be read, on one side or the other; what is below
-    it was not compared.
+    `unread`: why the directory there can't be read in one of the trees. Nothing below it was
+    compared.
     """
 
     path: Path
@@ -39,6 +40,27 @@ class Difference:
         return "removed" if self.after is None else "changed"
 
 
+@frozen(eq=False)
+class _Pair:
+    """What a path leads to in both trees. `above`: the caps of the pairs of directories above."""
+
+    path: Path
+    before: Node | None
+    after: Node | None
+    above: frozenset[tuple[Cap | None, ...]] = frozenset()
+
+    @property
+    def caps(self) -> tuple[Cap | None, ...]:
+        return tuple(None if node is None else node.cap for node in (self.before, self.after))
+
+    @property
+    def is_same(self) -> bool:
+        before, after = self.caps
+        if before is None or after is None:
+            return before is after
+        return before == after or before.names_same(after)
+
+
 async def differences(
     before: Tree,
     after: Tree,
@@ -48,67 +70,22 @@ async def differences(
     progress: Progress | None = None,
 ) -> list[Difference]:
     """
-    What is different at a path and below it, in the order of paths, directories included.
+    The differences at a path and below it, directories included, in the order of their paths.
 
-    Files are compared by their caps: equal bytes have equal caps where they were uploaded through
-    the same gateway. Immutable directories with equal caps are not read.
+    It compares files by their caps: equal bytes have equal caps if they were uploaded through the
+    same gateway. It does not read immutable directories with equal caps.
 
-    Raises: NoSuchChild where the path leads nowhere on either side.
+    Raises: NoSuchChild if the path leads nowhere in both trees.
     """
     names = split(path)
     start = _Pair(names, await _found(before, names), await _found(after, names))
     if start.before is None and start.after is None:
         raise NoSuchChild(f"{'/'.join(names)!r} is in neither tree")
-    comparing = _Comparing(Listings(before.client), Listings(after.client))
-    for pair in comparing.compare(start):  # one, or none
-        await explore(pair, comparing.visit, at_once, progress)
-    return [comparing.found[path] for path in sorted(comparing.found)]
+    listings = Listings(before.client), Listings(after.client)
+    found: dict[Path, Difference] = {}
 
-
-async def _found(tree: Tree, path: Path) -> Node | None:
-    try:
-        return await tree.resolve(path, fresh=True)
-    except (NoSuchChild, NotADirectory):
-        return None
-
-
-@frozen(eq=False)
-class _Pair:
-    """What a path leads to in both trees."""
-
-    path: Path
-    before: Node | None
-    after: Node | None
-    above: _Pair | None = None
-
-    @property
-    def caps(self) -> list[Cap | None]:
-        return [None if node is None else node.cap for node in (self.before, self.after)]
-
-    @property
-    def is_same(self) -> bool:
-        before, after = self.caps
-        if before is None or after is None:
-            return before is after
-        return before == after or before.names_same(after)
-
-    @property
-    def is_below_itself(self) -> bool:
-        """Whether the same two directories lead here: there is nothing new below them."""
-        caps, up = self.caps, self.above
-        while up is not None and up.caps != caps:
-            up = up.above
-        return up is not None
-
-
-class _Comparing:
-    def __init__(self, before: Listings, after: Listings) -> None:
-        self._before = before
-        self._after = after
-        self.found: dict[Path, Difference] = {}
-
-    def compare(self, pair: _Pair) -> list[_Pair]:
-        """Note what is different, and give the directories in which there may be more of it."""
+    def compare(pair: _Pair) -> list[_Pair]:
+        """Note a difference, and return the pair of directories that is to be visited, if any."""
         if pair.is_same:
             return []
         before, after = (
@@ -116,33 +93,38 @@ class _Comparing:
             for node in (pair.before, pair.after)
         )
         if before is None or after is None:
-            self.found[pair.path] = Difference(pair.path, pair.before, pair.after)
-        below = _Pair(pair.path, before, after, pair.above)
-        return [] if before is after or below.is_below_itself else [below]
+            found[pair.path] = Difference(pair.path, pair.before, pair.after)
+        below = evolve(pair, before=before, after=after)
+        # Below the same two directories, further up, there is nothing new.
+        return [] if before is after or below.caps in below.above else [below]
 
-    async def visit(self, pair: _Pair) -> list[_Pair]:
-        """Compare the children of directories."""
-        reading = [
-            Deferred.fromCoroutine(_children(listings, pair.path, node))
-            for listings, node in ((self._before, pair.before), (self._after, pair.after))
-        ]
+    async def visit(pair: _Pair) -> list[_Pair]:
+        async def children(side: tuple[Listings, Node | None]) -> Children:
+            return {} if side[1] is None else await side[0].of(pair.path, side[1].cap)
+
+        sides = zip(listings, (pair.before, pair.after), strict=True)
         try:
-            before, after = await gatherResults(reading, consumeErrors=True)
-        except FirstError as first:
-            error = first.subFailure.value
-            if not isinstance(error, Unrecoverable):
-                raise error from None  # type: ignore[misc]
-            noted = self.found.get(pair.path, Difference(pair.path, pair.before, pair.after))
-            self.found[pair.path] = evolve(noted, unread=str(error.strerror))
+            before, after = await all_of(sides, children, 2)
+        except Unrecoverable as error:
+            noted = found.get(pair.path, Difference(pair.path, pair.before, pair.after))
+            found[pair.path] = evolve(noted, unread=str(error.strerror))
             return []
+        above = pair.above | {pair.caps}
         return [
             below
             for name in {**before, **after}
-            for below in self.compare(
-                _Pair((*pair.path, name), before.get(name), after.get(name), pair)
+            for below in compare(
+                _Pair((*pair.path, name), before.get(name), after.get(name), above)
             )
         ]
 
+    for pair in compare(start):
+        await explore(pair, visit, at_once, progress)
+    return [found[path] for path in sorted(found)]
 
-async def _children(listings: Listings, path: Path, node: Node | None) -> Children:
-    return {} if node is None else await listings.of(path, node.cap)
+
+async def _found(tree: Tree, path: Path) -> Node | None:
+    try:
+        return await tree.resolve(path, fresh=True)
+    except (NoSuchChild, NotADirectory):
+        return None

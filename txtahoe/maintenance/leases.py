@@ -1,4 +1,4 @@
-"""Leases: what is not renewed in time is deleted by grids that expire leases."""
+"""Leases: grids that expire leases delete everything that is not renewed in time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from txtahoe.errors import TahoeError
+from txtahoe.maintenance import records
 from txtahoe.maintenance.health import Health, check
-from txtahoe.maintenance.records import contents_of, is_past, record
 from txtahoe.maintenance.walking import AT_ONCE, Progress
-from txtahoe.nodes import Link
 from txtahoe.tree.paths import split
 from txtahoe.tree.tree import Tree
 
@@ -25,13 +24,13 @@ _RENEWED = "renewed"
 @frozen
 class Renewal:
     """
-    Leases that were renewed.
+    The result of `renew`.
 
     `health`: what was found on the way, and when.
     `previous`: when the last complete renewal before this one began, in seconds since 1970 UTC;
-    None where none is known.
-    `is_recorded`: whether this one will be the `previous` of the next; `problem`: why not, where
-    that was tried.
+    None if it is not known.
+    `is_recorded`: whether the next renewal will know of this one. `problem`: why it could not be
+    recorded; "" if it was, or was not to be.
     """
 
     health: Health
@@ -41,14 +40,14 @@ class Renewal:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was reached. Shares on servers that are away were not."""
+        """Whether everything was reached, except for shares on servers that are away."""
         return self.health.is_complete
 
     @property
     def oldest_until(self) -> float | None:
         """
         When the first of the leases would have run out without this renewal, at the earliest, in
-        seconds since 1970 UTC. What is in the past may be lost; `health` tells.
+        seconds since 1970 UTC. If that is in the past, files may be lost; `health` tells.
         """
         return None if self.previous is None else self.previous + LEASE_SECONDS
 
@@ -63,20 +62,19 @@ async def renew(
     """
     Renew the leases of what a path leads to and of everything below it, snapshots included.
 
-    A complete renewal of a whole tree that can be written is recorded in it.
+    It records a complete renewal of a whole tree in the tree, if that can be written.
 
     Raises: as `check`.
     """
-    try:
+    previous = None
+    with suppress(TahoeError):  # what is left must be renewed all the same
         previous = await last_renewal(tree)
-    except TahoeError:  # no reason not to renew what is left
-        previous = None
     health = await check(tree, path, add_lease=True, at_once=at_once, progress=progress)
     if not health.is_complete or split(path) or not tree.root.is_writable:
         return Renewal(health, previous, is_recorded=False)
     try:
-        cap = await tree.client.upload(_written(health.began))
-        await record(tree, _RENEWED, Link(cap), replace=True)
+        began = datetime.fromtimestamp(health.began, UTC)
+        await records.write(tree, _RENEWED, began.isoformat().encode())
     except TahoeError as error:
         return Renewal(health, previous, is_recorded=False, problem=str(error))
     return Renewal(health, previous, is_recorded=True)
@@ -84,20 +82,13 @@ async def renew(
 
 async def last_renewal(tree: Tree) -> float | None:
     """
-    When the last complete renewal of a tree began, in seconds since 1970 UTC, if any.
+    When the last complete renewal of a tree began, in seconds since 1970 UTC; None if unknown.
 
     Raises: NotADirectory; the errors of `Client`.
     """
-    told = await contents_of(tree, _RENEWED)
-    return None if told is None else _read(told)
-
-
-def _written(time: float) -> bytes:
-    return datetime.fromtimestamp(time, UTC).isoformat().encode()
-
-
-def _read(told: bytes) -> float | None:
-    with suppress(ValueError, OverflowError):
-        seconds = datetime.fromisoformat(told.decode()).timestamp()
-        return seconds if is_past(seconds) else None
+    told = await records.read(tree, _RENEWED)
+    if told is not None:
+        with suppress(ValueError, OverflowError):
+            began = datetime.fromisoformat(told.decode()).timestamp()
+            return began if records.is_past(began) else None
     return None

@@ -1,8 +1,8 @@
 """
-What is kept beside the files of a tree: snapshots, what was checked last, who makes changes.
+Records that a tree keeps beside its files: snapshots, the last check, the writer.
 
-Anyone who has the tree's write cap can put anything there: a record is believed only where it is
-of its form.
+Anyone with the write cap of the tree can link anything there. So each reader of a record checks its
+form before it believes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AHEAD = 3600
 
 
 async def records(tree: Tree) -> dict[str, Node]:
-    """All that is kept, by name. Raises: NotADirectory where something else has its place."""
+    """All records, by name. Raises: NotADirectory if something else has their place."""
     try:
         return await tree.list([RECORDS])
     except NoSuchChild:
@@ -32,8 +32,8 @@ async def records(tree: Tree) -> dict[str, Node]:
         raise _not_a_directory() from None
 
 
-async def contents_of(tree: Tree, name: str) -> bytes | None:
-    """The bytes of a record; None where there is none, or what is there can be none."""
+async def read(tree: Tree, name: str) -> bytes | None:
+    """The bytes of a record; None if there is none, or something that can't be one."""
     node = (await records(tree)).get(name)
     if node is None:
         return None
@@ -42,13 +42,13 @@ async def contents_of(tree: Tree, name: str) -> bytes | None:
     return await tree.client.read(cap) if is_file and (cap.size or 0) <= _MOST else None
 
 
-def is_past(seconds: float) -> bool:
-    """Whether a time that a record tells, in seconds since 1970 UTC, can be one of the past."""
-    return 0 <= seconds <= time() + _AHEAD  # NaN is not
+async def write(tree: Tree, name: str, data: bytes) -> None:
+    """Replace the bytes of a record. Raises: NotADirectory; NotWriteable."""
+    await record(tree, name, Link(await tree.client.upload(data)), replace=True)
 
 
 async def record(tree: Tree, name: str, link: Link, *, replace: Replace = False) -> None:
-    """Keep something. Raises: ExistingChild; NotADirectory; NotWriteable."""
+    """Make the link of a record. Raises: ExistingChild; NotADirectory; NotWriteable."""
     try:
         await tree.resolve([RECORDS])
     except NoSuchChild:
@@ -57,7 +57,7 @@ async def record(tree: Tree, name: str, link: Link, *, replace: Replace = False)
             await tree.link([RECORDS], directory, metadata={HIDDEN: True})
             return
         except ExistingChild:
-            pass  # somebody else was faster: theirs gets what is in ours
+            pass  # another process was faster; its directory gets the link
     try:
         await tree.link([RECORDS, name], link.cap, replace=replace, metadata=link.metadata)
     except NotADirectory:
@@ -65,9 +65,14 @@ async def record(tree: Tree, name: str, link: Link, *, replace: Replace = False)
 
 
 def require_place(node: Node | None) -> None:
-    """Raises: NotADirectory where the link of `RECORDS` leads to something else."""
+    """Raises: NotADirectory if the link of `RECORDS` leads to something else."""
     if node is not None and not node.is_directory:
         raise _not_a_directory()
+
+
+def is_past(seconds: float) -> bool:
+    """Whether a time in a record, in seconds since 1970 UTC, can be in the past."""
+    return 0 <= seconds <= time() + _AHEAD  # NaN is not
 
 
 def _not_a_directory() -> NotADirectory:

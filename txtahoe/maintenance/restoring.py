@@ -1,4 +1,4 @@
-"""Files brought back from a snapshot, by links to what is on the grid still."""
+"""Files brought back from a snapshot, by links to what is still on the grid."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.concurrency import each
-from txtahoe.errors import (
-    ExistingChild,
-    NotADirectory,
-    NotWriteable,
-    SomeFailed,
-    Unrecoverable,
-)
-from txtahoe.maintenance.differences import Difference, differences
+from txtahoe.errors import ExistingChild, NotADirectory, NotWriteable, SomeFailed, Unrecoverable
+from txtahoe.maintenance.differences import differences
 from txtahoe.maintenance.walking import AT_ONCE, Progress
 from txtahoe.nodes import MARK, Link
 from txtahoe.tree.paths import Path, split
@@ -27,10 +20,10 @@ from txtahoe.tree.tree import Tree
 @frozen
 class Restored:
     """
-    What came back.
+    The result of `restore`.
 
-    `files`: those that were linked. `directories`: those without files that were made.
-    `conflicts`: where something else is now, which was left alone.
+    `files`: those that were linked. `directories`: those that were made, and have no files.
+    `conflicts`: paths that lead to something else now, and were left alone.
     `failed`: what could not be brought back, and why.
     """
 
@@ -57,91 +50,79 @@ async def restore(
     """
     Bring what a path led to in a snapshot, and everything that was below it, back into a tree.
 
-    No byte of a file is moved. What is as it was stays, and so does what the snapshot does not
-    know. A file that has changed is a conflict, unless `replace` is given. A directory in the
-    place of a file, or a file in that of a directory, is one in any case. A directory that can't
-    be read is not replaced either: give it another name, and restore again.
+    It moves no byte of a file. Files that have not changed, or are not in the snapshot, stay.
+    A file that has changed is a conflict, unless `replace` is given. A directory in the place of a
+    file, or a file in that of a directory, is always one. It does not replace a directory that
+    can't be read: give that another name, and restore again.
 
-    `progress` counts directories that were compared, and then anew those that were written.
+    `progress` counts directories that were compared, and then, from 0 again, those that were
+    written.
 
-    Raises: NoSuchChild where the path led nowhere in the snapshot; NotWriteable.
+    Raises: NoSuchChild if the path led nowhere in the snapshot; NotWriteable.
     """
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     names = split(path)
     before = Tree(tree.client, snapshot)
     await before.resolve(names)
-    restoring = _Restoring(tree, replace)
+    links: dict[Path, Link] = {}
+    directories: list[Path] = []
+    conflicts: set[Path] = set()
+    failed: dict[Path, Exception] = {}
     for difference in await differences(before, tree, names, at_once=at_once, progress=progress):
-        restoring.plan(difference)
-    await restoring.link(progress)
-    await restoring.make_directories(at_once)
-    return restoring.restored
-
-
-class _Restoring:
-    def __init__(self, tree: Tree, replace: bool) -> None:
-        self._tree = tree
-        self._replace = replace
-        self._links: dict[Path, Link] = {}
-        self._directories: list[Path] = []
-        self._conflicts: set[Path] = set()
-        self._failed: dict[Path, Exception] = {}
-
-    @property
-    def restored(self) -> Restored:
-        left = {*self._conflicts, *self._failed}
-        return Restored(
-            [path for path in self._links if path not in left],
-            [path for path in self._directories if path not in left],
-            sorted(self._conflicts),
-            self._failed,
-        )
-
-    def plan(self, difference: Difference) -> None:
-        """Find out what to do; differences come in the order of their paths."""
-        path, before, after = difference.path, difference.before, difference.after
-        is_below = any(path[:depth] in self._conflicts for depth in range(len(path)))
-        if before is None or is_below:
-            return
+        at, was, now = difference.path, difference.before, difference.after
+        is_below_conflict = any(at[:depth] in conflicts for depth in range(len(at)))
+        if was is None or is_below_conflict:
+            continue
         if difference.unread:
-            self._failed[path] = Unrecoverable(difference.unread)
-        elif after is not None and (after.is_directory or before.is_directory or not self._replace):
-            self._conflicts.add(path)
-        elif before.is_directory:
-            self._directories.append(path)
+            failed[at] = Unrecoverable(difference.unread)
+        elif now is not None and (now.is_directory or was.is_directory or not replace):
+            conflicts.add(at)
+        elif was.is_directory:
+            directories.append(at)
         else:
-            kept = {key: value for key, value in before.metadata.items() if key != MARK}
-            self._links[path] = Link(before.cap, kept)
+            kept = {key: value for key, value in was.metadata.items() if key != MARK}
+            links[at] = Link(was.cap, kept)
 
-    async def link(self, progress: Progress | None) -> None:
-        """Link the files, by few writes: new directories come into being with their files."""
-        directories = {path[:-1] for path in self._links}
-        written = 0
-
-        def wrote(number: int) -> None:
-            nonlocal written
-            written += number
-            if progress is not None:
-                # Those that hold directories only are written too.
-                progress(written, max(written, len(directories)))
-
-        replace: Replace = "only-files" if self._replace else False
-        try:
-            await self._tree.link_many(self._links.items(), replace=replace, progress=wrote)
-        except SomeFailed as failed:
-            self._note(self._links, failed.results)
-
-    async def make_directories(self, at_once: int) -> None:
-        """Make those that have no file to come into being with."""
-        there = {path[:depth] for path in self._links for depth in range(len(path))}
-        self._directories = [path for path in self._directories if path not in there]
-        results = await each(self._directories, self._tree.make_directories, at_once)
-        self._note(self._directories, results)
-
-    def _note(self, paths: Iterable[Path], results: Sequence[Any]) -> None:
+    def note(paths: Iterable[Path], results: Sequence[Any]) -> None:
         for path, result in zip(paths, results, strict=True):
             if isinstance(result, ExistingChild | NotADirectory):
-                self._conflicts.add(path)
+                conflicts.add(path)
             elif isinstance(result, Exception):
-                self._failed[path] = result
+                failed[path] = result
+
+    note(links, await _link(tree, links, replace, progress))
+    # The other directories came into being with their files.
+    made = {path[:depth] for path in links for depth in range(len(path))}
+    directories = [path for path in directories if path not in made]
+    note(directories, await each(directories, tree.make_directories, at_once))
+    left = {*conflicts, *failed}
+    return Restored(
+        [path for path in links if path not in left],
+        [path for path in directories if path not in left],
+        sorted(conflicts),
+        failed,
+    )
+
+
+async def _link(
+    tree: Tree, links: Mapping[Path, Link], replace: bool, progress: Progress | None
+) -> Sequence[Any]:
+    """Make links, and return the exceptions of those that failed, in their order."""
+    directories = {path[:-1] for path in links}
+    written = 0
+
+    def wrote(number: int) -> None:
+        nonlocal written
+        written += number
+        if progress is not None:
+            # New directories without files are written too.
+            progress(written, max(written, len(directories)))
+
+    try:
+        await tree.link_many(
+            links.items(), replace="only-files" if replace else False, progress=wrote
+        )
+    except SomeFailed as failed:
+        return failed.results
+    return [None] * len(links)

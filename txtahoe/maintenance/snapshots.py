@@ -1,10 +1,9 @@
-"""Snapshots: trees as they were, in directories that never change, over the files of the tree."""
+"""Snapshots: immutable copies of all directories of a tree, with links to its files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from time import time
@@ -14,26 +13,20 @@ from attrs import define, field, frozen
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
-from txtahoe.errors import (
-    ExistingChild,
-    NoSuchChild,
-    NotADirectory,
-    NotWriteable,
-    Unrecoverable,
-)
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable, Unrecoverable
 from txtahoe.maintenance.records import RECORDS, record, records, require_place
 from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED
-from txtahoe.tree.spread.format import Contents, part_name
+from txtahoe.tree.spread.format import part_name
 from txtahoe.tree.tree import Tree
 
-# The key in a link's metadata under which the numbers of a snapshot stand.
+# The key of a snapshot's numbers in the metadata of its link.
 _SNAPSHOT = "txtahoe-snapshot"
 _NUMBERS = ("files", "directories", "left_out")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# A number follows where there are several of one second.
+# A number follows if there are several snapshots of one second.
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?:-(\d{1,9}))?", re.ASCII)
 
 
@@ -43,8 +36,8 @@ class Snapshot:
     A tree as it was. `Tree(client, snapshot.cap)` reads it.
 
     `name`: its time, such as "2026-11-22T18:30:00Z". `began`: the same in seconds since 1970 UTC.
-    `files`, `directories`: how many are in it. `left_out`: how many objects are not, though they
-    were in the tree; `reasons` tells which and why, by path, to whoever takes the snapshot.
+    `files`, `directories`: how many are in it. `left_out`: how many objects of the tree are not.
+    `reasons`: why each of them is not, by path; only in the result of `take_snapshot`.
     """
 
     name: str
@@ -66,11 +59,11 @@ async def take_snapshot(
     """
     Take a snapshot of a tree, and keep it in the list under its root.
 
-    Each directory is read once and an immutable one is made of it; no byte of a file is moved.
-    What is saved meanwhile may be in it or not. Left out are files that can change, what is of an
-    unknown kind, directories that are lost, and those that lie below themselves.
+    It reads each directory once and makes an immutable one of it. It moves no byte of a file.
+    Anything that is saved meanwhile may be in it or not. It leaves out files that can change,
+    objects of an unknown kind, lost directories, and directories that lie below themselves.
 
-    A snapshot is as good as the leases of what is in it: `renew` of the tree renews them too.
+    `renew` of the tree renews the leases of its snapshots too; without that they are lost.
 
     Raises: NotWriteable; the errors of `Client`.
     """
@@ -79,61 +72,62 @@ async def take_snapshot(
     began = time()
     contents = await tree.contents()
     require_place(contents.names.get(RECORDS))
-    copying = _Copying(tree.client)
-    cap = await copying.run(tree.root, contents, at_once, progress)
-    numbers = copying.files, copying.directories, len(copying.left_out)
-    told = dict(zip(_NUMBERS, numbers, strict=True))
-    name = await _kept(tree, began, Link(cap, {_SNAPSHOT: told}))
-    return Snapshot(name, cap, _order(name)[0], *numbers, copying.left_out)
+    copying = _Copying(tree.client, Listings(tree.client, {tree.root: contents}))
+    root = _Directory(Place((), Node("dirnode", tree.root)))
+    await explore(root, copying.visit, at_once, progress)
+    assert root.copy is not None
+    numbers = dict(
+        files=copying.files, directories=copying.directories, left_out=len(copying.left_out)
+    )
+    name = await _keep(tree, began, Link(root.copy, {_SNAPSHOT: numbers}))
+    return Snapshot(name, root.copy, _order(name)[0], **numbers, reasons=copying.left_out)
 
 
-async def _kept(tree: Tree, began: float, link: Link) -> str:
-    """The name under which a snapshot is kept: its time, or that with a number."""
-    stamp = datetime.fromtimestamp(began, UTC).strftime(_TIME)
-    for number in count(1):
-        name = stamp if number == 1 else f"{stamp}-{number}"
-        with suppress(ExistingChild):
+async def _keep(tree: Tree, began: float, link: Link) -> str:
+    """Make the link of a snapshot. Returns its name: its time, or that with a number."""
+    stamp = name = datetime.fromtimestamp(began, UTC).strftime(_TIME)
+    for number in count(2):
+        try:
             await record(tree, name, link)
             break
+        except ExistingChild:
+            name = f"{stamp}-{number}"
     return name
 
 
 async def list_snapshots(tree: Tree) -> list[Snapshot]:
-    """The snapshots that are kept under the root of a tree; the oldest one comes first."""
+    """The snapshots that are kept under the root of a tree, in the order of their times."""
     found = [_snapshot(name, node) for name, node in (await records(tree)).items()]
     return sorted((each for each in found if each is not None), key=lambda each: _order(each.name))
 
 
 async def remove_snapshot(tree: Tree, name: str) -> None:
     """
-    Keep a snapshot no longer; its cap opens it for as long as its leases last.
+    Take a snapshot from the list. Its cap opens it until its leases run out.
 
     Raises: NoSuchChild; NotWriteable; UnknownOutcome.
     """
     node = (await records(tree)).get(name)
     if node is None or _snapshot(name, node) is None:
         raise NoSuchChild(f"no snapshot {name!r} is kept under this root")
-    # It is a directory that can't change, so nobody saves into it.
+    # It is an immutable directory, so nobody saves into it.
     await tree.unlink([RECORDS, name], only_files=False)
 
 
 def _snapshot(name: str, node: Node) -> Snapshot | None:
-    """The snapshot of a link; None where it is another link, or can be that of no snapshot."""
+    """The snapshot of a link; None if it is another link, or can't be one of a snapshot."""
     told = node.metadata.get(_SNAPSHOT)
-    if not isinstance(told, Mapping):
-        return None
-    numbers: list[Any] = [told.get(number) for number in _NUMBERS]
-    are_counts = all(isinstance(number, int) and number >= 0 for number in numbers)
-    # A cap that can write, or whose directory can change, must not be told as that of a snapshot.
+    # A cap that can write, or whose directory can change, must not be shown as a snapshot's.
     is_fixed = node.cap.is_directory and node.cap.is_readable and not node.cap.is_mutable
+    if not isinstance(told, Mapping) or not is_fixed:
+        return None
+    numbers: dict[str, Any] = {key: told.get(key) for key in _NUMBERS}
+    if not all(isinstance(number, int) and number >= 0 for number in numbers.values()):
+        return None
     try:
-        began, _ = _order(name)
+        return Snapshot(name, node.cap, _order(name)[0], **numbers)
     except ValueError:
         return None
-    if not are_counts or not is_fixed:
-        return None
-    files, directories, left_out = numbers
-    return Snapshot(name, node.cap, began, files, directories, left_out)
 
 
 def _order(name: str) -> tuple[float, int]:
@@ -151,7 +145,8 @@ class _Directory:
     A directory, or a part of one, that is to be copied.
 
     `name`: that of the copy in the one above it.
-    `links`: what the copy is to hold. `missing`: how many directories are still to come into it.
+    `links`: the links of the copy. `missing`: how many copies are still to be linked in it.
+    `copy`: the cap of the copy, once it is made.
     """
 
     place: Place
@@ -159,30 +154,20 @@ class _Directory:
     above: _Directory | None = None
     links: dict[str, Link] = field(factory=dict)
     missing: int = 0
+    copy: Cap | None = None
 
 
+@define(eq=False)
 class _Copying:
-    """Makes immutable directories, each as soon as those below it are made."""
+    """Makes immutable copies of directories, each one as soon as those below it are made."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._listings = Listings(client)
-        self._cap: Cap | None = None
-        self.files = 0
-        self.directories = 0
-        self.left_out: dict[Path, str] = {}
+    _client: Client
+    _listings: Listings
+    files: int = field(default=0, init=False)
+    directories: int = field(default=0, init=False)
+    left_out: dict[Path, str] = field(factory=dict, init=False)
 
-    async def run(
-        self, root: Cap, contents: Contents, at_once: int, progress: Progress | None
-    ) -> Cap:
-        """The cap of the copy of a directory with these contents, and of all below it."""
-        self._listings.know(root, contents)
-        start = _Directory(Place((), Node("dirnode", root)))
-        await explore(start, self._visit, at_once, progress)
-        assert self._cap is not None
-        return self._cap
-
-    async def _visit(self, directory: _Directory) -> list[_Directory]:
+    async def visit(self, directory: _Directory) -> list[_Directory]:
         place = directory.place
         try:
             contents = await self._listings.contents(place.path, place.node.cap, place.depth)
@@ -190,14 +175,14 @@ class _Copying:
         except (NotADirectory, Unrecoverable) as error:
             if directory.above is None:
                 raise
-            self._leave_out(place, str(error.strerror))
+            self.left_out[place.path] = str(error.strerror)
             directory.above.missing -= 1
             await self._make(directory.above)
             return []
         below = [
             _Directory(child, child.path[-1], directory)
             for child in place.enter(contents.shown)
-            if self._is_to_be_copied(child, directory)
+            if self._needs_copy(child, directory)
         ]
         if contents.is_closed:
             name, closed = contents.marks["closed"]
@@ -210,36 +195,33 @@ class _Copying:
         await self._make(directory)
         return below
 
-    def _is_to_be_copied(self, place: Place, into: _Directory) -> bool:
-        """Whether it takes a copy; what can be linked as it is, is."""
+    def _needs_copy(self, place: Place, into: _Directory) -> bool:
+        """Whether a child must be copied. If not, link it as it is, or leave it out."""
         node = place.node
         if node.type == "unknown" or not node.cap.is_readable:
-            self._leave_out(place, "it is of a kind that is not known")
+            reason = "it is of a kind that is not known"
         elif not node.cap.is_mutable:
             into.links[place.path[-1]] = Link(node.cap, node.metadata)
             self.files += not node.is_directory
             self.directories += node.is_directory
+            return False
         elif not node.is_directory:
-            self._leave_out(place, "it is a file that can change")
+            reason = "it is a file that can change"
         elif place.is_below_itself:
-            self._leave_out(place, "it lies below itself")
+            reason = "it lies below itself"
         else:
             return True
+        self.left_out[place.path] = reason
         return False
 
-    async def _make(self, directory: _Directory) -> None:
-        """Make the copy of a directory that has all, and so those above it that then have."""
-        while not directory.missing:
-            cap = await self._client.mkdir_immutable(directory.links)
+    async def _make(self, directory: _Directory | None) -> None:
+        """Make the copy of a directory that has all its links, then of those above it."""
+        while directory is not None and not directory.missing:
+            directory.copy = await self._client.mkdir_immutable(directory.links)
             self.directories += not directory.place.depth
-            if directory.above is None:
-                self._cap = cap
-                return
-            node = directory.place.node
-            kept = {key: value for key, value in node.metadata.items() if key != REMOVED}
-            directory.above.links[directory.name] = Link(cap, kept)
-            directory.above.missing -= 1
+            if directory.above is not None:
+                metadata = directory.place.node.metadata
+                kept = {key: value for key, value in metadata.items() if key != REMOVED}
+                directory.above.links[directory.name] = Link(directory.copy, kept)
+                directory.above.missing -= 1
             directory = directory.above
-
-    def _leave_out(self, place: Place, reason: str) -> None:
-        self.left_out[place.path] = reason

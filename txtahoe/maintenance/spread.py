@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from attrs import define, frozen
+from attrs import define
 from twisted.internet.task import deferLater
 
 from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable
-from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
+from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, directory_at, explore
 from txtahoe.nodes import Link
-from txtahoe.tree.paths import Path, split
+from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.format import DIGITS, Contents, contents_of, is_like_part
 from txtahoe.tree.tree import Tree
 
@@ -59,37 +59,18 @@ async def spread(
     Raises: ValueError if the tree has no `fanout`; NotWriteable; NotADirectory; the errors of
     `Client`.
     """
-    names = split(path)
     if tree.changer.fanout is None:
         raise ValueError("the tree has no fanout: nothing says when a directory is too large")
     if not tree.root.is_writable:
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
-    node = await tree.resolve(names, fresh=True)
-    if not node.is_directory:
-        raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
     spreading = _Spreading(tree, tree.changer.fanout.limit)
-    start = Place(names, node)
     # All large ones are marked first, so that their times to wait run together.
-    await explore(start, spreading.announce, at_once, progress)
+    await explore(await directory_at(tree, path), spreading.announce, at_once, progress)
     for number, place in enumerate(reversed(spreading.large), 1):
         await spreading.spread(place)
         if progress is not None:
             progress(number, len(spreading.large))
     return spreading.done
-
-
-@frozen
-class _Shape:
-    """The contents of a directory, and whether it must be spread."""
-
-    contents: Contents
-    is_large: bool
-
-    @property
-    def is_unfinished(self) -> bool:
-        contents = self.contents
-        is_closed = contents.is_closed
-        return is_closed and bool(contents.kept or len(contents.parts) < len(DIGITS))
 
 
 class _Spreading:
@@ -103,13 +84,13 @@ class _Spreading:
 
     async def announce(self, place: Place) -> Iterable[Place]:
         """Mark a directory as closing if it is too large. Returns the directories below it."""
-        shape = await self._look(place)
-        if shape.is_large or shape.is_unfinished:
-            self.large.append(place)
-        if shape.is_large:
+        contents = await self._read(place)
+        is_unfinished = contents.is_closed and (contents.kept or len(contents.parts) < len(DIGITS))
+        if self._is_large(contents):
             await self._builder.advance(place.path, place.node.cap, place.depth)
-        contents = shape.contents
-        if contents.is_closed:  # an older release has marked the root alone
+        if self._is_large(contents) or is_unfinished:
+            self.large.append(place)
+        if contents.is_closed:  # another client can have linked it below unmarked directories
             await self._builder.mark_ancestors(place.path)
         below = [
             child
@@ -121,46 +102,45 @@ class _Spreading:
     async def spread(self, place: Place) -> None:
         """Wait until a directory is closed, make its parts, and sweep it."""
         path, cap, depth = place.path, place.node.cap, place.depth
-        shape = await self._look(place)
-        if shape.is_large:
+        before = await self._read(place)
+        if self._is_large(before):
             while wait := await self._builder.advance(path, cap, depth):
                 await deferLater(self._client.reactor, wait)
-        before = (await self._look(place)).contents
+            before = await self._read(place)
         if not before.is_closed:
             return  # it has shrunk
         self.done.directories += 1
         missing = [digit for digit in DIGITS if digit not in before.parts]
-        for digits in (missing[start : start + _TOGETHER] for start in range(0, 16, _TOGETHER)):
-            if digits and not await self._builder.link_parts(cap, before, depth, digits):
+        for start in range(0, len(missing), _TOGETHER):
+            digits = missing[start : start + _TOGETHER]
+            if not await self._builder.link_parts(cap, before, depth, digits):
                 for digit in digits:  # another process links parts too
                     await self._builder.make_part(path, cap, depth, digit)
         for name, node in before.strays.items():
             await self._tree.changer.adopt(path, cap, depth, name, node)
-        after = (await self._look(place)).contents
+        after = await self._read(place)
         self.done.names += len(before.names) - len(after.names)
-        await self._sweep(place, after)
-
-    async def _look(self, place: Place) -> _Shape:
-        contents = contents_of(await self._client.list(place.node.cap), place.depth, place.path)
-        is_open = not contents.is_closed
-        return _Shape(contents, is_open and len(contents.names) > self._limit)
-
-    async def _sweep(self, place: Place, contents: Contents) -> None:
-        """Take the superseded links of a directory away."""
-        swept = 0
-        if contents.superseded and not contents.names and not contents.strays:
-            if place.path or place.depth:
-                swept = len(contents.superseded) * await self._replace(place, contents)
-            elif len(contents.superseded) <= _MOST_SWEPT:
-                swept = await self._unlink(place.node.cap, contents)
+        swept = await self._sweep(place, after)
         self.done.swept += swept
-        self.done.unswept += len(contents.superseded) - swept
+        self.done.unswept += len(after.superseded) - swept
 
-    async def _unlink(self, cap: Cap, contents: Contents) -> int:
+    async def _read(self, place: Place) -> Contents:
+        return contents_of(await self._client.list(place.node.cap), place.depth, place.path)
+
+    def _is_large(self, contents: Contents) -> bool:
+        return not contents.is_closed and len(contents.names) > self._limit
+
+    async def _sweep(self, place: Place, contents: Contents) -> int:
+        """Take the superseded links of a directory away. Returns how many are gone."""
+        superseded, cap = contents.superseded, place.node.cap
+        if not superseded or contents.names or contents.strays:
+            return 0
+        if place.path or place.depth:
+            return len(superseded) if await self._replace(place, contents) else 0
+        if len(superseded) > _MOST_SWEPT:
+            return 0
         children = await self._client.list(cap)
-        names = [
-            name for name in contents.superseded if not is_like_part(name) and name in children
-        ]
+        names = [name for name in superseded if not is_like_part(name) and name in children]
         for name in names:
             with suppress(NoSuchChild):
                 await self._client.unlink(cap, name, children[name])
@@ -168,7 +148,7 @@ class _Spreading:
 
     async def _replace(self, place: Place, contents: Contents) -> bool:
         """
-        Link a copy with the same parts in the place of a directory; whether that was done.
+        Link a copy with the same parts in the place of a directory. Returns whether it did.
 
         Nothing is lost: no process changes a directory that has all parts, and one that remembers
         the old directory finds the same parts through it.
@@ -182,8 +162,7 @@ class _Spreading:
         return await self._replace_directory(place.path, place.node.cap, new)
 
     async def _replace_part(self, above: Place, old: Cap, new: Cap) -> bool:
-        parts = (await self._look(above)).contents.part_links.values()
-        for name, node in parts:
+        for name, node in (await self._read(above)).part_links.values():
             if node.cap == old:
                 link = Link(new, node.metadata)
                 await self._client.set_children(above.node.cap, {name: link}, replace=True)

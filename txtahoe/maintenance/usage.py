@@ -1,28 +1,28 @@
-"""What a tree takes up: bytes and counts by directory."""
+"""How much a tree holds: bytes and counts by directory."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from operator import add
 
 from attrs import astuple, frozen
 
-from txtahoe.api.client import Client
-from txtahoe.errors import NotADirectory, Unrecoverable
-from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, explore
-from txtahoe.tree.paths import Path, split
+from txtahoe.errors import Unrecoverable
+from txtahoe.maintenance.walking import AT_ONCE, Listings, Place, Progress, directory_at, explore
+from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree
 
 
 @frozen
 class Usage:
     """
-    What is in a directory and below it.
+    How much a directory and everything below it holds.
 
-    `size`: of the files in bytes, as they were saved: a grid that needs 2 of 3 shares takes half
-    as much again. `unsized`: of how many files the gateway does not tell it.
-    `files`, `directories`: how many names lead to each; `unread`: to directories that can't be
-    read.
+    `size`: bytes of the files, as they were saved; a grid that needs 2 of 3 shares stores half as
+    much again. `unsized`: the number of files whose size the gateway does not tell.
+    `files`, `directories`: how many names lead to each. `unread`: how many of the directories
+    can't be read.
     """
 
     size: int = 0
@@ -43,43 +43,30 @@ async def usage(
     progress: Progress | None = None,
 ) -> dict[Path, Usage]:
     """
-    What a directory and each one below it takes up, by path.
+    The usage of a directory, and of each one below it, by path.
 
-    A file counts where its name is, also if another name leads to it.
+    A file with several names counts at each of them.
 
     Raises: NoSuchChild; NotADirectory; the errors of `Client`.
     """
-    names = split(path)
-    node = await tree.resolve(names, fresh=True)
-    if not node.is_directory:
-        raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
-    summing = _Summing(tree.client)
-    await explore(Place(names, node), summing.visit, at_once, progress)
-    return dict(sorted(summing.found.items()))
+    start = await directory_at(tree, path)
+    listings = Listings(tree.client)
+    found: defaultdict[Path, Usage] = defaultdict(Usage)
 
-
-class _Summing:
-    def __init__(self, client: Client) -> None:
-        self._listings = Listings(client)
-        self.found: dict[Path, Usage] = {}
-
-    async def visit(self, place: Place) -> list[Place]:
-        """Add what is in a directory to it, and to all above it."""
+    async def visit(place: Place) -> list[Place]:
+        below: list[Place] = []
         try:
-            children = await self._listings.of(place.path, place.node.cap)
+            children = await listings.of(place.path, place.node.cap)
         except Unrecoverable:
-            self._add(place, Usage(unread=1))
-            return []
-        below = [child for child in place.enter(children) if child.node.is_directory]
-        files = [node for node in children.values() if not node.is_directory]
-        sizes = [node.size for node in files if node.size is not None]
-        self._add(
-            place, Usage(sum(sizes), len(files), len(files) - len(sizes), directories=len(below))
-        )
+            here = Usage(unread=1)
+        else:
+            below = [child for child in place.enter(children) if child.node.is_directory]
+            sizes = [node.size for node in children.values() if not node.is_directory]
+            known = [size for size in sizes if size is not None]
+            here = Usage(sum(known), len(sizes), len(sizes) - len(known), len(below))
+        for up in place.way:
+            found[up.path] += here
         return [child for child in below if not child.is_below_itself]
 
-    def _add(self, place: Place, more: Usage) -> None:
-        up: Place | None = place
-        while up is not None:
-            self.found[up.path] = self.found.get(up.path, Usage()) + more
-            up = up.above
+    await explore(start, visit, at_once, progress)
+    return dict(sorted(found.items()))

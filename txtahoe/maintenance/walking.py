@@ -1,8 +1,9 @@
-"""Ways through a whole tree, with many requests at once and little that waits."""
+"""Walks through a whole tree, with many requests at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -11,17 +12,17 @@ from twisted.internet.defer import Deferred
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
 from txtahoe.concurrency import run_workers
-from txtahoe.errors import TahoeError, Unrecoverable
+from txtahoe.errors import NotADirectory, TahoeError, Unrecoverable
 from txtahoe.nodes import Node
-from txtahoe.tree.paths import Path
+from txtahoe.tree.paths import Path, split
 from txtahoe.tree.removed import is_empty, without_removed
-from txtahoe.tree.spread.format import Contents, contents_of, gather, onward, visible
+from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, onward, visible
+from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
-Children = dict[str, Node]
 
-# Called after each object with how many are done, and with how many are known until then: while
-# directories are read, the second number grows too.
+# Called after each object with the number of finished and of known objects. While directories are
+# read, the second number grows too.
 Progress = Callable[[int, int], None]
 
 # Requests at a time; more are no faster, see `python -m tests.bench`.
@@ -31,9 +32,9 @@ AT_ONCE = 8
 @frozen(eq=False)
 class Place:
     """
-    Where a walk has come: to what a path leads to, by way of the directories above it.
+    A step of a walk: what a path leads to, and the step to the directory above it.
 
-    `depth`: how many parts it is below the directory of the path, where it is a part of that.
+    `depth`: 0 for a directory itself, 1 for one of its parts, 2 for a part of that, and so on.
     """
 
     path: Path
@@ -41,17 +42,26 @@ class Place:
     above: Place | None = None
     depth: int = 0
 
+    @property
+    def way(self) -> Iterator[Place]:
+        """This place, and then those above it, up to the start of the walk."""
+        up: Place | None = self
+        while up is not None:
+            yield up
+            up = up.above
+
+    @property
+    def is_below_itself(self) -> bool:
+        """Whether a directory is one of those above it."""
+        return any(up.node.cap.names_same(self.node.cap) for up in islice(self.way, 1, None))
+
     def parts(self, contents: Contents) -> list[Place]:
         """
         The places of the parts of this directory, which have its path.
 
-        Raises: NotADirectory where they lead back to it, or on and on.
+        Raises: NotADirectory if they lead back to it, or are too deep.
         """
-        way = [self.node.cap]
-        up = self.above
-        while up is not None and up.path == self.path:
-            way.append(up.node.cap)
-            up = up.above
+        way = [up.node.cap for up in takewhile(lambda up: up.path == self.path, self.way)]
         parts = [node for _, node in contents.part_links.values()]
         for part in parts:
             onward(self.path, way, part.cap)
@@ -62,15 +72,14 @@ class Place:
         for name, node in children.items():
             yield Place((*self.path, name), node, self)
 
-    @property
-    def is_below_itself(self) -> bool:
-        """Whether the directory here is one of those that lead here."""
-        up = self.above
-        while up is not None:
-            if up.node.cap.names_same(self.node.cap):
-                return True
-            up = up.above
-        return False
+
+async def directory_at(tree: Tree, path: str | Sequence[str]) -> Place:
+    """The place of a directory. Raises: NoSuchChild; NotADirectory; the errors of `Client`."""
+    names = split(path)
+    node = await tree.resolve(names, fresh=True)
+    if not node.is_directory:
+        raise NotADirectory(f"{'/'.join(names)!r} is not a directory")
+    return Place(names, node)
 
 
 async def explore(
@@ -80,9 +89,9 @@ async def explore(
     progress: Progress | None = None,
 ) -> None:
     """
-    Visit a thing, then the things that the visit gives, and so on; `at_once` of them at a time.
+    Visit a thing, then the things that the visit returns, and so on; `at_once` at a time.
 
-    What was found last comes first: that keeps the list of what is still to be visited short.
+    The last ones come first, which keeps the list of what is still to be visited short.
 
     Raises: what a visit raises; the others are cancelled then.
     """
@@ -111,31 +120,30 @@ async def explore(
 
 
 class Listings:
-    """The children of directories, as a Tree shows them; each directory is read once."""
+    """
+    The children of directories, as a Tree shows them. It reads each directory once.
 
-    def __init__(self, client: Client) -> None:
+    `ahead`: contents that the caller has read already.
+    """
+
+    def __init__(self, client: Client, ahead: Mapping[Cap, Contents] | None = None) -> None:
         self._client = client
-        # Read already, and to be asked for.
-        self._ahead: dict[Cap, Contents] = {}
+        self._ahead = dict(ahead or {})
 
     async def of(self, path: Path, directory: Cap) -> Children:
         """
-        The children of a directory, without those that are hidden or removed.
+        The children of a directory, without hidden and removed ones.
 
-        `path`: where it is, for errors. Raises: as `Client.list`; NotADirectory.
+        `path`: for errors. Raises: as `Client.list`; NotADirectory.
         """
-        return await self._present(path, await self._whole(path, directory))
+        return await self._shown(path, await self._all(path, directory))
 
     async def contents(self, path: Path, directory: Cap, depth: int) -> Contents:
-        """As `of`, but for the names that a part has, itself `depth` parts below the directory."""
-        contents = await self._contents(path, directory, depth)
-        return evolve(contents, names=await self._present(path, contents.names))
+        """As `of`, for a directory or a part itself, without the names in its parts."""
+        contents = await self._read(path, directory, depth)
+        return evolve(contents, names=await self._shown(path, contents.names))
 
-    def know(self, directory: Cap, contents: Contents) -> None:
-        """Take the contents of a directory, which somebody has read already."""
-        self._ahead[directory] = contents
-
-    async def _contents(self, path: Path, directory: Cap, depth: int) -> Contents:
+    async def _read(self, path: Path, directory: Cap, depth: int) -> Contents:
         ahead = self._ahead.pop(directory, None)
         if ahead is not None:
             return ahead
@@ -145,24 +153,18 @@ class Listings:
             error.filename = error.filename or "/".join(path)
             raise
 
-    async def _whole(self, path: Path, directory: Cap) -> Children:
-        """What is in a directory and its parts."""
+    async def _all(self, path: Path, directory: Cap) -> Children:
+        return await gather(path, directory, lambda part, depth, _: self._read(path, part, depth))
 
-        async def read(part: Cap, depth: int, digits: object) -> Contents:
-            return await self._contents(path, part, depth)
-
-        return await gather(path, directory, read)
-
-    async def _present(self, path: Path, children: Children) -> Children:
+    async def _shown(self, path: Path, children: Children) -> Children:
         return await without_removed(path, visible(children), self._is_removed, AT_ONCE)
 
     async def _is_removed(self, path: Path, node: Node) -> bool:
         read: dict[Cap, Contents] = {}
 
         async def look(path: Path, directory: Cap) -> Children:
-            contents = read[directory] = await self._contents(path, directory, 0)
-            self.know(directory, contents)
-            return visible(await self._whole(path, directory))
+            read[directory] = self._ahead[directory] = await self._read(path, directory, 0)
+            return visible(await self._all(path, directory))
 
         try:
             empty = await is_empty(path, node.cap, look, AT_ONCE)
