@@ -1,15 +1,14 @@
-"""The links to all files that a database names."""
+"""Links to all files that a database names by their caps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from attrs import define
 
 from tahoestorage.grid.captree import CapTree
 from tahoestorage.reactor.waiting import done
 from txtahoe.capnames.anchors import TOGETHER, Anchors
-from txtahoe.capnames.ledger import Ledger
 from txtahoe.capnames.names import CapName, digest_of
 from txtahoe.caps import BadCap
 
@@ -18,7 +17,7 @@ from txtahoe.caps import BadCap
 class Count:
     """
     `names`: how many were looked at. `linked`: how many of them were linked now. `others`: how
-    many carry no cap, or one that is none; they are left alone.
+    many carry no cap, or one that is not valid; they are left alone.
     """
 
     names: int = 0
@@ -30,48 +29,28 @@ def anchor(
     tree: CapTree,
     names: Iterable[str],
     *,
-    anew: bool = False,
+    rebuild: bool = False,
     progress: Callable[[Count], None] = lambda count: None,
 ) -> Count:
     """
-    Link all names that are not linked, and unlink those that were deleted and are not among them:
-    so `names` are to be all that there are. They are read as the work goes on.
+    Link all names that have no link, and unlink deleted names that are not among them.
 
-    `anew`: do not go by what is written down, but by the links themselves.
+    `names`: all names that there are, so that none of them is unlinked; read as the work goes on.
+    `rebuild`: read the links themselves, instead of the ledger of them.
 
-    Raises: the errors of `txtahoe`. What was linked until then stays so.
+    Raises: the errors of `txtahoe`. The links that were made until then stay.
     """
-    ledger = done(tree.anchors(lambda anchors: anchors.known(anew=anew)))
+    ledger = done(tree.anchors(lambda anchors: anchors.known(anew=rebuild)))
     count = Count()
+    missing: dict[int, CapName] = {}
 
-    def link(some: list[CapName]) -> None:
+    def link() -> None:
+        some = list(missing.values())
+        missing.clear()
         done(tree.anchors(lambda anchors: anchors.link(some, ledger)))
         count.linked += len(some)
         progress(count)
 
-    missing: list[CapName] = []
-    linking: set[int] = set()
-    for name in _missing(names, ledger, count):
-        digest = digest_of(name.text)
-        if digest not in linking and digest not in ledger:
-            linking.add(digest)
-            missing.append(name)
-        if len(missing) == TOGETHER:
-            link(missing)
-            missing, linking = [], set()
-    if missing:
-        link(missing)
-
-    async def finish(anchors: Anchors) -> None:
-        await anchors.unlink(ledger)
-        await anchors.keep(ledger)
-
-    done(tree.anchors(finish))
-    return count
-
-
-def _missing(names: Iterable[str], ledger: Ledger, count: Count) -> Iterator[CapName]:
-    """The names that are not in the ledger; of the others none is unlinked."""
     for text in names:
         count.names += 1
         digest = digest_of(text)
@@ -84,7 +63,20 @@ def _missing(names: Iterable[str], ledger: Ledger, count: Count) -> Iterator[Cap
             name = None
         if name is None:
             count.others += 1
-        else:
-            # The cap may be written in another way than `save` writes it.
-            ledger.deleted.discard(digest_of(name.text))
-            yield name
+            continue
+        # The cap may be written in another way than `save` writes it.
+        digest = digest_of(name.text)
+        ledger.deleted.discard(digest)
+        if digest not in ledger:
+            missing[digest] = name
+        if len(missing) == TOGETHER:
+            link()
+    if missing:
+        link()
+
+    async def finish(anchors: Anchors) -> None:
+        await anchors.unlink(ledger)
+        await anchors.keep(ledger)
+
+    done(tree.anchors(finish))
+    return count

@@ -11,20 +11,22 @@ from django.core.files import File
 
 class HashedFile(File):  # type: ignore[type-arg]  # no generic at run time
     """
-    A file that can tell the SHA-256 of its bytes when it has been read, in whatever order: some
-    storages read all chunks, others look for the end first, or read it twice.
+    A file that knows the SHA-256 of its bytes once it was read, in any order: some storages read
+    all chunks, others look for the end first, or read it twice.
 
-    `told` is called with the number of bytes of each read; what it raises ends the reading.
+    `on_read` is called after each read; an exception from it ends the reading.
     """
 
-    def __init__(self, file: File[Any], name: str, told: Callable[[int], None]) -> None:
+    def __init__(
+        self, file: File[Any], name: str, on_read: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(file, name)
         self.file: Any
-        self._told = told
+        self._on_read = on_read
         self._read = 0
         self._digest = sha256()
         self.hashed = 0
-        """Bytes, from the start on, that `so_far` is made of."""
+        """How many bytes from the start on are in `so_far`."""
 
     def read(self, size: int = -1) -> bytes:
         start = self._position()
@@ -33,16 +35,16 @@ class HashedFile(File):  # type: ignore[type-arg]  # no generic at run time
         if start <= self.hashed < start + len(data):
             self._digest.update(memoryview(data)[self.hashed - start :])
             self.hashed = start + len(data)
-        self._told(len(data))
+        self._on_read()
         return data
 
     @property
     def so_far(self) -> str:
-        """The digest of what was read, in hexadecimal."""
+        """The digest of the first `hashed` bytes, in hexadecimal."""
         return self._digest.hexdigest()
 
     def digest(self) -> str:
-        """The digest of the whole file, in hexadecimal; what nobody has read is read now."""
+        """The digest of the whole file, in hexadecimal. It reads the bytes that nobody has read."""
         if self._position() != self.hashed:
             self.seek(self.hashed)
         while self.read(self.DEFAULT_CHUNK_SIZE):

@@ -1,9 +1,10 @@
-"""The files of a storage, side by side with the rows that name them."""
+"""The files of a storage, compared with the rows that name them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import filterfalse, islice
 from operator import attrgetter
 from time import time
@@ -19,13 +20,11 @@ from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance import Progress
-from txtahoe.maintenance.walking import AT_ONCE, Place, explore
-from txtahoe.nodes import Node
-from txtahoe.tree.paths import Path, is_reserved
-from txtahoe.tree.tree import Tree
+from txtahoe.maintenance.walking import Place
+from txtahoe.tree.paths import Path
 
 _LOOK = 500
-# In seconds. The gateway tells its time in whole seconds, and its answer is on the way for a while.
+# In seconds. The gateway tells its time in whole seconds, and its answer takes a while to arrive.
 _APART = 60.0
 _is_carrying = attrgetter("is_carrying")
 _SEPARATOR = re.compile(r"[._-]+")
@@ -33,7 +32,7 @@ _SEPARATOR = re.compile(r"[._-]+")
 
 @frozen
 class Missing:
-    """A reference that leads to no file, or to one that can't be looked at, and the problem."""
+    """A reference to a file that is missing or can't be looked at, and the problem."""
 
     reference: Reference
     problem: str
@@ -42,14 +41,13 @@ class Missing:
 @define
 class Comparison:
     """
-    `references`, `files`: how many there are. `named`: how many of the files are named by rows.
-
-    `missing`: those that lead nowhere. `unread`: why directories of the storage can't be read, by
-    name.
-    `unnamed`: the files that no row names, though they are where a field puts its files.
-    `others`: files that no row names and that may be of another kind: those in other directories,
+    `references`, `files`: how many there are. `named`: how many of the files rows name.
+    `missing`: references to files that are missing. `unread`: why directories of the storage can't
+    be read, by name.
+    `unnamed`: files that no row names, where a field puts its files. `recent`: how many files are
+    so new that their rows may follow.
+    `others`: files that no row names, and that may be of another kind: those in other directories,
     and those that are named after a file beside them, as thumbnails are.
-    `recent`: how many may have rows that are about to be written.
     """
 
     references: int = 0
@@ -64,10 +62,10 @@ class Comparison:
 
 class Inventory:
     """
-    The files of a storage and the rows of all databases that name some of them.
+    The files of a storage, and the rows of all databases that name files of it.
 
-    What belongs to another storage, in a location or a directory of its own, is left out.
-    In memory are the names of all files, about 200 bytes each.
+    It leaves out the files of other storages, whose location or root directory is inside of this
+    one. It holds the names of all files in memory, about 200 bytes each.
 
     Raises: ImproperlyConfigured.
     """
@@ -75,24 +73,31 @@ class Inventory:
     def __init__(self, storage: TahoeStorage) -> None:
         self._storage = storage
         self._whole = WholeTree.of(storage)
-        self._root = self._whole.location.root
-        self._neighbours = _Neighbours.than(self._whole)
         self._files: dict[Path, float | None] = {}  # when they were linked
         self._unread: dict[Path, str] = {}
         self.references = References.into(storage)
+        # The other storages: their locations inside of this one, and their root directories.
+        self._inner: set[Path] = set()
+        self._caps: set[Cap] = set()
+        for other in site_storages():
+            cap, root = other.connection.base_cap, Location(other.location).root
+            if not cap.names_same(self._whole.connection.base_cap):
+                self._caps.add(cap)
+            elif len(root) > len(self._whole.location.root):
+                self._inner.add(root)
 
     def compare(self, older_than: float, progress: Progress | None = None) -> Comparison:
         """
-        Read the names of all files, then all rows. A file without a row is told of when its link
-        is `older_than` so many seconds, by the clock of the gateway and by that of this host.
+        Read the names of all files, then all rows. A file without a row counts as `unnamed` once
+        its link is `older_than` seconds old, by the gateway's clock and by this host's.
 
-        Raises: the errors of django.db; those of the grid where the storage can't be read at all.
+        Raises: the errors of django.db; the errors of the grid if the storage can't be read at all.
         """
         found = Comparison()
         ahead = self._ahead()
         self._read(progress)
         found.files = len(self._files)
-        found.unread = {self._whole.name_of(path): told for path, told in self._unread.items()}
+        found.unread = {self._whole.name_of(path): why for path, why in self._unread.items()}
         named = self._follow(found)
         found.named = len(named)
         self._sort(found, named, time() - ahead - older_than)
@@ -100,8 +105,8 @@ class Inventory:
 
     def remove(self, names: Collection[str]) -> tuple[list[str], dict[str, str]]:
         """
-        Delete files that `compare` has found unnamed, if no row names them now and their links are
-        the same: the names of those deleted, and by name why others could not be.
+        Delete files that `compare` found unnamed, if no row names them now and their links are the
+        same. Returns the names of the deleted files, and by name why others could not be deleted.
         """
         left = {self._whole.path_of(name): name for name in names}
         for reference in filterfalse(_is_carrying, self.references):
@@ -122,8 +127,9 @@ class Inventory:
 
     def _ahead(self) -> float:
         """
-        Seconds by which the clock of this host is ahead of that of the gateway, which dates links:
-        all files would look old otherwise, also those that get their row just now.
+        Seconds by which this host's clock is ahead of the gateway's, which dates the links.
+
+        Without them all files would look old, also those that get their rows just now.
         """
         gateway = self._whole.run(lambda tree, _: tree.client.time())
         ahead = 0.0 if gateway is None else time() - gateway
@@ -132,44 +138,21 @@ class Inventory:
     def _read(self, progress: Progress | None) -> None:
         """Note all files, and the directories that can't be read."""
         self._files, self._unread = {}, {}
-
-        async def read(tree: Tree, told: Progress) -> None:
-            async def visit(place: Place) -> list[Place]:
-                try:
-                    children = await tree.list(place.path)
-                except NoSuchChild:
-                    return []  # it was removed meanwhile
-                except OSError as error:
-                    if place is start:
-                        raise
-                    self._unread[place.path] = str(error)
-                    return []
-                return self._enter(place, children)
-
-            try:
-                start = Place(self._root, await tree.resolve(self._root))
-            except NoSuchChild:
-                return  # nothing was ever saved
-            await explore(start, visit, AT_ONCE, told)
-
-        self._whole.run(read, progress)
-
-    def _enter(self, place: Place, children: dict[str, Node]) -> list[Place]:
-        """Note the files of a directory. What is left are the directories in it."""
-        below = []
-        for child in place.enter(children):
-            if not child.node.is_directory:
-                self._files[child.path] = child.node.modified
-            elif not child.is_below_itself and not self._is_of_others(child):
-                below.append(child)
-        return below
+        files = self._whole.files(
+            self._whole.location.root, leaves_out=self._is_of_others, progress=progress
+        )
+        with suppress(NoSuchChild):  # nothing was ever saved
+            for path, found in files:
+                if isinstance(found, OSError):
+                    self._unread[path] = str(found)
+                else:
+                    self._files[path] = found.modified
 
     def _is_of_others(self, place: Place) -> bool:
-        """Whether a directory is another storage's, or belongs to a tree itself."""
-        return is_reserved(place.path) or self._neighbours.have(place)
+        return place.path in self._inner or any(map(place.node.cap.names_same, self._caps))
 
     def _follow(self, found: Comparison) -> set[Path]:
-        """The files that are named."""
+        """Count the references, and note the missing ones. Returns the files that have a row."""
         named: set[Path] = set()
         references = filterfalse(_is_carrying, self.references)
         while some := list(islice(references, _LOOK)):
@@ -186,8 +169,13 @@ class Inventory:
             found.missing += self._look_again(doubtful)
         return named
 
+    def _is_ours(self, path: Path) -> bool:
+        root = self._whole.location.root
+        above = (path[:length] for length in range(len(path)))
+        return path[: len(root)] == root and self._inner.isdisjoint(above)
+
     def _look_again(self, references: list[Reference]) -> Iterator[Missing]:
-        """Of references to files that were not there, those that lead nowhere still."""
+        """Look again for files that were not there. Yields those that are still missing."""
         paths = {path for reference in references if (path := _path(reference))}
         paths = {path for path in paths if self._problem_above(path) is None}
         known: Collection[Path]
@@ -201,9 +189,7 @@ class Inventory:
                 yield Missing(reference, problem)
 
     def _problem(self, reference: Reference, known: Collection[Path]) -> str | None:
-        """
-        Why a reference leads to no file; None where it does. `known`: where something may be.
-        """
+        """Why a reference leads to no file; None if it does. `known`: paths of possible files."""
         try:
             path = reference.path()
             if path in known:
@@ -221,21 +207,19 @@ class Inventory:
         return next(filter(None, above), None)
 
     def _sort(self, found: Comparison, named: set[Path], since: float) -> None:
+        """Tell the files without a row apart."""
         directories = {path[:-1] for path in named}
         for path in sorted(self._files.keys() - named):
-            linked = self._files[path]
-            name = self._whole.name_of(path)
-            if not self._is_place(path[:-1], directories) or self._is_derived(path):
-                found.others.append(name)
+            directory, linked = path[:-1], self._files[path]
+            is_place = directory in directories or any(
+                column.is_upload_directory(directory) for column in self.references.columns
+            )
+            if not is_place or self._is_derived(path):
+                found.others.append(self._whole.name_of(path))
             elif linked is None or linked > since:
                 found.recent += 1
             else:
-                found.unnamed.append(name)
-
-    def _is_place(self, directory: Path, directories: set[Path]) -> bool:
-        """Whether fields put files into a directory."""
-        columns = self.references.columns
-        return directory in directories or any(c.is_upload_directory(directory) for c in columns)
+                found.unnamed.append(self._whole.name_of(path))
 
     def _is_derived(self, path: Path) -> bool:
         """Whether a file is named after one beside it, as `a.jpg.80x80.jpg`, `thumb-a.jpg`."""
@@ -247,43 +231,9 @@ class Inventory:
         )
         return any((*directory, part) in self._files for part in parts)
 
-    def _is_ours(self, path: Path) -> bool:
-        return path[: len(self._root)] == self._root and not self._neighbours.are_around(path)
-
-
-@frozen
-class _Neighbours:
-    """
-    The other storages of the site.
-
-    `roots`: the locations of those within the one that it is about. `caps`: of those that have a
-    directory of their own.
-    """
-
-    roots: frozenset[Path]
-    caps: tuple[Cap, ...]
-
-    @classmethod
-    def than(cls, whole: WholeTree) -> _Neighbours:
-        roots = set()
-        caps = set()
-        for storage in site_storages():
-            cap, root = storage.connection.base_cap, Location(storage.location).root
-            if not cap.names_same(whole.connection.base_cap):
-                caps.add(cap)
-            elif len(root) > len(whole.location.root):
-                roots.add(root)
-        return cls(frozenset(roots), tuple(caps))
-
-    def have(self, place: Place) -> bool:
-        return place.path in self.roots or any(place.node.cap.names_same(cap) for cap in self.caps)
-
-    def are_around(self, path: Path) -> bool:
-        return any(path[:length] in self.roots for length in range(len(path)))
-
 
 def _path(reference: Reference) -> Path | None:
-    """Where a reference leads; None where its name can be nobody's."""
+    """The path of a reference; None if no file can have its name."""
     try:
         return reference.path()
     except SuspiciousFileOperation:

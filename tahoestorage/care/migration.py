@@ -1,4 +1,4 @@
-"""All files of one storage, copied to another."""
+"""Copies all files of one storage to another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import islice
 from threading import Event
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from django.core.files.storage import FileSystemStorage, Storage
 
 from tahoestorage.care.hashing import HashedFile
@@ -18,17 +18,17 @@ from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 
-# Names that are asked about at once: on a grid that is one request for each directory of them.
+# Names that are looked up together. On a grid that is one request for each of their directories.
 _LOOK = 250
-# Bytes that are copied before they get names, at most: so much more is copied again by who goes
-# on where a process was killed.
+# Bytes that are copied before they get names, at most. If the process is killed, the next run
+# copies them again.
 _UNNAMED = 2**26
 # Files that are tried once more at the end, at most.
 _AGAIN = 1000
 
 
 class State(Enum):
-    """What became of a file. In `CONFLICT` another one has its name, and both are left alone."""
+    """The result for a file. In a `CONFLICT` another file has its name, and both are unchanged."""
 
     COPIED = "copied"
     THERE = "there"
@@ -38,7 +38,7 @@ class State(Enum):
 
 @frozen
 class Outcome:
-    """What became of the file of a name. `size`: the bytes that were copied."""
+    """The result for the file of a name. `size`: the bytes that were copied."""
 
     name: str
     state: State
@@ -48,27 +48,28 @@ class Outcome:
 
 @frozen
 class _Copy:
+    """A copy that may need its name. `size`: its bytes."""
+
     stored: Stored
-    digest: str
     size: int
 
 
-# A file alone is to be tried again.
+# A Stored is a file that must be tried again.
 _Result = Outcome | _Copy | Stored
 
 
 @define(eq=False)
 class Migration:
     """
-    Copies the files of `source` to `destination`, under their names; it can be ended at any
-    moment, and begun again.
+    Copies the files of `source` to `destination`, under their names. It can be ended at any moment,
+    and run again.
 
-    What is there already is compared, first by size, then by content, which is not read where its
-    digest was kept. No file is replaced, and none is taken away, but for the part of a file that
-    a process has left which was killed: it is shorter than the file, and begins as that does.
+    It compares a file that exists already, first by size, then by content; it does not read the
+    content if its digest was kept. It replaces and deletes no file, except for the part of a file
+    that a killed process has left: it is shorter than the file, and the file begins with it.
 
-    `at_once`: files at a time. `verify`: whether copies are read back and compared; on a grid a
-    file has no name before that. `dry_run`: whether nothing is changed.
+    `at_once`: files at a time. `verify`: read the copies back and compare them; on a grid a copy
+    gets its name after that. `dry_run`: change nothing.
     """
 
     source: Side
@@ -83,25 +84,22 @@ class Migration:
 
     def run(self, directory: str = "") -> Generator[Outcome, None, None]:
         """
-        Copy what is in a directory and below it, once; tell of each file as it goes on.
+        Copy the files in a directory and below it; it can be called once. Yields their outcomes.
 
-        To close the iterator, or Ctrl-C while it waits, ends it and leaves no part of a file.
+        Closing the iterator, or Ctrl-C while it waits, ends it and leaves no part of a file.
 
-        Raises: what listing the directory raises. What goes wrong with one file ends no other.
+        Raises: what listing the directory raises. An error of one file does not end the others.
         """
         pool = ThreadPoolExecutor(self.at_once, "migration")
         try:
-            yield from self._outcomes(pool, directory)
+            yield from self._side_by_side(pool, self._files(directory))
+            # A grid takes only one of equal files that are uploaded at the same moment.
+            self._is_first = False
+            yield from self._side_by_side(pool, [(f, self.destination.find) for f in self._again])
+            yield from self._keep()
         finally:
             self._stopping.set()
             pool.shutdown(cancel_futures=True)
-
-    def _outcomes(self, pool: ThreadPoolExecutor, directory: str) -> Iterator[Outcome]:
-        yield from self._side_by_side(pool, self._files(directory))
-        # Of equal files that are uploaded at the same moment a grid takes one.
-        self._is_first = False
-        yield from self._side_by_side(pool, [(f, self.destination.find) for f in self._again])
-        yield from self._keep()
 
     def _side_by_side(
         self, pool: ThreadPoolExecutor, files: Iterable[tuple[Stored, Find]]
@@ -124,30 +122,29 @@ class Migration:
     def _settle(self, finished: Iterable[Future[_Result]]) -> Iterator[Outcome]:
         for future in finished:
             result = future.result()
-            if isinstance(result, Stored):
-                self._again.append(result)
-                continue
             if isinstance(result, Outcome):
                 yield result
-                continue
-            self._ready.append(result)
-            unnamed = sum(copy.size for copy in self._ready)
-            if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
-                yield from self._keep()
+            elif isinstance(result, Stored):
+                self._again.append(result)
+            else:
+                self._ready.append(result)
+                unnamed = sum(copy.size for copy in self._ready)
+                if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
+                    yield from self._keep()
 
     def _keep(self) -> Iterator[Outcome]:
         copies, self._ready = self._ready, []
-        errors = self.destination.keep([(copy.stored, copy.digest) for copy in copies])
+        errors = self.destination.keep([copy.stored for copy in copies])
         for copy, error in zip(copies, errors, strict=True):
             name = copy.stored.name
             if error is None:
                 yield Outcome(name, State.COPIED, copy.size)
-            elif isinstance(error, ExistingChild):  # somebody else has saved it meanwhile
+            elif isinstance(error, ExistingChild):  # another process has saved it meanwhile
                 yield Outcome(name, State.CONFLICT)
             else:
                 yield Outcome(name, State.FAILED, problem=error)
 
-    # What follows runs in the threads of the pool.
+    # The methods below run in the threads of the pool.
 
     def _migrate(self, file: Stored, find: Find) -> _Result:
         try:
@@ -169,7 +166,7 @@ class Migration:
             return Outcome(file.name, State.FAILED, problem=error)
 
     def _compare(self, file: Stored, there: Stored) -> State:
-        """What is to become of a file whose name is taken: COPIED, if by a part of itself."""
+        """The state of a file whose name is taken. COPIED: it is to be, since a part has it."""
         try:
             size, size_there = file.size(), there.size()
             if size == size_there and self._digest(file) == self._digest(there):
@@ -196,14 +193,14 @@ class Migration:
             digest = content.digest()
         if self.verify and self._digest(copy) != digest:
             self.destination.discard(file.name)
-            raise OSError("what was read back is not what was saved, and was taken away again")
-        return _Copy(copy, digest, content.hashed)
+            raise OSError("the copy differs from the file when it is read back, and was deleted")
+        return _Copy(evolve(copy, digest=digest), content.hashed)
 
     def _discard_part(self, file: Stored, content: HashedFile) -> None:
         there = self.destination.find(file.name) if self.destination.leaves_parts else None
         if there is None or there.size() >= file.size():
             return
-        # A source that fails can't be read again.
+        # A source that fails can't be read again. A migration that is ended must do this still.
         is_what_was_read = there.size() == content.hashed and _digest(there) == content.so_far
         if is_what_was_read or _begins(file, there):
             self.destination.discard(file.name)
@@ -211,7 +208,7 @@ class Migration:
     def _digest(self, file: Stored) -> str:
         return file.digest or _digest(file, self._go_on)
 
-    def _go_on(self, _: int) -> None:
+    def _go_on(self) -> None:
         if self._stopping.is_set():
             raise InterruptedError("the migration was ended")
 
@@ -236,6 +233,6 @@ def _begins(file: Stored, part: Stored) -> bool:
         return all(whole.read(len(chunk)) == chunk for chunk in beginning.chunks())
 
 
-def _digest(file: Stored, told: Callable[[int], None] = lambda _: None) -> str:
+def _digest(file: Stored, on_read: Callable[[], object] = lambda: None) -> str:
     with file.open() as opened:
-        return HashedFile(opened, file.name, told).digest()
+        return HashedFile(opened, file.name, on_read).digest()

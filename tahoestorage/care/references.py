@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, cast
 
 from attrs import define, field, frozen
+from django.apps import apps
 from django.core.files.storage import storages
 from django.db import connections, router
 from django.db.models import FileField, Model, QuerySet
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.care.filefields import every_file_field
 from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.capnames.names import is_cap
@@ -21,32 +21,6 @@ from txtahoe.tree.paths import Path
 _CHUNK = 2000
 # What strftime replaces, with the flags that some systems know.
 _DIRECTIVE = re.compile("(%[-_0^#]?.)")
-
-
-@frozen
-class Reference:
-    """What a row names: the file of `name`, in a field of the row with the primary key `pk`."""
-
-    column: Column
-    database: str
-    pk: Any
-    name: str
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the row says so still."""
-        row = {"pk": self.pk, self.column.field.attname: self.name}
-        return self.column.query(self.database).filter(**row).exists()
-
-    @property
-    def is_carrying(self) -> bool:
-        """Whether the name leads to the file by the cap that it carries, and by no directory."""
-        above = self.name.rpartition("/")[0]
-        return self.column.is_of_caps and is_cap(above.rpartition("/")[2])
-
-    def path(self) -> Path:
-        """Where the file is. Raises: SuspiciousFileOperation."""
-        return self.column.location.path_of(self.name)
 
 
 @frozen
@@ -80,19 +54,45 @@ class Column:
         return isinstance(self.storage, TahoeCapStorage)
 
     def is_upload_directory(self, directory: Path) -> bool:
-        """Whether the field's `upload_to` leads there; what a function says is not known."""
+        """Whether `upload_to` puts files there at some date; False if it is a function."""
         if callable(self.field.upload_to):
             return False
         given = self.location.path_of(str(self.field.upload_to))
         return len(given) == len(directory) and all(map(_can_become, given, directory))
 
 
+@frozen
+class Reference:
+    """A file name in a row with the primary key `pk`."""
+
+    column: Column
+    database: str
+    pk: Any
+    name: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the row still has this name."""
+        row = {"pk": self.pk, self.column.field.attname: self.name}
+        return self.column.query(self.database).filter(**row).exists()
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether the name carries the cap of the file, so that no directory leads to it."""
+        above = self.name.rpartition("/")[0]
+        return self.column.is_of_caps and is_cap(above.rpartition("/")[2])
+
+    def path(self) -> Path:
+        """The path of the file. Raises: SuspiciousFileOperation."""
+        return self.column.location.path_of(self.name)
+
+
 @define
 class References:
     """
-    What rows name in `columns`, in all databases.
+    The file names in `columns`, in all databases.
 
-    `unseen`: the columns whose table is in none of them, once the rows have been read.
+    `unseen`: the columns whose table no database has; known once the rows have been read.
     """
 
     columns: list[Column]
@@ -100,7 +100,7 @@ class References:
 
     @classmethod
     def into(cls, storage: TahoeStorage) -> Self:
-        """Those to the files of a storage, by fields that use it or one in whose location it is."""
+        """The references of fields with this storage, or with one whose location is around it."""
         cap, root = storage.connection.base_cap, Location(storage.location).root
 
         def is_around(column: Column) -> bool:
@@ -110,8 +110,11 @@ class References:
         return cls(columns(is_around))
 
     def __iter__(self) -> Iterator[Reference]:
-        """Each of them, once a database. Raises: the errors of django.db."""
-        tables = {name: set(_tables(name)) for name in connections}
+        """All references, read anew each time. Raises: the errors of django.db."""
+        tables = {
+            name: set(connections[name].introspection.table_names(include_views=True))
+            for name in connections
+        }
         self.unseen = []
         for column in self.columns:
             databases = [name for name in connections if _is_in(column.model, name, tables[name])]
@@ -121,8 +124,16 @@ class References:
                 yield from column.references(name)
 
 
+def every_file_field() -> Iterator[tuple[type[Model], FileField]]:
+    """Each file field, once, with the model that has its column; proxies have none."""
+    for model in apps.get_models(include_auto_created=True):
+        for each in model._meta.local_fields:
+            if isinstance(each, FileField):
+                yield model, each
+
+
 def columns(is_wanted: Callable[[Column], bool]) -> list[Column]:
-    """Those of the file fields whose storage is on a grid; of two models of one table, one."""
+    """The columns of file fields on a grid. If two models have one table, they count once."""
     found: dict[tuple[str, str | None], Column] = {}
     for model, each in every_file_field():
         if isinstance(each.storage, TahoeStorage):
@@ -133,7 +144,7 @@ def columns(is_wanted: Callable[[Column], bool]) -> list[Column]:
 
 
 def site_storages() -> Iterator[TahoeStorage]:
-    """Those of STORAGES, and those of file fields. Raises: ImproperlyConfigured."""
+    """The storages of STORAGES, and those of file fields. Raises: ImproperlyConfigured."""
     fields = (field.storage for _, field in every_file_field())
     every: Iterable[Any] = (storages[alias] for alias in storages.backends)
     for storage in (*every, *fields):
@@ -142,15 +153,11 @@ def site_storages() -> Iterator[TahoeStorage]:
 
 
 def _can_become(upload_to: str, name: str) -> bool:
-    """Whether this part of an `upload_to` can become a directory of that name, at some date."""
+    """Whether this part of an `upload_to` becomes a directory of that name at some date."""
     parts = _DIRECTIVE.split(upload_to)
     parts[1::2] = ["%" if directive == "%%" else ".+" for directive in parts[1::2]]
     parts[::2] = map(re.escape, parts[::2])
     return re.fullmatch("".join(parts), name, re.DOTALL) is not None
-
-
-def _tables(database: str) -> list[str]:
-    return connections[database].introspection.table_names(include_views=True)
 
 
 def _is_in(model: type[Model], database: str, tables: set[str]) -> bool:

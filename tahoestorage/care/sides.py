@@ -1,11 +1,11 @@
-"""What a migration goes from and to: any storage of Django's, or one whose files are on a grid."""
+"""The two sides of a migration: any storage of Django, or one on a grid."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn
 
 from attrs import evolve, field, frozen
 from django.core.exceptions import SuspiciousFileOperation
@@ -18,9 +18,8 @@ from tahoestorage.grid.file import TahoeFile
 from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
-from txtahoe.maintenance.walking import Place
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.paths import Path, is_reserved, split
+from txtahoe.tree.paths import Path, split
 
 
 @frozen
@@ -28,9 +27,9 @@ class Stored:
     """
     A file of a storage.
 
-    `size`: asks for its bytes' number. `open`: opens it for reading; both raise what the storage
-    raises. `digest`: the SHA-256 of its bytes, in hexadecimal, where the storage has kept it.
-    `node`: what its name leads to, or is to lead to, on a grid.
+    `size` returns the number of its bytes, and `open` opens it for reading; both raise what the
+    storage raises. `digest`: the SHA-256 of its bytes, in hexadecimal, if the storage knows it.
+    `node`: on a grid, what its name leads to, or will lead to.
     """
 
     name: str
@@ -40,67 +39,30 @@ class Stored:
     node: Node | None = field(default=None, repr=False)
 
 
+# Returns the file of a name, or None if the name is free.
 Find = Callable[[str], Stored | None]
-"""The file of a name, or None where that is free."""
-
-
-class Side(Protocol):
-    """
-    A storage, as a migration uses it, from several threads.
-
-    `leaves_parts`: whether a process that is killed may leave a part of a file under its name.
-    `together`: how many copies had better be `keep`-ed at once.
-    """
-
-    leaves_parts: bool
-    together: int
-
-    def files(self, directory: str) -> Iterator[Stored]:
-        """
-        Those in a directory and below it. A directory below it that can't be read is among them,
-        and raises when it is opened, so that it ends nothing. Raises: where it can't be read
-        itself.
-        """
-
-    def look(self, names: Sequence[str]) -> Find:
-        """Ask about many names at once; what is returned knows about them, and about no others."""
-
-    def find(self, name: str) -> Stored | None:
-        """Ask about one name."""
-
-    def put(self, name: str, content: File[Any]) -> Stored:
-        """
-        Save a file under a name which is free; on a grid it has none before `keep`. The storage
-        may choose another one.
-        """
-
-    def keep(self, copies: Sequence[tuple[Stored, str]]) -> list[Exception | None]:
-        """Give names to what was `put`, with its digests; the exception of each that has none."""
-
-    def discard(self, name: str) -> None:
-        """Take away what `put` has saved."""
-
-
-def side_of(storage: Storage) -> Side:
-    """Raises: ImproperlyConfigured."""
-    # A subclass that saves in a way of its own, static files' for one, is asked to do it.
-    own = ("open", "_open", "save", "_save", "save_many", "exists", "listdir", "size", "walk")
-    if isinstance(storage, TahoeStorage) and all(
-        getattr(type(storage), name) is getattr(TahoeStorage, name) for name in own
-    ):
-        return GridSide(WholeTree.of(storage))
-    return StorageSide(storage)
 
 
 @frozen
-class StorageSide:
-    """Any storage, by the methods that each has."""
+class Side:
+    """
+    Any storage, through the methods that all storages have. Several threads may use it.
+
+    `leaves_parts`: whether a process that is killed can leave a part of a file under its name.
+    `together`: how many copies are best given to `keep` at once.
+    """
 
     storage: Storage
-    leaves_parts = True
-    together = 1
+    leaves_parts: ClassVar[bool] = True
+    together: ClassVar[int] = 1
 
     def files(self, directory: str) -> Iterator[Stored]:
+        """
+        The files in a directory and below it.
+
+        A directory below it that can't be read is among them. It raises its error when it is
+        opened, so it ends nothing. Raises: if the directory itself can't be read.
+        """
         waiting = [directory]
         while waiting:
             here = waiting.pop()
@@ -116,18 +78,23 @@ class StorageSide:
                 yield self._stored(posixpath.join(here, name))
 
     def look(self, names: Sequence[str]) -> Find:
+        """Look up many names together; the result is for these names only."""
         return self.find
 
     def find(self, name: str) -> Stored | None:
+        """Look up one name."""
         return self._stored(name) if self.storage.exists(name) else None
 
     def put(self, name: str, content: File[Any]) -> Stored:
+        """Save a file under a free name. The storage may choose another name."""
         return self._stored(self.storage.save(name, content))
 
-    def keep(self, copies: Sequence[tuple[Stored, str]]) -> list[Exception | None]:
+    def keep(self, copies: Sequence[Stored]) -> Sequence[Exception | None]:
+        """Give copies their names, if `put` has not. Returns the exception of each that failed."""
         return [None] * len(copies)
 
     def discard(self, name: str) -> None:
+        """Delete a file that `put` has saved."""
         self.storage.delete(name)
 
     def _stored(self, name: str) -> Stored:
@@ -135,10 +102,12 @@ class StorageSide:
 
 
 @frozen
-class GridSide:
+class GridSide(Side):
     """
-    A storage on a grid, by its tree: copies are uploaded one by one, and linked together, so that
-    each directory is written once for many, and nothing that is there is replaced.
+    A storage on a grid, through its tree.
+
+    `put` uploads a copy; `keep` links many, with their digests. So each directory is written once
+    for many files, and no file is replaced.
     """
 
     whole: WholeTree
@@ -146,56 +115,46 @@ class GridSide:
     together = 250
 
     def files(self, directory: str) -> Iterator[Stored]:
-        start = self.whole.path_of(directory)
-        waiting = [Place(start, done(self.whole.tree.resolve(start, directory)))]
-        while waiting:
-            place = waiting.pop()
-            try:
-                children = self._list(place.path)
-            except OSError as error:
-                if place.above is None:
-                    raise
-                yield _unreadable(self.whole.name_of(place.path), error)
-                continue
-            for child in place.enter(children):
-                if is_reserved(child.path):
-                    continue
-                if not child.node.is_directory:
-                    yield self._stored(child.path, child.node)
-                elif not child.is_below_itself:
-                    waiting.append(child)
+        for path, found in self.whole.files(self.whole.path_of(directory)):
+            if isinstance(found, OSError):
+                yield _unreadable(self.whole.name_of(path), found)
+            else:
+                yield self._at(path, found)
 
     def look(self, names: Sequence[str]) -> Find:
-        paths = set(self._paths_of(names))
+        paths = set()
+        for name in names:
+            with suppress(SuspiciousFileOperation):  # `find` raises it again
+                paths.add(self.whole.path_of(name))
         try:
             nodes = self.whole.run(lambda tree, _: tree.prefetch(paths))
         except SomeFailed:
-            return self.find  # each one fails by itself, or does not
+            return self.find  # so that only the names that cannot be looked up fail
 
         def find(name: str) -> Stored | None:
             path = self.whole.path_of(name)
-            return self._stored(path, nodes[path]) if path in nodes else None
+            return self._at(path, nodes[path]) if path in nodes else None
 
         return find
 
     def find(self, name: str) -> Stored | None:
         path = self.whole.path_of(name)
         try:
-            return self._stored(path, done(self.whole.tree.resolve(path, name)))
+            return self._at(path, done(self.whole.tree.resolve(path, name)))
         except (NoSuchChild, NotADirectory):
             return None
 
     def put(self, name: str, content: File[Any]) -> Stored:
         path = self.whole.path_of(name)
         cap = done(self.whole.tree.upload(content, name))
-        # It may be composed otherwise there, and is found by this name nevertheless.
-        return evolve(self._stored(path, Link(cap).node), name=name)
+        # The name in the tree may be composed in another way. This one leads there too.
+        return evolve(self._at(path, Link(cap).node), name=name)
 
-    def keep(self, copies: Sequence[tuple[Stored, str]]) -> list[Exception | None]:
+    def keep(self, copies: Sequence[Stored]) -> Sequence[Exception | None]:
         links = [
             (self.whole.path_of(copy.name), Link(copy.node.cap, with_digest(copy.node.cap, digest)))
-            for copy, digest in copies
-            if copy.node is not None
+            for copy in copies
+            if copy.node is not None and (digest := copy.digest)
         ]
         try:
             self.whole.run(lambda tree, _: tree.link_many(links))
@@ -206,17 +165,9 @@ class GridSide:
         return [None] * len(links)
 
     def discard(self, name: str) -> None:
-        pass
+        """An uploaded copy without a name needs no deletion."""
 
-    def _list(self, path: Path) -> dict[str, Node]:
-        return self.whole.run(lambda tree, _: tree.list(path))
-
-    def _paths_of(self, names: Iterable[str]) -> Iterator[Path]:
-        for name in names:
-            with suppress(SuspiciousFileOperation):  # it is raised again when its turn comes
-                yield self.whole.path_of(name)
-
-    def _stored(self, path: Path, node: Node) -> Stored:
+    def _at(self, path: Path, node: Node) -> Stored:
         name, tree = self.whole.name_of(path), self.whole.tree
         if not _is_name(path):
             return _unreadable(name, OSError("no storage can have a file of this name"))
@@ -229,6 +180,17 @@ class GridSide:
         return Stored(
             name, size, lambda: TahoeFile(tree, path, name, found=found), digest_of(node), node
         )
+
+
+def side_of(storage: Storage) -> Side:
+    """Raises: ImproperlyConfigured."""
+    # A subclass that saves in its own way, such as that for static files, is asked to do it.
+    own = ("open", "_open", "save", "_save", "save_many", "exists", "listdir", "size", "walk")
+    if isinstance(storage, TahoeStorage) and all(
+        getattr(type(storage), name) is getattr(TahoeStorage, name) for name in own
+    ):
+        return GridSide(storage, WholeTree.of(storage))
+    return Side(storage)
 
 
 def _is_name(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -15,9 +15,13 @@ from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import Blocking, done
 from tahoestorage.storage import TahoeStorage
 from txtahoe.api.client import Client
+from txtahoe.concurrency import each
+from txtahoe.errors import NoSuchChild
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
-from txtahoe.tree.paths import Path
+from txtahoe.maintenance.walking import AT_ONCE, Place
+from txtahoe.nodes import Node
+from txtahoe.tree.paths import Path, is_reserved
 from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
@@ -26,9 +30,9 @@ T = TypeVar("T")
 @frozen
 class WholeTree:
     """
-    All that is under the root cap of a storage, which may be more than is in its location.
+    Everything under the root cap of a storage, which may be more than is in its location.
 
-    `connection`: how it is reached. `location`: where the names of the storage begin.
+    `connection`: to the grid. `location`: where the names of the storage begin.
     """
 
     connection: conf.Connection
@@ -36,7 +40,7 @@ class WholeTree:
 
     @classmethod
     def of(cls, storage: TahoeStorage) -> Self:
-        """Raises: ImproperlyConfigured, saying which setting to mend."""
+        """Raises: ImproperlyConfigured, which names the setting that is wrong."""
         return cls(storage.connection, Location(storage.location))
 
     @property
@@ -49,8 +53,9 @@ class WholeTree:
         progress: Progress | None = None,
     ) -> T:
         """
-        The result of an operation on the tree, such as one of `txtahoe.maintenance`, which runs in
-        the reactor thread. `progress` is called in this thread.
+        The result of an operation on the tree, such as one of `txtahoe.maintenance`.
+
+        It runs in the reactor thread, and `progress` in this thread.
 
         Raises: what the operation raises.
         """
@@ -64,12 +69,54 @@ class WholeTree:
 
         return done(self.tree.run(run))
 
+    def files(
+        self,
+        directory: Path,
+        *,
+        leaves_out: Callable[[Place], bool] = lambda place: False,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Path, Node | OSError]]:
+        """
+        All files in a directory and below it, read as the caller goes on.
+
+        A directory below it that can't be read comes with its error, and ends nothing. Reserved
+        names are left out, and so are directories that `leaves_out` accepts.
+
+        Raises: NoSuchChild and the other errors of `Client` for the directory itself.
+        """
+        name = self.location.name_of(directory)
+        start = Place(directory, done(self.tree.resolve(directory, name)))
+        waiting, read = [start], 0
+        while waiting:
+            places = [waiting.pop() for _ in waiting[:AT_ONCE]]
+            for place, children in zip(places, self._list(places), strict=True):
+                if isinstance(children, Exception):
+                    if place is start or not isinstance(children, OSError):
+                        raise children
+                    if not isinstance(children, NoSuchChild):  # it was removed meanwhile
+                        yield place.path, children
+                    continue
+                for child in place.enter(children):
+                    if is_reserved(child.path):
+                        continue
+                    if not child.node.is_directory:
+                        yield child.path, child.node
+                    elif not child.is_below_itself and not leaves_out(child):
+                        waiting.append(child)
+            read += len(places)
+            if progress is not None:
+                progress(read, read + len(waiting))
+
+    def _list(self, places: list[Place]) -> list[dict[str, Node] | Exception]:
+        paths = [place.path for place in places]
+        return self.run(lambda tree, _: each(paths, tree.list, AT_ONCE))
+
     def path_of(self, name: Name) -> Path:
-        """Where a name of the storage is. Raises: SuspiciousFileOperation."""
+        """The path of a name of the storage. Raises: SuspiciousFileOperation."""
         return self.location.path_of(name)
 
     def name_of(self, path: Path) -> str:
-        """The name of what is at a path; one outside of the storage's location begins with "/"."""
+        """The name of a path. If it is outside of the storage's location, it begins with "/"."""
         if path[: len(self.location.root)] == self.location.root:
             return self.location.name_of(path)
         return "/" + "/".join(path)

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.care.filefields import every_file_field
+from tahoestorage.care.references import every_file_field
 from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import Cap

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 
 from tahoestorage import conf
-from tahoestorage.care.filefields import every_file_field
+from tahoestorage.care.references import every_file_field
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import TahoeStorage
 from txtahoe.tree.paths import Path, is_reserved

@@ -76,9 +76,8 @@ async def take_snapshot(
     root = _Directory(Place((), Node("dirnode", tree.root)))
     await explore(root, copying.visit, at_once, progress)
     assert root.copy is not None
-    numbers = dict(
-        files=copying.files, directories=copying.directories, left_out=len(copying.left_out)
-    )
+    counts = copying.files, copying.directories, len(copying.left_out)
+    numbers = dict(zip(_NUMBERS, counts, strict=True))
     name = await _keep(tree, began, Link(root.copy, {_SNAPSHOT: numbers}))
     return Snapshot(name, root.copy, _order(name)[0], **numbers, reasons=copying.left_out)
 

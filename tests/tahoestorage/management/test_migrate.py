@@ -354,10 +354,10 @@ class Hashing(SynchronousTestCase):
         def nothing(file: HashedFile) -> None:
             pass
 
-        expected = HashedFile(ContentFile(BYTES), "f", lambda _: None).digest()
+        expected = HashedFile(ContentFile(BYTES), "f").digest()
         self.assertEqual(len(expected), 64)
         for reading in (whole, twice, the_end_first, some_bytes_again, lines, nothing):
-            file = HashedFile(ContentFile(BYTES), "f", lambda _: None)
+            file = HashedFile(ContentFile(BYTES), "f")
             reading(file)
             self.assertEqual(file.digest(), expected, reading)
             self.assertEqual(file.hashed, len(BYTES))

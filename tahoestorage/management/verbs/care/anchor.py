@@ -53,7 +53,7 @@ class Anchor(Verb):
             return anchor(
                 storage.operations.tree,
                 (reference.name for reference in references),
-                anew=self.options["rebuild"],
+                rebuild=self.options["rebuild"],
                 progress=lambda count: progress(count.linked, count.names),
             )
 
