@@ -15,10 +15,7 @@ from txtahoe.caps import BadCap
 
 @define
 class Count:
-    """
-    `names`: how many were looked at. `linked`: how many of them were linked now. `others`: how
-    many carry no cap, or one that is not valid; they are left alone.
-    """
+    """`others`: how many of the names carry no cap, or one that is not valid; they get no link."""
 
     names: int = 0
     linked: int = 0

@@ -41,13 +41,10 @@ class Missing:
 @define
 class Comparison:
     """
-    `references`, `files`: how many there are. `named`: how many of the files rows name.
-    `missing`: references to files that are missing. `unread`: why directories of the storage can't
-    be read, by name.
-    `unnamed`: files that no row names, where a field puts its files. `recent`: how many files are
-    so new that their rows may follow.
-    `others`: files that no row names, and that may be of another kind: those in other directories,
-    and those that are named after a file beside them, as thumbnails are.
+    `references`, `files`: how many there are. `named`: how many of the files rows name. `unread`:
+    why directories of the storage can't be read, by name. `unnamed`: files that no row names, where
+    a field puts its files. `others`: the same in other directories, or named after a file beside
+    them, as thumbnails are. `recent`: how many files are so new that their rows may follow.
     """
 
     references: int = 0
@@ -62,12 +59,9 @@ class Comparison:
 
 class Inventory:
     """
-    The files of a storage, and the rows of all databases that name files of it.
-
-    It leaves out the files of other storages, whose location or root directory is inside of this
-    one. It holds the names of all files in memory, about 200 bytes each.
-
-    Raises: ImproperlyConfigured.
+    The files of a storage, and the rows of all databases that name files of it. It leaves out files
+    of other storages, whose location or root directory is inside of this one. It holds the names of
+    all files in memory, about 200 bytes each. Raises: ImproperlyConfigured.
     """
 
     def __init__(self, storage: TahoeStorage) -> None:
@@ -93,11 +87,10 @@ class Inventory:
 
         Raises: the errors of django.db; the errors of the grid if the storage can't be read at all.
         """
-        found = Comparison()
         ahead = self._ahead()
         self._read(progress)
-        found.files = len(self._files)
-        found.unread = {self._whole.name_of(path): why for path, why in self._unread.items()}
+        unread = {self._whole.name_of(path): problem for path, problem in self._unread.items()}
+        found = Comparison(files=len(self._files), unread=unread)
         named = self._follow(found)
         found.named = len(named)
         self._sort(found, named, time() - ahead - older_than)
@@ -127,9 +120,8 @@ class Inventory:
 
     def _ahead(self) -> float:
         """
-        Seconds by which this host's clock is ahead of the gateway's, which dates the links.
-
-        Without them all files would look old, also those that get their rows just now.
+        Seconds by which this host's clock is ahead of the gateway's, which dates the links. If they
+        did not count, all files would look old, also those that get their rows just now.
         """
         gateway = self._whole.run(lambda tree, _: tree.client.time())
         ahead = 0.0 if gateway is None else time() - gateway
@@ -224,11 +216,8 @@ class Inventory:
     def _is_derived(self, path: Path) -> bool:
         """Whether a file is named after one beside it, as `a.jpg.80x80.jpg`, `thumb-a.jpg`."""
         *directory, name = path
-        parts = (
-            part
-            for separator in _SEPARATOR.finditer(name)
-            for part in (name[: separator.start()], name[separator.end() :])
-        )
+        cuts = [separator.span() for separator in _SEPARATOR.finditer(name)]
+        parts = [part for start, end in cuts for part in (name[:start], name[end:])]
         return any((*directory, part) in self._files for part in parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from enum import Enum
 from itertools import islice
 from threading import Event
@@ -14,7 +14,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 
 from tahoestorage.care.hashing import HashedFile
 from tahoestorage.care.sides import Find, Side, Stored
-from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 
@@ -46,14 +46,8 @@ class Outcome:
     problem: Exception | None = None
 
 
-@frozen
-class _Copy:
-    """A copy that may need its name. `size`: its bytes."""
-
-    stored: Stored
-    size: int
-
-
+# A copy that may still need its name, and the number of its bytes.
+_Copy = tuple[Stored, int]
 # A Stored is a file that must be tried again.
 _Result = Outcome | _Copy | Stored
 
@@ -92,57 +86,44 @@ class Migration:
         """
         pool = ThreadPoolExecutor(self.at_once, "migration")
         try:
-            yield from self._side_by_side(pool, self._files(directory))
+            yield from self._side_by_side(pool, self.source.files(directory))
             # A grid takes only one of equal files that are uploaded at the same moment.
             self._is_first = False
-            yield from self._side_by_side(pool, [(f, self.destination.find) for f in self._again])
+            yield from self._side_by_side(pool, self._again)
             yield from self._keep()
         finally:
             self._stopping.set()
             pool.shutdown(cancel_futures=True)
 
-    def _side_by_side(
-        self, pool: ThreadPoolExecutor, files: Iterable[tuple[Stored, Find]]
-    ) -> Iterator[Outcome]:
-        running: set[Future[_Result]] = set()
-        for file, find in files:
-            running.add(pool.submit(self._migrate, file, find))
-            if len(running) >= 2 * self.at_once:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from self._settle(finished)
-        yield from self._settle(as_completed(running))
-
-    def _files(self, directory: str) -> Iterator[tuple[Stored, Find]]:
-        files = self.source.files(directory)
-        while some := list(islice(files, _LOOK)):
+    def _side_by_side(self, pool: ThreadPoolExecutor, files: Iterable[Stored]) -> Iterator[Outcome]:
+        left = iter(files)
+        while some := list(islice(left, _LOOK)):
             find = self.destination.look([file.name for file in some])
-            for file in some:
-                yield file, find
+            running = [pool.submit(self._migrate, file, find) for file in some]
+            for future in as_completed(running):
+                yield from self._settle(future.result())
 
-    def _settle(self, finished: Iterable[Future[_Result]]) -> Iterator[Outcome]:
-        for future in finished:
-            result = future.result()
-            if isinstance(result, Outcome):
-                yield result
-            elif isinstance(result, Stored):
-                self._again.append(result)
-            else:
-                self._ready.append(result)
-                unnamed = sum(copy.size for copy in self._ready)
-                if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
-                    yield from self._keep()
+    def _settle(self, result: _Result) -> Iterator[Outcome]:
+        if isinstance(result, Outcome):
+            yield result
+        elif isinstance(result, Stored):
+            self._again.append(result)
+        else:
+            self._ready.append(result)
+            unnamed = sum(size for _, size in self._ready)
+            if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
+                yield from self._keep()
 
     def _keep(self) -> Iterator[Outcome]:
         copies, self._ready = self._ready, []
-        errors = self.destination.keep([copy.stored for copy in copies])
-        for copy, error in zip(copies, errors, strict=True):
-            name = copy.stored.name
+        errors = self.destination.keep([copy for copy, _ in copies])
+        for (copy, size), error in zip(copies, errors, strict=True):
             if error is None:
-                yield Outcome(name, State.COPIED, copy.size)
+                yield Outcome(copy.name, State.COPIED, size)
             elif isinstance(error, ExistingChild):  # another process has saved it meanwhile
-                yield Outcome(name, State.CONFLICT)
+                yield Outcome(copy.name, State.CONFLICT)
             else:
-                yield Outcome(name, State.FAILED, problem=error)
+                yield Outcome(copy.name, State.FAILED, problem=error)
 
     # The methods below run in the threads of the pool.
 
@@ -187,14 +168,12 @@ class Migration:
                 raise
             if copy.name != file.name:
                 self.destination.discard(copy.name)
-                raise OSError(
-                    f"the storage would not save it under this name, but as {copy.name!r}"
-                )
+                raise OSError(f"the storage did not save it under this name, but as {copy.name!r}")
             digest = content.digest()
         if self.verify and self._digest(copy) != digest:
             self.destination.discard(file.name)
             raise OSError("the copy differs from the file when it is read back, and was deleted")
-        return _Copy(evolve(copy, digest=digest), content.hashed)
+        return evolve(copy, digest=digest), content.hashed
 
     def _discard_part(self, file: Stored, content: HashedFile) -> None:
         there = self.destination.find(file.name) if self.destination.leaves_parts else None
@@ -216,11 +195,10 @@ class Migration:
 def overlap(one: Storage, other: Storage) -> bool:
     """Whether two storages are known to have files in common. Raises: ImproperlyConfigured."""
     if isinstance(one, TahoeStorage) and isinstance(other, TahoeStorage):
-        trees = WholeTree.of(one), WholeTree.of(other)
-        caps = [tree.connection.base_cap for tree in trees]
-        roots = [tree.location.root for tree in trees]
+        roots = Location(one.location).root, Location(other.location).root
         length = min(map(len, roots))
-        return caps[0].names_same(caps[1]) and roots[0][:length] == roots[1][:length]
+        is_same_root = one.connection.base_cap.names_same(other.connection.base_cap)
+        return is_same_root and roots[0][:length] == roots[1][:length]
     if isinstance(one, FileSystemStorage) and isinstance(other, FileSystemStorage):
         folders = [os.path.realpath(storage.location) for storage in (one, other)]
         return os.path.commonpath(folders) in folders

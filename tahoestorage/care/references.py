@@ -90,9 +90,8 @@ class Reference:
 @define
 class References:
     """
-    The file names in `columns`, in all databases.
-
-    `unseen`: the columns whose table no database has; known once the rows have been read.
+    The file names in `columns`, in all databases. `unseen`: the columns whose table no database
+    has; known once the rows have been read.
     """
 
     columns: list[Column]

@@ -25,11 +25,9 @@ from txtahoe.tree.paths import Path, split
 @frozen
 class Stored:
     """
-    A file of a storage.
-
-    `size` returns the number of its bytes, and `open` opens it for reading; both raise what the
-    storage raises. `digest`: the SHA-256 of its bytes, in hexadecimal, if the storage knows it.
-    `node`: on a grid, what its name leads to, or will lead to.
+    A file of a storage. `size` returns the number of its bytes, and `open` opens it for reading;
+    both raise what the storage raises. `digest`: the SHA-256 of its bytes, in hexadecimal, if the
+    storage knows it. `node`: on a grid, what its name leads to, or will lead to.
     """
 
     name: str
@@ -58,10 +56,8 @@ class Side:
 
     def files(self, directory: str) -> Iterator[Stored]:
         """
-        The files in a directory and below it.
-
-        A directory below it that can't be read is among them. It raises its error when it is
-        opened, so it ends nothing. Raises: if the directory itself can't be read.
+        The files in a directory and below it. A directory below it that can't be read is among
+        them, and raises its error when it is opened. Raises: the error of the directory itself.
         """
         waiting = [directory]
         while waiting:
@@ -104,10 +100,8 @@ class Side:
 @frozen
 class GridSide(Side):
     """
-    A storage on a grid, through its tree.
-
-    `put` uploads a copy; `keep` links many, with their digests. So each directory is written once
-    for many files, and no file is replaced.
+    A storage on a grid, through its tree. `put` uploads a copy; `keep` links many, with their
+    digests. So each directory is written once for many files, and no file is replaced.
     """
 
     whole: WholeTree

@@ -29,11 +29,7 @@ T = TypeVar("T")
 
 @frozen
 class WholeTree:
-    """
-    Everything under the root cap of a storage, which may be more than is in its location.
-
-    `connection`: to the grid. `location`: where the names of the storage begin.
-    """
+    """Everything under the root cap of a storage, which may be more than is in its location."""
 
     connection: conf.Connection
     location: Location
@@ -53,11 +49,8 @@ class WholeTree:
         progress: Progress | None = None,
     ) -> T:
         """
-        The result of an operation on the tree, such as one of `txtahoe.maintenance`.
-
-        It runs in the reactor thread, and `progress` in this thread.
-
-        Raises: what the operation raises.
+        The result of an operation on the tree, such as one of `txtahoe.maintenance`. It runs in the
+        reactor thread, and `progress` in this thread. Raises: what the operation raises.
         """
 
         async def run(tree: Tree, caller: Caller) -> T:
@@ -77,12 +70,11 @@ class WholeTree:
         progress: Progress | None = None,
     ) -> Iterator[tuple[Path, Node | OSError]]:
         """
-        All files in a directory and below it, read as the caller goes on.
+        All files in a directory and below it, read as the caller goes on. A directory below it that
+        can't be read comes with its error, and ends nothing. Reserved names are left out, and so
+        are directories that `leaves_out` accepts.
 
-        A directory below it that can't be read comes with its error, and ends nothing. Reserved
-        names are left out, and so are directories that `leaves_out` accepts.
-
-        Raises: NoSuchChild and the other errors of `Client` for the directory itself.
+        Raises: the errors of `Client` for the directory itself.
         """
         name = self.location.name_of(directory)
         start = Place(directory, done(self.tree.resolve(directory, name)))
@@ -124,9 +116,7 @@ class WholeTree:
 
 def ask_gateway(url: str, question: Callable[[Client], Awaitable[T]], timeout: float = 60.0) -> T:
     """
-    The answer of one gateway. `timeout`: seconds without progress.
-
-    Raises: what the question raises; the errors of `Client`.
+    The answer of one gateway. `timeout`: seconds without progress. Raises: the errors of `Client`.
     """
 
     async def ask(caller: Any) -> T:

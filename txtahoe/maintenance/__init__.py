@@ -1,8 +1,8 @@
 """
 Whole trees: the health of files, their leases, snapshots, and which gateway makes the changes.
 
-Users and Django's side import it; its functions are public. Every function is for a `Tree`, and
-does `at_once` requests at a time. Begin with `walking.py`, then `health.py`.
+Users and Django's side import it; its functions are public. Every function is for a `Tree`. Begin
+with `walking.py`, then `health.py`.
 """
 
 from txtahoe.maintenance.differences import Difference, differences

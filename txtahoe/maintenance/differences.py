@@ -21,9 +21,7 @@ from txtahoe.tree.tree import Tree
 class Difference:
     """
     A path that does not lead to the same in both trees. None: it leads nowhere in that tree.
-
-    `unread`: why the directory there can't be read in one of the trees. Nothing below it was
-    compared.
+    `unread`: why the directory there can't be read in a tree, so that nothing below was compared.
     """
 
     path: Path
@@ -62,12 +60,7 @@ class _Pair:
 
 
 async def differences(
-    before: Tree,
-    after: Tree,
-    path: str | Sequence[str] = (),
-    *,
-    at_once: int = AT_ONCE,
-    progress: Progress | None = None,
+    before: Tree, after: Tree, path: str | Sequence[str] = (), *, progress: Progress | None = None
 ) -> list[Difference]:
     """
     The differences at a path and below it, directories included, in the order of their paths.
@@ -110,16 +103,14 @@ async def differences(
             found[pair.path] = evolve(noted, unread=str(error.strerror))
             return []
         above = pair.above | {pair.caps}
-        return [
-            below
+        pairs = [
+            _Pair((*pair.path, name), before.get(name), after.get(name), above)
             for name in {**before, **after}
-            for below in compare(
-                _Pair((*pair.path, name), before.get(name), after.get(name), above)
-            )
         ]
+        return [below for each in pairs for below in compare(each)]
 
     for pair in compare(start):
-        await explore(pair, visit, at_once, progress)
+        await explore(pair, visit, AT_ONCE, progress)
     return [found[path] for path in sorted(found)]
 
 

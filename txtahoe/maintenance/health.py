@@ -52,12 +52,10 @@ class Problem:
     """
     An object that is not healthy, or was not before it was repaired.
 
-    `paths`: all that were found to lead to it.
-    `good`: the number of shares that were found; `needed`: of those that it takes to read it;
-    `expected`: of those that there should be. None: it could not be found out.
-    `cap`: None in the result of `last_check`.
-    `is_closed`: it is a directory that can't be read, so nothing below it was seen.
-    `reason`: what the gateway says.
+    `paths`: all that were found to lead to it. `cap`: None in the result of `last_check`.
+    `good`: how many shares were found; `needed`: how many it takes to read it; `expected`: how many
+    there should be; None: unknown. `is_closed`: it is a directory that can't be read, so nothing
+    below it was seen. `reason`: what the gateway says.
     """
 
     paths: Sequence[Path]
@@ -73,13 +71,10 @@ class Problem:
 @frozen
 class Health:
     """
-    The result of a check.
-
     `counts`: how many links lead to objects in each state. `objects`: how many objects there are;
-    one with several names counts once, and so does each part of a directory.
-    `problems`: in the order of their first paths; objects of an unknown kind are among them.
-    `began`: in seconds since 1970 UTC. `seconds`: how long it took.
-    `taken`: the paths of files whose names are reserved for the tree itself.
+    one with several names counts once, and so does each part of a directory. `problems`: in the
+    order of their first paths; objects of an unknown kind are among them. `began`: in seconds since
+    1970 UTC. `seconds`: how long it took. `taken`: the paths of files with reserved names.
     """
 
     counts: Counter[State]
@@ -122,9 +117,7 @@ async def check(
 
     `verify`: read every share and compare its hashes, instead of asking who has it.
     `repair`: make new shares if some are missing. `add_lease`: keep everything for 31 more days.
-
-    It reports a directory that can't be read, and goes on beside it. The gateway's own deep check
-    (`Client.deep_check`) ends there.
+    It reports a directory that can't be read, and goes on beside it; `Client.deep_check` ends.
 
     Raises: NoSuchChild for the path itself; the errors of `Client` if nothing goes on.
     """
@@ -196,10 +189,10 @@ class _Checking:
                 below = [*place.parts(contents), *place.enter(contents.shown)]
             except TahoeError as error:
                 self._fail(error)
-                lost = isinstance(error, Unrecoverable)
-                state = State.UNRECOVERABLE if lost else State.UNCHECKED
-                if problem.state in _UNREAD:
-                    state = problem.state
+                state = problem.state
+                if state not in _UNREAD:
+                    is_lost = isinstance(error, Unrecoverable)
+                    state = State.UNRECOVERABLE if is_lost else State.UNCHECKED
                 problem = evolve(problem, state=state, is_closed=True, reason=str(error))
         each = self.objects[_key(cap)]
         each.state = problem.state

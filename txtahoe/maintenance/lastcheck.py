@@ -26,9 +26,8 @@ _STRANGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recu
 
 async def keep_check(tree: Tree, health: Health) -> None:
     """
-    Keep the result of a check of the whole tree, in the place of the one before.
-
-    It keeps 1,000 problems, without their caps; first those that hide others.
+    Keep the result of a check of the whole tree, in the place of the one before: its numbers, and
+    1,000 problems without their caps, first those that hide others.
 
     Raises: NotADirectory; NotWriteable; the errors of `Client`.
     """
@@ -43,17 +42,15 @@ async def keep_check(tree: Tree, health: Health) -> None:
         "began": health.began,
         "seconds": health.seconds,
     }
-    # A State is written as its value.
-    data = json.dumps(told, default=attrgetter("value")).encode()
-    await records.write(tree, _CHECKED, data)
+    data = json.dumps(told, default=attrgetter("value"))  # of a State
+    await records.write(tree, _CHECKED, data.encode())
 
 
 async def last_check(tree: Tree) -> Health | None:
     """The result that was kept last. Raises: NotADirectory; the errors of `Client`."""
     data = await records.read(tree, _CHECKED)
-    if data is not None:
-        with suppress(*_STRANGE):
-            return _read(json.loads(data))
+    with suppress(*_STRANGE):
+        return None if data is None else _read(json.loads(data))
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,8 +10,7 @@ from attrs import frozen
 from txtahoe.errors import TahoeError
 from txtahoe.maintenance import records
 from txtahoe.maintenance.health import Health, check
-from txtahoe.maintenance.walking import AT_ONCE, Progress
-from txtahoe.tree.paths import split
+from txtahoe.maintenance.walking import Progress
 from txtahoe.tree.tree import Tree
 
 LEASE_SECONDS = 31 * 24 * 60 * 60
@@ -24,13 +22,11 @@ _RENEWED = "renewed"
 @frozen
 class Renewal:
     """
-    The result of `renew`.
+    The result of `renew`. `health`: what was found on the way, and when.
 
-    `health`: what was found on the way, and when.
     `previous`: when the last complete renewal before this one began, in seconds since 1970 UTC;
-    None if it is not known.
-    `is_recorded`: whether the next renewal will know of this one. `problem`: why it could not be
-    recorded; "" if it was, or was not to be.
+    None if unknown. `is_recorded`: whether the next renewal will know of this one. `problem`: why
+    it could not be recorded.
     """
 
     health: Health
@@ -46,31 +42,22 @@ class Renewal:
     @property
     def oldest_until(self) -> float | None:
         """
-        When the first of the leases would have run out without this renewal, at the earliest, in
-        seconds since 1970 UTC. If that is in the past, files may be lost; `health` tells.
+        When the first lease would have run out without this renewal, in seconds since 1970 UTC. If
+        that is in the past, files may be lost; `health` tells.
         """
         return None if self.previous is None else self.previous + LEASE_SECONDS
 
 
-async def renew(
-    tree: Tree,
-    path: str | Sequence[str] = (),
-    *,
-    at_once: int = AT_ONCE,
-    progress: Progress | None = None,
-) -> Renewal:
+async def renew(tree: Tree, *, progress: Progress | None = None) -> Renewal:
     """
-    Renew the leases of what a path leads to and of everything below it, snapshots included.
-
-    It records a complete renewal of a whole tree in the tree, if that can be written.
-
-    Raises: as `check`.
+    Renew the leases of a whole tree, snapshots included. It records a complete renewal in the tree,
+    if that can be written. (`check` with `add_lease` renews those of a part.) Raises: as `check`.
     """
     previous = None
     with suppress(TahoeError):  # what is left must be renewed all the same
         previous = await last_renewal(tree)
-    health = await check(tree, path, add_lease=True, at_once=at_once, progress=progress)
-    if not health.is_complete or split(path) or not tree.root.is_writable:
+    health = await check(tree, add_lease=True, progress=progress)
+    if not health.is_complete or not tree.root.is_writable:
         return Renewal(health, previous, is_recorded=False)
     try:
         began = datetime.fromtimestamp(health.began, UTC)
@@ -86,9 +73,8 @@ async def last_renewal(tree: Tree) -> float | None:
 
     Raises: NotADirectory; the errors of `Client`.
     """
-    told = await records.read(tree, _RENEWED)
-    if told is not None:
-        with suppress(ValueError, OverflowError):
-            began = datetime.fromisoformat(told.decode()).timestamp()
-            return began if records.is_past(began) else None
+    told = await records.read(tree, _RENEWED) or b""
+    with suppress(ValueError, OverflowError):
+        began = datetime.fromisoformat(told.decode()).timestamp()
+        return began if records.is_past(began) else None
     return None

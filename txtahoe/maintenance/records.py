@@ -23,7 +23,7 @@ _AHEAD = 3600
 
 
 async def records(tree: Tree) -> dict[str, Node]:
-    """All records, by name. Raises: NotADirectory if something else has their place."""
+    """All records by name. Raises: NotADirectory if something else has their place."""
     try:
         return await tree.list([RECORDS])
     except NoSuchChild:

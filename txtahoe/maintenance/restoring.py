@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.concurrency import each
 from txtahoe.errors import ExistingChild, NotADirectory, NotWriteable, SomeFailed, Unrecoverable
@@ -20,11 +21,9 @@ from txtahoe.tree.tree import Tree
 @frozen
 class Restored:
     """
-    The result of `restore`.
-
     `files`: those that were linked. `directories`: those that were made, and have no files.
-    `conflicts`: paths that lead to something else now, and were left alone.
-    `failed`: what could not be brought back, and why.
+    `conflicts`: paths that lead to something else now, and were left alone. `failed`: paths that
+    could not be brought back, and why.
     """
 
     files: Sequence[Path]
@@ -44,7 +43,6 @@ async def restore(
     path: str | Sequence[str] = (),
     *,
     replace: bool = False,
-    at_once: int = AT_ONCE,
     progress: Progress | None = None,
 ) -> Restored:
     """
@@ -53,10 +51,8 @@ async def restore(
     It moves no byte of a file. Files that have not changed, or are not in the snapshot, stay.
     A file that has changed is a conflict, unless `replace` is given. A directory in the place of a
     file, or a file in that of a directory, is always one. It does not replace a directory that
-    can't be read: give that another name, and restore again.
-
-    `progress` counts directories that were compared, and then, from 0 again, those that were
-    written.
+    can't be read: give that another name, and restore again. `progress` counts directories that
+    were compared, and then, from 0 again, those that were written.
 
     Raises: NoSuchChild if the path led nowhere in the snapshot; NotWriteable.
     """
@@ -69,7 +65,7 @@ async def restore(
     directories: list[Path] = []
     conflicts: set[Path] = set()
     failed: dict[Path, Exception] = {}
-    for difference in await differences(before, tree, names, at_once=at_once, progress=progress):
+    for difference in await differences(before, tree, names, progress=progress):
         at, was, now = difference.path, difference.before, difference.after
         is_below_conflict = any(at[:depth] in conflicts for depth in range(len(at)))
         if was is None or is_below_conflict:
@@ -95,14 +91,10 @@ async def restore(
     # The other directories came into being with their files.
     made = {path[:depth] for path in links for depth in range(len(path))}
     directories = [path for path in directories if path not in made]
-    note(directories, await each(directories, tree.make_directories, at_once))
+    note(directories, await each(directories, tree.make_directories, AT_ONCE))
     left = {*conflicts, *failed}
-    return Restored(
-        [path for path in links if path not in left],
-        [path for path in directories if path not in left],
-        sorted(conflicts),
-        failed,
-    )
+    files, directories = ([p for p in paths if p not in left] for paths in (links, directories))
+    return Restored(files, directories, sorted(conflicts), failed)
 
 
 async def _link(
@@ -119,10 +111,9 @@ async def _link(
             # New directories without files are written too.
             progress(written, max(written, len(directories)))
 
+    how: Replace = "only-files" if replace else False
     try:
-        await tree.link_many(
-            links.items(), replace="only-files" if replace else False, progress=wrote
-        )
+        await tree.link_many(links.items(), replace=how, progress=wrote)
     except SomeFailed as failed:
         return failed.results
     return [None] * len(links)

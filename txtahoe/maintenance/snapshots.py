@@ -36,8 +36,8 @@ class Snapshot:
     A tree as it was. `Tree(client, snapshot.cap)` reads it.
 
     `name`: its time, such as "2026-11-22T18:30:00Z". `began`: the same in seconds since 1970 UTC.
-    `files`, `directories`: how many are in it. `left_out`: how many objects of the tree are not.
-    `reasons`: why each of them is not, by path; only in the result of `take_snapshot`.
+    `left_out`: how many objects of the tree are not in it. `reasons`: why each of them is not, by
+    path; only in the result of `take_snapshot`.
     """
 
     name: str
@@ -53,17 +53,14 @@ class Snapshot:
         return not self.left_out
 
 
-async def take_snapshot(
-    tree: Tree, *, at_once: int = AT_ONCE, progress: Progress | None = None
-) -> Snapshot:
+async def take_snapshot(tree: Tree, *, progress: Progress | None = None) -> Snapshot:
     """
     Take a snapshot of a tree, and keep it in the list under its root.
 
     It reads each directory once and makes an immutable one of it. It moves no byte of a file.
     Anything that is saved meanwhile may be in it or not. It leaves out files that can change,
-    objects of an unknown kind, lost directories, and directories that lie below themselves.
-
-    `renew` of the tree renews the leases of its snapshots too; without that they are lost.
+    objects of an unknown kind, lost directories, and directories that lie below themselves. `renew`
+    of the tree renews the leases of its snapshots too.
 
     Raises: NotWriteable; the errors of `Client`.
     """
@@ -74,7 +71,7 @@ async def take_snapshot(
     require_place(contents.names.get(RECORDS))
     copying = _Copying(tree.client, Listings(tree.client, {tree.root: contents}))
     root = _Directory(Place((), Node("dirnode", tree.root)))
-    await explore(root, copying.visit, at_once, progress)
+    await explore(root, copying.visit, AT_ONCE, progress)
     assert root.copy is not None
     counts = copying.files, copying.directories, len(copying.left_out)
     numbers = dict(zip(_NUMBERS, counts, strict=True))
@@ -106,8 +103,7 @@ async def remove_snapshot(tree: Tree, name: str) -> None:
 
     Raises: NoSuchChild; NotWriteable; UnknownOutcome.
     """
-    node = (await records(tree)).get(name)
-    if node is None or _snapshot(name, node) is None:
+    if name not in [each.name for each in await list_snapshots(tree)]:
         raise NoSuchChild(f"no snapshot {name!r} is kept under this root")
     # It is an immutable directory, so nobody saves into it.
     await tree.unlink([RECORDS, name], only_files=False)
@@ -141,11 +137,8 @@ def _order(name: str) -> tuple[float, int]:
 @define(eq=False)
 class _Directory:
     """
-    A directory, or a part of one, that is to be copied.
-
-    `name`: that of the copy in the one above it.
-    `links`: the links of the copy. `missing`: how many copies are still to be linked in it.
-    `copy`: the cap of the copy, once it is made.
+    A directory or part that must be copied. `name`: that of the copy in the one above. `links`: the
+    copy's own. `missing`: how many of them are still to come. `copy`: its cap, once it is made.
     """
 
     place: Place

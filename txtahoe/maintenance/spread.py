@@ -8,11 +8,9 @@ from contextlib import suppress
 from attrs import define
 from twisted.internet.task import deferLater
 
-from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, directory_at, explore
 from txtahoe.nodes import Link
-from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.format import DIGITS, Contents, contents_of, is_like_part
 from txtahoe.tree.tree import Tree
 
@@ -25,12 +23,9 @@ _TOGETHER = 4
 @define
 class Spread:
     """
-    The result of `spread`.
-
-    `directories`: how many were too large, or not wholly spread; parts count too.
-    `names`: how many of their names came into parts.
-    `swept`: how many superseded links were taken away. `unswept`: how many are still there; they
-    only make reading slower.
+    `directories`: how many were too large, or not wholly spread; parts count too. `names`: how many
+    of their names came into parts. `swept`: how many superseded links were taken away. `unswept`:
+    how many are still there; they only make reading slower.
     """
 
     directories: int = 0
@@ -40,24 +35,17 @@ class Spread:
 
 
 async def spread(
-    tree: Tree,
-    path: str | Sequence[str] = (),
-    *,
-    at_once: int = AT_ONCE,
-    progress: Progress | None = None,
+    tree: Tree, path: str | Sequence[str] = (), *, progress: Progress | None = None
 ) -> Spread:
     """
     Spread all directories at a path and below it that are larger than the limit of the tree's
     `fanout`, and sweep away their superseded links.
 
     It can be killed at any point and run again, run while other processes use the tree, and run
-    several times at once. Closing takes three times the `pace`, for all directories together. All
-    names of a part come into it by one link, once the part is complete.
+    several times at once. Closing takes three times the `pace`, for all directories together.
+    `progress` counts directories that were read, and then, from 0 again, those that were spread.
 
-    `progress`: counts directories that were read, and then, from 0 again, those that were spread.
-
-    Raises: ValueError if the tree has no `fanout`; NotWriteable; NotADirectory; the errors of
-    `Client`.
+    Raises: ValueError if the tree has no `fanout`; NotWriteable; NotADirectory.
     """
     if tree.changer.fanout is None:
         raise ValueError("the tree has no fanout: nothing says when a directory is too large")
@@ -65,7 +53,7 @@ async def spread(
         raise NotWriteable(f"{tree.root!r} does not give the right to write")
     spreading = _Spreading(tree, tree.changer.fanout.limit)
     # All large ones are marked first, so that their times to wait run together.
-    await explore(await directory_at(tree, path), spreading.announce, at_once, progress)
+    await explore(await directory_at(tree, path), spreading.announce, AT_ONCE, progress)
     for number, place in enumerate(reversed(spreading.large), 1):
         await spreading.spread(place)
         if progress is not None:
@@ -148,33 +136,27 @@ class _Spreading:
 
     async def _replace(self, place: Place, contents: Contents) -> bool:
         """
-        Link a copy with the same parts in the place of a directory. Returns whether it did.
+        Link a copy with the same parts in the place of a directory or part. Returns whether it did.
 
         Nothing is lost: no process changes a directory that has all parts, and one that remembers
         the old directory finds the same parts through it.
         """
-        links = dict([contents.marks["closed"], *contents.part_links.values()])
-        kept = {name: Link(node.cap, node.metadata) for name, node in links.items()}
+        links = [contents.marks["closed"], *contents.part_links.values()]
+        kept = {name: Link(node.cap, node.metadata) for name, node in links}
         new = await self._client.mkdir(kept, keep_times=True)
         if place.depth:
             assert place.above is not None
-            return await self._replace_part(place.above, place.node.cap, new)
-        return await self._replace_directory(place.path, place.node.cap, new)
-
-    async def _replace_part(self, above: Place, old: Cap, new: Cap) -> bool:
-        for name, node in (await self._read(above)).part_links.values():
-            if node.cap == old:
-                link = Link(new, node.metadata)
-                await self._client.set_children(above.node.cap, {name: link}, replace=True)
-                return True
-        return False
-
-    async def _replace_directory(self, path: Path, old: Cap, new: Cap) -> bool:
+            for name, node in (await self._read(place.above)).part_links.values():
+                if node.cap == place.node.cap:
+                    link = {name: Link(new, node.metadata)}
+                    await self._client.set_children(place.above.node.cap, link, replace=True)
+                    return True
+            return False
         try:
-            node = await self._tree.resolve(path, fresh=True)
-            if node.cap != old:
+            node = await self._tree.resolve(place.path, fresh=True)
+            if node.cap != place.node.cap:
                 return False
-            await self._tree.replace(path, new, node, metadata=node.metadata)
+            await self._tree.replace(place.path, new, node, metadata=node.metadata)
         except (NoSuchChild, NotADirectory, ExistingChild):
             return False
         return True

@@ -17,12 +17,10 @@ from txtahoe.tree.tree import Tree
 @frozen
 class Usage:
     """
-    How much a directory and everything below it holds.
-
-    `size`: bytes of the files, as they were saved; a grid that needs 2 of 3 shares stores half as
-    much again. `unsized`: the number of files whose size the gateway does not tell.
-    `files`, `directories`: how many names lead to each. `unread`: how many of the directories
-    can't be read.
+    How much a directory and everything below it holds. `size`: bytes of the files, as they were
+    saved; a grid that needs 2 of 3 shares stores half as much again. `unsized`: how many files have
+    an unknown size. `files`, `directories`: how many names lead to each. `unread`: how many of the
+    directories can't be read.
     """
 
     size: int = 0
@@ -43,9 +41,7 @@ async def usage(
     progress: Progress | None = None,
 ) -> dict[Path, Usage]:
     """
-    The usage of a directory, and of each one below it, by path.
-
-    A file with several names counts at each of them.
+    The usage of a directory, and of each one below it, by path. A file counts at each of its names.
 
     Raises: NoSuchChild; NotADirectory; the errors of `Client`.
     """

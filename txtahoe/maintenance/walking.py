@@ -32,9 +32,8 @@ AT_ONCE = 8
 @frozen(eq=False)
 class Place:
     """
-    A step of a walk: what a path leads to, and the step to the directory above it.
-
-    `depth`: 0 for a directory itself, 1 for one of its parts, 2 for a part of that, and so on.
+    A step of a walk: what a path leads to, and the step to the directory above it. `depth`: 0 for a
+    directory itself, 1 for one of its parts, 2 for a part of that, and so on.
     """
 
     path: Path
@@ -56,11 +55,7 @@ class Place:
         return any(up.node.cap.names_same(self.node.cap) for up in islice(self.way, 1, None))
 
     def parts(self, contents: Contents) -> list[Place]:
-        """
-        The places of the parts of this directory, which have its path.
-
-        Raises: NotADirectory if they lead back to it, or are too deep.
-        """
+        """The parts of this directory. Raises: NotADirectory if they lead back to it."""
         way = [up.node.cap for up in takewhile(lambda up: up.path == self.path, self.way)]
         parts = [node for _, node in contents.part_links.values()]
         for part in parts:
@@ -68,9 +63,7 @@ class Place:
         return [Place(self.path, part, self, self.depth + 1) for part in parts]
 
     def enter(self, children: Children) -> Iterator[Place]:
-        """The places of the children of this directory."""
-        for name, node in children.items():
-            yield Place((*self.path, name), node, self)
+        return (Place((*self.path, name), node, self) for name, node in children.items())
 
 
 async def directory_at(tree: Tree, path: str | Sequence[str]) -> Place:
@@ -89,9 +82,8 @@ async def explore(
     progress: Progress | None = None,
 ) -> None:
     """
-    Visit a thing, then the things that the visit returns, and so on; `at_once` at a time.
-
-    The last ones come first, which keeps the list of what is still to be visited short.
+    Visit a thing, then the things that the visit returns, and so on; `at_once` at a time. The last
+    ones come first, which keeps the list of those to be visited short.
 
     Raises: what a visit raises; the others are cancelled then.
     """
@@ -121,9 +113,8 @@ async def explore(
 
 class Listings:
     """
-    The children of directories, as a Tree shows them. It reads each directory once.
-
-    `ahead`: contents that the caller has read already.
+    The children of directories, as a Tree shows them. It reads each directory once, and none that
+    is `ahead`, with contents that the caller has read already.
     """
 
     def __init__(self, client: Client, ahead: Mapping[Cap, Contents] | None = None) -> None:
@@ -131,11 +122,7 @@ class Listings:
         self._ahead = dict(ahead or {})
 
     async def of(self, path: Path, directory: Cap) -> Children:
-        """
-        The children of a directory, without hidden and removed ones.
-
-        `path`: for errors. Raises: as `Client.list`; NotADirectory.
-        """
+        """The children of a directory, without hidden and removed ones. `path`: for errors."""
         return await self._shown(path, await self._all(path, directory))
 
     async def contents(self, path: Path, directory: Cap, depth: int) -> Contents:

@@ -53,8 +53,6 @@ _EMPTY = Cap.parse("URI:LIT:")
 @frozen
 class WriterRecord:
     """
-    What the record says.
-
     `url`: of the gateway that makes the changes; None while no gateway does. `before`: of the one
     before it. `told_by`: tells the call of `hand_over` that wrote the record from any other.
     """
@@ -88,12 +86,10 @@ class Writer:
                 try:
                     told = await writer_of(self.tree)
                 except TahoeError as error:
-                    raise NoWriter(
-                        f"which gateway makes the changes can't be found out: {error}"
-                    ) from None
+                    reason = f"which gateway makes the changes can't be found out: {error}"
+                    raise NoWriter(reason) from None
                 # A grid may give an old version of the directory, without the record.
-                if told is not None:
-                    self._url = told.url
+                self._url = self._url if told is None else told.url
                 self._looked = asked
         if self._url is None:
             raise NoWriter(HANDED_OVER)
@@ -109,12 +105,8 @@ async def writer_of(tree: Tree) -> WriterRecord | None:
     # Anyone who writes the directory may put anything into the metadata.
     if not isinstance(told, Mapping):
         return None
-    told_by = told.get("told_by")
-    return WriterRecord(
-        _address(told.get("url")),
-        _address(told.get("before")),
-        told_by if isinstance(told_by, str) else None,
-    )
+    url, before = _address(told.get("url")), _address(told.get("before"))
+    return WriterRecord(url, before, told.get("told_by"))
 
 
 async def hand_over(
@@ -132,12 +124,11 @@ async def hand_over(
     `old`, `new`: the tree through these two. `url` must lead to the new one from every host.
     `wait`: seconds in which all processes learn that no gateway makes changes now, and the changes
     under way end. `progress` is called each second with the seconds that have gone by, and all.
-
     If it is interrupted, no gateway makes changes until it is called again.
 
-    Raises: ValueError if `url` is none of a gateway; NotWriteable; UnknownOutcome if the gateway at
-    `before` neither obeys nor refuses connections, so that it may still make changes;
-    UncoordinatedWrite if another call hands over at the same time; the errors of `Client`.
+    Raises: ValueError if `url` is not the URL of a gateway; NotWriteable; UnknownOutcome if the gateway at
+    `before` may still make changes; UncoordinatedWrite if another call hands over at the same time;
+    the errors of `Client`.
     """
     gateway_url(url)
     if not new.root.is_writable:
@@ -160,8 +151,7 @@ async def hand_over(
             progress(second + 1, seconds)
     if await writer_of(new) != nobody:
         raise UncoordinatedWrite(
-            "somebody else has changed meanwhile which gateway makes the changes; look which one "
-            "does now"
+            "another call has changed the record meanwhile; look which gateway makes the changes"
         )
     await _say(new, WriterRecord(url, before, told_by))
 
