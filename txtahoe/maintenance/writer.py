@@ -126,7 +126,7 @@ async def hand_over(
     under way end. `progress` is called each second with the seconds that have gone by, and all.
     If it is interrupted, no gateway makes changes until it is called again.
 
-    Raises: ValueError if `url` is not the URL of a gateway; NotWriteable; UnknownOutcome if the gateway at
+    Raises: ValueError for an invalid `url`; NotWriteable; UnknownOutcome if the gateway at
     `before` may still make changes; UncoordinatedWrite if another call hands over at the same time;
     the errors of `Client`.
     """

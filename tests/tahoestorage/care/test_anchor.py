@@ -52,7 +52,7 @@ class AnchorTestCase(StorageTestCase):
         return out.getvalue()
 
     def linked(self, **options: Any) -> set[str]:
-        """The names that the root leads to, found by one who knows nothing else."""
+        """The names that are linked under the root, as another process finds them."""
         storage = TahoeCapStorage(max_age=0, **options)
         return {
             posixpath.join(directory, file)
@@ -95,12 +95,12 @@ class Anchoring(AnchorTestCase):
             # The links, where they stand, and the ledger; more where another hour has begun.
             self.assertLess(len(changes), 8)
 
-    def test_with_anew_the_links_themselves_count(self) -> None:
+    def test_rebuild_reads_the_links_themselves(self) -> None:
         Carrying.objects.create(report=self.name(1))
         self.anchor()
         self.assertIn("1 names, 0 newly linked.", self.anchor("--rebuild"))
 
-    def test_what_the_process_has_linked_already_is_left_alone(self) -> None:
+    def test_files_that_the_process_has_linked_are_left_alone(self) -> None:
         row = Carrying()
         row.report.save("report.pdf", ContentFile(b"1" * 100))
         row.report.storage.flush()
@@ -131,7 +131,7 @@ class Anchoring(AnchorTestCase):
         Carrying.objects.using("second").create(report=self.name(2))
         self.assertIn("2 names, 2 newly linked.", self.anchor())
 
-    def test_a_table_that_is_in_no_database_is_told(self) -> None:
+    def test_a_table_that_no_database_has_is_reported(self) -> None:
         self.drop(CarryingMore)
         Carrying.objects.create(report=self.name(1))
         said = self.anchor()
@@ -141,7 +141,7 @@ class Anchoring(AnchorTestCase):
         unseen = [name for each in told for name in each["not_looked_at"]]
         self.assertEqual(unseen, ["carrying.CarryingMore.more"])
 
-    def test_names_may_come_from_elsewhere(self) -> None:
+    def test_names_can_come_from_any_iterable(self) -> None:
         storage = TahoeCapStorage()
         told = []
         names = (self.name(number) for number in range(1200))
@@ -149,7 +149,7 @@ class Anchoring(AnchorTestCase):
         self.assertEqual((count.names, count.linked, len(told)), (1200, 1200, 1))
         self.assertEqual(len(self.linked()), 1200)
 
-    def test_a_gateway_that_is_away_is_said_clearly(self) -> None:
+    def test_a_gateway_that_is_away_is_named_in_the_error(self) -> None:
         Carrying.objects.create(report=self.name(1))
         with override_settings(TAHOE_STORAGE_BASE_URL=NOWHERE):
             with self.assertRaisesRegex(CommandError, "Is the node running"):

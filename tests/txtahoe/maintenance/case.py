@@ -1,4 +1,4 @@
-"""What tests of maintenance have in common."""
+"""The test case of maintenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from txtahoe import Cap, Client, Transport, Tree
 
 
 class MaintenanceTestCase(ClockTestCase):
-    """A test with a tree on a gateway in memory, where nothing is tried again."""
+    """A test with a tree on a gateway in memory. No request is repeated."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -20,7 +20,7 @@ class MaintenanceTestCase(ClockTestCase):
         self.caps: dict[str, Cap] = {}
 
     def save(self, *paths: str, size: int = 300) -> None:
-        """Save a file of `size` bytes at each of the paths, also where another one is."""
+        """Save a file of `size` bytes at each path; it replaces a file that is there."""
         for path in paths:
             content = (path.encode() * size)[:size]
             self.caps[path] = self.now(self.tree.save(path, content, replace="only-files"))

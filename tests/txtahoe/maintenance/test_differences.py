@@ -1,4 +1,4 @@
-"""What is different in two trees, and what they take up."""
+"""The differences of two trees, and the usage of one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Differences(InMemory):
         self.assertEqual(self.different(self.tree, Tree(self.client, self.root.reader)), {})
         self.assertEqual(self.fake.requests, [])
 
-    def test_they_are_told_by_path_in_both_directions(self) -> None:
+    def test_differences_of_both_directions_are_told_by_path(self) -> None:
         self.save("same/1", "a/1", "a/2", "a/b/3")
         snapshot = self.snapshot()
         self.remove("a/1")
@@ -57,7 +57,7 @@ class Differences(InMemory):
         self.assertEqual((turned["a/1"], turned["a/2"]), ("added", "changed"))
         self.assertEqual((turned["new/c/4"], turned["empty"]), ("removed", "removed"))
 
-    def test_both_sides_are_given(self) -> None:
+    def test_a_difference_has_the_nodes_of_both_trees(self) -> None:
         self.save("1")
         before, snapshot = self.caps["1"], self.snapshot()
         self.save("1", size=200)
@@ -93,7 +93,7 @@ class Differences(InMemory):
             {"a": "changed", "a/1": "removed", "b": "changed", "b/2": "added"},
         )
 
-    def test_what_is_removed_is_not_there(self) -> None:
+    def test_removed_directories_count_as_missing(self) -> None:
         self.save("a/b/1")
         snapshot = self.snapshot()
         self.remove("a/b/1", "a/b", "a")
@@ -102,7 +102,7 @@ class Differences(InMemory):
             {"a": "removed", "a/b": "removed", "a/b/1": "removed"},
         )
 
-    def test_a_directory_that_cannot_be_read_is_told_of(self) -> None:
+    def test_a_directory_that_cannot_be_read_is_reported(self) -> None:
         self.save("a/b/1", "a/2", "c/3")
         snapshot = self.snapshot()
         self.lose("a/b")
@@ -113,7 +113,7 @@ class Differences(InMemory):
             {"a": "removed", "a/2": "removed", "a/b": "unread", "c": "removed"},
         )
 
-    def test_a_directory_below_itself_is_read_once_on_the_way(self) -> None:
+    def test_a_directory_below_itself_is_compared_once(self) -> None:
         self.save("a/1")
         snapshot = self.snapshot()
         self.now(self.tree.link("a/loop", self.root))
@@ -134,7 +134,7 @@ class Usages(InMemory):
     def usage(self, path: str = "") -> dict[str, Usage]:
         return {"/".join(at): what for at, what in self.now(usage(self.tree, path)).items()}
 
-    def test_each_directory_is_told_with_all_below_it(self) -> None:
+    def test_each_directory_counts_everything_below_it(self) -> None:
         for path, size in (("1", 1000), ("a/2", 200), ("a/b/3", 30), ("a/b/4", 4)):
             self.save(path, size=size)
         self.now(self.tree.make_directories("a/empty"))
@@ -151,13 +151,13 @@ class Usages(InMemory):
         for path, error in (("x", NoSuchChild), ("1", NotADirectory)):
             self.failureResultOf(start(usage(self.tree, path)), error)
 
-    def test_snapshots_take_up_nothing(self) -> None:
+    def test_snapshots_do_not_count(self) -> None:
         self.save("a/1")
         before = self.usage()
         self.snapshot()
         self.assertEqual(self.usage(), before)
 
-    def test_what_is_not_known_is_counted(self) -> None:
+    def test_unknown_sizes_and_unreadable_directories_are_counted(self) -> None:
         self.save("a/1", size=100)
         self.save("b/2", size=100)
         mutable = self.now(self.client.create_mutable(b"mutable"))

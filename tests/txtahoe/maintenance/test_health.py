@@ -69,7 +69,7 @@ class Checks(MaintenanceTestCase):
         [problem] = health.problems
         self.assertEqual({"/".join(path) for path in problem.paths}, {"a/1", "a/2", "b/1", "1"})
 
-    def test_what_has_no_shares_is_only_counted(self) -> None:
+    def test_objects_without_shares_are_only_counted(self) -> None:
         self.now(self.tree.save("a", b"short"))
         self.now(self.tree.save("b", b"short"))
         self.now(self.tree.link("d", self.now(self.client.mkdir_immutable({}))))
@@ -79,13 +79,13 @@ class Checks(MaintenanceTestCase):
         self.assertTrue(health.is_healthy)
         self.assertEqual(self.check("a").counts[State.LITERAL], 1)
 
-    def test_what_is_unknown_is_told_of(self) -> None:
+    def test_objects_of_an_unknown_kind_are_reported(self) -> None:
         self.now(self.tree.link("f", Cap.parse("lafs://from-the-future")))
         health = self.check()
         self.assertEqual(self.problems(health), {"f": State.UNKNOWN})
         self.assertTrue(health.is_healthy)
 
-    def test_what_is_removed_or_below_an_immutable_directory_is_checked_too(self) -> None:
+    def test_removed_and_immutable_directories_are_checked_too(self) -> None:
         self.save("a/1", "b/2")
         self.now(self.tree.unlink("a/1"))
         self.now(self.tree.remove_directory("a"))
@@ -116,7 +116,7 @@ class Checks(MaintenanceTestCase):
         self.assertFalse(health.is_healthy or health.is_recoverable)
         self.assertTrue(health.is_complete)
 
-    def test_a_repair_is_asked_for_where_it_helps(self) -> None:
+    def test_only_recoverable_objects_are_repaired(self) -> None:
         self.save("a/1", "a/2", "a/3")
         self.lose("a/1", 1)
         self.lose("a/2", 2)
@@ -132,7 +132,7 @@ class Checks(MaintenanceTestCase):
         self.assertFalse(self.check().is_healthy)
         self.assertTrue(self.check(repair=True).is_healthy)
 
-    def test_a_repair_that_fails_is_told_of(self) -> None:
+    def test_a_failed_repair_is_reported(self) -> None:
         self.save("a/1")
         cap = self.now(self.client.create_mutable(b"mutable"))
         self.now(self.tree.link("m", cap.reader))
@@ -161,7 +161,7 @@ class Checks(MaintenanceTestCase):
             self.assertEqual(health.counts[State.HEALTHY], 5)
         self.assertEqual((problem.good, problem.needed), (0, None))
 
-    def test_a_lost_root_is_told_of(self) -> None:
+    def test_a_lost_root_is_reported(self) -> None:
         self.fake.lose(self.root)
         self.assertEqual(self.problems(self.check()), {"": State.UNRECOVERABLE})
 
@@ -180,25 +180,25 @@ class Checks(MaintenanceTestCase):
         self.assertIn("KeyError", health.problems[0].reason)
         self.assertFalse(health.is_complete or health.is_healthy)
 
-    def test_it_ends_where_everything_fails(self) -> None:
+    def test_a_check_ends_if_everything_fails(self) -> None:
         self.save(*(f"a/{number}" for number in range(30)))
         self.fake.fail_next(CHECK, ExceptionPage("builtins.KeyError", "why"), skip=2, times=30)
         self.failureResultOf(start(check(self.tree)), GatewayError)
         self.fake.forget_faults()
         self.assertTrue(self.check().is_healthy)
 
-    def test_it_ends_where_there_is_no_gateway_any_more(self) -> None:
+    def test_a_check_ends_if_the_gateway_is_gone(self) -> None:
         self.save("a/1", "a/2")
         self.fake.fail_next(CHECK, Status(404, "nginx"), skip=2)
         self.failureResultOf(start(check(self.tree)), NotAGateway)
 
-    def test_progress_is_told(self) -> None:
+    def test_progress_counts_objects(self) -> None:
         self.save("a/1", "a/2")
         told = []
         self.check(progress=lambda done, known: told.append((done, known)))
         self.assertEqual(told, [(1, 2), (2, 4), (3, 4), (4, 4)])
 
-    def test_a_large_file_is_given_the_time_to_be_read(self) -> None:
+    def test_a_check_that_reads_a_large_file_has_a_longer_timeout(self) -> None:
         cap = Cap.parse(f"URI:CHK:{'a' * 26}:{'a' * 52}:2:3:{600 * 2**20}")
         for options, seconds in (({}, 61), ({"verify": True}, 661), ({"repair": True}, 661)):
             self.fake.fail_next(CHECK, Silence())
@@ -216,7 +216,7 @@ class ChecksOnTheGrid(GatewayTestCase):
         cap = await tree.save("a/file", urandom(10_000))
         return tree, cap
 
-    async def test_shares_that_were_deleted_on_a_server_are_found_and_put_back(self) -> None:
+    async def test_deleted_shares_are_found_and_repaired(self) -> None:
         tree, cap = await self.tree()
         directory = (await tree.resolve("a")).cap
         first, second, _ = self.grid.servers
@@ -242,7 +242,7 @@ class ChecksOnTheGrid(GatewayTestCase):
         act()
         self.grid.wait_ready()
 
-    async def test_damage_is_found_by_reading_all(self) -> None:
+    async def test_damage_is_found_with_verify(self) -> None:
         tree, cap = await self.tree()
         damage(self.grid, cap, -1)
         self.assertTrue((await check(tree)).is_healthy)
@@ -263,7 +263,7 @@ class ChecksOnTheGrid(GatewayTestCase):
         )
         self.assertEqual(health.counts[State.HEALTHY], 2)
 
-    async def test_it_ends_where_the_gateway_is_away(self) -> None:
+    async def test_a_check_ends_if_the_gateway_is_away(self) -> None:
         client, proxy = self.connect_through_proxy(pauses=())
         tree = Tree(client, (await self.tree())[0].root)
         proxy.refuse()

@@ -1,4 +1,4 @@
-"""What a check has found, for those who look later."""
+"""The last check, kept in the tree."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from txtahoe.maintenance.records import RECORDS
 
 
 class LastChecks(MaintenanceTestCase):
-    def test_nothing_was_kept(self) -> None:
+    def test_there_is_no_last_check_at_first(self) -> None:
         self.assertIsNone(self.now(last_check(self.tree)))
 
-    def test_what_was_found_is_told_later_without_caps(self) -> None:
+    def test_the_kept_check_has_all_numbers_and_no_caps(self) -> None:
         self.save("a/1", "a/2", "b/3")
         self.lose("a/1", 1)
         self.lose("a/2")
@@ -39,7 +39,7 @@ class LastChecks(MaintenanceTestCase):
         kept = self.now(self.client.read(self.now(self.tree.resolve([RECORDS, "checked"])).cap))
         self.assertNotIn(b"URI:", kept)
 
-    def test_the_last_one_counts(self) -> None:
+    def test_a_later_check_replaces_the_kept_one(self) -> None:
         self.save("a/1")
         for objects in (3, 4):
             self.now(keep_check(self.tree, self.now(check(self.tree, "a"))))
@@ -47,11 +47,11 @@ class LastChecks(MaintenanceTestCase):
         self.assertEqual(self.now(last_check(self.tree)).objects, 3)
         self.assertEqual(set(self.now(self.tree.list(""))), {"a"})
 
-    def test_only_a_writer_keeps_it(self) -> None:
+    def test_a_read_cap_keeps_no_check(self) -> None:
         reader = Tree(self.client, self.root.reader)
         self.failureResultOf(start(keep_check(reader, self.now(check(self.tree)))), NotWriteable)
 
-    def test_what_is_strange_is_no_check(self) -> None:
+    def test_a_record_of_another_form_is_ignored(self) -> None:
         self.now(keep_check(self.tree, self.now(check(self.tree))))
         cap = self.now(self.tree.resolve([RECORDS, "checked"])).cap
         told = json.loads(self.now(self.client.read(cap)))
@@ -87,14 +87,14 @@ class LastChecks(MaintenanceTestCase):
         ):
             self.assertIsNone(self.read(strange), strange[:200])
 
-    def test_what_is_no_file_is_no_check_and_the_next_one_is_kept(self) -> None:
+    def test_a_record_that_is_no_file_is_ignored_and_replaced(self) -> None:
         self.now(keep_check(self.tree, self.now(check(self.tree))))
         for cap in (
             self.root,
             self.now(self.client.mkdir_immutable({})),
             self.now(self.client.create_mutable(b"{}")),
             Cap.parse("x-of-the-future:abc"),
-            # Nobody reads it to the end to see that it is none.
+            # It is too large to be read.
             Cap.parse(
                 "URI:CHK:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634"
                 "pv7h7aebqkbq:3:10:100000000000"
@@ -105,7 +105,7 @@ class LastChecks(MaintenanceTestCase):
             self.now(keep_check(self.tree, self.now(check(self.tree, "", at_once=1))))
             self.assertIsNotNone(self.now(last_check(self.tree)))
 
-    def test_of_an_object_with_many_names_some_are_kept(self) -> None:
+    def test_ten_names_of_an_object_are_kept(self) -> None:
         self.save("a/1")
         cap = self.caps["a/1"]
         self.now(self.tree.link_many([(f"a/{number}", cap) for number in range(2, 100)]))
@@ -115,7 +115,7 @@ class LastChecks(MaintenanceTestCase):
         self.assertEqual(len(problem.paths), 10)
 
     def read(self, record: bytes) -> Health | None:
-        """What is made of a record."""
+        """Replace the record, and read it."""
         cap = self.now(self.client.upload(record))
         self.now(self.tree.link([RECORDS, "checked"], cap, replace=True))
         return self.now(last_check(self.tree))

@@ -62,7 +62,7 @@ class Renewals(MaintenanceTestCase):
         self.assertAlmostEqual(self.now(last_renewal(reader)), second.health.began, places=3)
         self.assertEqual(set(self.now(self.tree.list(""))), {"a"})
 
-    def test_what_is_not_the_whole_tree_is_not_recorded(self) -> None:
+    def test_an_incomplete_renewal_is_not_recorded(self) -> None:
         self.save("a/1", "b/2")
         reader = Tree(self.client, self.root.reader)
         renewal = self.now(renew(reader))
@@ -75,7 +75,7 @@ class Renewals(MaintenanceTestCase):
         self.assertFalse(self.now(renew(self.tree)).is_recorded)
         self.assertIsNone(self.now(last_renewal(self.tree)))
 
-    def test_a_record_that_is_none_is_ignored(self) -> None:
+    def test_a_record_that_is_no_past_time_is_ignored(self) -> None:
         self.save("1")
         self.now(renew(self.tree))
         for content in (
@@ -92,7 +92,7 @@ class Renewals(MaintenanceTestCase):
         self.now(renew(self.tree))
         self.assertIsNotNone(self.now(last_renewal(self.tree)))
 
-    def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:
+    def test_leases_are_renewed_if_no_record_can_be_kept(self) -> None:
         self.save("a/1")
         self.now(self.tree.save([RECORDS], b"r" * 300))
         self.fake.requests.clear()
@@ -105,7 +105,7 @@ class Renewals(MaintenanceTestCase):
             error = self.failureResultOf(start(reading(self.tree)), NotADirectory).value
             self.assertIn("under the root is no directory", str(error))
 
-    def test_a_lost_record_is_no_hindrance(self) -> None:
+    def test_leases_are_renewed_if_the_record_is_lost(self) -> None:
         self.save("a/1")
         self.now(renew(self.tree))
         self.lose([RECORDS])
@@ -120,7 +120,7 @@ class Expiry(TestCase):
     seconds = 8
 
     @needs(TIME)
-    async def test_what_is_renewed_stays_and_what_is_left_out_is_gone(self) -> None:
+    async def test_renewed_files_stay_and_others_are_deleted(self) -> None:
         async with ExpiringGrid(self.seconds).on(reactor) as grid:
             client = Client(Transport(reactor, grid.gateway_urls[0]))
             self.addCleanup(lambda: start(client.close()))

@@ -27,7 +27,7 @@ class Restoring(MaintenanceTestCase):
         return restored
 
     def different(self) -> dict[str, str]:
-        """How the tree is different from the snapshot, as another process sees it."""
+        """The differences of the snapshot and the tree, as another process sees it."""
         now = Tree(self.client, self.root)
         found = self.now(differences(Tree(self.client, self.snapshot), now))
         return {"/".join(each.path): each.kind for each in found}
@@ -44,7 +44,7 @@ class Restoring(MaintenanceTestCase):
     def writes(self) -> int:
         return sum(request in WRITES for request in self.fake.requests)
 
-    def test_what_is_gone_comes_back_and_the_rest_stays(self) -> None:
+    def test_missing_files_come_back_and_the_others_stay(self) -> None:
         self.save("a/1", "a/2", "b/c/3", "4")
         self.take()
         self.remove("a/1", "b/c/3", "4")
@@ -68,7 +68,7 @@ class Restoring(MaintenanceTestCase):
         self.assertRestored(self.restore("b"), "b/3")
         self.assertEqual(self.different(), {"a/2": "removed"})
 
-    def test_what_was_overwritten_comes_back_when_asked(self) -> None:
+    def test_overwritten_files_come_back_with_replace(self) -> None:
         self.save("a/1", "2")
         self.take()
         before = dict(self.caps)
@@ -93,7 +93,7 @@ class Restoring(MaintenanceTestCase):
         self.assertRestored(restored, "a/4 a/b/1 a/b/2 a/c/3", "a/empty a/empty/empty")
         self.assertEqual(self.different(), {})
         self.save("a/b/new")
-        # `a`, `b` and `c`, which are born with their files.
+        # `a`, `b` and `c`, which are made with their files.
         self.assertEqual(self.fake.requests.count("POST /uri?t=mkdir-with-children"), 3)
 
     def test_removed_directories_come_back(self) -> None:
@@ -129,7 +129,7 @@ class Restoring(MaintenanceTestCase):
         self.assertEqual(self.writes(), 0)
         self.assertRestored(self.restore("c"), conflicts="c")
 
-    def test_below_a_file_nothing_comes_back(self) -> None:
+    def test_nothing_comes_back_below_a_file(self) -> None:
         self.save("a/b/1")
         self.take()
         root = self.now(self.client.list(self.root))
@@ -139,7 +139,7 @@ class Restoring(MaintenanceTestCase):
         self.assertRestored(self.restore("a/b/1"), conflicts="a/b/1")
         self.assertRestored(self.restore("a/b"), conflicts="a/b/1")
 
-    def test_a_directory_that_is_lost_is_left_alone_until_it_has_another_name(self) -> None:
+    def test_a_lost_directory_stays_until_it_has_another_name(self) -> None:
         self.save("a/1", "b/2", "b/3")
         self.take()
         self.remove("b/2")
@@ -151,7 +151,7 @@ class Restoring(MaintenanceTestCase):
         self.now(self.tree.rename("a", "lost"))
         self.assertRestored(self.restore(), "a/1")
 
-    def test_a_snapshot_that_lost_a_directory_says_so(self) -> None:
+    def test_a_lost_directory_of_the_snapshot_is_reported(self) -> None:
         self.save("a/1", "a/2", "b/3")
         self.take()
         self.fake.lose(self.now(Tree(self.client, self.snapshot).resolve("a")).cap)
@@ -160,7 +160,7 @@ class Restoring(MaintenanceTestCase):
         self.assertRestored(restored, "b/3")
         self.assertEqual(list(restored.failed), [("a",)])
 
-    def test_what_cannot_be_written_is_told_of(self) -> None:
+    def test_failed_writes_are_reported(self) -> None:
         self.save("a/1", "b/2", "b/3")
         self.take()
         self.remove("a/1", "b/2", "b/3")
@@ -172,7 +172,7 @@ class Restoring(MaintenanceTestCase):
         self.restore()
         self.assertEqual(self.different(), {})
 
-    def test_progress_counts_what_is_compared_and_then_what_is_written(self) -> None:
+    def test_progress_counts_compared_then_written_directories(self) -> None:
         self.save("a/1", "b/2")
         self.take()
         self.remove("a/1", "b/2")
@@ -180,7 +180,7 @@ class Restoring(MaintenanceTestCase):
         self.restore(progress=lambda done, known: told.append((done, known)))
         self.assertEqual(told, [(1, 3), (2, 3), (3, 3), (1, 2), (2, 2)])
 
-    def test_it_takes_a_path_of_the_snapshot_and_a_tree_that_can_be_written(self) -> None:
+    def test_a_path_outside_of_the_snapshot_or_a_read_cap_is_refused(self) -> None:
         self.save("a/1")
         self.take()
         self.save("b/2")
@@ -192,7 +192,7 @@ class Restoring(MaintenanceTestCase):
 
 @needs(GRID)
 class RestoringOnTheGrid(GatewayTestCase):
-    async def test_a_file_deleted_and_one_overwritten_come_back(self) -> None:
+    async def test_deleted_and_overwritten_files_come_back(self) -> None:
         tree = await self.new_tree()
         contents = {f"{number % 3}/{number}": urandom(1000) for number in range(6)}
         await tree.save_many(contents.items())

@@ -37,7 +37,7 @@ class Snapshots(MaintenanceTestCase):
         return {"/".join(path): reason for path, reason in snapshot.reasons.items()}
 
     def names(self, cap: Cap) -> dict[str, Cap | None]:
-        """All that is below a directory; None stands for directories."""
+        """The caps of everything below a directory, by path; None for directories."""
 
         async def names() -> dict[str, Cap | None]:
             return {
@@ -49,7 +49,7 @@ class Snapshots(MaintenanceTestCase):
         found: dict[str, Cap | None] = self.now(names())
         return found
 
-    def test_everything_is_in_it_and_nothing_can_change(self) -> None:
+    def test_a_snapshot_has_everything_and_never_changes(self) -> None:
         self.save("1", "a/1", "a/b/2", "c/3")
         self.now(self.tree.save("c/short", b"short"))
         snapshot = self.take()
@@ -62,9 +62,9 @@ class Snapshots(MaintenanceTestCase):
         self.now(self.tree.unlink("c/3"))
         self.assertEqual(self.names(snapshot.cap), before)
 
-    def test_it_costs_a_read_and_a_copy_of_each_directory(self) -> None:
+    def test_each_directory_is_read_once_and_copied_once(self) -> None:
         self.save(*(f"{number % 7}/{number % 3}/{number}" for number in range(50)))
-        # The name of one of the same second would be taken.
+        # The name of a snapshot of the same second would be taken.
         self.now(remove_snapshot(self.tree, self.take().name))
         self.save("new")
         self.tree = Tree(self.client, self.root)
@@ -79,7 +79,7 @@ class Snapshots(MaintenanceTestCase):
         self.save("1", "a/1")
         self.assertEqual(self.take().cap, self.take().cap)
 
-    def test_it_is_in_a_list_that_is_hidden(self) -> None:
+    def test_snapshots_are_kept_in_a_hidden_list(self) -> None:
         self.save("a/1")
         self.assertEqual(self.now(list_snapshots(self.tree)), [])
         first, second = self.take(), self.take()
@@ -91,7 +91,7 @@ class Snapshots(MaintenanceTestCase):
         self.assertEqual(set(self.names(self.root)), {"a", "a/1"})
         self.assertEqual(set(self.names(second.cap)), {"a", "a/1"})
 
-    def test_two_who_make_the_list_keep_both(self) -> None:
+    def test_two_snapshots_at_once_are_both_kept(self) -> None:
         self.save("1")
         self.fake.fail_next("POST /uri?t=mkdir-with-children", Delay(1))
         slow = start(take_snapshot(Tree(self.client, self.root)))
@@ -102,7 +102,7 @@ class Snapshots(MaintenanceTestCase):
         self.assertEqual({each.name for each in listed}, {slow.name, fast.name})
         self.assertEqual(set(self.now(self.tree.list(""))), {"1"})
 
-    def test_it_is_removed_from_the_list(self) -> None:
+    def test_a_snapshot_is_removed_from_the_list(self) -> None:
         self.save("1")
         first, second = self.take(), self.take()
         self.now(remove_snapshot(self.tree, first.name))
@@ -110,7 +110,7 @@ class Snapshots(MaintenanceTestCase):
         for name in (first.name, "renewed", "x"):
             self.failureResultOf(start(remove_snapshot(self.tree, name)), NoSuchChild)
 
-    def test_what_others_put_into_the_list_is_no_snapshot(self) -> None:
+    def test_other_links_in_the_list_are_ignored(self) -> None:
         self.save("1")
         snapshot = self.take()
         node = self.now(self.tree.resolve([RECORDS]))
@@ -124,7 +124,7 @@ class Snapshots(MaintenanceTestCase):
             (f"{day}-6", snapshot.cap, {"txtahoe-snapshot": {**told, "left_out": -1}}),
             ("2026-13-01T00:00:00Z", snapshot.cap, {"txtahoe-snapshot": told}),
             ("x", snapshot.cap, {"txtahoe-snapshot": told}),
-            # These would be told as the cap with which everybody may read the snapshot.
+            # Their caps would be shown as those of snapshots, which anyone may read.
             (f"{day}-7", self.root, {"txtahoe-snapshot": told}),
             (f"{day}-8", self.root.reader, {"txtahoe-snapshot": told}),
             (f"{day}-9", file, {"txtahoe-snapshot": told}),
@@ -148,14 +148,14 @@ class Snapshots(MaintenanceTestCase):
         self.assertEqual(listed[3], snapshot)
         self.assertEqual(listed[0].began, 1767225600)
 
-    def test_it_is_checked_with_the_tree(self) -> None:
+    def test_snapshots_are_checked_with_the_tree(self) -> None:
         self.save("a/1")
         before = self.now(check(self.tree)).objects
         self.take()
         # The list, and two directories; the file is in the tree too.
         self.assertEqual(self.now(check(self.tree)).objects, before + 3)
 
-    def test_what_can_change_is_left_out_and_told_of(self) -> None:
+    def test_mutable_files_are_left_out_and_reported(self) -> None:
         self.save("a/1")
         mutable = self.now(self.client.create_mutable(b"mutable"))
         self.now(self.tree.link("a/m", mutable))
@@ -175,7 +175,7 @@ class Snapshots(MaintenanceTestCase):
         [listed] = self.now(list_snapshots(self.tree))
         self.assertEqual((listed.left_out, listed.files), (3, 1))
 
-    def test_a_lost_directory_is_left_out_and_told_of(self) -> None:
+    def test_a_lost_directory_is_left_out_and_reported(self) -> None:
         self.save("a/b/1", "a/2", "c/3")
         self.lose("a/b")
         snapshot = self.take()
@@ -186,7 +186,7 @@ class Snapshots(MaintenanceTestCase):
         self.fake.lose(self.root)
         self.failureResultOf(start(take_snapshot(self.tree)), Unrecoverable)
 
-    def test_a_directory_below_itself_is_left_out_and_told_of(self) -> None:
+    def test_a_directory_below_itself_is_left_out_and_reported(self) -> None:
         self.save("a/b/1")
         for path, cap in (
             ("a/b/loop", self.root.reader),
@@ -202,15 +202,15 @@ class Snapshots(MaintenanceTestCase):
             set(self.reasons(snapshot)), {"a/b/loop", "a/b/a", "again/loop", "again/a/b"}
         )
 
-    def test_empty_directories_are_in_it_and_removed_ones_are_not(self) -> None:
+    def test_empty_directories_are_copied_and_removed_ones_are_not(self) -> None:
         self.save("gone/b/1", "back/1")
         self.now(self.tree.make_directories("empty/empty"))
         self.remove("gone/b/1", "gone/b", "gone", "back/1", "back")
         self.save("back/2")
         self.assertIn(REMOVED, self.now(self.client.list(self.root))["back"].metadata)
         snapshot = self.take()
-        # `back` is looked into once, though its mark has it looked at before. The root is asked
-        # for the list of snapshots, of which this is the first.
+        # `back` is read once, though its mark needs a look too. The root is also asked for the list
+        # of snapshots, because this is the first one.
         self.assertEqual(self.fake.requests.count(LIST), 6 + 1)
         self.assertEqual(set(self.names(snapshot.cap)), {"empty", "empty/empty", "back", "back/2"})
         children = self.now(self.client.list(snapshot.cap))
@@ -231,12 +231,12 @@ class Snapshots(MaintenanceTestCase):
         self.take(progress=lambda done, known: told.append((done, known)))
         self.assertEqual(told, [(1, 3), (2, 3), (3, 3)])
 
-    def test_only_who_may_write_takes_one(self) -> None:
+    def test_a_read_cap_takes_no_snapshot(self) -> None:
         reader = Tree(self.client, self.root.reader)
         self.failureResultOf(start(take_snapshot(reader)), NotWriteable)
         self.assertEqual(self.fake.requests, [])
 
-    def test_a_directory_that_cannot_be_made_fails_it(self) -> None:
+    def test_a_snapshot_fails_if_a_directory_cannot_be_made(self) -> None:
         self.save("a/1", "b/2")
         self.fake.servers = 1
         error = self.failureResultOf(start(take_snapshot(self.tree)), OSError).value
@@ -246,7 +246,7 @@ class Snapshots(MaintenanceTestCase):
 
 @needs(GRID)
 class SnapshotsOnTheGrid(GatewayTestCase):
-    async def test_links_keep_their_times_and_what_else_is_known_of_them(self) -> None:
+    async def test_links_keep_their_times_and_metadata(self) -> None:
         tree = await self.new_tree()
         cap = await self.client.upload(urandom(1000))
         await tree.link_many(

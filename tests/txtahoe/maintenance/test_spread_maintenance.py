@@ -44,7 +44,7 @@ class SpreadTrees(MaintenanceTestCase):
         parts = contents_of(self.now(self.client.list(cap)), depth).parts.values()
         return len(parts) + sum(self.parts_below(path, part, depth + 1) for part in parts)
 
-    def test_a_snapshot_has_all_names_and_changes_no_more(self) -> None:
+    def test_a_snapshot_has_the_names_of_all_parts(self) -> None:
         snapshot = self.now(take_snapshot(self.tree))
         self.assertEqual((snapshot.files, snapshot.directories), (31, 3))
         self.assertTrue(snapshot.is_complete)
@@ -59,7 +59,7 @@ class SpreadTrees(MaintenanceTestCase):
         self.assertTrue(restored.is_complete)
         self.assertEqual(self.names(self.tree), {*NAMES, "d/new"})
 
-    def test_a_copy_has_parts_as_the_directory_has(self) -> None:
+    def test_a_copy_has_the_same_parts(self) -> None:
         snapshot = self.now(take_snapshot(self.tree))
         cap = self.now(Tree(self.client, snapshot.cap).resolve("d")).cap
         self.assertEqual(self.parts_below("d", cap, 0), self.parts())
@@ -72,7 +72,7 @@ class SpreadTrees(MaintenanceTestCase):
         plain = Tree(self.client, self.root)
         self.assertEqual(self.now(differences(self.tree, plain)), [])
 
-    def test_the_parts_are_checked_and_told_of_by_the_path_of_their_directory(self) -> None:
+    def test_parts_are_checked_and_reported_by_the_path_of_their_directory(self) -> None:
         health = self.now(check(self.tree))
         self.assertTrue(health.is_healthy)
         self.assertEqual(health.objects, 1 + 2 + self.parts() + 31)
@@ -85,7 +85,7 @@ class SpreadTrees(MaintenanceTestCase):
         self.assertEqual([problem.paths for problem in problems], [[("d",)]])
         self.assertEqual(problems[0].state, State.UNRECOVERABLE)
 
-    def test_deleted_files_are_not_looked_after_any_more(self) -> None:
+    def test_deleted_files_are_no_longer_checked(self) -> None:
         before = self.now(check(self.tree)).objects
         self.remove(*NAMES)
         self.assertEqual(before - self.now(check(self.tree)).objects, 30)

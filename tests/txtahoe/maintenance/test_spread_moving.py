@@ -14,13 +14,13 @@ from txtahoe.maintenance import spread
 from txtahoe.testing.fake import Delay
 from txtahoe.tree.spread.format import contents_of
 
-# Some of the requests that it takes, from the first to the last.
+# The numbers of some of its requests.
 _STEPS = [5, 9, 20, 31]
 
 
 class MovingTestCase(SpreadingTestCase):
     def filled(self, directory: str, names: list[str] = NAMES) -> dict[str, Any]:
-        """Fill a directory without the option; its children."""
+        """Fill a directory through a tree without the option. Returns its children."""
         self.now(self.plain.link_many([(f"{directory}/{name}", CAP) for name in names]))
         found: dict[str, Any] = self.now(self.plain.list(directory))
         return found
@@ -31,7 +31,7 @@ class MovingTestCase(SpreadingTestCase):
         return self.successResultOf(spreading)
 
     def physical(self, path: str) -> Any:
-        """What is in a directory itself."""
+        """The contents of a directory itself."""
         cap = self.now(self.another().resolve(path)).cap
         return contents_of(self.now(self.client.list(cap)), 0)
 
@@ -51,7 +51,7 @@ class Moving(MovingTestCase):
         contents = self.physical("d")
         self.assertEqual((contents.kept, len(contents.parts)), (set(), 16))
 
-    def test_who_knows_the_directory_of_before_goes_on(self) -> None:
+    def test_a_tree_that_knows_the_old_directory_goes_on(self) -> None:
         self.filled("d")
         others = [self.another(), self.another()]
         for tree in others:
@@ -67,7 +67,7 @@ class Moving(MovingTestCase):
         for tree in (*others, self.another(), self.plain):
             self.assertEqual(set(self.seen("d", tree)), expected)
 
-    def test_who_has_no_option_and_a_long_memory_takes_part(self) -> None:
+    def test_a_tree_without_the_option_and_with_a_long_memory_goes_on(self) -> None:
         self.filled("d")
         plain = self.another(None, max_age=10_000)
         self.now(plain.link("d/one", CAP))
@@ -76,7 +76,7 @@ class Moving(MovingTestCase):
         self.now(plain.link("d/two", CAP))
         self.assertEqual(set(self.seen("d")), {*NAMES, "one", "two"})
 
-    def test_who_has_no_option_and_is_late_looks_once_more(self) -> None:
+    def test_a_late_change_without_the_option_looks_again(self) -> None:
         self.filled("d")
         plain = self.another(None)
         self.now(plain.list("d"))
@@ -90,7 +90,7 @@ class Moving(MovingTestCase):
         self.successResultOf(linking)
         self.assertEqual(set(self.seen("d")), {*NAMES, "late"})
 
-    def test_what_is_small_or_spread_already_is_left_alone(self) -> None:
+    def test_small_and_spread_directories_are_left_alone(self) -> None:
         self.filled("small", NAMES[:4])
         self.filled("d")
         self.spread()
@@ -106,7 +106,7 @@ class Moving(MovingTestCase):
         self.assertEqual(contents_of(self.children(), 0).kept, set())
         self.assertEqual(set(self.seen("", self.plain)), set(NAMES))
 
-    def test_what_growing_has_left_behind_is_swept(self) -> None:
+    def test_superseded_links_are_swept(self) -> None:
         self.save(*(f"d/{name}" for name in NAMES[:6]))
         self.clock.advance(31)
         self.save(*(f"d/{name}" for name in NAMES[6:50]))
@@ -117,7 +117,7 @@ class Moving(MovingTestCase):
         expected = {**dict.fromkeys(NAMES[:50], CAP), NAMES[0]: OTHER}
         self.assertEqual(self.seen("d"), expected)
 
-    def test_what_strangers_have_linked_comes_into_the_parts(self) -> None:
+    def test_links_of_other_clients_come_into_the_parts(self) -> None:
         self.filled("d")
         spreading = start(spread(self.tree))
         self.clock.advance(30)
@@ -129,15 +129,15 @@ class Moving(MovingTestCase):
         self.assertEqual(self.seen("d")["foreign"], OTHER)
         self.assertEqual(self.physical("d").kept, set())
 
-    def test_a_tree_without_the_option_has_no_measure(self) -> None:
+    def test_a_tree_without_the_option_is_refused(self) -> None:
         self.failure(spread(self.plain), ValueError)
 
 
 class Interrupted(MovingTestCase):
-    """It is killed at one step after the other, while others change what it moves."""
+    """Spreading is killed at several steps, while other trees change the directory."""
 
     def kill(self, directory: str, step: int) -> None:
-        """Begin spreading, and die at a request."""
+        """Begin spreading, and be killed at a request."""
         self.fake.fail_next("*", Delay(1000), skip=step)
         spreading = start(spread(self.another(), directory))
         self.clock.advance(30)
@@ -146,7 +146,7 @@ class Interrupted(MovingTestCase):
         self.failureResultOf(spreading, CancelledError)
         self.fake.forget_faults()
 
-    def test_nothing_is_lost_wherever_it_is_killed(self) -> None:
+    def test_nothing_is_lost_if_spreading_is_killed(self) -> None:
         for step in _STEPS:
             directory = f"d{step}"
             before = self.filled(directory, NAMES[:12])
@@ -157,7 +157,7 @@ class Interrupted(MovingTestCase):
             self.assertEqual(self.now(self.another().list(directory)), before)
             self.assertEqual(self.physical(directory).kept, set())
 
-    def test_changes_of_others_stand_wherever_it_is_killed(self) -> None:
+    def test_changes_of_others_stand_if_spreading_is_killed(self) -> None:
         for step in _STEPS:
             directory = f"d{step}"
             self.filled(directory, NAMES[:12])
@@ -174,7 +174,7 @@ class Interrupted(MovingTestCase):
                 self.assertEqual(self.seen(directory, tree), expected, step)
                 self.failure(tree.resolve(f"{directory}/{NAMES[0]}"), NoSuchChild)
 
-    def test_changes_of_others_stand_at_whatever_moment_they_are_made(self) -> None:
+    def test_changes_of_others_stand_at_any_moment(self) -> None:
         for step in _STEPS:
             directory = f"d{step}"
             self.filled(directory, NAMES[:12])

@@ -43,7 +43,7 @@ class Explorations(SynchronousTestCase):
         self.assertEqual(self.visited, ["0", "3", "2", "4", "1"])
         self.assertEqual(self.told, [(1, 4), (2, 5), (3, 5), (4, 5), (5, 5)])
 
-    def test_who_has_nothing_to_do_waits_for_what_others_find(self) -> None:
+    def test_idle_workers_wait_for_things_that_others_find(self) -> None:
         exploring = self.explore(3)
         self.give("0", "1")
         self.give("1", "2", "3", "4")
@@ -52,21 +52,21 @@ class Explorations(SynchronousTestCase):
             self.give(name)
         self.successResultOf(exploring)
 
-    def test_a_failure_ends_it_and_what_is_under_way(self) -> None:
+    def test_a_failure_cancels_the_other_visits(self) -> None:
         exploring = self.explore(3)
         self.give("0", "1", "2")
         self.under_way.pop("1").errback(ValueError("no"))
         self.failureResultOf(exploring, ValueError)
         self.assertEqual(self.cancelled, ["2"])
 
-    def test_it_can_be_cancelled(self) -> None:
+    def test_cancelling_cancels_all_visits(self) -> None:
         exploring = self.explore(3)
         self.give("0", "1", "2")
         exploring.cancel()
         self.failureResultOf(exploring, CancelledError)
         self.assertEqual(sorted(self.cancelled), ["1", "2"])
 
-    def test_what_takes_no_time_may_be_any_number(self) -> None:
+    def test_thousands_of_visits_without_waiting_end(self) -> None:
         visits = 0
 
         async def visit(number: int) -> list[int]:

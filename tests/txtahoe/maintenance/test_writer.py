@@ -1,4 +1,4 @@
-"""Which gateway makes the changes of many hosts, on a gateway in memory that has many names."""
+"""The writer of many hosts, on a gateway in memory with several names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Writers(ClockTestCase):
         self.tree = self.host()
 
     def host(self) -> Tree:
-        """What a process of a host has, with a gateway of its own that only reads."""
+        """The tree of a host, with a gateway of its own that only reads."""
         writer = Writer("http://first/", self.connect)
         client = Client(Gateways([self.connect("http://own/")], writer=writer.transport))
         writer.tree = Tree(client, self.root)
@@ -69,7 +69,7 @@ class Writers(ClockTestCase):
         self.now((tree or self.tree).link(name, CAP))
 
     def refuse(self, name: str) -> None:
-        """Have a link refused, before a gateway is asked for it."""
+        """Assert that a link is refused before any request."""
         before = len(self.writes)
         self.failureResultOf(start(self.tree.link(name, CAP)), NoWriter)
         self.assertEqual(len(self.writes), before)
@@ -82,13 +82,13 @@ class Writers(ClockTestCase):
     def pass_time(self, seconds: float) -> None:
         self.clock.pump([1.0] * int(seconds))
 
-    def test_the_first_one_writes_while_the_tree_says_nothing(self) -> None:
+    def test_the_first_gateway_writes_while_there_is_no_record(self) -> None:
         self.link("a")
         self.link("b")
         self.assertEqual(set(self.writes), {"first"})
         self.assertIsNone(self.now(writer_of(self.tree)))
 
-    def test_the_record_is_read_anew_when_it_is_old(self) -> None:
+    def test_an_old_record_is_read_again(self) -> None:
         self.begin()
         self.pass_time(KNOWN_SECONDS + END_SECONDS)
         self.link("a")
@@ -100,12 +100,12 @@ class Writers(ClockTestCase):
         # The root, and the directory of the record.
         self.assertEqual(self.fake.requests.count("GET /uri/CAP?t=json"), 2)
 
-    def test_at_no_time_do_two_write(self) -> None:
+    def test_two_gateways_never_write_at_once(self) -> None:
         other = self.host()
         self.link("a")
         self.begin()
         self.pass_time(KNOWN_SECONDS - 1)
-        self.link("b")  # it has not heard of it yet
+        self.link("b")  # it has not read the record yet
         self.failureResultOf(start(other.link("c", CAP)), NoWriter)
         self.pass_time(2)
         for _ in range(int(END_SECONDS) - 2):
@@ -123,14 +123,14 @@ class Writers(ClockTestCase):
         assert told is not None
         self.assertEqual((told.url, told.before), ("http://second/", "http://first/"))
 
-    def test_the_one_that_may_be_writing_says_that_nobody_does(self) -> None:
+    def test_the_old_gateway_writes_that_nobody_makes_changes(self) -> None:
         self.begin()
         self.assertEqual(set(self.writes), {"first"})
         self.pass_time(KNOWN_SECONDS + END_SECONDS)
         self.successResultOf(self.handing)
         self.assertEqual(self.writes[-1], "second")
 
-    def test_the_next_one_says_so_where_the_old_one_is_away(self) -> None:
+    def test_the_new_gateway_writes_that_if_the_old_one_is_away(self) -> None:
         self.away["first"] = GatewayRefused("it does not run")
         self.begin()
         self.assertEqual(set(self.writes), {"second"})
@@ -139,7 +139,7 @@ class Writers(ClockTestCase):
         self.link("a")
         self.assertEqual(self.writes[-1], "second")
 
-    def test_nothing_is_handed_over_where_the_old_one_may_still_write(self) -> None:
+    def test_nothing_is_handed_over_if_the_old_gateway_may_still_write(self) -> None:
         self.link("a")
         for trouble in (
             RequestTimeout("it does not answer"),
@@ -161,12 +161,12 @@ class Writers(ClockTestCase):
         self.link("b")
         self.assertEqual(set(self.writes), {"first"})
 
-    def test_with_a_read_cap_nothing_is_handed_over(self) -> None:
+    def test_a_read_cap_hands_nothing_over(self) -> None:
         reader = Tree(self.client, self.root.reader)
         handing = start(hand_over(reader, reader, "http://second/", "http://first/"))
         self.failureResultOf(handing, NotWriteable)
 
-    def test_of_two_that_hand_over_at_once_one_is_told(self) -> None:
+    def test_one_of_two_simultaneous_calls_fails(self) -> None:
         one = self.begin()
         self.pass_time(10)
         other = self.begin()
@@ -177,7 +177,7 @@ class Writers(ClockTestCase):
         self.successResultOf(other)
         self.link("a")
 
-    def test_one_that_was_interrupted_is_done_again(self) -> None:
+    def test_an_interrupted_call_can_be_repeated(self) -> None:
         self.begin()
         self.handing.cancel()
         self.failureResultOf(self.handing)
@@ -189,7 +189,7 @@ class Writers(ClockTestCase):
         self.link("a")
         self.assertEqual(self.writes[-1], "second")
 
-    def test_nothing_is_written_where_the_record_cannot_be_read(self) -> None:
+    def test_nothing_is_written_if_the_record_cannot_be_read(self) -> None:
         self.begin()
         self.pass_time(KNOWN_SECONDS + END_SECONDS)
         self.link("a")
@@ -199,7 +199,7 @@ class Writers(ClockTestCase):
         self.failureResultOf(start(self.tree.link("b", CAP)), NoWriter)
         self.assertEqual(len(self.writes), written)
 
-    def test_what_is_no_address_is_refused_before_anything_is_said(self) -> None:
+    def test_an_invalid_url_is_refused_before_the_record_changes(self) -> None:
         self.begin("second")
         self.failureResultOf(self.handing, ValueError)
         self.link("a")
@@ -207,12 +207,12 @@ class Writers(ClockTestCase):
     def say(self, told: dict[str, object]) -> None:
         self.now(self.tree.link([RECORDS, "writer"], CAP, metadata=told, replace="only-files"))
 
-    def test_an_address_that_is_none_makes_no_changes(self) -> None:
+    def test_a_record_with_an_invalid_url_stops_all_changes(self) -> None:
         self.say({"txtahoe-writer": {"url": "second"}})
         self.pass_time(KNOWN_SECONDS + 1)
         self.refuse("a")
 
-    def test_a_strange_record_says_nothing(self) -> None:
+    def test_a_record_of_another_form_counts_as_none(self) -> None:
         for strange in ({}, {"txtahoe-writer": 3}, {"txtahoe-writer": ["http://x/"]}):
             self.say(strange)
             self.assertIsNone(self.now(writer_of(self.host())))
