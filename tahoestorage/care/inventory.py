@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from itertools import filterfalse, islice
-from operator import attrgetter
+from itertools import islice
 from time import time
 
 from attrs import define, field, frozen
 from django.core.exceptions import SuspiciousFileOperation
 
-from tahoestorage.care.references import Reference, References, site_storages
+from tahoestorage.care.references import Column, Reference, columns_around, site_storages
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.grid.paths import Location
 from tahoestorage.reactor.waiting import done
@@ -26,7 +25,6 @@ from txtahoe.tree.paths import Path
 _LOOK = 500
 # In seconds. The gateway tells its time in whole seconds, and its answer takes a while to arrive.
 _APART = 60.0
-_is_carrying = attrgetter("is_carrying")
 _SEPARATOR = re.compile(r"[._-]+")
 
 
@@ -69,7 +67,7 @@ class Inventory:
         self._whole = WholeTree.of(storage)
         self._files: dict[Path, float | None] = {}  # when they were linked
         self._unread: dict[Path, str] = {}
-        self.references = References.into(storage)
+        self._columns = columns_around(storage)
         # The other storages: their locations inside of this one, and their root directories.
         self._inner: set[Path] = set()
         self._caps: set[Cap] = set()
@@ -79,6 +77,11 @@ class Inventory:
                 self._caps.add(cap)
             elif len(root) > len(self._whole.location.root):
                 self._inner.add(root)
+
+    @property
+    def unseen(self) -> list[Column]:
+        """The columns whose table no database has."""
+        return [column for column in self._columns if not column.databases]
 
     def compare(self, older_than: float, progress: Progress | None = None) -> Comparison:
         """
@@ -102,7 +105,7 @@ class Inventory:
         same. Returns the names of the deleted files, and by name why others could not be deleted.
         """
         left = {self._whole.path_of(name): name for name in names}
-        for reference in filterfalse(_is_carrying, self.references):
+        for reference in self._references():
             left.pop(_path(reference) or (), None)
         removed: list[str] = []
         failed: dict[str, str] = {}
@@ -117,6 +120,12 @@ class Inventory:
             except OSError as error:
                 failed[name] = str(error)
         return removed, failed
+
+    def _references(self) -> Iterator[Reference]:
+        for column in self._columns:
+            for reference in column.references():
+                if not reference.is_carrying:
+                    yield reference
 
     def _ahead(self) -> float:
         """
@@ -146,7 +155,7 @@ class Inventory:
     def _follow(self, found: Comparison) -> set[Path]:
         """Count the references, and note the missing ones. Returns the files that have a row."""
         named: set[Path] = set()
-        references = filterfalse(_is_carrying, self.references)
+        references = self._references()
         while some := list(islice(references, _LOOK)):
             doubtful = []
             for reference in some:
@@ -204,7 +213,7 @@ class Inventory:
         for path in sorted(self._files.keys() - named):
             directory, linked = path[:-1], self._files[path]
             is_place = directory in directories or any(
-                column.is_upload_directory(directory) for column in self.references.columns
+                column.is_upload_directory(directory) for column in self._columns
             )
             if not is_place or self._is_derived(path):
                 found.others.append(self._whole.name_of(path))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, cast
+from typing import Any, cast
 
-from attrs import define, field, frozen
+from attrs import frozen
 from django.apps import apps
 from django.core.files.storage import storages
 from django.db import connections, router
@@ -38,11 +38,18 @@ class Column:
         # Managers may hide rows.
         return QuerySet(self.model).using(database).order_by()
 
-    def references(self, database: str) -> Iterator[Reference]:
-        rows = self.query(database).values_list("pk", self.field.attname)
-        for pk, name in rows.iterator(chunk_size=_CHUNK):
-            if name:
-                yield Reference(self, database, pk, str(name))
+    @property
+    def databases(self) -> list[str]:
+        """The databases that have its table now."""
+        return [name for name in connections if _has_table(name, self.model)]
+
+    def references(self) -> Iterator[Reference]:
+        """The file names in all databases. Raises: the errors of django.db."""
+        for database in self.databases:
+            rows = self.query(database).values_list("pk", self.field.attname)
+            for pk, name in rows.iterator(chunk_size=_CHUNK):
+                if name:
+                    yield Reference(self, database, pk, str(name))
 
     @property
     def storage(self) -> TahoeStorage:
@@ -87,42 +94,6 @@ class Reference:
         return self.column.location.path_of(self.name)
 
 
-@define
-class References:
-    """
-    The file names in `columns`, in all databases. `unseen`: the columns whose table no database
-    has; known once the rows have been read.
-    """
-
-    columns: list[Column]
-    unseen: list[Column] = field(factory=list)
-
-    @classmethod
-    def into(cls, storage: TahoeStorage) -> Self:
-        """The references of fields with this storage, or with one whose location is around it."""
-        cap, root = storage.connection.base_cap, Location(storage.location).root
-
-        def is_around(column: Column) -> bool:
-            is_same_root = column.storage.connection.base_cap.names_same(cap)
-            return is_same_root and root[: len(column.location.root)] == column.location.root
-
-        return cls(columns(is_around))
-
-    def __iter__(self) -> Iterator[Reference]:
-        """All references, read anew each time. Raises: the errors of django.db."""
-        tables = {
-            name: set(connections[name].introspection.table_names(include_views=True))
-            for name in connections
-        }
-        self.unseen = []
-        for column in self.columns:
-            databases = [name for name in connections if _is_in(column.model, name, tables[name])]
-            if not databases:
-                self.unseen.append(column)
-            for name in databases:
-                yield from column.references(name)
-
-
 def every_file_field() -> Iterator[tuple[type[Model], FileField]]:
     """Each file field, once, with the model that has its column; proxies have none."""
     for model in apps.get_models(include_auto_created=True):
@@ -142,6 +113,17 @@ def columns(is_wanted: Callable[[Column], bool]) -> list[Column]:
     return list(found.values())
 
 
+def columns_around(storage: TahoeStorage) -> list[Column]:
+    """The columns of fields with this storage, or with one whose location is around it."""
+    cap, root = storage.connection.base_cap, Location(storage.location).root
+
+    def is_around(column: Column) -> bool:
+        is_same_root = column.storage.connection.base_cap.names_same(cap)
+        return is_same_root and root[: len(column.location.root)] == column.location.root
+
+    return columns(is_around)
+
+
 def site_storages() -> Iterator[TahoeStorage]:
     """The storages of STORAGES, and those of file fields. Raises: ImproperlyConfigured."""
     fields = (field.storage for _, field in every_file_field())
@@ -159,8 +141,8 @@ def _can_become(upload_to: str, name: str) -> bool:
     return re.fullmatch("".join(parts), name, re.DOTALL) is not None
 
 
-def _is_in(model: type[Model], database: str, tables: set[str]) -> bool:
-    if not router.allow_migrate_model(database, model):
-        return False
-    converted = connections[database].introspection.identifier_converter(model._meta.db_table)
-    return converted in tables
+def _has_table(database: str, model: type[Model]) -> bool:
+    introspection = connections[database].introspection
+    table = introspection.identifier_converter(model._meta.db_table)
+    is_allowed = router.allow_migrate_model(database, model)
+    return is_allowed and table in introspection.table_names(include_views=True)

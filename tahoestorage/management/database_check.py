@@ -102,7 +102,7 @@ class DatabaseCheck:
         seconds = _HOUR if options["older_than"] is None else options["older_than"]
         with bar("reading names", "directories") as progress:
             found = inventory.compare(seconds, progress)
-        unseen = [str(column) for column in inventory.references.unseen]
+        unseen = [str(column) for column in inventory.unseen]
         if not options["json"]:
             self._verb.print(*self._lines(found, unseen))
         removed: list[str] = []

@@ -16,7 +16,6 @@ from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecove
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path, is_reserved, split
-from txtahoe.tree.spread.format import contents_of
 from txtahoe.tree.tree import Tree
 
 # After so many failures in a row the check ends: it is likely that all others would fail too.
@@ -185,7 +184,7 @@ class _Checking:
         below: list[Place] = []
         if cap.is_directory and cap.is_readable:
             try:
-                contents = contents_of(await self._client.list(cap), place.depth, place.path)
+                contents = await place.read(self._client)
                 below = [*place.parts(contents), *place.enter(contents.shown)]
             except TahoeError as error:
                 self._fail(error)

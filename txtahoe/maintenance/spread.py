@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, NotWriteable
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, directory_at, explore
 from txtahoe.nodes import Link
-from txtahoe.tree.spread.format import DIGITS, Contents, contents_of, is_like_part
+from txtahoe.tree.spread.format import DIGITS, Contents, is_like_part
 from txtahoe.tree.tree import Tree
 
 # The root cannot be replaced. It is swept name by name, if it has no more superseded links.
@@ -72,7 +72,7 @@ class _Spreading:
 
     async def announce(self, place: Place) -> Iterable[Place]:
         """Mark a directory as closing if it is too large. Returns the directories below it."""
-        contents = await self._read(place)
+        contents = await place.read(self._client)
         is_unfinished = contents.is_closed and (contents.kept or len(contents.parts) < len(DIGITS))
         if self._is_large(contents):
             await self._builder.advance(place.path, place.node.cap, place.depth)
@@ -90,11 +90,11 @@ class _Spreading:
     async def spread(self, place: Place) -> None:
         """Wait until a directory is closed, make its parts, and sweep it."""
         path, cap, depth = place.path, place.node.cap, place.depth
-        before = await self._read(place)
+        before = await place.read(self._client)
         if self._is_large(before):
             while wait := await self._builder.advance(path, cap, depth):
                 await deferLater(self._client.reactor, wait)
-            before = await self._read(place)
+            before = await place.read(self._client)
         if not before.is_closed:
             return  # it has shrunk
         self.done.directories += 1
@@ -106,14 +106,11 @@ class _Spreading:
                     await self._builder.make_part(path, cap, depth, digit)
         for name, node in before.strays.items():
             await self._tree.changer.adopt(path, cap, depth, name, node)
-        after = await self._read(place)
+        after = await place.read(self._client)
         self.done.names += len(before.names) - len(after.names)
         swept = await self._sweep(place, after)
         self.done.swept += swept
         self.done.unswept += len(after.superseded) - swept
-
-    async def _read(self, place: Place) -> Contents:
-        return contents_of(await self._client.list(place.node.cap), place.depth, place.path)
 
     def _is_large(self, contents: Contents) -> bool:
         return not contents.is_closed and len(contents.names) > self._limit
@@ -146,7 +143,7 @@ class _Spreading:
         new = await self._client.mkdir(kept, keep_times=True)
         if place.depth:
             assert place.above is not None
-            for name, node in (await self._read(place.above)).part_links.values():
+            for name, node in (await place.above.read(self._client)).part_links.values():
                 if node.cap == place.node.cap:
                     link = {name: Link(new, node.metadata)}
                     await self._client.set_children(place.above.node.cap, link, replace=True)

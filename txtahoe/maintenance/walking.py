@@ -54,6 +54,10 @@ class Place:
         """Whether a directory is one of those above it."""
         return any(up.node.cap.names_same(self.node.cap) for up in islice(self.way, 1, None))
 
+    async def read(self, client: Client) -> Contents:
+        """The contents of a directory or part itself. Raises: as `Client.list`; NotADirectory."""
+        return contents_of(await client.list(self.node.cap), self.depth, self.path)
+
     def parts(self, contents: Contents) -> list[Place]:
         """The parts of this directory. Raises: NotADirectory if they lead back to it."""
         way = [up.node.cap for up in takewhile(lambda up: up.path == self.path, self.way)]

@@ -9,7 +9,7 @@ from attrs import asdict
 from django.core.management.base import CommandError, CommandParser
 
 from tahoestorage.care.anchoring import Count, anchor
-from tahoestorage.care.references import References, columns
+from tahoestorage.care.references import Column, columns
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
 
@@ -35,44 +35,47 @@ class Anchor(Verb):
         )
 
     def run(self) -> None:
-        places: dict[Any, References] = {}
+        places: dict[Any, list[Column]] = {}
         for column in columns(lambda column: column.is_of_caps):
-            places.setdefault(column.storage.place, References([])).columns.append(column)
+            places.setdefault(column.storage.place, []).append(column)
         if not places:
             raise CommandError(
                 "No FileField has a TahoeCapStorage, so there is nothing to anchor. Only names "
                 "that carry caps need this verb."
             )
-        done = [(references, self._anchor(references)) for references in places.values()]
+        done = [(columns, self._anchor(columns)) for columns in places.values()]
         self.tell_done(dict(_told(*each) for each in done), _lines(done))
 
-    def _anchor(self, references: References) -> Count:
+    def _anchor(self, columns: list[Column]) -> Count:
         """Link the files of columns whose storages have the same place."""
-        storage: Any = references.columns[0].storage
+        storage: Any = columns[0].storage
         with bar("linking", "names") as progress:
             return anchor(
                 storage.operations.tree,
-                (reference.name for reference in references),
+                (reference.name for column in columns for reference in column.references()),
                 rebuild=self.options["rebuild"],
                 progress=lambda count: progress(count.linked, count.names),
             )
 
 
-def _told(references: References, count: Count) -> tuple[str, dict[str, Any]]:
-    unseen = [str(column) for column in references.unseen]
-    return _shown(references), {**asdict(count), "not_looked_at": unseen}
+def _told(columns: list[Column], count: Count) -> tuple[str, dict[str, Any]]:
+    return _shown(columns), {**asdict(count), "not_looked_at": _unseen(columns)}
 
 
-def _lines(done: list[tuple[References, Count]]) -> Iterator[Line]:
-    for references, count in done:
+def _lines(done: list[tuple[list[Column], Count]]) -> Iterator[Line]:
+    for found, count in done:
         others = f"; {count.others:,} carry no cap" if count.others else ""
         yield Line(
-            f"{_shown(references)}: {count.names:,} names, {count.linked:,} newly linked{others}.",
+            f"{_shown(found)}: {count.names:,} names, {count.linked:,} newly linked{others}.",
             "SUCCESS",
         )
-        for column in references.unseen:
+        for column in _unseen(found):
             yield Line(f"not looked at: {column}, because no database has its table", "WARNING")
 
 
-def _shown(references: References) -> str:
-    return ", ".join(map(str, references.columns))
+def _unseen(columns: list[Column]) -> list[str]:
+    return [str(column) for column in columns if not column.databases]
+
+
+def _shown(columns: list[Column]) -> str:
+    return ", ".join(map(str, columns))
