@@ -6,8 +6,7 @@ with `walking.py`, then `health.py`.
 """
 
 from txtahoe.maintenance.differences import Difference, differences
-from txtahoe.maintenance.health import Health, Problem, State, check
-from txtahoe.maintenance.lastcheck import keep_check, last_check
+from txtahoe.maintenance.health import Health, Problem, State, check, keep_check, last_check
 from txtahoe.maintenance.leases import LEASE_SECONDS, Renewal, last_renewal, renew
 from txtahoe.maintenance.restoring import Restored, restore
 from txtahoe.maintenance.snapshots import (

@@ -1,18 +1,24 @@
-"""The health of everything under a root: found, and repaired if the caller wants that."""
+"""The health of everything under a root: checked, repaired if the caller wants that, and kept."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
+from operator import attrgetter
 from time import time
+from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import asdict, define, evolve, field, frozen
+from attrs.filters import exclude
 
 from txtahoe.api.client import Client
 from txtahoe.api.reports import CheckReport
 from txtahoe.caps import Cap
 from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecoverable
+from txtahoe.maintenance import records
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path, is_reserved, split
@@ -20,6 +26,13 @@ from txtahoe.tree.tree import Tree
 
 # After so many failures in a row the check ends: it is likely that all others would fail too.
 _FAILURES = 3 * AT_ONCE
+
+_CHECKED = "checked"
+# The last check keeps so many problems by name, and so many names of one object.
+_MOST = 1000
+_MOST_NAMES = 10
+# The errors of reading JSON of any other form.
+_STRANGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class State(Enum):
@@ -141,6 +154,36 @@ async def check(
     )
 
 
+async def keep_check(tree: Tree, health: Health) -> None:
+    """
+    Keep the result of a check of the whole tree, in the place of the one before: its numbers, and
+    1,000 problems without their caps, first those that hide others.
+
+    Raises: NotADirectory; NotWriteable; the errors of `Client`.
+    """
+    kept = sorted(health.problems, key=lambda problem: not problem.is_closed)[:_MOST]
+    told = {
+        "counts": {state.value: number for state, number in health.counts.items()},
+        "objects": health.objects,
+        "problems": [
+            asdict(evolve(problem, paths=problem.paths[:_MOST_NAMES]), filter=exclude("cap"))
+            for problem in kept
+        ],
+        "began": health.began,
+        "seconds": health.seconds,
+    }
+    data = json.dumps(told, default=attrgetter("value"))  # of a State
+    await records.write(tree, _CHECKED, data.encode())
+
+
+async def last_check(tree: Tree) -> Health | None:
+    """The result that was kept last. Raises: NotADirectory; the errors of `Client`."""
+    data = await records.read(tree, _CHECKED)
+    with suppress(*_STRANGE):
+        return None if data is None else _read(json.loads(data))
+    return None
+
+
 @define(eq=False)
 class _Object:
     """An object as far as it is known. A healthy one has no `problem`, and keeps no `paths`."""
@@ -256,4 +299,30 @@ def _problem_of(report: CheckReport, cap: Cap) -> Problem:
         needed=counts.get("count-shares-needed"),
         expected=counts.get("count-shares-expected"),
         reason=report.summary,
+    )
+
+
+def _read(told: Any) -> Health:
+    counts = {State(value): int(number) for value, number in told["counts"].items()}
+    problems = [_problem(each) for each in told["problems"][:_MOST]]
+    began, seconds = float(told["began"]), float(told["seconds"])
+    is_past = records.is_past(began) and records.is_past(began + seconds)
+    if not is_past or min(counts.values(), default=0) < 0:
+        raise ValueError("these are no numbers of a check")
+    return Health(Counter(counts), int(told["objects"]), problems, began, seconds)
+
+
+def _problem(told: Any) -> Problem:
+    def number(name: str) -> int | None:
+        return None if told[name] is None else int(told[name])
+
+    return Problem(
+        paths=[split([str(name) for name in path]) for path in told["paths"]],
+        state=State(told["state"]),
+        cap=None,
+        good=number("good"),
+        needed=number("needed"),
+        expected=number("expected"),
+        is_closed=bool(told["is_closed"]),
+        reason=str(told["reason"]),
     )

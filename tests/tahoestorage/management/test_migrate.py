@@ -18,8 +18,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 from twisted.trial.unittest import SynchronousTestCase
 
-from tahoestorage.care.hashing import HashedFile
-from tahoestorage.care.migration import Migration, State
+from tahoestorage.care.migration import HashedFile, Migration, State
 from tahoestorage.care.sides import side_of
 from tahoestorage.storage import TahoeStorage
 from tests.grid.proxy import Proxy
