@@ -20,7 +20,7 @@ from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 
-# Names that are looked up together. On a grid that is one request for each of their directories.
+# Files that are looked up and copied together. On a grid each of their directories costs one look.
 _LOOK = 250
 # Bytes that are copied before they get names, at most. If the process is killed, the next run
 # copies them again.
@@ -148,7 +148,7 @@ class Migration:
 
     def _side_by_side(self, pool: ThreadPoolExecutor, files: Iterable[Stored]) -> Iterator[Outcome]:
         left = iter(files)
-        while some := list(islice(left, _LOOK)):
+        while some := list(islice(left, max(_LOOK, self.at_once))):
             find = self.destination.look([file.name for file in some])
             running = [pool.submit(self._migrate, file, find) for file in some]
             for future in as_completed(running):
