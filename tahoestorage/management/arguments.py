@@ -1,13 +1,24 @@
-"""Types of arguments. A parser refuses a wrong value with a sentence that says what is right."""
+"""The arguments of verbs: rows of tables, and types that say what is right."""
 
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 N = TypeVar("N", int, float)
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def argument(*names: str, **how: Any) -> Argument:
+    """An argument of a verb, as `add_argument` of a parser takes it."""
+    return names, how
+
+
+def flag(*names: str, help: str) -> Argument:
+    """An option without a value."""
+    return argument(*names, action="store_true", help=help)
 
 
 def number(kind: Callable[[str], N], least: N, most: N) -> Callable[[str], N]:

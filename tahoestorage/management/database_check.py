@@ -6,28 +6,47 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from tahoestorage.care.inventory import Comparison, Inventory
-from tahoestorage.management.arguments import number
+from tahoestorage.management.arguments import argument, flag, number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import Line, bar, table
 from tahoestorage.management.quoting import quoted
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.reports import not_looked_at
+from tahoestorage.management.verb import Verb, picked
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
+ARGUMENTS = (
+    flag(
+        "--database",
+        help="compare the files with the FileFields of all models instead; ends with status 4 if "
+        "the file of a row is missing, with 3 if no row names a file",
+    ),
+    flag(
+        "--remove-unnamed",
+        help="with --database: delete the files that no row names; but not thumbnails and others "
+        "that are named after another file, nor files where no FileField puts any",
+    ),
+    argument(
+        "--older-than",
+        type=number(float, 0, _YEAR),
+        metavar="SECONDS",
+        help="with --database: keep files that are newer, since their rows may follow; default: "
+        "3600, an hour",
+    ),
+    argument(
+        *("--noinput", "--no-input"),
+        dest="interactive",
+        action="store_false",
+        help="with --database: delete without asking",
+    ),
+)
 # The options that need --database, and the arguments that exclude it; with their defaults.
-_OF_ROWS = {
-    "remove_unnamed": ("--remove-unnamed", False),
-    "older_than": ("--older-than", None),
-    "interactive": ("--no-input", True),
-}
-_OF_SHARES = {
-    "name": ("A name", None),
-    "verify": ("--verify", False),
-    "repair": ("--repair", False),
-}
+_OF_ROWS = {"--remove-unnamed": False, "--older-than": None, "--no-input": True}
+_OF_SHARES = {"A name": None, "--verify": False, "--repair": False}
+_DEST = {"--no-input": "interactive", "A name": "name"}
 _SUMMARY = """\
 Rows that name a file: {found.references:,}. Files: {found.files:,}.
   {missing:>9,}  files are missing, though rows name them
@@ -38,35 +57,6 @@ Rows that name a file: {found.references:,}. Files: {found.files:,}.
              named after another file, as thumbnails are; -v 2 lists them"""
 
 
-def add_arguments(parser: CommandParser) -> None:
-    """Add `--database`, and the options that go with it."""
-    group = parser.add_argument_group("the database")
-    group.add_argument(
-        "--database",
-        action="store_true",
-        help="compare the files with the FileFields of all models instead; ends with status 4 if "
-        "the file of a row is missing, with 3 if no row names a file",
-    )
-    group.add_argument(
-        "--remove-unnamed",
-        action="store_true",
-        help="delete the files that no row names; but not thumbnails and others that are named "
-        "after another file, nor files where no FileField puts any",
-    )
-    group.add_argument(
-        "--older-than",
-        type=number(float, 0, _YEAR),
-        metavar="SECONDS",
-        help="keep files that are newer, since their rows may follow; default: 3600, an hour",
-    )
-    group.add_argument(
-        *("--noinput", "--no-input"),
-        dest="interactive",
-        action="store_false",
-        help="delete without asking",
-    )
-
-
 def is_asked_for(options: dict[str, Any]) -> bool:
     """
     Whether the user wants the check of the database.
@@ -74,86 +64,38 @@ def is_asked_for(options: dict[str, Any]) -> bool:
     Raises: CommandError for an option that needs --database, or that excludes it.
     """
     is_asked = bool(options["database"])
-    for dest, (name, default) in (_OF_SHARES if is_asked else _OF_ROWS).items():
-        if options[dest] != default:
+    for name, default in (_OF_SHARES if is_asked else _OF_ROWS).items():
+        if options[_DEST.get(name, name.strip("-").replace("-", "_"))] != default:
             problem = "can't be used with" if is_asked else "needs"
             raise CommandError(f"{name} {problem} --database.", returncode=2)
     return is_asked
 
 
-class DatabaseCheck:
-    """The check, for the verb `check`."""
+def run(verb: Verb) -> None:
+    """
+    Compare files and rows, print what was found, and remove files if the user wants that.
 
-    def __init__(self, verb: Verb) -> None:
-        self._verb = verb
-        self._options = verb.options
-
-    def run(self) -> None:
-        """
-        Compare files and rows, print what was found, and remove files if the user wants that.
-
-        Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
-        """
-        options = self._options
-        asks = options["remove_unnamed"] and options["interactive"]
-        if asks and (options["json"] or not sys.stdin.isatty()):
-            raise CommandError("There is nobody to ask: --no-input deletes without asking.")
-        inventory = Inventory(self._verb.storage)
-        seconds = _HOUR if options["older_than"] is None else options["older_than"]
-        with bar("reading names", "directories") as progress:
-            found = inventory.compare(seconds, progress)
-        unseen = [str(column) for column in inventory.unseen]
-        if not options["json"]:
-            self._verb.print(*self._lines(found, unseen))
-        removed: list[str] = []
-        if options["remove_unnamed"] and found.unnamed:
-            if unseen:
-                self._verb.warn("Nothing is deleted: not all fields could be looked at.")
-            else:
-                removed = self._remove(inventory, found.unnamed, asks)
-        done = [Line(f"{len(removed):,} files removed.", "SUCCESS")] if removed else []
-        self._verb.tell_done({**_told(found, unseen), "removed": removed}, done)
-        _raise_found(found, len(found.unnamed) - len(removed))
-
-    def _remove(self, inventory: Inventory, names: list[str], asks: bool) -> list[str]:
-        """Remove files; return the names of those that are gone."""
-        question = f"Delete the {len(names):,} files that no row names? [y/N] "
-        if asks and input(question).lower() not in ("y", "yes"):
-            return []
-        with bar("removing"):
-            removed, failed = inventory.remove(names)
-        for name, problem in failed.items():
-            self._verb.warn(f"{quoted(name)}: {problem}")
-        return removed
-
-    def _lines(self, found: Comparison, unseen: list[str]) -> Iterator[Line]:
-        shown = self._verb.shown
-        if found.missing:
-            rows = [
-                [one.reference.column, one.reference.pk, shown(one.reference.name), one.problem]
-                for one in found.missing
-            ]
-            yield from table(["field", "row", "name", "problem"], rows, ["ERROR"] * len(rows))
-        for name, problem in found.unread.items():
-            yield Line(f"can't be read: {shown(name)}/: {problem}", "ERROR")
-        for name in found.unnamed:
-            yield Line(f"no row names: {shown(name)}", "WARNING")
-        for name in found.others if self._options["verbosity"] > 1 else ():
-            yield Line(f"not judged: {shown(name)}")
-        for column in unseen:
-            yield Line(f"not looked at: {column}, because no database has its table", "WARNING")
-        if self._options["verbosity"]:
-            yield Line(
-                _SUMMARY.format(
-                    found=found,
-                    missing=len(found.missing),
-                    unnamed=len(found.unnamed),
-                    others=len(found.others),
-                )
-            )
-
-
-def _raise_found(found: Comparison, unnamed: int) -> None:
+    Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
+    """
+    options = verb.options
+    asks = options["remove_unnamed"] and options["interactive"]
+    if asks and (options["json"] or not sys.stdin.isatty()):
+        raise CommandError("There is nobody to ask: --no-input deletes without asking.")
+    inventory = Inventory(verb.storage)
+    seconds = _HOUR if options["older_than"] is None else options["older_than"]
+    with bar("reading names", "directories") as progress:
+        found = inventory.compare(seconds, progress)
+    unseen = [str(column) for column in inventory.references.unseen]
+    if not options["json"]:
+        verb.print(*_lines(found, unseen, verb))
+    removed: list[str] = []
+    if options["remove_unnamed"] and found.unnamed:
+        if unseen:
+            verb.warn("Nothing is deleted: not all fields could be looked at.")
+        else:
+            removed = _remove(inventory, found.unnamed, asks, verb)
+    done = [Line(f"{len(removed):,} files removed.", "SUCCESS")] if removed else []
+    verb.tell_done({**_told(found), "not_looked_at": unseen, "removed": removed}, done)
     if found.missing or found.unread:
         raise CommandError(
             f"{len(found.missing):,} rows name a file that is not there, and "
@@ -162,31 +104,55 @@ def _raise_found(found: Comparison, unnamed: int) -> None:
             "(`manage.py tahoe restore`) or a backup.",
             returncode=LOST,
         )
-    if unnamed:
+    if left := len(found.unnamed) - len(removed):
         raise CommandError(
-            f"No row names {unnamed:,} of the files. --remove-unnamed deletes them.",
+            f"No row names {left:,} of the files. --remove-unnamed deletes them.",
             returncode=NOT_HEALTHY,
         )
 
 
-def _told(found: Comparison, unseen: list[str]) -> dict[str, Any]:
-    return {
-        "references": found.references,
-        "files": found.files,
-        "missing": [
-            {
-                "model": one.reference.column.model._meta.label,
-                "field": one.reference.column.field.name,
-                "database": one.reference.database,
-                "pk": str(one.reference.pk),
-                "name": one.reference.name,
-                "problem": one.problem,
-            }
+def _remove(inventory: Inventory, names: list[str], asks: bool, verb: Verb) -> list[str]:
+    """Remove files; return the names of those that are gone."""
+    question = f"Delete the {len(names):,} files that no row names? [y/N] "
+    if asks and input(question).lower() not in ("y", "yes"):
+        return []
+    with bar("removing"):
+        removed, failed = inventory.remove(names)
+    for name, problem in failed.items():
+        verb.warn(f"{quoted(name)}: {problem}")
+    return removed
+
+
+def _lines(found: Comparison, unseen: list[str], verb: Verb) -> Iterator[Line]:
+    shown, verbosity = verb.shown, verb.options["verbosity"]
+    if found.missing:
+        rows = [
+            [one.reference.column, one.reference.pk, shown(one.reference.name), one.problem]
             for one in found.missing
-        ],
-        "unread": found.unread,
-        "unnamed": found.unnamed,
-        "recent": found.recent,
-        "others": found.others,
-        "not_looked_at": unseen,
-    }
+        ]
+        yield from table(["field", "row", "name", "problem"], rows, ["ERROR"] * len(rows))
+    for name, problem in found.unread.items():
+        yield Line(f"can't be read: {shown(name)}/: {problem}", "ERROR")
+    for name in found.unnamed:
+        yield Line(f"no row names: {shown(name)}", "WARNING")
+    for name in found.others if verbosity > 1 else ():
+        yield Line(f"not judged: {shown(name)}")
+    yield from map(not_looked_at, unseen)
+    if verbosity:
+        counts = {name: len(getattr(found, name)) for name in ("missing", "unnamed", "others")}
+        yield Line(_SUMMARY.format(found=found, **counts))
+
+
+def _told(found: Comparison) -> dict[str, Any]:
+    missing = [
+        {
+            "model": one.reference.column.model._meta.label,
+            "field": one.reference.column.field.name,
+            "pk": str(one.reference.pk),
+            **picked(one.reference, "database name"),
+            "problem": one.problem,
+        }
+        for one in found.missing
+    ]
+    told = picked(found, "references files unread unnamed recent others")
+    return {**told, "missing": missing}

@@ -1,4 +1,4 @@
-"""Find what a name leads to, and everything below it."""
+"""Find the files and directories at a path and below it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ async def find(
     tree: Tree, path: Path, progress: Progress, *, is_recursive: bool = True
 ) -> dict[Path, Node]:
     """
-    The file at a path; or the content of the directory at it, and all below if `is_recursive`.
+    Find the file at a path; or the content of the directory there, and all below if `is_recursive`.
 
     Raises: NoSuchChild; the errors of `Client`.
     """
@@ -26,11 +26,7 @@ async def find(
 async def below(
     tree: Tree, path: Path, progress: Progress, *, is_recursive: bool = True
 ) -> dict[Path, Node]:
-    """
-    What is in a directory, with reserved names too, and all below if `is_recursive`.
-
-    `progress` counts the names. Raises: the errors of `Client`.
-    """
+    """Find as `find` everything in a directory, also reserved names. `progress` counts names."""
     found: dict[Path, Node] = {}
     async for directory, children in tree.walk(path):
         found.update({(*directory, name): node for name, node in children.items()})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from threading import Lock
 from typing import NamedTuple
 
 from django.template.defaultfilters import filesizeformat
@@ -27,26 +27,8 @@ def table(
     """The lines of a table whose columns are as wide as their cells; one of `styles` for a row."""
     texts = [list(headings), *([str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in texts
-    ]
+    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in texts]
     return list(map(Line, lines, ["", *(styles or [""] * len(lines))]))
-
-
-class Counter:
-    """Adds up how much is done, by several threads, for a bar."""
-
-    def __init__(self, known: int, progress: Progress) -> None:
-        self._known = known
-        self._progress = progress
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def add(self, number: int) -> None:
-        with self._lock:
-            self._done += number
-            self._progress(self._done, max(self._done, self._known))
 
 
 @contextmanager
@@ -67,6 +49,19 @@ def bar(doing: str, unit: str = "", *, hidden: bool = False) -> Iterator[Progres
             shown.update(done - shown.n)
 
         yield progress
+
+
+def adding(known: int, progress: Progress) -> Callable[[int], None]:
+    """A function that adds up for a bar what several threads do."""
+    lock, done = Lock(), 0
+
+    def add(number: int) -> None:
+        nonlocal done
+        with lock:
+            done += number
+            progress(done, max(done, known))
+
+    return add
 
 
 def size(number: int | None) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
-from functools import partial
 
-from django.core.management.base import BaseCommand, OutputWrapper
+from django.core.management.base import BaseCommand
 
 # Characters with a meaning for a shell: those that GNU coreutils quote, and braces.
 _SPECIAL = re.compile(r"""^[#~]|[ !"$&'()*;<=>?\[\\^`{|]""")
@@ -25,29 +24,20 @@ def quoted(name: str) -> str:
     return shlex.quote(name) if _SPECIAL.search(name) else name
 
 
-def shown(command: BaseCommand, name: str) -> str:
-    """A name on standard output: quoted on a terminal, unchanged for programs."""
-    return quoted(name) if command.stdout.isatty() else name
-
-
 def guard(command: BaseCommand) -> None:
     """
     Let terminals show every character that a command writes, and obey none: the messages of a
     gateway can hold any. Escape the characters that the encoding of standard output lacks.
     """
     for stream in (command.stdout, command.stderr):
-        stream.style_func = partial(_visible, stream.style_func)  # Django uses it on terminals only
+        stream.style_func = visible(stream.style_func)  # Django uses it on terminals only
     if hasattr(command.stdout, "reconfigure"):
         command.stdout.reconfigure(errors="backslashreplace")
 
 
-def write(stream: OutputWrapper, text: str, paint: Callable[[str], str] | None) -> None:
-    """Write a text in a colour, or in the stream's own; a terminal obeys nothing in the text."""
-    stream.write(text, partial(_visible, paint) if paint and stream.isatty() else paint)
-
-
-def _visible(style: Callable[[str], str], text: str) -> str:
-    return style("\n".join(map(_escaped, text.split("\n"))))
+def visible(style: Callable[[str], str]) -> Callable[[str], str]:
+    """A style of Django's that shows the text's invisible characters, and then colours it."""
+    return lambda text: style("\n".join(map(_escaped, text.split("\n"))))
 
 
 def _escaped(text: str) -> str:

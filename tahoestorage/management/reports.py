@@ -9,63 +9,48 @@ from django.core.management.base import CommandError
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import Line, table
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import Verb, picked
 from txtahoe.maintenance import Health, Problem, State
 
-_STYLES = {
-    State.REPAIRED: "SUCCESS",
-    State.UNHEALTHY: "WARNING",
-}
+_STYLES = {State.REPAIRED: "SUCCESS", State.UNHEALTHY: "WARNING"}
 
 
 def health_lines(health: Health, verb: Verb) -> list[Line]:
     """A table of the problems by name, and a line with the numbers."""
-    rows = [(problem, name) for problem in health.problems for name in _names(problem, verb.whole)]
-    cells = [
-        [
-            problem.state.value,
-            _shares(problem),
-            verb.shown(name),
-            problem.reason if problem.is_closed else "",
-        ]
-        for problem, name in rows
+    rows, styles = [], []
+    for problem in health.problems:
+        expected = "?" if problem.expected is None else problem.expected
+        shares = "?" if problem.good is None else f"{problem.good} of {expected}"
+        reason = problem.reason if problem.is_closed else ""
+        for name in _names(problem, verb.whole):
+            rows.append([problem.state.value, shares, verb.shown(name), reason])
+            styles.append(_STYLES.get(problem.state, "ERROR"))
+    counts = [f"{n:,} {state.value}" for state in State if (n := health.counts[state])]
+    summary = f"{health.objects:,} objects in {health.seconds:.1f} s: "
+    summary += ", ".join(counts) or "nothing"
+    if not health.is_complete:
+        summary += "; some objects could not be checked"
+    return [
+        *(table(["state", "shares", "name", ""], rows, styles) if rows else []),
+        Line(summary, "SUCCESS" if health.is_healthy else "ERROR"),
     ]
-    styles = [_STYLES.get(problem.state, "ERROR") for problem, _ in rows]
-    lines = table(["state", "shares", "name", ""], cells, styles) if rows else []
-    return [*lines, Line(_summary(health), "SUCCESS" if health.is_healthy else "ERROR")]
-
-
-def _summary(health: Health) -> str:
-    counts = [
-        f"{number:,} {state.value}" for state in State if (number := health.counts.get(state, 0))
-    ]
-    found = ", ".join(counts) or "nothing"
-    unseen = "" if health.is_complete else "; some objects could not be checked"
-    return f"{health.objects:,} objects in {health.seconds:.1f} s: {found}{unseen}"
 
 
 def health_told(health: Health, whole: WholeTree) -> dict[str, Any]:
     """The results for programs."""
     return {
-        "is_healthy": health.is_healthy,
-        "is_recoverable": health.is_recoverable,
-        "is_complete": health.is_complete,
-        "objects": health.objects,
-        "counts": {state.value: health.counts.get(state, 0) for state in State},
+        **picked(health, "is_healthy is_recoverable is_complete objects began seconds"),
+        "counts": {state.value: health.counts[state] for state in State},
         "taken": [whole.name_of(path) for path in health.taken],
         "problems": [
             {
                 "names": _names(problem, whole),
                 "state": problem.state.value,
                 "shares": problem.good,
-                "needed": problem.needed,
-                "expected": problem.expected,
-                "reason": problem.reason,
+                **picked(problem, "needed expected reason"),
             }
             for problem in health.problems
         ],
-        "began": health.began,
-        "seconds": health.seconds,
     }
 
 
@@ -92,11 +77,10 @@ def raise_unhealthy(health: Health, whole: WholeTree) -> None:
         )
 
 
+def not_looked_at(column: str) -> Line:
+    """Tell of a database column whose rows could not be read."""
+    return Line(f"not looked at: {column}, because no database has its table", "WARNING")
+
+
 def _names(problem: Problem, whole: WholeTree) -> list[str]:
     return [whole.name_of(path) or "/" for path in problem.paths]
-
-
-def _shares(problem: Problem) -> str:
-    if problem.good is None:
-        return "?"
-    return f"{problem.good} of {'?' if problem.expected is None else problem.expected}"

@@ -1,25 +1,20 @@
-"""What the verbs of `manage.py tahoe` share: arguments, storage, output, errors, progress."""
+"""The base of all verbs of `manage.py tahoe`: storage, output, errors, progress."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import InvalidStorageError, Storage, storages
-from django.core.management.base import (
-    BaseCommand,
-    CommandError,
-    CommandParser,
-    OutputWrapper,
-)
+from django.conf import DEFAULT_STORAGE_ALIAS
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from tahoestorage.care.wholetree import WholeTree
+from tahoestorage.management.arguments import Argument, argument, flag
 from tahoestorage.management.printing import Line, bar
-from tahoestorage.management.quoting import quoted, shown, write
+from tahoestorage.management.quoting import quoted, visible
+from tahoestorage.serving.aliases import storage_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import (
     AnswerLost,
@@ -34,19 +29,25 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree
 
 T = TypeVar("T")
-_CURES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    (
-        (GatewayUnreachable, NotAGateway, RequestTimeout, AnswerLost),
-        "`manage.py tahoe status` shows which gateways and storage servers answer",
-    ),
-    (NoSuchChild, "`manage.py tahoe ls` lists the names that exist"),
-    (NotWriteable, "give the storage a write-cap in TAHOE_STORAGE_BASE_CAP or its file"),
+_STATUS = "`manage.py tahoe status` shows which gateways and storage servers answer"
+_CURES: dict[type[Exception], str] = {
+    **dict.fromkeys((GatewayUnreachable, NotAGateway, RequestTimeout, AnswerLost), _STATUS),
+    NoSuchChild: "`manage.py tahoe ls` lists the names that exist",
+    NotWriteable: "give the storage a write-cap in TAHOE_STORAGE_BASE_CAP or its file",
+}
+_STORAGE = argument(
+    "--storage",
+    metavar="ALIAS",
+    help="a storage of STORAGES; default: 'default' if it is a TahoeStorage, else a storage made "
+    "of the TAHOE_ settings",
 )
+_JSON = flag("--json", help="print JSON, for programs")
+ALL_BELOW = "a directory with everything below it; default: all that is under the cap"
 
 
 class Verb:
     """
-    One call of a verb. Each verb is a subclass with its `help`, its arguments, and `run`.
+    One call of a verb. Each verb is a subclass with its `help`, its `arguments`, and `run`.
 
     `command` writes the output; `options` are the parsed arguments.
     """
@@ -56,6 +57,7 @@ class Verb:
     The overview shows the first line, in at most 66 characters. The verb's own help shows all of
     it; it ends with an example.
     """
+    arguments: ClassVar[tuple[Argument, ...]] = ()
     has_storage: ClassVar[bool] = True
     has_json: ClassVar[bool] = True
 
@@ -65,25 +67,13 @@ class Verb:
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
-        """Add the arguments of this verb alone."""
-
-    @classmethod
-    def add_all_arguments(cls, parser: CommandParser) -> None:
-        """Add the arguments of this verb, and those that it shares with others."""
-        cls.add_arguments(parser)
-        if cls.has_storage:
-            parser.add_argument(
-                "--storage",
-                metavar="ALIAS",
-                help="a storage of STORAGES; default: 'default' if it is a TahoeStorage, else a "
-                "storage made of the TAHOE_ settings",
-            )
-        if cls.has_json:
-            parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        shared = [*([_STORAGE] if cls.has_storage else []), *([_JSON] if cls.has_json else [])]
+        for names, how in (*cls.arguments, *shared):
+            parser.add_argument(*names, **how)
 
     def run(self) -> None:
         """
-        Do what the verb is for.
+        Do the work of the verb.
 
         Raises: CommandError; OSError, ImproperlyConfigured and SuspiciousFileOperation, whose
         texts the command prints with the `cure`.
@@ -92,34 +82,30 @@ class Verb:
 
     def cure(self, error: Exception) -> str:
         """The command or option that helps against an error; "" if there is none."""
-        return next((cure for kind, cure in _CURES if isinstance(error, kind)), "")
-
-    def problem(self, error: Exception) -> str:
-        """An error's text without number and name, followed by the cure."""
-        return self.cured(str(getattr(error, "strerror", None) or error), error)
+        return next((cure for kind, cure in _CURES.items() if isinstance(error, kind)), "")
 
     def cured(self, text: str, error: Exception) -> str:
         """A text about an error, followed by the cure."""
         cure = self.cure(error)
         return f"{text.rstrip('.')}; {cure}" if cure else text
 
+    def problem(self, error: Exception) -> str:
+        """An error's text without number and name, followed by the cure."""
+        return self.cured(str(getattr(error, "strerror", None) or error), error)
+
+    def problems(self, outcomes: Mapping[Path, Exception | None]) -> dict[str, str]:
+        """The texts of the errors among the outcomes of paths, by name."""
+        errors = ((path, error) for path, error in outcomes.items() if error is not None)
+        return {self.whole.name_of(path): self.problem(error) for path, error in errors}
+
     @cached_property
     def storage(self) -> TahoeStorage:
-        """The storage of `--storage`. Raises: CommandError if it is not a TahoeStorage."""
-        alias = self.options["storage"]
-        found = storage_of(alias or "default")
-        if isinstance(found, TahoeStorage):
-            return found
-        if alias is None:
-            return TahoeStorage()
-        kind = type(found).__name__
-        raise CommandError(
-            f"--storage: {alias!r} is no TahoeStorage but a {kind}; give the alias of one."
-        )
+        """The storage of `--storage`. Raises: ImproperlyConfigured if it is not a TahoeStorage."""
+        return storage_of(self.options["storage"] or DEFAULT_STORAGE_ALIAS)
 
     @cached_property
     def whole(self) -> WholeTree:
-        """The tree of the storage. Raises: as `storage`; ImproperlyConfigured."""
+        """The tree of the storage. Raises: ImproperlyConfigured."""
         return WholeTree.of(self.storage)
 
     @property
@@ -134,8 +120,8 @@ class Verb:
             return self.whole.run(operation, progress)
 
     def shown(self, name: str) -> str:
-        """A name as standard output shows it."""
-        return shown(self.command, name)
+        """A name on standard output: quoted on a terminal, unchanged for programs."""
+        return quoted(name) if self.command.stdout.isatty() else name
 
     def print(self, *lines: str | Line) -> None:
         """Write lines to standard output, each `Line` in its style."""
@@ -147,17 +133,15 @@ class Verb:
         self._write(self.command.stderr, text, "WARNING")
 
     def _write(self, stream: OutputWrapper, text: str, style: str = "") -> None:
-        has_colours = style and (stream.isatty() or self.options["force_color"])
-        write(stream, text, getattr(self.command.style, style) if has_colours else None)
-
-    def print_json(self, value: Any) -> None:
-        """Print one JSON document, with times in ISO 8601."""
-        self.command.stdout.write(json.dumps(value, indent=2, default=datetime.isoformat))
+        paint = getattr(self.command.style, style) if style else None
+        if paint and stream.isatty():
+            paint = visible(paint)
+        stream.write(text, paint if stream.isatty() or self.options["force_color"] else None)
 
     def tell(self, value: Any, lines: Iterable[str | Line]) -> None:
-        """Print what was asked for: `value` if `--json` is given, else `lines`."""
+        """Print the answer: `value` if `--json` is given, else `lines`."""
         if self.options["json"]:
-            self.print_json(value)
+            self.command.stdout.write(json.dumps(value, indent=2))
         else:
             self.print(*lines)
 
@@ -175,15 +159,13 @@ class Verb:
         raise_failed(failed)
 
 
-def raise_failed(problems: Mapping[str, str]) -> None:
+def raise_failed(problems: Mapping[str, str], *heading: str) -> None:
     """Raises: CommandError with the problems by name, if there are any."""
     if problems:
-        raise CommandError("\n".join(f"{quoted(name)}: {text}" for name, text in problems.items()))
+        told = (f"{quoted(name)}: {text}" for name, text in problems.items())
+        raise CommandError("\n".join([*heading, *told]))
 
 
-def storage_of(alias: str) -> Storage:
-    """The storage of an alias. Raises: CommandError if STORAGES has none that can be made."""
-    try:
-        return storages[alias]
-    except (InvalidStorageError, ImproperlyConfigured) as error:
-        raise CommandError(str(error)) from None
+def picked(record: object, names: str) -> dict[str, Any]:
+    """The attributes of a record whose names are given, separated by blanks, for JSON."""
+    return {name: getattr(record, name) for name in names.split()}

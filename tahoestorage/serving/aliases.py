@@ -23,7 +23,10 @@ def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:
         return storage
     if alias == DEFAULT_STORAGE_ALIAS:
         return _of_settings()
-    raise ImproperlyConfigured(f"STORAGES[{alias!r}] is not a TahoeStorage")
+    kind = type(storage).__name__
+    raise ImproperlyConfigured(
+        f"STORAGES[{alias!r}] is not a TahoeStorage but a {kind}; give the alias of one"
+    )
 
 
 @cache

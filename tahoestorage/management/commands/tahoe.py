@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
-from inspect import cleandoc
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
@@ -36,19 +35,20 @@ class _AfterTheVerb(BaseCommand):
     def add_base_argument(self, parser: CommandParser, *args: str, **kwargs: Any) -> None:
         super().add_base_argument(parser, *args, **{**kwargs, "default": SUPPRESS})
 
-    def parser(self) -> CommandParser:
-        return self.create_parser("", "", add_help=False, argument_default=SUPPRESS)
+
+def _overview() -> str:
+    lines = []
+    for title, verbs in GROUPS.items():
+        lines += [f"{title}:", *(f"  {n:<9} {_help(v).splitlines()[0]}" for n, v in verbs.items())]
+    return "\n".join(lines)
+
+
+def _help(verb: type[Verb]) -> str:
+    return (verb.help or "No help: Python runs with -OO.").strip()
 
 
 class Command(BaseCommand):
-    help = "\n".join(
-        line
-        for title, verbs in GROUPS.items()
-        for line in (
-            f"{title}:",
-            *(f"  {name:<9} {cleandoc(verb.help).splitlines()[0]}" for name, verb in verbs.items()),
-        )
-    )
+    help = _overview()
     # Some verbs mend the settings. Each verb says itself which setting is missing.
     requires_system_checks = ()
 
@@ -60,28 +60,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--skip-checks", action="store_true", help=SUPPRESS)
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog=parser.prog)
-        shared = _AfterTheVerb().parser()
+        after = _AfterTheVerb().create_parser("", "", add_help=False, argument_default=SUPPRESS)
+        how: dict[str, Any] = {"parents": [after], "formatter_class": _VerbHelp}
         for name, verb in VERBS.items():
-            text = cleandoc(verb.help)
-            verb.add_all_arguments(
-                verbs.add_parser(
-                    name, description=text, parents=[shared], formatter_class=_VerbHelp
-                )
-            )
+            verb.add_arguments(verbs.add_parser(name, description=_help(verb), **how))
 
     def handle(self, *args: Any, **options: Any) -> None:
         guard(self)
-        name = options["verb"]
-        if name is None:
+        if options["verb"] is None:
             self.stdout.write(self.create_parser("manage.py", "tahoe").format_help())
-        else:
-            self._run(VERBS[name](self, options), options["traceback"])
-
-    def _run(self, verb: Verb, has_traceback: bool) -> None:
+            return
+        verb = VERBS[options["verb"]](self, options)
         try:
             verb.run()
         except (OSError, ImproperlyConfigured, SuspiciousFileOperation) as error:
             text = verb.cured(str(error), error)
-            raise CommandError(text) from (error if has_traceback else None)
+            raise CommandError(text) from (error if options["traceback"] else None)
         except KeyboardInterrupt:
             raise CommandError("interrupted", returncode=130) from None

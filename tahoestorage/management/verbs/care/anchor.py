@@ -1,38 +1,32 @@
-"""`manage.py tahoe anchor`: links to the files of names that carry caps."""
+"""
+Link the files that the database names by their caps.
+
+It links every file of a TahoeCapStorage that has no link yet, so that `renew`, `check` and
+`snapshot` find it. Run it from cron every day.
+
+Example:
+  manage.py tahoe anchor -v 0
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from attrs import asdict
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from tahoestorage.care.anchoring import Count, anchor
-from tahoestorage.care.references import Column, columns
+from tahoestorage.care.references import References, columns
+from tahoestorage.management.arguments import flag
 from tahoestorage.management.printing import Line, bar
+from tahoestorage.management.reports import not_looked_at
 from tahoestorage.management.verb import Verb
 
 
 class Anchor(Verb):
-    help = """
-    Link the files that the database names by their caps.
-
-    It links every file of a TahoeCapStorage that has no link yet, so that `renew`, `check` and
-    `snapshot` find it. Run it from cron every day.
-
-    Example:
-      manage.py tahoe anchor -v 0
-    """
+    help = __doc__
+    arguments = (flag("--rebuild", help="read all links from the grid, instead of their ledger"),)
     has_storage = False
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--rebuild",
-            action="store_true",
-            help="read all links from the grid, instead of the ledger of them",
-        )
 
     def run(self) -> None:
         places: dict[Any, list[Column]] = {}
@@ -43,8 +37,16 @@ class Anchor(Verb):
                 "No FileField has a TahoeCapStorage, so there is nothing to anchor. Only names "
                 "that carry caps need this verb."
             )
-        done = [(columns, self._anchor(columns)) for columns in places.values()]
-        self.tell_done(dict(_told(*each) for each in done), _lines(done))
+        told, lines = {}, []
+        for references in places.values():
+            fields = ", ".join(map(str, references.columns))
+            count = self._anchor(references)
+            unseen = [str(column) for column in references.unseen]
+            told[fields] = {**asdict(count), "not_looked_at": unseen}
+            others = f"; {count.others:,} carry no cap" if count.others else ""
+            done = f"{count.names:,} names, {count.linked:,} newly linked{others}."
+            lines += [Line(f"{fields}: {done}", "SUCCESS"), *map(not_looked_at, unseen)]
+        self.tell_done(told, lines)
 
     def _anchor(self, columns: list[Column]) -> Count:
         """Link the files of columns whose storages have the same place."""
@@ -56,26 +58,3 @@ class Anchor(Verb):
                 rebuild=self.options["rebuild"],
                 progress=lambda count: progress(count.linked, count.names),
             )
-
-
-def _told(columns: list[Column], count: Count) -> tuple[str, dict[str, Any]]:
-    return _shown(columns), {**asdict(count), "not_looked_at": _unseen(columns)}
-
-
-def _lines(done: list[tuple[list[Column], Count]]) -> Iterator[Line]:
-    for found, count in done:
-        others = f"; {count.others:,} carry no cap" if count.others else ""
-        yield Line(
-            f"{_shown(found)}: {count.names:,} names, {count.linked:,} newly linked{others}.",
-            "SUCCESS",
-        )
-        for column in _unseen(found):
-            yield Line(f"not looked at: {column}, because no database has its table", "WARNING")
-
-
-def _unseen(columns: list[Column]) -> list[str]:
-    return [str(column) for column in columns if not column.databases]
-
-
-def _shown(columns: list[Column]) -> str:
-    return ", ".join(map(str, columns))

@@ -1,44 +1,36 @@
-"""`manage.py tahoe check [NAME]`."""
+"""
+Check the shares of all files, or compare files and database.
+
+Ends with status 0 if everything is healthy, with 3 if shares are missing, and with 4 if something
+cannot be read.
+
+Examples, for cron every week, and for files that no row names:
+  manage.py tahoe check --repair -v 0
+  manage.py tahoe check --database
+"""
 
 from __future__ import annotations
 
-from django.core.management.base import CommandParser
-
 from tahoestorage.management import database_check
+from tahoestorage.management.arguments import argument, flag
 from tahoestorage.management.reports import health_lines, health_told, raise_unhealthy
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import ALL_BELOW, Verb
 from txtahoe.maintenance import Health, Progress, check, keep_check
 from txtahoe.tree.tree import Tree
 
 
 class Check(Verb):
-    help = """
-    Check the shares of all files, or compare files and database.
-
-    Ends with status 0 if everything is healthy, with 3 if shares are missing, and with 4 if
-    something cannot be read.
-
-    Examples, for cron every week, and for files that no row names:
-      manage.py tahoe check --repair -v 0
-      manage.py tahoe check --database
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
-            "name",
-            nargs="?",
-            help="a file, or a directory with everything below it; default: the whole tree",
-        )
-        parser.add_argument(
-            "--verify", action="store_true", help="read all shares, and compare their hashes"
-        )
-        parser.add_argument("--repair", action="store_true", help="make missing shares again")
-        database_check.add_arguments(parser)
+    help = __doc__
+    arguments = (
+        argument("name", nargs="?", help=f"a file, or {ALL_BELOW}"),
+        flag("--verify", help="read all shares, and compare their hashes"),
+        flag("--repair", help="make missing shares again"),
+        *database_check.ARGUMENTS,
+    )
 
     def run(self) -> None:
         if database_check.is_asked_for(self.options):
-            database_check.DatabaseCheck(self).run()
+            database_check.run(self)
             return
         self._unkept: OSError | None = None
         health = self.work("checking", "objects", self._check)
@@ -50,8 +42,7 @@ class Check(Verb):
         raise_unhealthy(health, self.whole)
 
     async def _check(self, tree: Tree, progress: Progress) -> Health:
-        path = self.path
-        verify, repair = self.options["verify"], self.options["repair"]
+        path, verify, repair = self.path, self.options["verify"], self.options["repair"]
         health = await check(tree, path, verify=verify, repair=repair, progress=progress)
         if not path and tree.root.is_writable:
             try:

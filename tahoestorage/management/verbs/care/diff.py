@@ -1,32 +1,28 @@
-"""`manage.py tahoe diff SNAPSHOT [SNAPSHOT]`."""
+"""
+Compare two snapshots, or a snapshot with the present files.
+
+Examples, the changes since the newest snapshot, and those between two snapshots:
+  manage.py tahoe diff latest --name documents
+  manage.py tahoe diff 2026-11-01T05:00:02Z 2026-11-08T05:00:01Z
+"""
 
 from __future__ import annotations
 
-from django.core.management.base import CommandParser
-
+from tahoestorage.management.arguments import argument
 from tahoestorage.management.printing import Line, table
 from tahoestorage.management.snapshots import SNAPSHOT_HELP, cap_of
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import ALL_BELOW, Verb
 from txtahoe.maintenance import Difference, Progress, differences
 from txtahoe.tree.tree import Tree
 
 
 class Diff(Verb):
-    help = """
-    Compare two snapshots, or a snapshot with the present files.
-
-    Examples, the changes since the newest snapshot, and those between two snapshots:
-      manage.py tahoe diff latest --name documents
-      manage.py tahoe diff 2026-11-01T05:00:02Z 2026-11-08T05:00:01Z
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument("before", help=SNAPSHOT_HELP)
-        parser.add_argument("after", nargs="?", help="another snapshot; default: now")
-        parser.add_argument(
-            "--name", help="a file, or a directory with everything below it; default: everything"
-        )
+    help = __doc__
+    arguments = (
+        argument("before", help=SNAPSHOT_HELP),
+        argument("after", nargs="?", help="another snapshot; default: now"),
+        argument("--name", help=f"a file, or {ALL_BELOW}"),
+    )
 
     def run(self) -> None:
         before = cap_of(self, self.options["before"])

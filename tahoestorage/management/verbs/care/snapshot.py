@@ -1,8 +1,16 @@
-"""`manage.py tahoe snapshot`."""
+"""
+Take a snapshot of all files, or list, show or remove snapshots.
+
+A snapshot is a tree of immutable directories over the files that exist now. `restore` brings files
+back from it, and a storage with its read-cap reads it. Anyone who has the read-cap can read all its
+files, so the snapshot's cap is printed only by --cap.
+
+Examples, for cron every day, and for a file with the cap of the newest snapshot:
+  manage.py tahoe snapshot -v 0
+  manage.py tahoe snapshot --cap latest > snapshot.cap
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -10,23 +18,15 @@ from tahoestorage.management.exits import NOT_HEALTHY
 from tahoestorage.management.printing import Line, table, time
 from tahoestorage.management.quoting import quoted
 from tahoestorage.management.snapshots import cap_of
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import Verb, picked
 from txtahoe.errors import NoSuchChild
-from txtahoe.maintenance import Snapshot, list_snapshots, remove_snapshot, take_snapshot
+from txtahoe.maintenance import list_snapshots, remove_snapshot, take_snapshot
+
+_TOLD = "name began files directories left_out"
 
 
 class TakeSnapshot(Verb):
-    help = """
-    Take a snapshot of all files, or list, show or remove snapshots.
-
-    A snapshot is a tree of immutable directories over the files that exist now. `restore` brings
-    files back from it, and a storage with its read-cap reads it. Anyone who has the read-cap can
-    read all its files, so the snapshot's cap is printed only by --cap.
-
-    Examples, for cron every day, and for a file with the cap of the newest snapshot:
-      manage.py tahoe snapshot -v 0
-      manage.py tahoe snapshot --cap latest > snapshot.cap
-    """
+    help = __doc__
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
@@ -40,6 +40,7 @@ class TakeSnapshot(Verb):
             metavar="NAME",
             help="remove a snapshot instead: its leases are not renewed any more",
         )
+        super().add_arguments(parser)
 
     def run(self) -> None:
         if self.options["list"]:
@@ -64,7 +65,7 @@ class TakeSnapshot(Verb):
         ]
         nothing = Line("There is no snapshot. `manage.py tahoe snapshot` takes one.")
         lines = table(["name", "taken", "files", "directories"], rows) if rows else [nothing]
-        self.tell([_told(snapshot) for snapshot in kept], lines)
+        self.tell([picked(each, _TOLD) for each in kept], lines)
 
     def _take(self) -> None:
         taken = self.work(
@@ -73,20 +74,10 @@ class TakeSnapshot(Verb):
         left_out = {self.whole.name_of(path): reason for path, reason in taken.reasons.items()}
         text = f"{taken.name}: {taken.files:,} files in {taken.directories:,} directories."
         style = "WARNING" if left_out else "SUCCESS"
-        self.tell_done({**_told(taken), "left_out": left_out}, [Line(text, style)])
+        self.tell_done({**picked(taken, _TOLD), "left_out": left_out}, [Line(text, style)])
         if left_out:
             lines = "\n".join(f"  {quoted(name)}: {reason}" for name, reason in left_out.items())
             raise CommandError(
                 f"Not in the snapshot are:\n{lines}\n`manage.py tahoe check` tells more.",
                 returncode=NOT_HEALTHY,
             )
-
-
-def _told(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "name": snapshot.name,
-        "began": snapshot.began,
-        "files": snapshot.files,
-        "directories": snapshot.directories,
-        "left_out": snapshot.left_out,
-    }

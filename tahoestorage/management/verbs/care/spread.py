@@ -1,33 +1,26 @@
-"""`manage.py tahoe spread [NAME]`."""
+"""
+Spread directories that are larger than `fanout` allows.
+
+The site can go on meanwhile. You can interrupt it at any time, and start it again.
+
+Example:
+  manage.py tahoe spread documents
+"""
 
 from __future__ import annotations
 
 from attrs import asdict
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from tahoestorage.management.arguments import argument
 from tahoestorage.management.printing import Line
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import ALL_BELOW, Verb
 from txtahoe.maintenance import spread
 
 
 class SpreadOut(Verb):
-    help = """
-    Spread directories that are larger than `fanout` allows.
-
-    The site can go on meanwhile. You can interrupt it at any time, and start it again.
-
-    Example:
-      manage.py tahoe spread documents
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
-            "name",
-            nargs="?",
-            default="",
-            help="a directory with everything below it; default: the whole storage",
-        )
+    help = __doc__
+    arguments = (argument("name", nargs="?", help=ALL_BELOW),)
 
     def run(self) -> None:
         if self.whole.connection.fanout is None:

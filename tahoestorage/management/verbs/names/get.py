@@ -1,22 +1,30 @@
-"""`manage.py tahoe get NAME [FILE]`."""
+"""
+Copy a file or a directory of the grid to this machine.
+
+A file of this machine that exists is an error, unless --replace is given.
+
+Examples, a directory with everything below it, and a file to standard output:
+  manage.py tahoe get documents/2026 backup
+  manage.py tahoe get documents/2026/report.txt - | less
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from tahoestorage.grid.file import TahoeFile
-from tahoestorage.grid.tree import StorageTree
+from tahoestorage.management.arguments import argument, flag
 from tahoestorage.management.finding import find
-from tahoestorage.management.printing import Counter, bar
+from tahoestorage.management.printing import adding, bar
 from tahoestorage.management.verb import Verb
 from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import done
@@ -30,25 +38,16 @@ _BLOCK = 2**18
 
 
 class Get(Verb):
-    help = """
-    Copy a file or a directory of the grid to this machine.
-
-    A file of this machine that exists is an error, unless --replace is given.
-
-    Examples, a directory with everything below it, and a file to standard output:
-      manage.py tahoe get documents/2026 backup
-      manage.py tahoe get documents/2026/report.txt - | less
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument("name", help="a file or a directory; '' for the whole storage")
-        parser.add_argument(
+    help = __doc__
+    arguments = (
+        argument("name", help="a file or a directory; '' for the whole storage"),
+        argument(
             "file",
             nargs="?",
             help="where to copy it; default: its name, in this folder; -: to standard output",
-        )
-        parser.add_argument("--replace", action="store_true", help="replace files of this machine")
+        ),
+        flag("--replace", help="replace files of this machine"),
+    )
 
     def run(self) -> None:
         start = self.path
@@ -62,17 +61,16 @@ class Get(Verb):
             target /= start[-1]
         targets = {path: _local(target, path[len(start) :]) for path in found}
         with bar("copying", "B") as progress:
-            counter = Counter(sum(node.size or 0 for node in found.values()), progress)
-            getting = _Getting(self.whole.tree, self.options["replace"], counter)
-            results = getting.all([(node, targets[path]) for path, node in found.items()])
-        copied: list[str] = []
-        failed: dict[str, str] = {}
-        for path, error in zip(found, results, strict=True):
-            if error is None:
-                copied.append(str(targets[path]))
-            else:
-                failed[self.whole.name_of(path)] = self.problem(error)
-        self.finish("copied", copied, failed)
+            add = adding(sum(node.size or 0 for node in found.values()), progress)
+            copies = _Copies(self.options["replace"], add)
+            wanted = [(node, targets[path]) for path, node in found.items()]
+            try:
+                results = done(self.whole.tree.run(partial(copies.make, wanted)))
+            finally:
+                copies.discard_all()
+        outcomes = dict(zip(found, results, strict=True))
+        copied = [str(targets[path]) for path, error in outcomes.items() if error is None]
+        self.finish("copied", copied, self.problems(outcomes))
 
     def _print(self, start: paths.Path, found: dict[paths.Path, Node]) -> None:
         if list(found) != [start]:
@@ -86,10 +84,10 @@ class Get(Verb):
             bar("copying", "B", hidden=sys.stdout.isatty()) as progress,
             TahoeFile(self.whole.tree, start, name, found=known) as file,
         ):
-            counter = Counter(node.size or 0, progress)
+            add = adding(node.size or 0, progress)
             for chunk in file.chunks(_BLOCK):
                 sys.stdout.buffer.write(chunk)
-                counter.add(len(chunk))
+                add(len(chunk))
         sys.stdout.buffer.flush()
 
 
@@ -106,27 +104,25 @@ def _local(target: Path, below: Iterable[str]) -> Path | None:
     return local
 
 
-class _Getting:
+class _Copies:
     """Copies files, several at a time. Only the thread that waits for them touches the disk."""
 
-    def __init__(self, tree: StorageTree, replaces: bool, counter: Counter) -> None:
-        self._tree = tree
+    def __init__(self, replaces: bool, add: Callable[[int], None]) -> None:
         self._replaces = replaces
-        self._counter = counter
+        self._add = add
         self._parts: dict[Path, BinaryIO | None] = {}
         self._written: set[tuple[int, int]] = set()
 
-    def all(self, wanted: Iterable[tuple[Node, Path | None]]) -> list[Exception | None]:
+    async def make(
+        self, wanted: Iterable[tuple[Node, Path | None]], tree: Tree, caller: Caller
+    ) -> list[Exception | None]:
         """Copy files to their targets; return for each its error, or None."""
+        return await each(wanted, lambda one: self._copy(tree, caller, *one), AT_ONCE)
 
-        async def copy(tree: Tree, caller: Caller) -> list[Exception | None]:
-            return await each(wanted, lambda one: self._copy(tree, caller, *one), AT_ONCE)
-
-        try:
-            return done(self._tree.run(copy))
-        finally:
-            for part in list(self._parts):  # if the copying was interrupted
-                self._discard(part)
+    def discard_all(self) -> None:
+        """Remove the parts that an interrupted copy has left."""
+        for part in list(self._parts):
+            self._discard(part)
 
     async def _copy(self, tree: Tree, caller: Caller, node: Node, local: Path | None) -> None:
         if local is None:
@@ -146,7 +142,7 @@ class _Getting:
     def _begin(self, local: Path) -> BinaryIO:
         """A new file beside the target, so that the target is whole whatever ends this process."""
         if not self._replaces and local.exists():
-            raise _there(local)
+            raise _exists(local)
         local.parent.mkdir(parents=True, exist_ok=True)
         path = local.parent / f".tahoe-get-{token_hex(8)}"
         self._parts[path] = None  # before the file exists: Ctrl-C can come at any moment
@@ -155,23 +151,20 @@ class _Getting:
 
     def _write(self, part: BinaryIO, chunk: bytes) -> None:
         part.write(chunk)
-        self._counter.add(len(chunk))
+        self._add(len(chunk))
 
     def _finish(self, part: BinaryIO, local: Path) -> None:
         part.close()
-        if self._replaces:
-            self._replace(part.name, local)
+        if not self._replaces:
+            try:
+                _name(part.name, local)
+            except FileExistsError:
+                raise _exists(local) from None
             return
-        try:
-            _name(part.name, local)
-        except FileExistsError:
-            raise _there(local) from None
-
-    def _replace(self, part: str, local: Path) -> None:
         # Two names can be one file here, by a link, or if the disk ignores case.
         if local.exists() and _identity(local) in self._written:
             raise FileExistsError(f"another file of this copy is at {str(local)!r} already")
-        os.replace(part, local)
+        os.replace(part.name, local)
         self._written.add(_identity(local))
 
     def _discard(self, path: Path) -> None:
@@ -195,7 +188,7 @@ def _name(part: str, local: Path) -> None:
         os.replace(part, local)
 
 
-def _there(local: Path) -> FileExistsError:
+def _exists(local: Path) -> FileExistsError:
     return FileExistsError(f"{str(local)!r} is there already; --replace replaces it")
 
 

@@ -1,4 +1,15 @@
-"""`manage.py tahoe migrate --from ALIAS --to ALIAS`."""
+"""
+Copy all files of one storage to another, under the same names.
+
+You can interrupt it, and run it again as often as you like: it compares the files that exist
+already, and never replaces one. It deletes nothing at the source. It keeps neither times (a storage
+gives a file the time at which it is saved) nor empty directories. It ends with status 1 if it could
+not copy something.
+
+Example, first without copying:
+  manage.py tahoe migrate --from default --to grid --dry-run
+  manage.py tahoe migrate --from default --to grid
+"""
 
 from __future__ import annotations
 
@@ -6,17 +17,17 @@ import posixpath
 from collections import Counter
 from contextlib import closing
 from time import monotonic
-from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.files.storage import storages
+from django.core.management.base import CommandError
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.care.migration import Migration, Outcome, State, overlap
+from tahoestorage.care.migration import Migration, State, overlap
 from tahoestorage.care.sides import side_of
 from tahoestorage.care.wholetree import WholeTree
-from tahoestorage.management.arguments import number
+from tahoestorage.management.arguments import argument, flag, number
 from tahoestorage.management.printing import Line, bar, size
-from tahoestorage.management.verb import Verb, raise_failed, storage_of
+from tahoestorage.management.verb import Verb, raise_failed
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
 
@@ -24,66 +35,70 @@ _CONFLICT = (
     "another file has this name, and both files are unchanged; to copy the one of the source, "
     "remove the other one (`manage.py tahoe rm` if it is on the grid)"
 )
+_ALIAS = {"metavar": "ALIAS", "required": True}
 
 
 class Migrate(Verb):
-    help = """
-    Copy all files of one storage to another, under the same names.
-
-    You can interrupt it, and run it again as often as you like: it compares the files that exist
-    already, and never replaces one. It deletes nothing at the source. It keeps neither times (a
-    storage gives a file the time at which it is saved) nor empty directories. It ends with status
-    1 if it could not copy something.
-
-    Example, first without copying:
-      manage.py tahoe migrate --from default --to grid --dry-run
-      manage.py tahoe migrate --from default --to grid
-    """
-    has_storage = False
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        for option, dest, help in (
-            ("--from", "source", "the storage to copy from, one of STORAGES"),
-            ("--to", "destination", "the storage to copy to, one of STORAGES"),
-        ):
-            parser.add_argument(option, dest=dest, metavar="ALIAS", required=True, help=help)
-        parser.add_argument(
-            "--prefix", metavar="DIRECTORY", default="", help="copy only what is below it"
-        )
-        parser.add_argument(
+    help = __doc__
+    arguments = (
+        argument("--from", dest="source", help="the alias to copy from", **_ALIAS),
+        argument("--to", dest="destination", help="the alias to copy to", **_ALIAS),
+        argument("--prefix", metavar="DIRECTORY", default="", help="copy only what is below it"),
+        argument(
             "--jobs",
             type=number(int, 1, 1000),
             metavar="N",
             default=8,
             help="how many files to copy at the same time; default: 8",
-        )
-        parser.add_argument(
+        ),
+        argument(
             "--no-verify", dest="verify", action="store_false", help="do not read the copies back"
-        )
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be copied")
+        ),
+        flag("--dry-run", help="only say what would be copied"),
+    )
+    has_storage = False
 
     def run(self) -> None:
-        migration = self._migration()
-        is_dry = self.options["dry_run"]
-        summary = _Summary()
+        migration, is_dry, began = self._migration(), self.options["dry_run"], monotonic()
+        counts, total = Counter[State](), 0
+        conflicts: list[str] = []
+        failed: dict[str, str] = {}
         prefix = posixpath.normpath(f"/{self.options['prefix']}").strip("/")
         with bar("migrating", "files") as progress, closing(migration.run(prefix)) as run:
             for count, outcome in enumerate(run, 1):
-                problem = outcome.problem
-                summary.add(outcome, "" if problem is None else redact(self.problem(problem)))
+                counts[outcome.state] += 1
+                total += outcome.size
+                if outcome.state is State.CONFLICT:
+                    conflicts.append(outcome.name)
+                elif outcome.problem is not None:
+                    failed[outcome.name] = redact(self.problem(outcome.problem))
                 progress(count, 0)  # nobody knows the number of all files before the end
                 if self.options["verbosity"] > 1 and not self.options["json"]:
                     self.print(f"{outcome.state.value}: {self.shown(outcome.name)}")
-        told = {"dry_run": is_dry, **summary.for_programs()}
-        failed = {**dict.fromkeys(summary.conflicts, _CONFLICT), **summary.failed}
-        self.tell_done(told, [Line(summary.text(is_dry), "" if failed else "SUCCESS")])
-        raise_failed(failed)
+        seconds = monotonic() - began
+        copied, there = counts[State.COPIED], counts[State.THERE]
+        text = (
+            f"{copied:,} files {'to be copied' if is_dry else 'copied'} ({size(total)}), "
+            f"{there:,} there already, {len(conflicts):,} in conflict, "
+            f"{counts[State.FAILED]:,} failed, in {seconds:.1f} s"
+        )
+        told = {
+            "dry_run": is_dry,
+            "copied": copied,
+            "there": there,
+            "conflicts": conflicts,
+            "failed": failed,
+            "bytes": total,
+            "seconds": round(seconds, 1),
+        }
+        style = "" if conflicts or failed else "SUCCESS"
+        self.tell_done(told, [Line(text, style)])
+        raise_failed({**dict.fromkeys(conflicts, _CONFLICT), **failed})
 
     def _migration(self) -> Migration:
-        """Raises: CommandError if it cannot begin."""
+        """Raises: CommandError and ImproperlyConfigured if it cannot begin."""
         options = self.options
-        source, destination = storage_of(options["source"]), storage_of(options["destination"])
+        source, destination = storages[options["source"]], storages[options["destination"]]
         if overlap(source, destination):
             raise CommandError(
                 "The two storages have files in common, since one is in the other. Give --from or "
@@ -104,42 +119,3 @@ class Migrate(Verb):
             verify=options["verify"],
             dry_run=options["dry_run"],
         )
-
-
-class _Summary:
-    """Adds up the outcomes of a migration."""
-
-    def __init__(self) -> None:
-        self._began = monotonic()
-        self._counts = Counter[State]()
-        self._size = 0
-        self.conflicts: list[str] = []
-        self.failed: dict[str, str] = {}
-
-    def add(self, outcome: Outcome, problem: str) -> None:
-        self._counts[outcome.state] += 1
-        self._size += outcome.size
-        if outcome.state is State.CONFLICT:
-            self.conflicts.append(outcome.name)
-        elif problem:
-            self.failed[outcome.name] = problem
-
-    def for_programs(self) -> dict[str, Any]:
-        return {
-            "copied": self._counts[State.COPIED],
-            "there": self._counts[State.THERE],
-            "conflicts": self.conflicts,
-            "failed": self.failed,
-            "bytes": self._size,
-            "seconds": round(monotonic() - self._began, 1),
-        }
-
-    def text(self, is_dry: bool) -> str:
-        copied = "to be copied" if is_dry else "copied"
-        counts = [
-            f"{self._counts[State.COPIED]:,} files {copied} ({size(self._size)})",
-            f"{self._counts[State.THERE]:,} there already",
-            f"{self._counts[State.CONFLICT]:,} in conflict",
-            f"{self._counts[State.FAILED]:,} failed",
-        ]
-        return f"{', '.join(counts)}, in {monotonic() - self._began:.1f} s"

@@ -1,18 +1,26 @@
-"""`manage.py tahoe put FILE [NAME]`."""
+"""
+Save a file or a folder of this machine on the grid.
+
+A name that is taken is an error, unless --replace is given.
+
+Example, a folder with everything in it:
+  manage.py tahoe put photos/2026 archive/photos-2026
+"""
 
 from __future__ import annotations
 
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
-from tahoestorage.management.printing import Counter, bar
+from tahoestorage.management.arguments import argument, flag
+from tahoestorage.management.printing import adding, bar
 from tahoestorage.management.verb import Verb
 from tahoestorage.reactor.waiting import done
 from txtahoe.api.directories import Replace
@@ -21,41 +29,25 @@ from txtahoe.tree import paths
 
 
 class Put(Verb):
-    help = """
-    Save a file or a folder of this machine on the grid.
-
-    A name that is taken is an error, unless --replace is given.
-
-    Example, a folder with everything in it:
-      manage.py tahoe put photos/2026 archive/photos-2026
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="a file or a folder of this machine")
-        parser.add_argument(
-            "name", nargs="?", help="the name on the grid; default: that of the file or folder"
-        )
-        parser.add_argument(
-            "--replace", action="store_true", help="replace files that have the same names"
-        )
+    help = __doc__
+    arguments = (
+        argument("file", type=Path, help="a file or a folder of this machine"),
+        argument("name", nargs="?", help="the name on the grid; default: that of the file"),
+        flag("--replace", help="replace files that have the same names"),
+    )
 
     def run(self) -> None:
         found, self._failed = _found(self.options["file"], self.options["name"])
         wanted = self._by_path(found)
         replace: Replace = "only-files" if self.options["replace"] else False
         with bar("saving", "B") as progress:
-            counter = Counter(sum(map(_size, wanted.values())), progress)
-            files = [(path, LocalFile(local, counter)) for path, local in wanted.items()]
+            add = adding(sum(map(_size, wanted.values())), progress)
+            files = [(path, LocalFile(local, add)) for path, local in wanted.items()]
             results = done(self.whole.tree.save_many(files, replace=replace))
-        saved = []
-        for path, error in zip(wanted, results, strict=True):
-            name = self.whole.name_of(path)
-            if error is None:
-                saved.append(name)
-            else:
-                self._failed[name] = self.problem(error)
-        self.finish("saved", saved, dict(sorted(self._failed.items())))
+        outcomes = dict(zip(wanted, results, strict=True))
+        saved = [self.whole.name_of(path) for path, error in outcomes.items() if error is None]
+        failed = {**self._failed, **self.problems(outcomes)}
+        self.finish("saved", saved, dict(sorted(failed.items())))
 
     def cure(self, error: Exception) -> str:
         if isinstance(error, ExistingChild) and not self.options["replace"]:
@@ -106,7 +98,7 @@ def _found(local: Path, name: str | None) -> tuple[dict[str, Path], dict[str, st
 
 
 def _problem(path: Path) -> str:
-    """Why this is not saved; "" for a file, and for a folder that `os.walk` enters."""
+    """The reason why this is not saved; "" for a file, and for a folder that `os.walk` enters."""
     try:
         mode = path.stat().st_mode
     except OSError as error:  # of a link that leads nowhere, for example
@@ -124,12 +116,12 @@ def _size(local: Path) -> int:
 
 
 class LocalFile(File):  # type: ignore[type-arg]  # no generic at run time
-    """A file of this machine that is opened when it is saved."""
+    """A file of this machine that is opened when it is saved. `add` is told the bytes read."""
 
-    def __init__(self, local: Path, counter: Counter) -> None:
+    def __init__(self, local: Path, add: Callable[[int], None]) -> None:
         super().__init__(None, str(local))
         self._local = local
-        self._counter = counter
+        self._add = add
 
     def seekable(self) -> bool:
         return self._local.is_file()  # and no pipe
@@ -138,4 +130,4 @@ class LocalFile(File):  # type: ignore[type-arg]  # no generic at run time
         with self._local.open("rb") as file:
             while chunk := file.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
                 yield chunk
-                self._counter.add(len(chunk))
+                self._add(len(chunk))

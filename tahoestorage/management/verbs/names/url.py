@@ -1,26 +1,24 @@
-"""`manage.py tahoe url NAME…`."""
+"""
+Print the URLs of files.
+
+Anyone who knows a URL with a cap can read its file.
+
+Example:
+  manage.py tahoe url documents/2026/report.pdf
+"""
 
 from __future__ import annotations
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from tahoestorage.management.arguments import argument
 from tahoestorage.management.printing import bar
 from tahoestorage.management.verb import Verb
 
 
 class Url(Verb):
-    help = """
-    Print the URLs of files.
-
-    Anyone who knows a URL with a cap can read its file.
-
-    Example:
-      manage.py tahoe url documents/2026/report.pdf
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument("names", nargs="+", metavar="name", help="a file")
+    help = __doc__
+    arguments = (argument("names", nargs="+", metavar="name", help="a file"),)
 
     def run(self) -> None:
         with bar("reading"):
@@ -28,14 +26,10 @@ class Url(Verb):
         self.tell(urls, urls.values())
 
     def _urls(self, names: list[str]) -> dict[str, str]:
-        missing = set(names) - self.storage.prefetch(names)
-        if missing:
-            raise CommandError(
-                "\n".join(
-                    f"There is no file {name!r}; `manage.py tahoe ls` lists the names that exist."
-                    for name in sorted(missing)
-                )
-            )
+        if missing := set(names) - self.storage.prefetch(names):
+            lists = "`manage.py tahoe ls` lists the names that exist."
+            told = (f"There is no file {name!r}; {lists}" for name in sorted(missing))
+            raise CommandError("\n".join(told))
         for name in names:
             self.storage.size(name)  # raises for a directory
         try:

@@ -1,9 +1,13 @@
-"""`manage.py tahoe init`."""
+"""
+Make the directory on the grid in which a storage keeps its files.
+
+Example, with the cap in a file that only you can read:
+  manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
+"""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +15,11 @@ from secrets import token_bytes
 from typing import IO
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from tahoestorage import conf
 from tahoestorage.care.wholetree import ask_gateway
-from tahoestorage.management.arguments import number
+from tahoestorage.management.arguments import argument, flag, number
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
 from txtahoe.api.client import Client
@@ -46,54 +50,42 @@ and delete all files. The files also need leases: run `manage.py tahoe renew` fr
 
 
 class Init(Verb):
-    help = """
-    Make the directory on the grid in which a storage keeps its files.
-
-    Example, with the cap in a file that only you can read:
-      manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
+    help = __doc__
+    arguments = (
+        argument(
             "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
-        )
-        parser.add_argument(
+        ),
+        argument(
             "--servers",
             metavar="N",
             type=number(int, 1, 1000),
             help="how many storage servers must be connected; default: all that the gateway knows",
-        )
-        parser.add_argument(
+        ),
+        argument(
             "--file",
             metavar="PATH",
             type=Path,
             help="write the cap to this file; default: TAHOE_STORAGE_BASE_CAP_FILE; if that is not "
             "set, print the cap",
-        )
-        parser.add_argument(
-            "--force",
-            action="store_true",
-            help="make another directory though the storage has one",
-        )
+        ),
+        flag("--force", help="make another directory, though the storage has one"),
+    )
 
     def run(self) -> None:
         storage = self.storage.options
         if not self.options["force"]:
             _require_none(storage)
         url = self.options["gateway"] or conf.gateways(storage)[0]
-        file = self.options["file"] or conf.cap_file(storage)
-        if file is None:
-            cap = self._made(url)
+        given = self.options["file"] or conf.cap_file(storage)
+        told = {"url": url}
+        if given is None:
+            told["cap"] = str(self._made(url))
         else:
-            file = Path(file).resolve()
+            file = Path(given).resolve()
+            told["file"] = str(file)
             with _secret_file(file) as opened:
-                cap = self._made(url)
-                opened.write(str(cap))
-        told = {"url": url, "file": None if file is None else str(file), "cap": str(cap)}
-        text = (_PRINTED if file is None else _IN_A_FILE).format(**told)
-        if file is not None:
-            del told["cap"]
+                opened.write(str(self._made(url)))
+        text = (_PRINTED if given is None else _IN_A_FILE).format(**told)
         self.tell(told, [Line("The directory is made.", "SUCCESS"), text, Line(_KEEP, "WARNING")])
 
     def _made(self, url: str) -> Cap:
@@ -142,7 +134,7 @@ def _require_none(storage: conf.Options) -> None:
 def _secret_file(path: Path) -> Iterator[IO[str]]:
     """A new file that only its owner can read; it is removed if anything fails."""
     try:
-        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IRUSR | stat.S_IWUSR)
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         raise CommandError(
             f"There is a file {str(path)!r} already, perhaps with the cap of other files. It is "

@@ -1,42 +1,41 @@
-"""`manage.py tahoe status`."""
+"""
+Show the gateways and storage servers, and test a read and a write.
+
+Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot be
+read or saved.
+
+Example:
+  manage.py tahoe status --timeout 5
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.health import StorageHealth, health
-from tahoestorage.management.arguments import number
+from tahoestorage.management.arguments import argument, number
 from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import Line, bar, size, table, time
-from tahoestorage.management.verb import Verb
+from tahoestorage.management.verb import Verb, picked
 from txtahoe.errors import TahoeError
 from txtahoe.nodes import Server
 
 
 class Status(Verb):
-    help = """
-    Show the gateways and storage servers, and test a read and a write.
-
-    Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot
-    be read or saved.
-
-    Example:
-      manage.py tahoe status --timeout 5
-    """
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
+    help = __doc__
+    arguments = (
+        argument(
             "--timeout",
             type=number(float, 0.1, 3600.0),
             default=10.0,
             metavar="SECONDS",
             help="how long to wait for the gateways; default: 10",
-        )
+        ),
+    )
 
     def run(self) -> None:
         timeout = self.options["timeout"]
@@ -56,38 +55,32 @@ class Status(Verb):
                 returncode=NOT_HEALTHY,
             )
 
-    def _lines(self, found: StorageHealth, servers: dict[str, Server]) -> Iterator[Line]:
-        gateways = found.gateways
-        by_name = sorted(servers.values(), key=lambda server: server.nickname)
-        yield from table(
-            ["gateway", "servers", "answered in", "read in", "wrote in"],
+    def _lines(self, found: StorageHealth, servers: list[Server]) -> Iterator[Line]:
+        rows = [
             [
-                [
-                    gateway.url,
-                    f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
-                    _seconds(gateway.seconds) or "no answer",
-                    _seconds(gateway.read_seconds),
-                    _seconds(gateway.write_seconds),
-                ]
-                for gateway in gateways
-            ],
-            ["" if gateway.is_reachable else "ERROR" for gateway in gateways],
-        )
+                gateway.url,
+                f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
+                _seconds(gateway.seconds) or "no answer",
+                _seconds(gateway.read_seconds),
+                _seconds(gateway.write_seconds),
+            ]
+            for gateway in found.gateways
+        ]
+        styles = ["" if gateway.is_reachable else "ERROR" for gateway in found.gateways]
+        yield from table(["gateway", "servers", "answered in", "read in", "wrote in"], rows, styles)
         yield Line("")
-        yield from table(
-            ["server", "connected", "free", "version", "last seen"],
+        rows = [
             [
-                [
-                    self.shown(server.nickname),
-                    "yes" if server.connected else "no",
-                    size(server.available_space),
-                    server.version or "",
-                    time(server.last_seen),
-                ]
-                for server in by_name
-            ],
-            ["" if server.connected else "WARNING" for server in by_name],
-        )
+                self.shown(server.nickname),
+                "yes" if server.connected else "no",
+                size(server.available_space),
+                server.version or "",
+                time(server.last_seen),
+            ]
+            for server in servers
+        ]
+        styles = ["" if server.connected else "WARNING" for server in servers]
+        yield from table(["server", "connected", "free", "version", "last seen"], rows, styles)
         yield Line("")
         for problem in found.problems:
             yield Line(str(problem), "WARNING" if found.is_ok else "ERROR")
@@ -97,7 +90,7 @@ class Status(Verb):
             yield Line("The root directory is healthy; files can be read and saved.", "SUCCESS")
 
 
-def _servers(found: StorageHealth, timeout: float) -> dict[str, Server]:
+def _servers(found: StorageHealth, timeout: float) -> list[Server]:
     """The storage servers by nickname, each as a gateway sees it that is connected to it."""
     servers: dict[str, Server] = {}
     for gateway in found.gateways:
@@ -109,33 +102,21 @@ def _servers(found: StorageHealth, timeout: float) -> dict[str, Server]:
             for server in status.servers:
                 if server.connected or server.nickname not in servers:
                     servers[server.nickname] = server
-    return servers
+    return [servers[name] for name in sorted(servers)]
 
 
-def _told(found: StorageHealth, servers: dict[str, Server]) -> dict[str, Any]:
+def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
+    gateway = "url connected known seconds read_seconds write_seconds"
     return {
-        "is_ok": found.is_ok,
-        "is_writable": found.is_writable,
-        "gateways": [
-            {
-                "url": gateway.url,
-                "connected": gateway.connected,
-                "known": gateway.known,
-                "seconds": gateway.seconds,
-                "read_seconds": gateway.read_seconds,
-                "write_seconds": gateway.write_seconds,
-            }
-            for gateway in found.gateways
-        ],
+        **picked(found, "is_ok is_writable"),
+        "gateways": [picked(each, gateway) for each in found.gateways],
         "servers": [
             {
                 "name": server.nickname,
-                "connected": server.connected,
                 "free": server.available_space,
-                "version": server.version,
-                "last_seen": server.last_seen,
+                **picked(server, "connected version last_seen"),
             }
-            for server in servers.values()
+            for server in servers
         ],
         "problems": [str(problem) for problem in found.problems],
     }
