@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
+from tahoestorage.checks.messages import message
 from tahoestorage.contract.fileurls import mount_of
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
@@ -30,85 +31,74 @@ _PUBLIC = (
 
 def check_addresses(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
     """Check the gateways and the base URL of a storage. `kind`: a class that takes `options`."""
-    yield from _check_gateways(options)
-    yield from _check_signed_urls(kind, options)
+    for url in _gateways(options):
+        if _is_more_than_address(url) or _split(url) is None:
+            yield message(
+                "E013",
+                f"{redact(url)!r} must be the address of a gateway alone, and is more",
+                "Give the host and the port, and remove what follows, such as "
+                "'http://127.0.0.1:3456/'.",
+            )
+    is_served = _is_served(kind, options)
+    with suppress(ImproperlyConfigured):  # E010
+        seconds = conf.signed_urls(options)
+        if seconds is not None and not is_served:
+            yield message(
+                "E015",
+                f"{conf.where('signed_urls')} is {seconds!r}, but this site does not serve the "
+                "files of this storage, and only it can read signed links",
+                f"{_SERVE_HERE}, with {{'storage': ALIAS}} if it is not the default storage; or "
+                "give None.",
+            )
     url = conf.base_url(options)
     if url:
         yield from _check_base_url(url, options)
-    elif not _is_served(kind, options):
-        yield Warning(
-            f"{_BASE_URL} is missing: files have no URL",
-            hint=f"{_SERVE_HERE}; or {_PUBLIC}.",
-            id="tahoestorage.W001",
+    elif not is_served:
+        yield message(
+            "W001", f"{_BASE_URL} is missing: files have no URL", f"{_SERVE_HERE}; or {_PUBLIC}."
         )
-
-
-def _check_gateways(options: conf.Options) -> Iterator[CheckMessage]:
-    for url in _gateways(options):
-        if _is_more_than_address(url) or _split(url) is None:
-            yield Error(
-                f"{redact(url)!r} must be the address of a gateway alone, and is more",
-                hint="Give the host and the port, and remove what follows, such as "
-                "'http://127.0.0.1:3456/'.",
-                id="tahoestorage.E013",
-            )
-
-
-def _check_signed_urls(kind: type[TahoeStorage], options: conf.Options) -> Iterator[CheckMessage]:
-    with suppress(ImproperlyConfigured):  # E010
-        seconds = conf.signed_urls(options)
-        if seconds is not None and not _is_served(kind, options):
-            yield Error(
-                f"{conf.where('signed_urls')} is {seconds!r}, but this site does not serve the "
-                "files of this storage, and only it can read signed links",
-                hint=f"{_SERVE_HERE}, with {{'storage': ALIAS}} if it is not the default storage; "
-                "or give None.",
-                id="tahoestorage.E015",
-            )
 
 
 def _check_base_url(url: str, options: conf.Options) -> Iterator[CheckMessage]:
+    parts = _split(url)
     if _is_more_than_address(url):
-        yield Error(
+        yield message(
+            "E006",
             f"{_BASE_URL} is more than an address: it has a cap, a query, a password, or a path "
             "that url() adds",
-            hint="Give the address alone, such as 'https://files.example.com/'.",
-            id="tahoestorage.E006",
+            "Give the address alone, such as 'https://files.example.com/'.",
         )
+    elif url.startswith("/"):  # a path of this site, or a host with the scheme of the page
         return
-    parts = _split(url)
-    if url.startswith("/"):  # a path of this site, or a host with the scheme of the page
-        return
-    if parts is None:
-        yield Error(
+    elif parts is None:
+        yield message(
+            "E012",
             f"{_BASE_URL} is {url!r}, which is not a web address: browsers would look for the "
             "files below the address of the page",
-            hint="Give the whole address, such as 'https://files.example.com/'.",
-            id="tahoestorage.E012",
+            "Give the whole address, such as 'https://files.example.com/'.",
         )
+    elif settings.DEBUG:
         return
-    if settings.DEBUG:
-        return
-    if _host_and_port(url) in map(_host_and_port, _gateways(options)):
-        yield Warning(
+    elif _host_and_port(url) in map(_host_and_port, _gateways(options)):
+        yield message(
+            "W003",
             f"{_BASE_URL} is {url!r}, the gateway itself: anyone who can reach a gateway can use "
             "it fully",
-            hint=f"{_SERVE_HERE}, and remove this address; or {_PUBLIC}.",
-            id="tahoestorage.W003",
+            f"{_SERVE_HERE}, and remove this address; or {_PUBLIC}.",
         )
     elif _is_loopback(parts.hostname or ""):
-        yield Warning(
+        yield message(
+            "W005",
             f"{_BASE_URL} is {url!r}: each browser would look for the files on its own machine",
-            hint="Give the address at which the public reads. If all browsers are on this "
-            "machine, silence this with SILENCED_SYSTEM_CHECKS.",
-            id="tahoestorage.W005",
+            "Give the address at which the public reads. If all browsers are on this machine, "
+            "silence this with SILENCED_SYSTEM_CHECKS.",
         )
     elif parts.scheme == "http" and _is_secure_site():
-        yield Warning(
+        yield message(
+            "W007",
             f"{_BASE_URL} is {url!r}, and this site uses HTTPS: browsers do not show files from "
             "http:// in its pages, and anyone on the way can read the links and the files",
-            hint="Let the public gateway use HTTPS too, and give its https:// address.",
-            id="tahoestorage.W007",
+            "Let the public gateway use HTTPS too, and give its https:// address.",
         )
 
 
@@ -156,12 +146,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_secure_site() -> bool:
-    return bool(
-        settings.SECURE_SSL_REDIRECT
-        or settings.SECURE_HSTS_SECONDS
-        or settings.SESSION_COOKIE_SECURE
-        or settings.CSRF_COOKIE_SECURE
-    )
+    names = "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_SECURE"
+    return any(getattr(settings, name) for name in (*names, "CSRF_COOKIE_SECURE"))
 
 
 def _is_served(kind: type[TahoeStorage], options: conf.Options) -> bool:

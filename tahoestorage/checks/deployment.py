@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen
-from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
-from tahoestorage.checks.found import TAG, User, every_storage, told_once
-from tahoestorage.health import PROBE, Kind, examine_storage
+from tahoestorage.checks.found import User, every_storage, told_once
+from tahoestorage.checks.messages import message, system_check
+from tahoestorage.health import PROBE, Kind, Problem, examine_storage
 from tahoestorage.reactor import threads
 from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import Blocking, done
@@ -35,49 +35,41 @@ _SECONDS = 10.0  # in which a gateway, or a public address, must answer
 _FILE_WITHOUT_GRID = Cap.parse("URI:LIT:nbswy3dp")
 
 
-@frozen
-class _Finding:
-    """`is_serious`: the storage does not work if the writer has this problem."""
-
-    number: int
-    is_serious: bool
-    hint: str
-
-
-_FINDINGS: dict[Kind, _Finding] = {
-    "gateway": _Finding(
+# Of each problem: the number in its id, whether the storage fails if its writer has it, a hint.
+_FINDINGS: dict[Kind, tuple[int, bool, str]] = {
+    "gateway": (
         101,
         True,
         "Start the node, and give its address with the port that its tahoe.cfg has as web.port.",
     ),
-    "servers": _Finding(
+    "servers": (
         102,
         False,
         "Start the others. Uploads work as long as shares.happy servers are connected; the "
         "gateway's tahoe.cfg has that number.",
     ),
-    "reading": _Finding(
+    "reading": (
         103,
         True,
         "Start the storage servers that have its shares. If they all run, check the cap: it can "
         "be one of another grid.",
     ),
-    "saving": _Finding(
+    "saving": (
         104,
         True,
         "Start more storage servers, or give them more room: uploads need shares.happy of them; "
         "the gateway's tahoe.cfg has that number.",
     ),
-    "shares": _Finding(
-        105, False, "Run `manage.py tahoe check --repair`: it makes new shares of those left."
+    "shares": (
+        105,
+        False,
+        "Run `manage.py tahoe check --repair`: it makes new shares of those left.",
     ),
 }
 
 
-@register(TAG, deploy=True)
-def check_deployment(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+@system_check(deploy=True)
+def check_deployment() -> list[CheckMessage]:
     """
     Ask the gateways and the public address of every storage, all at the same time.
 
@@ -136,7 +128,7 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     gateways, writer, cap = deployment.gateways, deployment.writer, deployment.cap
     found = await examine_storage(reactor, _SECONDS, gateways, writer, cap)
     messages = [
-        _message(problem.kind, str(problem), is_vital=gateway.is_writer)
+        _message(problem, is_vital=gateway.is_writer)
         for gateway in found.gateways
         for problem in gateway.problems
     ]
@@ -148,11 +140,9 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     return messages
 
 
-def _message(kind: Kind, text: str, *, is_vital: bool) -> CheckMessage:
-    finding = _FINDINGS[kind]
-    if finding.is_serious and is_vital:
-        return Error(text, hint=finding.hint, id=f"tahoestorage.E{finding.number}")
-    return Warning(text, hint=finding.hint, id=f"tahoestorage.W{finding.number}")
+def _message(problem: Problem, *, is_vital: bool) -> CheckMessage:
+    number, is_serious, hint = _FINDINGS[problem.kind]
+    return message(f"{'E' if is_serious and is_vital else 'W'}{number}", str(problem), hint)
 
 
 async def _file_on(reactor: Any, gateways: Sequence[str]) -> tuple[Cap, bytes]:

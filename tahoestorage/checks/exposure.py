@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 from attrs import frozen
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage
 
+from tahoestorage.checks.messages import message
 from txtahoe.caps import BadCap, Cap, redact
-from txtahoe.concurrency import all_done, each
+from txtahoe.concurrency import all_of
 from txtahoe.errors import GatewayRefused, GatewayUnreachable, NotSecure, TahoeError
 from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource
@@ -24,15 +25,13 @@ _ANSWER_LIMIT = 2**16  # bytes
 _ANY_STATUS = range(100, 600)
 
 
-def _attempt(
-    method: str, door: str, *below: Cap, body: bytes | None = None, **query: str
-) -> Request:
-    words = "&".join(f"{name}={value}" for name, value in query.items())
+def _attempt(method: str, path: str, *caps: Cap, body: bytes | None = None) -> Request:
+    door, _, kind = path.partition("?t=")
     return Request(
         method,
-        [door, *below],
-        query,
-        doing=f"{method} {door}{'/<cap>' if below else ''}{f'?{words}' if words else ''}",
+        [door, *caps],
+        {"t": kind} if kind else {},
+        doing=f"{method} {door}{'/<cap>' if caps else ''}{f'?t={kind}' if kind else ''}",
         body=None if body is None else BytesSource(body),
         expected=_ANY_STATUS,
     )
@@ -43,9 +42,9 @@ def _attempt(
 _DOORS = ("uri", "cap")
 _WRITES = [
     *(_attempt("PUT", door, body=b"Nobody should be able to do this") for door in _DOORS),
-    *(_attempt("POST", door, body=b"{}", t="mkdir-immutable") for door in _DOORS),
+    *(_attempt("POST", f"{door}?t=mkdir-immutable", body=b"{}") for door in _DOORS),
 ]
-_READS = [_attempt("GET", door, Cap.parse("URI:DIR2-LIT:"), t="json") for door in _DOORS]
+_READS = [_attempt("GET", f"{door}?t=json", Cap.parse("URI:DIR2-LIT:")) for door in _DOORS]
 
 
 async def examine_public(
@@ -61,32 +60,31 @@ async def examine_public(
     """
     public = Transport(reactor, base_url, timeout=timeout, pauses=())
     # A server can guard this path, and leave the gateway open beside it.
-    beside = Transport(
-        reactor, public.gateway.replace(path=()).to_text(), timeout=timeout, pauses=()
-    )
+    root = public.gateway.replace(path=()).to_text()
+    beside = Transport(reactor, root, timeout=timeout, pauses=())
     addresses = [public] if public.gateway == beside.gateway else [public, beside]
     try:
-        return [
-            *await _examine_reading(public, file, content),
-            *await _examine_doors(addresses),
-        ]
+        reading = await _examine_reading(public, file, content)
+        writes = await _let_through(addresses, _WRITES, lambda answer: answer.is_cap)
+        reads = await _let_through(addresses, _READS, lambda answer: answer.is_directory)
+        return [*reading, *_open_doors(writes, reads)]
     except NotSecure as error:
         return [
-            Error(
+            message(
+                "E114",
                 f"browsers refuse to read from {_shown(public)}: {error}",
-                hint="Give the web server a certificate for this host that has not expired, from "
-                "an authority that browsers know.",
-                id="tahoestorage.E114",
+                "Give the web server a certificate for this host that has not expired, from an "
+                "authority that browsers know.",
             )
         ]
     except TahoeError as error:
         return [
-            Warning(
+            message(
+                "W115",
                 f"{_shown(public)} {_failure(error)}: this check cannot tell whether the public "
                 "can read there, and cannot write",
-                hint="Start the web server at this address. If only other machines can reach it, "
-                "run the check there, or silence this with SILENCED_SYSTEM_CHECKS.",
-                id="tahoestorage.W115",
+                "Start the web server at this address. If only other machines can reach it, run "
+                "the check there, or silence this with SILENCED_SYSTEM_CHECKS.",
             )
         ]
     finally:
@@ -101,48 +99,40 @@ async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list
     if answer.status != 200 or answer.body != content:
         given = "something else" if answer.status == 200 else f"HTTP {answer.status}"
         return [
-            Error(
+            message(
+                "E111",
                 f"the public cannot read a file of the grid at {_shown(public)}named/…: the answer "
                 f"is {given}",
-                hint="Give the address at which a gateway of this grid answers. " + _PROXY,
-                id="tahoestorage.E111",
+                "Give the address at which a gateway of this grid answers. " + _PROXY,
             )
         ]
     if answer.encoding:
         return [
-            Warning(
+            message(
+                "W116",
                 f"browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
                 f"answer says 'Content-Encoding: {answer.encoding}', as a gateway's does",
-                hint="Let the web server before the gateway remove this header, as the "
-                "configurations of `manage.py tahoe proxy` do.",
-                id="tahoestorage.W116",
+                "Let the web server before the gateway remove this header, as the configurations "
+                "of `manage.py tahoe proxy` do.",
             )
         ]
     return []
 
 
-async def _examine_doors(addresses: Sequence[Transport]) -> list[CheckMessage]:
-    writes = await _let_through(addresses, _WRITES, lambda answer: answer.is_cap)
-    reads = await _let_through(addresses, _READS, lambda answer: answer.is_directory)
-    messages: list[CheckMessage] = []
+def _open_doors(writes: list[str], reads: list[str]) -> Iterator[CheckMessage]:
     if writes:
-        messages.append(
-            Error(
-                "the public can put files and directories on the grid, and change those whose "
-                f"write-caps it knows: the server accepts {', '.join(writes)}",
-                hint=_PROXY,
-                id="tahoestorage.E112",
-            )
+        yield message(
+            "E112",
+            "the public can put files and directories on the grid, and change those whose "
+            f"write-caps it knows: the server accepts {', '.join(writes)}",
+            _PROXY,
         )
     if reads:
-        messages.append(
-            Error(
-                f"the public can look into directories: the server accepts {', '.join(reads)}",
-                hint=_PROXY,
-                id="tahoestorage.E113",
-            )
+        yield message(
+            "E113",
+            f"the public can look into directories: the server accepts {', '.join(reads)}",
+            _PROXY,
         )
-    return messages
 
 
 async def _let_through(
@@ -152,17 +142,17 @@ async def _let_through(
 ) -> list[str]:
     """The requests that the server has done, of those that it should refuse in any way."""
 
-    async def attempt(address: Transport, request: Request) -> str | None:
+    async def attempt(pair: tuple[Transport, Request]) -> str:
+        address, request = pair
         try:
             answer = await _ask(address, request)
         except TahoeError:
-            return None
+            return ""
         method, path = request.doing.split(" ", 1)
-        return f"{method} {_shown(address)}{path}" if is_through(answer) else None
+        return f"{method} {_shown(address)}{path}" if is_through(answer) else ""
 
     attempts = list(product(addresses, requests))
-    done = await each(attempts, lambda pair: attempt(*pair), len(attempts))
-    return [text for text in all_done(done, "trying what should be refused") if text]
+    return list(filter(None, await all_of(attempts, attempt, len(attempts))))
 
 
 @frozen

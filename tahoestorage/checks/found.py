@@ -23,7 +23,6 @@ from txtahoe.caps import Cap
 from txtahoe.http.transport import gateway_url
 from txtahoe.tree.paths import Path
 
-TAG = "tahoe"
 _MOST_NAMES = 3  # that one message lists
 
 User = str | FileField

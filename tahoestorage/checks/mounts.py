@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import product
-from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from attrs import frozen
-from django.apps import AppConfig
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Tags
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.checks.found import TAG, Place, class_of, every_place, name_of, place_of
+from tahoestorage.checks.found import Place, class_of, every_place, name_of, place_of
+from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import Mount, mounts
 from tahoestorage.serving.aliases import storage_of
 from tahoestorage.serving.views import hook_name
@@ -40,46 +39,42 @@ class _Served:
         return self.mount.permission is not None or is_signed_only
 
 
-@register(Tags.files, TAG)
-def check_mounts(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+@system_check(Tags.files)
+def check_mounts() -> Iterator[CheckMessage]:
     """Check that the site can serve what it mounts, and that nothing gets past its guards."""
-    messages: list[CheckMessage] = []
     served: list[_Served] = []
     for mount in mounts():
         problems = list(_check_parameters(mount))
-        messages += [*problems, *_check_hook(mount)]
+        yield from problems
+        yield from _check_hook(mount)
         if not problems:
             with suppress(ImproperlyConfigured, TypeError, ValueError):  # other checks report it
                 options = storage_of(mount.alias).options
                 served.append(_Served(mount, place_of(name_of(mount.alias), options)))
     guarded = [each for each in served if each.is_guarded]
-    public = [each for each in served if not each.is_guarded]
-    return [*messages, *_check_links(guarded), *_check_public(public, guarded)]
+    yield from _check_links(guarded)
+    yield from _check_public([each for each in served if not each.is_guarded], guarded)
 
 
 def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
+    failing = f"tahoestorage.urls at {mount.route!r} cannot serve files: "
     strange = mount.captured | (mount.given.keys() - _PARAMETERS)
+    is_default = mount.alias == DEFAULT_STORAGE_ALIAS
     if strange:
         names = ", ".join(map(repr, sorted(strange)))
-        yield Error(
-            f"tahoestorage.urls at {mount.route!r} cannot serve files: its view does not take "
-            f"{names}",
-            hint="Give 'storage' and 'permission' alone, in the dictionary of a path() whose URL "
-            "has no parameter.",
-            obj=name_of(mount.alias),
-            id="tahoestorage.E021",
+        yield message(
+            "E021",
+            f"{failing}its view does not take {names}",
+            "Give 'storage' and 'permission' alone, in the dictionary of a path() whose URL has "
+            "no parameter.",
+            name_of(mount.alias),
         )
-    elif mount.alias != DEFAULT_STORAGE_ALIAS and not class_of(
-        settings.STORAGES.get(mount.alias, {})
-    ):
-        yield Error(
-            f"tahoestorage.urls at {mount.route!r} cannot serve files: {mount.alias!r} is not a "
-            "TahoeStorage of STORAGES",
-            hint="Give the alias of one as 'storage', in the dictionary of its path().",
-            obj=name_of(mount.alias),
-            id="tahoestorage.E021",
+    elif not is_default and not class_of(settings.STORAGES.get(mount.alias, {})):
+        yield message(
+            "E021",
+            f"{failing}{mount.alias!r} is not a TahoeStorage of STORAGES",
+            "Give the alias of one as 'storage', in the dictionary of its path().",
+            name_of(mount.alias),
         )
 
 
@@ -87,12 +82,12 @@ def _check_hook(mount: Mount) -> Iterator[CheckMessage]:
     hook = mount.permission
     is_async = iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__)
     if is_async and not getattr(settings, "ASGI_APPLICATION", None):
-        yield Warning(
-            f"the permission hook {hook_name(hook)} of {mount.route!r} is 'async def': a "
-            "WSGI server cannot wait for it, and serves none of the files",
-            hint="Make it 'def'. If the site runs on an ASGI server only, set ASGI_APPLICATION.",
-            obj=name_of(mount.alias),
-            id="tahoestorage.W023",
+        yield message(
+            "W023",
+            f"the permission hook {hook_name(hook)} of {mount.route!r} is 'async def': a WSGI "
+            "server cannot wait for it, and serves none of the files",
+            "Make it 'def'. If the site runs on an ASGI server only, set ASGI_APPLICATION.",
+            name_of(mount.alias),
         )
 
 
@@ -101,12 +96,12 @@ def _check_links(guarded: Sequence[_Served]) -> Iterator[CheckMessage]:
     for served in guarded:
         users = [place.user for place in every_place() if _links_into(place, served.place)]
         if users:
-            yield Warning(
+            yield message(
+                "W021",
                 f"the files at {served} are guarded, but url() of {', '.join(map(str, users))} "
                 "makes links with which everyone can read them, for ever",
-                hint="Give 'base_url': None as an option there: then url() leads to this site.",
-                obj=users[0],
-                id="tahoestorage.W021",
+                "Give 'base_url': None as an option there: then url() leads to this site.",
+                users[0],
             )
 
 
@@ -120,11 +115,11 @@ def _check_public(public: Sequence[_Served], guarded: Sequence[_Served]) -> Iter
     """Find files that one URL guards and another URL does not."""
     for each, other in product(public, guarded):
         if each.place.holds(other.place):
-            yield Warning(
+            yield message(
+                "W022",
                 f"the files at {other} are guarded, but everyone can read them at {each}: the "
                 "storage there contains them",
-                hint="Give each of the two storages a 'location' that does not contain the "
-                "other's, such as 'public' and 'private'.",
-                obj=each.place.user,
-                id="tahoestorage.W022",
+                "Give each of the two storages a 'location' that does not contain the other's, "
+                "such as 'public' and 'private'.",
+                each.place.user,
             )
