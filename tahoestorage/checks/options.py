@@ -13,7 +13,6 @@ from tahoestorage import conf
 from tahoestorage.checks.addresses import check_addresses
 from tahoestorage.checks.found import Found, User, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
-from tahoestorage.conf.options import shown
 from tahoestorage.grid.paths import Location
 
 _MAKE_A_CAP = (
@@ -100,7 +99,7 @@ def _check_location(options: conf.Options) -> Iterator[CheckMessage]:
     except ImproperlyConfigured as error:
         text = str(error)
     except (TypeError, ValueError):
-        text = f"{conf.where('location')} must be a path, not {shown(given)}"
+        text = f"{conf.where('location')} must be a path, not {conf.shown(given)}"
     else:
         return
     hint = "Give the path of a directory below that of the cap, such as 'media'."

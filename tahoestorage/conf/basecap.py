@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from os import PathLike
 from typing import Any
@@ -42,7 +41,7 @@ def hidden(options: Options) -> Options:
     """
     Return the same options with the cap as a value whose repr shows a fingerprint.
 
-    A cap that cannot be read becomes the error that tells why. `base_cap` raises it.
+    A malformed cap becomes the error that tells why. `base_cap` raises it.
     """
     given: Any = text(options.get("tahoe_base_cap"))
     if not given or isinstance(given, BadCap | TypeError) or _fingerprint(given) is not None:
@@ -79,7 +78,7 @@ def hide_caps() -> None:
 @sealed
 def base_cap(options: Options) -> Cap:
     """
-    Return the cap, which is that of a directory and can at least be read.
+    Return the cap of a directory that the storage can at least read.
 
     Raises: CapMissing; CapNotText; ImproperlyConfigured for another cap, and as `written_cap`.
     """
@@ -115,23 +114,21 @@ def _parsed(given: Any, name: str) -> Cap:
 
 def _fingerprint(given: Any) -> str | None:
     """The fingerprint in what `written_down` gives; None for anything else."""
-    found = _FINGERPRINT.fullmatch(given) if isinstance(given, str) else None
-    return found and found[1]
+    found = isinstance(given, str) and _FINGERPRINT.fullmatch(given)
+    return found[1] if found else None
 
 
 def _recalled(fingerprint: str) -> Cap | None:
     """The cap of a fingerprint, if a storage of this process or the settings have it."""
-    known = _remembered.get(fingerprint)
-    return known or next((cap for cap in _caps() if cap.fingerprint == fingerprint), None)
-
-
-def _caps() -> Iterator[Cap]:
-    """The caps of the settings and of STORAGES."""
+    if known := _remembered.get(fingerprint):
+        return known
     every: list[Any] = [{}, *(backend.get("OPTIONS") for backend in settings.STORAGES.values())]
     for given in every:
-        options: Any = given if isinstance(given, dict) else {}
         with suppress(ImproperlyConfigured):
-            yield _parsed(*written_cap(options))
+            cap = _parsed(*written_cap(given if isinstance(given, dict) else {}))
+            if cap.fingerprint == fingerprint:
+                return cap
+    return None
 
 
 @sealed

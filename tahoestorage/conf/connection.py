@@ -26,11 +26,11 @@ _NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
 @frozen(cache_hash=True)
 class Connection:
     """
-    How a tree of files is reached and used. Storages with equal connections share the tree: what
-    is known of it, and its pending changes. How it is used does not count in that comparison.
+    How a tree of files is reached and used. Storages with equal connections share the tree, and so
+    its caches and pending changes. The fields with `eq=False` do not count in that comparison.
 
     `gateways`, `writer`: URLs in the spelling of `address`. The writer makes all changes of
-    directories; with `has_common_writer` for other hosts too, and then the tree itself can name
+    directories. With `has_common_writer` it makes those of all hosts; then the tree itself can name
     another writer.
     `timeout`, `max_age`: in seconds; each call goes by the storage that calls.
     `concurrency`, `commit_delay`: the storage that uses the tree first sets them.
@@ -54,20 +54,21 @@ class Connection:
         return Terms(self.timeout, self.max_age)
 
 
+# All functions below raise ImproperlyConfigured, which names the option and its setting, and says
+# what to do.
+
+
 @sealed
 def connection(options: Options) -> Connection:
-    """
-    Read everything that a storage needs to reach its files.
-
-    Raises: ImproperlyConfigured, which names the option or setting and says what to do.
-    """
+    """Read everything that a storage needs to reach its files."""
     every, common = gateways(options), writer(options)
+    numbers: dict[str, Any] = {name: checked(options, name) for name in _NUMBERS}
     return Connection(
         tuple(map(address, every)),
         address(common or every[0]),
         common is not None,
         base_cap(options),
-        **numbers(options),
+        **numbers,
         fanout=fanout(options),
         cache=cache(options),
     )
@@ -75,7 +76,7 @@ def connection(options: Options) -> Connection:
 
 @sealed
 def gateways(options: Options) -> tuple[str, ...]:
-    """The gateways, of which there is at least one. Raises: ImproperlyConfigured."""
+    """The gateways, of which there is at least one."""
     given = value(options, "tahoe_base_url")
     if not given:
         raise ImproperlyConfigured(
@@ -90,7 +91,7 @@ def gateways(options: Options) -> tuple[str, ...]:
 
 @sealed
 def writer(options: Options) -> str | None:
-    """The gateway that makes all changes, if one is given. Raises: ImproperlyConfigured."""
+    """The gateway that makes all changes, if one is given."""
     url: str | None = text(value(options, "tahoe_writer_url")) or None
     if url is not None:
         _require_address(url, "tahoe_writer_url")
@@ -101,8 +102,7 @@ def _require_address(url: Any, name: str) -> None:
     try:
         gateway_url(url)
     except ValueError as error:
-        has_password = "@" in str(url)
-        given = "" if has_password else f" is {shown(url)}"
+        given = "" if "@" in str(url) else f" is {shown(url)}"  # it can have a password
         raise ImproperlyConfigured(f"{where(name)}{given}: {error}") from None
 
 
@@ -118,7 +118,7 @@ def base_url(options: Options) -> str | None:
 
 @sealed
 def location(options: Options) -> str:
-    """The directory in which names begin. Raises: ImproperlyConfigured."""
+    """The directory in which names begin."""
     given = value(options, "location")
     try:
         split(str(given).replace("\\", "/"))
@@ -130,21 +130,15 @@ def location(options: Options) -> str:
 
 
 @sealed
-def numbers(options: Options) -> dict[str, Any]:
-    """The options that are numbers, and always have a value. Raises: ImproperlyConfigured."""
-    return {name: checked(options, name) for name in _NUMBERS}
-
-
-@sealed
 def signed_urls(options: Options) -> float | None:
-    """Seconds for which links can be used; None for ever. Raises: ImproperlyConfigured."""
+    """Seconds for which links can be used; None for ever."""
     seconds: float | None = checked(options, "signed_urls")
     return seconds
 
 
 @sealed
 def cache(options: Options) -> str | None:
-    """The alias of the shared cache, if there is one. Raises: ImproperlyConfigured."""
+    """The alias of the shared cache, if there is one."""
     given: str | None = value(options, "cache")
     if given is None:
         return None
@@ -164,7 +158,7 @@ def cache(options: Options) -> str | None:
 
 @sealed
 def fanout(options: Options) -> Fanout | None:
-    """When directories are spread; None for never. Raises: ImproperlyConfigured."""
+    """When directories are spread; None for never."""
     given: bool | int = checked(options, "fanout")
     if isinstance(given, bool):
         return Fanout() if given else None

@@ -26,8 +26,12 @@ _LONGEST = 100  # characters of a wrong value that a message shows
 _LEAST_FANOUT = 16  # with fewer names, most of their requests would be about parts
 
 
+def _is_bool(given: Any) -> bool:
+    return isinstance(given, bool)
+
+
 def _is_whole(given: Any) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool)
+    return isinstance(given, int) and not _is_bool(given)
 
 
 def _is_number(given: Any) -> bool:
@@ -40,8 +44,7 @@ class Option:
     One option, as the manual and the checks describe it.
 
     `type`: its type in words; they follow "must be".
-    `default`: the value that counts if neither the option nor its setting is given, or if it is
-    None.
+    `default`: counts if neither the option nor its setting is given, or if it is None.
     `accepts`: whether a value that is not None is good. None leaves that to a function of its own.
     """
 
@@ -49,8 +52,8 @@ class Option:
     help: str
     default: Any = None
     unit: str = ""
-    setting: str | None = None  # if its name is not TAHOE_STORAGE_<OPTION>
     accepts: Callable[[Any], bool] | None = None
+    setting: str | None = None  # if its name is not TAHOE_STORAGE_<OPTION>
 
     @property
     def must_be(self) -> str:
@@ -69,8 +72,7 @@ class Options(TypedDict, total=False):
         str | Sequence[str] | None,
         Option(
             "a URL, or a list of URLs",
-            "The gateway. Of several, the first one makes all changes of directories; reads and "
-            "uploads go on at the next one if one does not answer. Required.",
+            "The gateway. Of several, the first one makes all changes of directories. Required.",
         ),
     ]
     tahoe_writer_url: Annotated[
@@ -93,8 +95,7 @@ class Options(TypedDict, total=False):
         str | PathLike[str] | None,
         Option(
             "the path of a file",
-            "A file that holds the cap and nothing else, such as a secret of a container. Only "
-            "the site's user should be able to read it.",
+            "A file that holds the cap and nothing else. Only the site's user should read it.",
         ),
     ]
     base_url: Annotated[
@@ -111,7 +112,7 @@ class Options(TypedDict, total=False):
         Option(
             "the path of a directory below that of the cap",
             "The directory in which the names of the storage begin.",
-            default="",
+            "",
         ),
     ]
     allow_overwrite: Annotated[
@@ -119,19 +120,18 @@ class Options(TypedDict, total=False):
         Option(
             "True or False",
             "Whether `save` replaces a file of the same name. If not, it takes another name.",
-            default=False,
-            accepts=lambda given: isinstance(given, bool),
+            False,
+            accepts=_is_bool,
         ),
     ]
     timeout: Annotated[
         float | None,
         Option(
             "a number greater than 0",
-            "How long a request can go on without progress before it fails. Raise it for a grid "
-            "behind a slow line.",
-            default=60.0,
-            unit="seconds",
-            accepts=lambda given: _is_number(given) and given > 0,
+            "How long a request can go on without progress before it fails.",
+            60.0,
+            "seconds",
+            lambda given: _is_number(given) and given > 0,
         ),
     ]
     max_age: Annotated[
@@ -140,9 +140,9 @@ class Options(TypedDict, total=False):
             "a number, 0 or greater",
             "How long the storage uses what it knows about a name without asking the grid again. "
             "Changes by other processes are seen after this time at the latest.",
-            default=10.0,
-            unit="seconds",
-            accepts=lambda given: _is_number(given) and given >= 0,
+            10.0,
+            "seconds",
+            lambda given: _is_number(given) and given >= 0,
         ),
     ]
     concurrency: Annotated[
@@ -150,9 +150,9 @@ class Options(TypedDict, total=False):
         Option(
             "a whole number greater than 0",
             "How many uploads of small files, and as many of large files, run at the same time.",
-            default=8,
-            unit="uploads",
-            accepts=lambda given: _is_whole(given) and given > 0,
+            8,
+            "uploads",
+            lambda given: _is_whole(given) and given > 0,
         ),
     ]
     commit_delay: Annotated[
@@ -161,19 +161,19 @@ class Options(TypedDict, total=False):
             "a number, 0 or greater",
             "How long a save waits at most for other saves into its directory, so that one write "
             "links them all. A lone save does not wait.",
-            default=0.5,
-            unit="seconds",
-            accepts=lambda given: _is_number(given) and given >= 0,
+            0.5,
+            "seconds",
+            lambda given: _is_number(given) and given >= 0,
         ),
     ]
     signed_urls: Annotated[
         float | None,
         Option(
             "a number, 1 or greater",
-            "How long a link to a file that this site serves can be used. If None, links do not "
-            "expire.",
-            unit="seconds",
-            accepts=lambda given: _is_number(given) and given >= 1,
+            "How long a link to a file that this site serves can be used. If None, for ever.",
+            None,
+            "seconds",
+            lambda given: _is_number(given) and given >= 1,
         ),
     ]
     cache: Annotated[
@@ -190,11 +190,9 @@ class Options(TypedDict, total=False):
             f"True, False, or a whole number, {_LEAST_FANOUT} or greater",
             "Whether directories with many names are spread over parts. A number: from how many "
             "names on; True chooses it.",
-            default=False,
-            unit="names",
-            accepts=lambda given: (
-                isinstance(given, bool) or (_is_whole(given) and given >= _LEAST_FANOUT)
-            ),
+            False,
+            "names",
+            lambda given: _is_bool(given) or (_is_whole(given) and given >= _LEAST_FANOUT),
         ),
     ]
 
@@ -217,20 +215,16 @@ def unknown_options(options: dict[str, Any]) -> str | None:
     for name in options:
         if name not in OPTIONS:
             near = get_close_matches(name, OPTIONS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are {_listed(OPTIONS)}."
+            every = f"the options are {', '.join(sorted(OPTIONS))}."
+            hint = f"did you mean {near[0]!r}?" if near else every
             return f"unknown option {redact(repr(name))}: {hint}"
     return None
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(sorted(names))
-
-
 def value(options: Options, name: str) -> Any:
     """The option if it is given, else its setting; the default in place of None."""
-    chosen: Any = options.get(name)
-    if name not in options:
-        chosen = getattr(settings, SETTINGS[name], None)
+    given: Any = options
+    chosen = given[name] if name in given else getattr(settings, SETTINGS[name], None)
     return OPTIONS[name].default if chosen is None else chosen
 
 
