@@ -50,9 +50,9 @@ def check_addresses(kind: type[TahoeStorage], options: conf.Options) -> Iterator
                 f"{_SERVE_HERE}, with {{'storage': ALIAS}} if it is not the default storage; or "
                 "give None.",
             )
-    url = conf.base_url(options)
-    if url:
-        yield from _check_base_url(url, options)
+    base_url = conf.base_url(options)
+    if base_url:
+        yield from _check_base_url(base_url, options)
     elif not is_served:
         yield message(
             "W001", f"{_BASE_URL} is missing: files have no URL", f"{_SERVE_HERE}; or {_PUBLIC}."

@@ -125,7 +125,8 @@ def _recalled(fingerprint: str) -> Cap | None:
     every: list[Any] = [{}, *(backend.get("OPTIONS") for backend in settings.STORAGES.values())]
     for given in every:
         with suppress(ImproperlyConfigured):
-            cap = _parsed(*written_cap(given if isinstance(given, dict) else {}))
+            options: Any = given if isinstance(given, dict) else {}
+            cap = _parsed(*written_cap(options))
             if cap.fingerprint == fingerprint:
                 return cap
     return None

@@ -14,7 +14,6 @@ from django.core.management.base import (
 )
 
 from tahoestorage.management.quoting import guard
-from tahoestorage.management.verb import Verb
 from tahoestorage.management.verbs import GROUPS, VERBS
 
 
@@ -39,12 +38,9 @@ class _AfterTheVerb(BaseCommand):
 def _overview() -> str:
     lines = []
     for title, verbs in GROUPS.items():
-        lines += [f"{title}:", *(f"  {n:<9} {_help(v).splitlines()[0]}" for n, v in verbs.items())]
+        first = {name: verb.help().splitlines()[0] for name, verb in verbs.items()}
+        lines += [f"{title}:", *(f"  {name:<9} {line}" for name, line in first.items())]
     return "\n".join(lines)
-
-
-def _help(verb: type[Verb]) -> str:
-    return (verb.help or "No help: Python runs with -OO.").strip()
 
 
 class Command(BaseCommand):
@@ -63,7 +59,7 @@ class Command(BaseCommand):
         after = _AfterTheVerb().create_parser("", "", add_help=False, argument_default=SUPPRESS)
         how: dict[str, Any] = {"parents": [after], "formatter_class": _VerbHelp}
         for name, verb in VERBS.items():
-            verb.add_arguments(verbs.add_parser(name, description=_help(verb), **how))
+            verb.add_arguments(verbs.add_parser(name, description=verb.help(), **how))
 
     def handle(self, *args: Any, **options: Any) -> None:
         guard(self)

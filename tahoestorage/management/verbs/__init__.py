@@ -1,50 +1,34 @@
 """
-The verbs of `manage.py tahoe`, a module each, in folders that the overview shows as groups.
+The verbs of `manage.py tahoe`, by what they work on.
 
-Only the command imports it. To add a verb, write a subclass of `Verb`, and name it here. The help
-of a verb is the docstring of its module.
+Only the command imports it. To add a verb, write a subclass of `Verb`, and name it here.
 """
 
 from __future__ import annotations
 
 from tahoestorage.management.verb import Verb
-from tahoestorage.management.verbs.care import (
-    anchor,
-    check,
-    diff,
-    du,
-    renew,
-    restore,
-    snapshot,
-    spread,
-)
-from tahoestorage.management.verbs.names import get, ls, migrate, put, rm, url
-from tahoestorage.management.verbs.setup import init, proxy, status, writer
+from tahoestorage.management.verbs.anchor import Anchor
+from tahoestorage.management.verbs.copying import Get, Put
+from tahoestorage.management.verbs.directories import Du, SpreadOut
+from tahoestorage.management.verbs.gateways import Status, Writer
+from tahoestorage.management.verbs.health import Check, Renew
+from tahoestorage.management.verbs.migrate import Migrate
+from tahoestorage.management.verbs.names import Ls, Rm, Url
+from tahoestorage.management.verbs.setup import Init, Proxy
+from tahoestorage.management.verbs.snapshots import Diff, Restore, TakeSnapshot
 
 GROUPS: dict[str, dict[str, type[Verb]]] = {
-    "set up": {
-        "init": init.Init,
-        "status": status.Status,
-        "writer": writer.Writer,
-        "proxy": proxy.Proxy,
-    },
-    "files and directories": {
-        "ls": ls.Ls,
-        "get": get.Get,
-        "put": put.Put,
-        "rm": rm.Rm,
-        "url": url.Url,
-        "migrate": migrate.Migrate,
-    },
+    "set up": {"init": Init, "status": Status, "writer": Writer, "proxy": Proxy},
+    "files": {"ls": Ls, "get": Get, "put": Put, "rm": Rm, "url": Url, "migrate": Migrate},
     "take care of all that is under the cap": {
-        "check": check.Check,
-        "renew": renew.Renew,
-        "snapshot": snapshot.TakeSnapshot,
-        "restore": restore.Restore,
-        "diff": diff.Diff,
-        "du": du.Du,
-        "anchor": anchor.Anchor,
-        "spread": spread.SpreadOut,
+        "check": Check,
+        "renew": Renew,
+        "snapshot": TakeSnapshot,
+        "restore": Restore,
+        "diff": Diff,
+        "du": Du,
+        "anchor": Anchor,
+        "spread": SpreadOut,
     },
 }
 VERBS = {name: verb for verbs in GROUPS.values() for name, verb in verbs.items()}

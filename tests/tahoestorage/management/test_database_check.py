@@ -15,7 +15,7 @@ from django.core.files.storage import storages
 from django.db import connections
 
 from tahoestorage.care.inventory import Inventory
-from tahoestorage.management.exits import LOST, NOT_HEALTHY
+from tahoestorage.management.verb import LOST, NOT_HEALTHY
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.management.case import CommandTestCase
 from txtahoe import Cap, Tree

@@ -68,7 +68,7 @@ class Renewing(WholeTreeTestCase):
         told = self.told("renew")
         self.assertEqual(told["oldest_until"], told["previous"] + LEASE_SECONDS)
         later = told["oldest_until"] + 1
-        with mock.patch("tahoestorage.management.verbs.care.renew.now", return_value=later):
+        with mock.patch("tahoestorage.management.verbs.health.now", return_value=later):
             self.assertIn("expired on", self.run_verb("renew"))
 
     def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:

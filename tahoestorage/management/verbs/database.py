@@ -10,11 +10,9 @@ from django.core.management.base import CommandError
 
 from tahoestorage.care.inventory import Comparison, Inventory
 from tahoestorage.management.arguments import argument, flag, number
-from tahoestorage.management.exits import LOST, NOT_HEALTHY
 from tahoestorage.management.printing import Line, bar, table
 from tahoestorage.management.quoting import quoted
-from tahoestorage.management.reports import not_looked_at
-from tahoestorage.management.verb import Verb, picked
+from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
@@ -109,6 +107,11 @@ def run(verb: Verb) -> None:
             f"No row names {left:,} of the files. --remove-unnamed deletes them.",
             returncode=NOT_HEALTHY,
         )
+
+
+def not_looked_at(column: str) -> Line:
+    """Tell of a database column whose rows could not be read."""
+    return Line(f"not looked at: {column}, because no database has its table", "WARNING")
 
 
 def _remove(inventory: Inventory, names: list[str], asks: bool, verb: Verb) -> list[str]:

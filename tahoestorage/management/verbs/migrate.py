@@ -1,15 +1,4 @@
-"""
-Copy all files of one storage to another, under the same names.
-
-You can interrupt it, and run it again as often as you like: it compares the files that exist
-already, and never replaces one. It deletes nothing at the source. It keeps neither times (a storage
-gives a file the time at which it is saved) nor empty directories. It ends with status 1 if it could
-not copy something.
-
-Example, first without copying:
-  manage.py tahoe migrate --from default --to grid --dry-run
-  manage.py tahoe migrate --from default --to grid
-"""
+"""Copy all files of one storage to another."""
 
 from __future__ import annotations
 
@@ -39,7 +28,19 @@ _ALIAS = {"metavar": "ALIAS", "required": True}
 
 
 class Migrate(Verb):
-    help = __doc__
+    """
+    Copy all files of one storage to another, under the same names.
+
+    You can interrupt it, and run it again as often as you like: it compares the files that exist
+    already, and never replaces one. It deletes nothing at the source. It keeps neither times (a
+    storage gives a file the time at which it is saved) nor empty directories. It ends with status
+    1 if it could not copy something.
+
+    Example, first without copying:
+      manage.py tahoe migrate --from default --to grid --dry-run
+      manage.py tahoe migrate --from default --to grid
+    """
+
     arguments = (
         argument("--from", dest="source", help="the alias to copy from", **_ALIAS),
         argument("--to", dest="destination", help="the alias to copy to", **_ALIAS),

@@ -1,9 +1,4 @@
-"""
-Make the directory on the grid in which a storage keeps its files.
-
-Example, with the cap in a file that only you can read:
-  manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
-"""
+"""Set a storage up: its directory on the grid, and a web server for the public."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_bytes
 from typing import IO
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
@@ -22,8 +18,9 @@ from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.management.arguments import argument, flag, number
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
+from tahoestorage.proxies import SERVERS, PublicGateway
 from txtahoe.api.client import Client
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 
 # Bytes of a file that tests the servers. The gateway keeps up to 55 bytes in the cap itself.
 _PROBE = 100
@@ -50,7 +47,13 @@ and delete all files. The files also need leases: run `manage.py tahoe renew` fr
 
 
 class Init(Verb):
-    help = __doc__
+    """
+    Make the directory on the grid in which a storage keeps its files.
+
+    Example, with the cap in a file that only you can read:
+      manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
+    """
+
     arguments = (
         argument(
             "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
@@ -148,3 +151,56 @@ def _secret_file(path: Path) -> Iterator[IO[str]]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+class Proxy(Verb):
+    """
+    Print the configuration of a web server that makes a gateway public.
+
+    The public can then read files by their URLs, and do nothing else with the gateway.
+
+    Example:
+      manage.py tahoe proxy nginx > /etc/nginx/sites-available/files.example.com.conf
+    """
+
+    arguments = (
+        argument("server", choices=SERVERS, help="the web server"),
+        argument(
+            "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
+        ),
+        argument(
+            "--server-name",
+            metavar="HOST",
+            help="the public host; default: that of the storage's base_url, or files.example.com",
+        ),
+        argument(
+            "--listen",
+            metavar="[ADDRESS:]PORT",
+            help="where nginx or apache listens; default: the port of the storage's base_url, or "
+            "80. lighttpd listens at its server.port",
+        ),
+    )
+    has_json = False
+
+    def run(self) -> None:
+        options = self.options
+        if options["server"] == "lighttpd" and options["listen"]:
+            raise CommandError(
+                "--listen: lighttpd listens at its server.port for all hosts; set that instead."
+            )
+        storage = self.storage.options
+        url = str(conf.value(storage, "base_url") or "")
+        try:
+            public, port = urlsplit(url), urlsplit(url).port
+        except ValueError as error:
+            raise CommandError(f"The base_url {redact(url)!r} is no URL: {error}") from None
+        try:
+            gateway = PublicGateway(
+                server_name=options["server_name"] or public.hostname or "files.example.com",
+                gateway=options["gateway"] or conf.gateways(storage)[0],
+                prefix=public.path or "/",
+                listen=options["listen"] or str(port or 80),
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        self.print(gateway.configuration(options["server"]))

@@ -1,12 +1,4 @@
-"""
-Link the files that the database names by their caps.
-
-It links every file of a TahoeCapStorage that has no link yet, so that `renew`, `check` and
-`snapshot` find it. Run it from cron every day.
-
-Example:
-  manage.py tahoe anchor -v 0
-"""
+"""Link the files of names that carry caps."""
 
 from __future__ import annotations
 
@@ -19,12 +11,21 @@ from tahoestorage.care.anchoring import Count, anchor
 from tahoestorage.care.references import References, columns
 from tahoestorage.management.arguments import flag
 from tahoestorage.management.printing import Line, bar
-from tahoestorage.management.reports import not_looked_at
 from tahoestorage.management.verb import Verb
+from tahoestorage.management.verbs.database import not_looked_at
 
 
 class Anchor(Verb):
-    help = __doc__
+    """
+    Link the files that the database names by their caps.
+
+    It links every file of a TahoeCapStorage that has no link yet, so that `renew`, `check` and
+    `snapshot` find it. Run it from cron every day.
+
+    Example:
+      manage.py tahoe anchor -v 0
+    """
+
     arguments = (flag("--rebuild", help="read all links from the grid, instead of their ledger"),)
     has_storage = False
 

@@ -1,1 +1,0 @@
-"""Verbs that look after whole storages: health, leases, snapshots, large directories."""

@@ -1,1 +1,0 @@
-"""Verbs about files by their names: list, copy, remove, and move between storages."""
