@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from attrs import frozen
 from django.core.checks import CheckMessage
 
 from tahoestorage.checks.messages import message
@@ -65,8 +64,8 @@ async def examine_public(
     addresses = [public] if public.gateway == beside.gateway else [public, beside]
     try:
         reading = await _examine_reading(public, file, content)
-        writes = await _let_through(addresses, _WRITES, lambda answer: answer.is_cap)
-        reads = await _let_through(addresses, _READS, lambda answer: answer.is_directory)
+        writes = await _let_through(addresses, _WRITES, _is_cap)
+        reads = await _let_through(addresses, _READS, _is_directory)
         return [*reading, *_open_doors(writes, reads)]
     except NotSecure as error:
         return [
@@ -95,9 +94,9 @@ async def examine_public(
 async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list[CheckMessage]:
     # For such a name a gateway says that the bytes are compressed.
     request = Request("GET", ["named", file, "check.bz2"], doing="reading", expected=_ANY_STATUS)
-    answer = await _ask(public, request)
-    if answer.status != 200 or answer.body != content:
-        given = "something else" if answer.status == 200 else f"HTTP {answer.status}"
+    status, body, encoding = await _ask(public, request)
+    if status != 200 or body != content:
+        given = "something else" if status == 200 else f"HTTP {status}"
         return [
             message(
                 "E111",
@@ -106,12 +105,12 @@ async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list
                 "Give the address at which a gateway of this grid answers. " + _PROXY,
             )
         ]
-    if answer.encoding:
+    if encoding:
         return [
             message(
                 "W116",
                 f"browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
-                f"answer says 'Content-Encoding: {answer.encoding}', as a gateway's does",
+                f"answer says 'Content-Encoding: {encoding}', as a gateway's does",
                 "Let the web server before the gateway remove this header, as the configurations "
                 "of `manage.py tahoe proxy` do.",
             )
@@ -138,45 +137,39 @@ def _open_doors(writes: list[str], reads: list[str]) -> Iterator[CheckMessage]:
 async def _let_through(
     addresses: Sequence[Transport],
     requests: Sequence[Request],
-    is_through: Callable[[_Answer], bool],
+    is_through: Callable[[bytes], bool],
 ) -> list[str]:
     """The requests that the server has done, of those that it should refuse in any way."""
 
     async def attempt(pair: tuple[Transport, Request]) -> str:
         address, request = pair
         try:
-            answer = await _ask(address, request)
+            status, body, _ = await _ask(address, request)
         except TahoeError:
             return ""
         method, path = request.doing.split(" ", 1)
-        return f"{method} {_shown(address)}{path}" if is_through(answer) else ""
+        return f"{method} {_shown(address)}{path}" if status < 300 and is_through(body) else ""
 
     attempts = list(product(addresses, requests))
     return list(filter(None, await all_of(attempts, attempt, len(attempts))))
 
 
-@frozen
-class _Answer:
-    status: int
-    body: bytes
-    encoding: str
-
-    @property
-    def is_cap(self) -> bool:
-        try:
-            return self.status < 300 and Cap.parse(self.body).is_known
-        except BadCap:
-            return False
-
-    @property
-    def is_directory(self) -> bool:
-        return self.status < 300 and self.body.lstrip()[:1] == b"[" and b'"dirnode"' in self.body
+def _is_cap(body: bytes) -> bool:
+    try:
+        return Cap.parse(body).is_known
+    except BadCap:
+        return False
 
 
-async def _ask(address: Transport, request: Request) -> _Answer:
+def _is_directory(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"[" and b'"dirnode"' in body
+
+
+async def _ask(address: Transport, request: Request) -> tuple[int, bytes, str]:
+    """The status, the body and the Content-Encoding of an answer."""
     incoming = await address.open(request)
     encoding = incoming.header("Content-Encoding")
-    return _Answer(incoming.status, await incoming.rest(_ANSWER_LIMIT), encoding)
+    return incoming.status, await incoming.rest(_ANSWER_LIMIT), encoding
 
 
 def _failure(error: TahoeError) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from os import PathLike
 from typing import Any
 
 from attrs import field, frozen
 from django.conf import settings
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from tahoestorage.conf.basecap import base_cap, text
@@ -120,6 +122,8 @@ def base_url(options: Options) -> str | None:
 def location(options: Options) -> str:
     """The directory in which names begin."""
     given = value(options, "location")
+    if not isinstance(given, str | PathLike | Promise):
+        raise ImproperlyConfigured(f"{where('location')} must be a path, not {shown(given)}")
     try:
         split(str(given).replace("\\", "/"))
     except ValueError as error:

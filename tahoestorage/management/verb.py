@@ -123,10 +123,19 @@ class Verb:
         name = self.options["name"]
         return () if name is None else self.whole.path_of(name)
 
-    def work(self, doing: str, unit: str, operation: Callable[[Tree, Progress], Awaitable[T]]) -> T:
-        """The result of an operation on the tree, with a `bar` until it is there."""
+    def work(
+        self, doing: str, unit: str, operation: Callable[..., Awaitable[T]], *args: Any, **how: Any
+    ) -> T:
+        """
+        The result of an operation on the tree, such as those of `txtahoe.maintenance`, with a `bar`
+        until it is there. If there is a `unit`, the operation takes a `progress`.
+        """
+
+        def operate(tree: Tree, told: Progress) -> Awaitable[T]:
+            return operation(tree, *args, **how, **({"progress": told} if unit else {}))
+
         with bar(doing, unit) as progress:
-            return self.whole.run(operation, progress)
+            return self.whole.run(operate, progress)
 
     def shown(self, name: str) -> str:
         """A name on standard output: quoted on a terminal, unchanged for programs."""
@@ -168,11 +177,11 @@ class Verb:
         raise_failed(failed)
 
 
-def raise_failed(problems: Mapping[str, str], *heading: str) -> None:
+def raise_failed(problems: Mapping[str, str], *heading: str, status: int = 1) -> None:
     """Raises: CommandError with the problems by name, if there are any."""
     if problems:
         told = (f"{quoted(name)}: {text}" for name, text in problems.items())
-        raise CommandError("\n".join([*heading, *told]))
+        raise CommandError("\n".join([*heading, *told]), returncode=status)
 
 
 def picked(record: object, names: str) -> dict[str, Any]:

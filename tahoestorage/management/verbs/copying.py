@@ -58,7 +58,7 @@ class Get(Verb):
 
     def run(self) -> None:
         start = self.path
-        found = self.work("reading", "names", lambda tree, told: find(tree, start, told))
+        found = self.work("reading", "names", find, start)
         found = {path: node for path, node in found.items() if not node.is_directory}
         if self.options["file"] == "-":
             self._print(start, found)
@@ -221,8 +221,8 @@ class Put(Verb):
     )
 
     def run(self) -> None:
-        found, self._failed = _found(self.options["file"], self.options["name"])
-        wanted = self._by_path(found)
+        found, failed = _found(self.options["file"], self.options["name"])
+        wanted = self._by_path(found, failed)
         replace: Replace = "only-files" if self.options["replace"] else False
         with bar("saving", "B") as progress:
             add = adding(sum(map(_size, wanted.values())), progress)
@@ -230,7 +230,7 @@ class Put(Verb):
             results = done(self.whole.tree.save_many(files, replace=replace))
         outcomes = dict(zip(wanted, results, strict=True))
         saved = [self.whole.name_of(path) for path, error in outcomes.items() if error is None]
-        failed = {**self._failed, **self.problems(outcomes)}
+        failed.update(self.problems(outcomes))
         self.finish("saved", saved, dict(sorted(failed.items())))
 
     def cure(self, error: Exception) -> str:
@@ -238,19 +238,19 @@ class Put(Verb):
             return "--replace replaces a file of this name"
         return super().cure(error)
 
-    def _by_path(self, found: Mapping[str, Path]) -> dict[paths.Path, Path]:
-        """The files by their paths on the grid. Those that cannot be there have failed."""
+    def _by_path(self, found: Mapping[str, Path], failed: dict[str, str]) -> dict[paths.Path, Path]:
+        """The files by their paths on the grid; note in `failed` the files that have none."""
         names: dict[paths.Path, list[str]] = {}
         for name in found:
             try:
                 names.setdefault(self.whole.path_of(name), []).append(name)
             except SuspiciousFileOperation as error:
-                self._failed[name] = str(error)
+                failed[name] = str(error)
         # Composed and decomposed letters are the same on the grid, and a backslash is a slash.
         taken = "another file here has the same name on the grid; rename one, or put it alone"
         for same in names.values():
             if len(same) > 1:
-                self._failed.update(dict.fromkeys(same, taken))
+                failed.update(dict.fromkeys(same, taken))
         return {path: found[same[0]] for path, same in names.items() if len(same) == 1}
 
 

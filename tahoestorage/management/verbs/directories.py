@@ -33,11 +33,8 @@ class Du(Verb):
 
     def run(self) -> None:
         start, depth = self.path, self.options["depth"]
-        found = self.work(
-            "counting", "directories", lambda tree, told: usage(tree, start, progress=told)
-        )
         told, rows = [], []
-        for path, used in found.items():
+        for path, used in self.work("counting", "directories", usage, start).items():
             if depth is not None and len(path) - len(start) > depth:
                 continue
             name = self.whole.name_of(path)
@@ -69,10 +66,7 @@ class SpreadOut(Verb):
                 "The storage may not spread directories. Set its option 'fanout', on all hosts, "
                 "and run `manage.py tahoe spread` again."
             )
-        path = self.path
-        result = self.work(
-            "spreading", "directories", lambda tree, told: spread(tree, path, progress=told)
-        )
+        result = self.work("spreading", "directories", spread, self.path)
         text = (
             f"Directories spread: {result.directories:,}, with {result.names:,} names. Links that "
             f"were left behind: {result.swept:,} are gone, {result.unswept:,} still there."

@@ -60,31 +60,23 @@ class Status(Verb):
                 returncode=NOT_HEALTHY,
             )
 
-    def _lines(self, found: StorageHealth, servers: list[Server]) -> Iterator[Line]:
-        rows = [
-            [
-                gateway.url,
-                f"{gateway.connected} of {gateway.known}" if gateway.is_reachable else "",
-                _seconds(gateway.seconds) or "no answer",
-                _seconds(gateway.read_seconds),
-                _seconds(gateway.write_seconds),
-            ]
-            for gateway in found.gateways
-        ]
-        styles = ["" if gateway.is_reachable else "ERROR" for gateway in found.gateways]
+    def _lines(self, found: StorageHealth, known: list[Server]) -> Iterator[Line]:
+        rows, styles = [], []
+        for gateway in found.gateways:
+            is_there = gateway.is_reachable
+            servers = f"{gateway.connected} of {gateway.known}" if is_there else ""
+            times = gateway.seconds, gateway.read_seconds, gateway.write_seconds
+            answered, *others = ["" if each is None else f"{each * 1000:,.0f} ms" for each in times]
+            rows.append([gateway.url, servers, answered or "no answer", *others])
+            styles.append("" if is_there else "ERROR")
         yield from table(["gateway", "servers", "answered in", "read in", "wrote in"], rows, styles)
         yield Line("")
-        rows = [
-            [
-                self.shown(server.nickname),
-                "yes" if server.connected else "no",
-                size(server.available_space),
-                server.version or "",
-                time(server.last_seen),
-            ]
-            for server in servers
-        ]
-        styles = ["" if server.connected else "WARNING" for server in servers]
+        rows, styles = [], []
+        for server in known:
+            free, seen = size(server.available_space), time(server.last_seen)
+            connected, version = "yes" if server.connected else "no", server.version or ""
+            rows.append([self.shown(server.nickname), connected, free, version, seen])
+            styles.append("" if server.connected else "WARNING")
         yield from table(["server", "connected", "free", "version", "last seen"], rows, styles)
         yield Line("")
         for problem in found.problems:
@@ -112,23 +104,18 @@ def _servers(found: StorageHealth, timeout: float) -> list[Server]:
 
 def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
     gateway = "url connected known seconds read_seconds write_seconds"
-    return {
-        **picked(found, "is_ok is_writable"),
-        "gateways": [picked(each, gateway) for each in found.gateways],
-        "servers": [
-            {
-                "name": server.nickname,
-                "free": server.available_space,
-                **picked(server, "connected version last_seen"),
-            }
-            for server in servers
-        ],
-        "problems": [str(problem) for problem in found.problems],
-    }
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds * 1000:,.0f} ms"
+    told = picked(found, "is_ok is_writable")
+    told["gateways"] = [picked(each, gateway) for each in found.gateways]
+    told["servers"] = [
+        {
+            "name": each.nickname,
+            "free": each.available_space,
+            **picked(each, "connected version last_seen"),
+        }
+        for each in servers
+    ]
+    told["problems"] = [str(problem) for problem in found.problems]
+    return told
 
 
 class Writer(Verb):
@@ -148,7 +135,7 @@ class Writer(Verb):
     )
 
     def run(self) -> None:
-        told = self.work("reading", "", lambda tree, _: writer_of(tree))
+        told = self.work("reading", "", writer_of)
         now = self.whole.connection.writer if told is None else told.url
         if self.options["url"] is not None:
             before = now or (told and told.before) or self.whole.connection.writer

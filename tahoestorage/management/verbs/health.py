@@ -16,14 +16,12 @@ from txtahoe.maintenance import (
     LEASE_SECONDS,
     Health,
     Problem,
-    Progress,
     Renewal,
     State,
     check,
     keep_check,
     renew,
 )
-from txtahoe.tree.tree import Tree
 
 _STYLES = {State.REPAIRED: "SUCCESS", State.UNHEALTHY: "WARNING"}
 
@@ -51,23 +49,16 @@ class Check(Verb):
         if database.is_asked_for(self.options):
             database.run(self)
             return
-        self._unkept: OSError | None = None
-        health = self.work("checking", "objects", self._check)
+        path, verify, repair = self.path, self.options["verify"], self.options["repair"]
+        health = self.work("checking", "objects", check, path, verify=verify, repair=repair)
         if self.options["json"] or self.options["verbosity"] or not health.is_healthy:
             self.tell(_told(health, self.whole), _lines(health, self))
-        if self._unkept:
-            self.warn(f"The admin's page will not show this check: {self._unkept}")
-        _raise_unhealthy(health, self.whole)
-
-    async def _check(self, tree: Tree, progress: Progress) -> Health:
-        path, verify, repair = self.path, self.options["verify"], self.options["repair"]
-        health = await check(tree, path, verify=verify, repair=repair, progress=progress)
-        if not path and tree.root.is_writable:
+        if not path and self.whole.connection.base_cap.is_writable:
             try:
-                await keep_check(tree, health)
-            except OSError as error:  # the user needs the result nevertheless
-                self._unkept = error
-        return health
+                self.work("keeping the result", "", keep_check, health)
+            except OSError as error:
+                self.warn(f"The admin's page will not show this check: {error}")
+        _raise_unhealthy(health, self.whole)
 
 
 class Renew(Verb):
@@ -82,7 +73,7 @@ class Renew(Verb):
     """
 
     def run(self) -> None:
-        renewal = self.work("renewing", "objects", lambda tree, told: renew(tree, progress=told))
+        renewal = self.work("renewing", "objects", renew)
         health = renewal.health
         if self.options["json"] or self.options["verbosity"] or not health.is_healthy:
             told = picked(renewal, "previous oldest_until is_complete is_recorded")

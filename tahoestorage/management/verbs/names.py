@@ -35,10 +35,8 @@ class Ls(Verb):
     )
 
     def run(self) -> None:
-        path, is_recursive = self.path, self.options["recursive"]
-        found = self.work(
-            "reading", "names", lambda tree, told: find(tree, path, told, is_recursive=is_recursive)
-        )
+        recursive = self.options["recursive"]
+        found = self.work("reading", "names", find, self.path, recursive=recursive)
         told, rows = [], []
         for path, node in sorted(found.items()):
             name, kind = self.whole.name_of(path), _KINDS.get(node.type, node.type)
@@ -103,7 +101,7 @@ class Rm(Verb):
         """The outcome for a path, and for each one below it if the user wants them removed."""
         node = await tree.resolve(path, fresh=True)
         is_whole = self.options["recursive"] and node.is_directory
-        found = await below(tree, path, progress) if is_whole else {}
+        found = await below(tree, path, progress=progress) if is_whole else {}
         found[path] = node
         told = adding(len(found), progress)
         files = [path for path, node in found.items() if not node.is_directory]
@@ -149,28 +147,28 @@ class Url(Verb):
 
 
 async def find(
-    tree: Tree, path: Path, progress: Progress, *, is_recursive: bool = True
+    tree: Tree, path: Path, *, progress: Progress, recursive: bool = True
 ) -> dict[Path, Node]:
     """
-    Find the file at a path; or the content of the directory there, and all below if `is_recursive`.
+    Find the file at a path; or the content of the directory there, and all below if `recursive`.
 
     Raises: NoSuchChild; the errors of `Client`.
     """
     node = await tree.resolve(path)
     if not node.is_directory:
         return {path: node}
-    found = await below(tree, path, progress, is_recursive=is_recursive)
+    found = await below(tree, path, progress=progress, recursive=recursive)
     return {path: node for path, node in found.items() if not is_reserved(path)}
 
 
 async def below(
-    tree: Tree, path: Path, progress: Progress, *, is_recursive: bool = True
+    tree: Tree, path: Path, *, progress: Progress, recursive: bool = True
 ) -> dict[Path, Node]:
     """Find as `find` everything in a directory, also reserved names. `progress` counts names."""
     found: dict[Path, Node] = {}
     async for directory, children in tree.walk(path):
         found.update({(*directory, name): node for name, node in children.items()})
         progress(len(found), 0)
-        if not is_recursive:
+        if not recursive:
             break
     return found

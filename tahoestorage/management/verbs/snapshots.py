@@ -8,7 +8,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from tahoestorage.management.arguments import argument, flag
 from tahoestorage.management.printing import Line, table, time
-from tahoestorage.management.quoting import quoted
 from tahoestorage.management.verb import ALL_BELOW, NOT_HEALTHY, Verb, picked, raise_failed
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import NoSuchChild
@@ -25,8 +24,6 @@ from txtahoe.maintenance.records import is_past
 from txtahoe.tree.tree import Tree
 
 _SNAPSHOT = "a snapshot: its name, 'latest', or the path of a file with its cap"
-
-
 _TOLD = "name began files directories left_out"
 
 
@@ -64,7 +61,7 @@ class TakeSnapshot(Verb):
             cap = str(_cap_of(self, self.options["cap"]))
             self.tell({"cap": cap}, [cap])
         elif self.options["remove"]:
-            self.work("removing", "", lambda tree, _: remove_snapshot(tree, self.options["remove"]))
+            self.work("removing", "", remove_snapshot, self.options["remove"])
         else:
             self._take()
 
@@ -74,28 +71,21 @@ class TakeSnapshot(Verb):
         return super().cure(error)
 
     def _list(self) -> None:
-        kept = self.work("reading the snapshots", "", lambda tree, _: list_snapshots(tree))
-        rows = [
-            [self.shown(each.name), time(each.began), each.files, each.directories] for each in kept
-        ]
-        nothing = Line("There is no snapshot. `manage.py tahoe snapshot` takes one.")
-        lines = table(["name", "taken", "files", "directories"], rows) if rows else [nothing]
+        kept = self.work("reading the snapshots", "", list_snapshots)
+        lines = [Line("There is no snapshot. `manage.py tahoe snapshot` takes one.")]
+        if kept:
+            rows = [[self.shown(s.name), time(s.began), s.files, s.directories] for s in kept]
+            lines = table(["name", "taken", "files", "directories"], rows)
         self.tell([picked(each, _TOLD) for each in kept], lines)
 
     def _take(self) -> None:
-        taken = self.work(
-            "copying", "directories", lambda tree, told: take_snapshot(tree, progress=told)
-        )
+        taken = self.work("copying", "directories", take_snapshot)
         left_out = {self.whole.name_of(path): reason for path, reason in taken.reasons.items()}
         text = f"{taken.name}: {taken.files:,} files in {taken.directories:,} directories."
         style = "WARNING" if left_out else "SUCCESS"
         self.tell_done({**picked(taken, _TOLD), "left_out": left_out}, [Line(text, style)])
-        if left_out:
-            lines = "\n".join(f"  {quoted(name)}: {reason}" for name, reason in left_out.items())
-            raise CommandError(
-                f"Not in the snapshot are:\n{lines}\n`manage.py tahoe check` tells more.",
-                returncode=NOT_HEALTHY,
-            )
+        heading = "Not in the snapshot are (`manage.py tahoe check` tells more):"
+        raise_failed(left_out, heading, status=NOT_HEALTHY)
 
 
 class Restore(Verb):
@@ -118,12 +108,8 @@ class Restore(Verb):
 
     def run(self) -> None:
         cap = _cap_of(self, self.options["snapshot"])
-        path, replace = self.path, self.options["replace"]
-        restored = self.work(
-            "restoring",
-            "directories",
-            lambda tree, told: restore(tree, cap, path, replace=replace, progress=told),
-        )
+        replace = self.options["replace"]
+        restored = self.work("restoring", "directories", restore, cap, self.path, replace=replace)
         back = sorted(map(self.whole.name_of, [*restored.files, *restored.directories]))
         conflicts = sorted(map(self.whole.name_of, restored.conflicts))
         failed = self.problems(restored.failed)
@@ -153,33 +139,27 @@ class Diff(Verb):
     )
 
     def run(self) -> None:
-        before = _cap_of(self, self.options["before"])
-        after = None if self.options["after"] is None else _cap_of(self, self.options["after"])
-        path = self.path
+        before, given = _cap_of(self, self.options["before"]), self.options["after"]
+        after = None if given is None else _cap_of(self, given)
 
         async def compare(tree: Tree, progress: Progress) -> list[Difference]:
-            now = tree if after is None else Tree(tree.client, after)
-            return await differences(Tree(tree.client, before), now, path, progress=progress)
+            old = Tree(tree.client, before)
+            new = tree if after is None else Tree(tree.client, after)
+            return await differences(old, new, self.path, progress=progress)
 
-        found = self.work("comparing", "directories", compare)
-        told = [(each, self.whole.name_of(each.path), _end(each)) for each in found]
-        rows = [[each.kind, self.shown(name) + end, each.unread] for each, name, end in told]
+        told, rows = [], []
+        for each in self.work("comparing", "directories", compare):
+            node, name = each.after or each.before, self.whole.name_of(each.path)
+            end = "/" if node is not None and node.is_directory else ""
+            told.append({"name": name + end, "kind": each.kind, "reason": each.unread})
+            rows.append([each.kind, self.shown(name) + end, each.unread])
         same = [Line("There is no difference.")] if self.options["verbosity"] else []
-        self.tell(
-            [{"name": n + end, "kind": each.kind, "reason": each.unread} for each, n, end in told],
-            table(["", "name", ""], rows) if rows else same,
-        )
-
-
-def _end(difference: Difference) -> str:
-    """A slash if the name is that of a directory."""
-    node = difference.after or difference.before
-    return "/" if node is not None and node.is_directory else ""
+        self.tell(told, table(["", "name", ""], rows) if rows else same)
 
 
 def _cap_of(verb: Verb, chosen: str) -> Cap:
     """Return the read-cap of the snapshot that an argument names. Raises: CommandError."""
-    kept = verb.work("reading the snapshots", "", lambda tree, _: list_snapshots(tree))
+    kept = verb.work("reading the snapshots", "", list_snapshots)
     if chosen == "latest":
         for snapshot in reversed(kept):
             if is_past(snapshot.began):

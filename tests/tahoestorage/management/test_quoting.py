@@ -101,7 +101,7 @@ class Terminals(CommandTestCase):
         self.save(**{f"{HOSTILE}__x": b"1"})
         self.lose(self.cap_of(HOSTILE))
         self.assertIn(f"  $'{SHOWN}  ", self.on_terminal("check"))
-        self.assertIn(f"  $'{SHOWN}: ", self.on_terminal("snapshot"))
+        self.assertIn(f"\n$'{SHOWN}: ", self.on_terminal("snapshot"))
 
     def test_messages_of_others(self) -> None:
         with mock.patch("tahoestorage.management.verb.WholeTree.of") as of:

@@ -178,5 +178,5 @@ class Snapshots(WholeTreeTestCase):
         self.save(a__b=b"1", c=b"2")
         self.lose_shares("a", 3)
         said = self.fail_verb("snapshot", status=3)
-        self.assertIn("Not in the snapshot are:\n  a: ", said)
+        self.assertIn("tells more):\na: ", said)
         self.assertEqual(self.told("snapshot", "--list")[0]["left_out"], 1)

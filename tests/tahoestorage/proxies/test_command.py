@@ -106,7 +106,10 @@ class Proxy(SynchronousTestCase):
         self.assertIn("server gateway-1:1111;", printed)
         self.assertIn("server_name other.example.org;", printed)
         self.assertIn(" /with/a[.]path(/named/URI", printed)
-        for alias, reason in (("staticfiles", "not a TahoeStorage but a InMemory"), ("typo", "'typo'")):
+        for alias, reason in (
+            ("staticfiles", "not a TahoeStorage but a InMemory"),
+            ("typo", "'typo'"),
+        ):
             problem = self.assertRaises(
                 CommandError, run, "proxy", "nginx", settings=settings, storage=alias
             )
