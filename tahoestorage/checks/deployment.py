@@ -19,13 +19,13 @@ from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
 from tahoestorage.checks.found import User, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
-from tahoestorage.health import PROBE, Kind, Problem, examine_storage
+from tahoestorage.health import PROBE, Kind, examine_storage
 from tahoestorage.reactor import threads
 from tahoestorage.reactor.loop import Caller
 from tahoestorage.reactor.waiting import Blocking, done
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
-from txtahoe.concurrency import all_done, each
+from txtahoe.concurrency import all_of
 from txtahoe.errors import TahoeError
 from txtahoe.http.failover import Gateways
 from txtahoe.http.transport import Transport, gateway_url
@@ -83,8 +83,7 @@ def check_deployment() -> list[CheckMessage]:
 
     async def examine(caller: Caller) -> list[list[CheckMessage]]:
         examining = partial(_examine, caller.loop.reactor)
-        found = await each([*deployments], examining, len(deployments))
-        return all_done(found, "checking the deployment")
+        return await all_of(deployments, examining, len(deployments))
 
     found = zip(deployments.values(), done(Blocking().run(examine)), strict=True)
     return told_once(
@@ -106,10 +105,9 @@ def _deployments() -> dict[_Deployment, list[User]]:
     for found in every_storage():
         options = found.options
         with suppress(ImproperlyConfigured):  # the checks that ask no network report it
-            gateways = conf.gateways(options)
-            writer = conf.writer(options) or gateways[0]
-            url = _public_url(options)
-            deployment = _Deployment(gateways, writer, conf.base_cap(options), url)
+            every, cap = conf.gateways(options), conf.base_cap(options)
+            writer = conf.writer(options) or every[0]
+            deployment = _Deployment(every, writer, cap, _public_url(options))
             users.setdefault(deployment, []).append(found.user)
     return users
 
@@ -127,11 +125,12 @@ def _public_url(options: conf.Options) -> str | None:
 async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     gateways, writer, cap = deployment.gateways, deployment.writer, deployment.cap
     found = await examine_storage(reactor, _SECONDS, gateways, writer, cap)
-    messages = [
-        _message(problem, is_vital=gateway.is_writer)
-        for gateway in found.gateways
-        for problem in gateway.problems
-    ]
+    messages = []
+    for gateway in found.gateways:
+        for problem in gateway.problems:
+            number, is_serious, hint = _FINDINGS[problem.kind]
+            kind = "E" if is_serious and gateway.is_writer else "W"
+            messages.append(message(f"{kind}{number}", str(problem), hint))
     if deployment.base_url is not None:
         file, content = _FILE_WITHOUT_GRID, b"hello"
         if any(gateway.write_seconds is not None for gateway in found.gateways):
@@ -140,16 +139,10 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     return messages
 
 
-def _message(problem: Problem, *, is_vital: bool) -> CheckMessage:
-    number, is_serious, hint = _FINDINGS[problem.kind]
-    return message(f"{'E' if is_serious and is_vital else 'W'}{number}", str(problem), hint)
-
-
 async def _file_on(reactor: Any, gateways: Sequence[str]) -> tuple[Cap, bytes]:
     """A file that every gateway of this grid can read, and its content."""
-    client = Client(
-        Gateways([Transport(reactor, url, timeout=_SECONDS, pauses=()) for url in gateways])
-    )
+    transports = [Transport(reactor, url, timeout=_SECONDS, pauses=()) for url in gateways]
+    client = Client(Gateways(transports))
     try:
         return await client.upload(PROBE), PROBE
     except TahoeError:

@@ -40,11 +40,8 @@ class Found:
 
 def every_storage() -> Iterator[Found]:
     """All storages, whatever is wrong with their options."""
-    for alias, backend in settings.STORAGES.items():
-        cls = class_of(backend)
-        if cls is not None:
-            options = options_in(cls, backend.get("OPTIONS"))
-            yield Found(name_of(alias), _kind(cls), options)
+    for alias, cls in every_class():
+        yield Found(name_of(alias), _kind(cls), _options(alias, cls))
     for field, options in file_fields():
         yield Found(field, _kind(field.storage.__class__), options)
 
@@ -70,9 +67,10 @@ def every_class() -> Iterator[tuple[str, type[TahoeStorage]]]:
             yield alias, cls
 
 
-def options_in(cls: type[TahoeStorage], given: Any) -> conf.Options:
-    """The options among the OPTIONS of a class, which can have arguments of its own too."""
+def _options(alias: str, cls: type[TahoeStorage]) -> conf.Options:
+    """The options among the OPTIONS of an alias; its class can have arguments of its own too."""
     own = signature(cls.__init__).parameters
+    given = settings.STORAGES[alias].get("OPTIONS")
     given = given if isinstance(given, Mapping) else {}
     options: Any = {name: given[name] for name in given if name not in own}
     return conf.hidden(options)

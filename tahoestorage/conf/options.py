@@ -51,9 +51,8 @@ class Option:
     type: str
     help: str
     default: Any = None
-    unit: str = ""
     accepts: Callable[[Any], bool] | None = None
-    setting: str | None = None  # if its name is not TAHOE_STORAGE_<OPTION>
+    unit: str = ""
 
     @property
     def must_be(self) -> str:
@@ -65,147 +64,119 @@ class Options(TypedDict, total=False):
     """
     The arguments of TahoeStorage, which are also the OPTIONS in Django's STORAGES.
 
-    An option that is given wins over its setting. So does None: it switches the setting off.
+    An option that is given wins over its setting. So does None: it switches the setting off. The
+    arguments of an `Option` follow each type.
     """
 
     tahoe_base_url: Annotated[
         str | Sequence[str] | None,
-        Option(
-            "a URL, or a list of URLs",
-            "The gateway. Of several, the first one makes all changes of directories. Required.",
-        ),
+        "a URL, or a list of URLs",
+        "The gateway. Of several, the first one makes all changes of directories. Required.",
     ]
     tahoe_writer_url: Annotated[
         str | None,
-        Option(
-            "a URL",
-            "The gateway that makes all changes of directories, for all hosts of the site. If "
-            "None, the first gateway of `tahoe_base_url` makes them.",
-        ),
+        "a URL",
+        "The gateway that makes all changes of directories, for all hosts of the site. If "
+        "None, the first gateway of `tahoe_base_url` makes them.",
     ]
     tahoe_base_cap: Annotated[
         str | Cap | None,
-        Option(
-            "the cap of a directory",
-            "The directory under which the storage keeps everything. `manage.py tahoe init` makes "
-            "one. This option or `tahoe_base_cap_file` is required.",
-        ),
+        "the cap of a directory",
+        "The directory under which the storage keeps everything. `manage.py tahoe init` makes "
+        "one. This option or `tahoe_base_cap_file` is required.",
     ]
     tahoe_base_cap_file: Annotated[
         str | PathLike[str] | None,
-        Option(
-            "the path of a file",
-            "A file that holds the cap and nothing else. Only the site's user should read it.",
-        ),
+        "the path of a file",
+        "A file that holds the cap and nothing else. Only the site's user should read it.",
     ]
     base_url: Annotated[
         str | None,
-        Option(
-            "a URL",
-            "The address of a public gateway: `url()` gives `<base_url>named/<read-cap>/<name>`. "
-            "If None, the site serves the files itself, or they have no URL.",
-            setting="TAHOE_PUBLIC_BASE_URL",
-        ),
+        "a URL",
+        "The address of a public gateway: `url()` gives `<base_url>named/<read-cap>/<name>`. "
+        "If None, the site serves the files itself, or they have no URL.",
     ]
     location: Annotated[
         str | None,
-        Option(
-            "the path of a directory below that of the cap",
-            "The directory in which the names of the storage begin.",
-            "",
-        ),
+        "the path of a directory below that of the cap",
+        "The directory in which the names of the storage begin.",
+        "",
     ]
     allow_overwrite: Annotated[
         bool | None,
-        Option(
-            "True or False",
-            "Whether `save` replaces a file of the same name. If not, it takes another name.",
-            False,
-            accepts=_is_bool,
-        ),
+        "True or False",
+        "Whether `save` replaces a file of the same name. If not, it takes another name.",
+        False,
+        _is_bool,
     ]
     timeout: Annotated[
         float | None,
-        Option(
-            "a number greater than 0",
-            "How long a request can go on without progress before it fails.",
-            60.0,
-            "seconds",
-            lambda given: _is_number(given) and given > 0,
-        ),
+        "a number greater than 0",
+        "How long a request can go on without progress before it fails.",
+        60.0,
+        lambda given: _is_number(given) and given > 0,
+        "seconds",
     ]
     max_age: Annotated[
         float | None,
-        Option(
-            "a number, 0 or greater",
-            "How long the storage uses what it knows about a name without asking the grid again. "
-            "Changes by other processes are seen after this time at the latest.",
-            10.0,
-            "seconds",
-            lambda given: _is_number(given) and given >= 0,
-        ),
+        "a number, 0 or greater",
+        "How long the storage uses what it knows about a name without asking the grid again. "
+        "Changes by other processes are seen after this time at the latest.",
+        10.0,
+        lambda given: _is_number(given) and given >= 0,
+        "seconds",
     ]
     concurrency: Annotated[
         int | None,
-        Option(
-            "a whole number greater than 0",
-            "How many uploads of small files, and as many of large files, run at the same time.",
-            8,
-            "uploads",
-            lambda given: _is_whole(given) and given > 0,
-        ),
+        "a whole number greater than 0",
+        "How many uploads of small files, and as many of large files, run at the same time.",
+        8,
+        lambda given: _is_whole(given) and given > 0,
+        "uploads",
     ]
     commit_delay: Annotated[
         float | None,
-        Option(
-            "a number, 0 or greater",
-            "How long a save waits at most for other saves into its directory, so that one write "
-            "links them all. A lone save does not wait.",
-            0.5,
-            "seconds",
-            lambda given: _is_number(given) and given >= 0,
-        ),
+        "a number, 0 or greater",
+        "How long a save waits at most for other saves into its directory, so that one write "
+        "links them all. A lone save does not wait.",
+        0.5,
+        lambda given: _is_number(given) and given >= 0,
+        "seconds",
     ]
     signed_urls: Annotated[
         float | None,
-        Option(
-            "a number, 1 or greater",
-            "How long a link to a file that this site serves can be used. If None, for ever.",
-            None,
-            "seconds",
-            lambda given: _is_number(given) and given >= 1,
-        ),
+        "a number, 1 or greater",
+        "How long a link to a file that this site serves can be used. If None, for ever.",
+        None,
+        lambda given: _is_number(given) and given >= 1,
+        "seconds",
     ]
     cache: Annotated[
         str | None,
-        Option(
-            "an alias of CACHES",
-            "Django's cache in which the processes of the site share what names lead to. If None, "
-            "they share nothing.",
-        ),
+        "an alias of CACHES",
+        "Django's cache in which the processes of the site share what names lead to. If None, "
+        "they share nothing.",
     ]
     fanout: Annotated[
         bool | int | None,
-        Option(
-            f"True, False, or a whole number, {_LEAST_FANOUT} or greater",
-            "Whether directories with many names are spread over parts. A number: from how many "
-            "names on; True chooses it.",
-            False,
-            "names",
-            lambda given: _is_bool(given) or (_is_whole(given) and given >= _LEAST_FANOUT),
-        ),
+        f"True, False, or a whole number, {_LEAST_FANOUT} or greater",
+        "Whether directories with many names are spread over parts. A number: from how many "
+        "names on; True chooses it.",
+        False,
+        lambda given: _is_bool(given) or (_is_whole(given) and given >= _LEAST_FANOUT),
+        "names",
     ]
 
 
 OPTIONS: dict[str, Option] = {
-    name: next(part for part in hint.__metadata__ if isinstance(part, Option))
+    name: Option(*hint.__metadata__)
     for name, hint in get_type_hints(Options, include_extras=True).items()
 }
 """The table, by the names of the options."""
 
 SETTINGS: dict[str, str] = {
-    name: option.setting or f"TAHOE_STORAGE_{name.removeprefix('tahoe_').upper()}"
-    for name, option in OPTIONS.items()
+    **{name: f"TAHOE_STORAGE_{name.removeprefix('tahoe_').upper()}" for name in OPTIONS},
+    "base_url": "TAHOE_PUBLIC_BASE_URL",
 }
 """The setting of each option."""
 

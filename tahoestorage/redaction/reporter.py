@@ -21,7 +21,7 @@ from django.template.defaultfilters import pprint
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter
 
-from tahoestorage.redaction.text import redact, redacted
+from tahoestorage.redaction import redact, redacted
 
 # Where pprint breaks a long string, or bytes, into lines.
 _WRAPPED = re.compile(r"""['"]\n *b?['"]""")
@@ -35,8 +35,7 @@ class RedactingExceptionReporter(ExceptionReporter):
     def get_traceback_data(self) -> dict[str, Any]:
         if not isinstance(self.filter, _Filter):
             self.filter: Any = _Filter(self.filter)
-        data: dict[str, Any] = redacted(super().get_traceback_data())
-        return data
+        return dict(redacted(super().get_traceback_data()))
 
     def get_traceback_html(self) -> SafeString:
         return SafeString(redact(super().get_traceback_html(), html=True))
@@ -64,7 +63,7 @@ class _Filter:
 
 
 class _Shown:
-    """A variable of which only a text is left."""
+    """The text of a variable, without caps."""
 
     def __init__(self, value: Any) -> None:
         pretty = pprint(value)[:_LONGEST]

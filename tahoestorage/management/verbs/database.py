@@ -41,10 +41,6 @@ ARGUMENTS = (
         help="with --database: delete without asking",
     ),
 )
-# The options that need --database, and the arguments that exclude it; with their defaults.
-_OF_ROWS = {"--remove-unnamed": False, "--older-than": None, "--no-input": True}
-_OF_SHARES = {"A name": None, "--verify": False, "--repair": False}
-_DEST = {"--no-input": "interactive", "A name": "name"}
 _SUMMARY = """\
 Rows that name a file: {found.references:,}. Files: {found.files:,}.
   {missing:>9,}  files are missing, though rows name them
@@ -61,9 +57,19 @@ def is_asked_for(options: dict[str, Any]) -> bool:
 
     Raises: CommandError for an option that needs --database, or that excludes it.
     """
+    rows = {
+        "--remove-unnamed": options["remove_unnamed"],
+        "--older-than": options["older_than"] is not None,
+        "--no-input": not options["interactive"],
+    }
+    shares = {
+        "A name": options["name"] is not None,
+        "--verify": options["verify"],
+        "--repair": options["repair"],
+    }
     is_asked = bool(options["database"])
-    for name, default in (_OF_SHARES if is_asked else _OF_ROWS).items():
-        if options[_DEST.get(name, name.strip("-").replace("-", "_"))] != default:
+    for name, is_given in (shares if is_asked else rows).items():
+        if is_given:
             problem = "can't be used with" if is_asked else "needs"
             raise CommandError(f"{name} {problem} --database.", returncode=2)
     return is_asked

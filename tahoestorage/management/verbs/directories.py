@@ -43,7 +43,7 @@ class Du(Verb):
                 *([f"{used.unsized} files of unknown size"] if used.unsized else []),
                 *([f"{used.unread} directories can't be read"] if used.unread else []),
             ]
-            shown = f"{self.shown(name)}/" if path else "/"
+            shown = f"{self.shown(name or '.')}/" if path else "/"
             rows.append([size(used.size), used.files, shown, ", ".join(notes)])
         self.tell(told, table(["size", "files", "directory", ""], rows))
 

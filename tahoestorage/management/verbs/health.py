@@ -51,13 +51,13 @@ class Check(Verb):
             return
         path, verify, repair = self.path, self.options["verify"], self.options["repair"]
         health = self.work("checking", "objects", check, path, verify=verify, repair=repair)
-        if self.options["json"] or self.options["verbosity"] or not health.is_healthy:
-            self.tell(_told(health, self.whole), _lines(health, self))
         if not path and self.whole.connection.base_cap.is_writable:
             try:
                 self.work("keeping the result", "", keep_check, health)
             except OSError as error:
                 self.warn(f"The admin's page will not show this check: {error}")
+        if self.options["json"] or self.options["verbosity"] or not health.is_healthy:
+            self.tell(_told(health, self.whole), _lines(health, self))
         _raise_unhealthy(health, self.whole)
 
 

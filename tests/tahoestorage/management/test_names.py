@@ -73,6 +73,14 @@ class Usage(CommandTestCase):
         self.assertEqual([each["size"] for each in self.told("du", "a")], [1024, 24])
         self.assertIn("not a directory", self.fail_verb("du", "b"))
 
+    def test_without_a_name_it_counts_all_that_is_under_the_cap(self) -> None:
+        self.save(media__a__x=b"1", other=b"22")
+        self.use(location="media")
+        printed = [line.split()[-1] for line in self.lines("du")[1:]]
+        self.assertEqual(printed, ["/", "./", "a/"])
+        self.assertEqual([each["name"] for each in self.told("du")], ["/", "", "a"])
+        self.assertEqual([each["name"] for each in self.told("du", "")], ["", "a"])
+
 
 class Getting(CommandTestCase):
     def test_a_file(self) -> None:
