@@ -42,8 +42,9 @@ def every_storage() -> Iterator[Found]:
     """All storages, whatever is wrong with their options."""
     for alias, cls in every_class():
         yield Found(name_of(alias), _kind(cls), _options(alias, cls))
-    for field, options in file_fields():
-        yield Found(field, _kind(field.storage.__class__), options)
+    for field in file_fields():
+        storage: Any = field.storage
+        yield Found(field, _kind(type(storage)), storage.options)
 
 
 def name_of(alias: str) -> str:
@@ -80,13 +81,13 @@ def _kind(cls: type[Any]) -> type[TahoeStorage]:
     return TahoeCapStorage if issubclass(cls, TahoeCapStorage) else TahoeStorage
 
 
-def file_fields() -> Iterator[tuple[FileField, conf.Options]]:
-    """The models' file fields whose storage is a TahoeStorage, with its options."""
+def file_fields() -> Iterator[FileField]:
+    """The models' file fields whose storage is a TahoeStorage."""
     for _, field in every_file_field():
         # Django makes the default storage at the first look. `check_storages` reports what fails.
         with suppress(ImproperlyConfigured, TypeError):
             if isinstance(field.storage, TahoeStorage):
-                yield field, field.storage.options
+                yield field
 
 
 def told_once(found: Iterable[tuple[User, CheckMessage]]) -> list[CheckMessage]:

@@ -121,7 +121,7 @@ def _lacks_base_url(alias: str) -> bool:
 @system_check(Tags.files)
 def check_lengths_of_names() -> Iterator[CheckMessage]:
     """Check that file fields have room for the names of files, and for the caps in them."""
-    for field, _ in file_fields():
+    for field in file_fields():
         length = field.max_length
         if length is None:
             continue

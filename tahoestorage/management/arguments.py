@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from txtahoe.http.transport import gateway_url
+
 N = TypeVar("N", int, float)
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -19,6 +21,15 @@ def argument(*names: str, **how: Any) -> Argument:
 def flag(*names: str, help: str) -> Argument:
     """An option without a value."""
     return argument(*names, action="store_true", help=help)
+
+
+def gateway(text: str) -> str:
+    """The type of an argument that is the URL of a gateway."""
+    try:
+        gateway_url(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
 
 
 def number(kind: Callable[[str], N], least: N, most: N) -> Callable[[str], N]:

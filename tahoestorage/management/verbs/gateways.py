@@ -9,12 +9,12 @@ from django.core.management.base import CommandError
 
 from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.health import StorageHealth, health
-from tahoestorage.management.arguments import argument, number
+from tahoestorage.management.arguments import argument, gateway, number
 from tahoestorage.management.printing import Line, bar, size, table, time
 from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
 from txtahoe.api.client import Client
 from txtahoe.errors import TahoeError
-from txtahoe.http.transport import Transport, gateway_url
+from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.writer import hand_over, writer_of
 from txtahoe.nodes import Server
@@ -62,12 +62,12 @@ class Status(Verb):
 
     def _lines(self, found: StorageHealth, known: list[Server]) -> Iterator[Line]:
         rows, styles = [], []
-        for gateway in found.gateways:
-            is_there = gateway.is_reachable
-            servers = f"{gateway.connected} of {gateway.known}" if is_there else ""
-            times = gateway.seconds, gateway.read_seconds, gateway.write_seconds
-            answered, *others = ["" if each is None else f"{each * 1000:,.0f} ms" for each in times]
-            rows.append([gateway.url, servers, answered or "no answer", *others])
+        for each in found.gateways:
+            is_there = each.is_reachable
+            servers = f"{each.connected} of {each.known}" if is_there else ""
+            times = each.seconds, each.read_seconds, each.write_seconds
+            answered, *others = ["" if s is None else f"{s * 1000:,.0f} ms" for s in times]
+            rows.append([each.url, servers, answered or "no answer", *others])
             styles.append("" if is_there else "ERROR")
         yield from table(["gateway", "servers", "answered in", "read in", "wrote in"], rows, styles)
         yield Line("")
@@ -90,10 +90,10 @@ class Status(Verb):
 def _servers(found: StorageHealth, timeout: float) -> list[Server]:
     """The storage servers by nickname, each as a gateway sees it that is connected to it."""
     servers: dict[str, Server] = {}
-    for gateway in found.gateways:
-        if gateway.is_reachable:
+    for each in found.gateways:
+        if each.is_reachable:
             try:
-                status = ask_gateway(gateway.url, lambda client: client.status(), timeout)
+                status = ask_gateway(each.url, lambda client: client.status(), timeout)
             except TahoeError:
                 continue  # `found` has its answer of a moment ago
             for server in status.servers:
@@ -103,9 +103,9 @@ def _servers(found: StorageHealth, timeout: float) -> list[Server]:
 
 
 def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
-    gateway = "url connected known seconds read_seconds write_seconds"
+    names = "url connected known seconds read_seconds write_seconds"
     told = picked(found, "is_ok is_writable")
-    told["gateways"] = [picked(each, gateway) for each in found.gateways]
+    told["gateways"] = [picked(each, names) for each in found.gateways]
     told["servers"] = [
         {
             "name": each.nickname,
@@ -131,40 +131,38 @@ class Writer(Verb):
     """
 
     arguments = (
-        argument("url", nargs="?", help="the next writer, by the URL with which hosts reach it"),
+        argument(
+            "url", nargs="?", type=gateway, help="the next writer, by the URL that all hosts use"
+        ),
     )
 
     def run(self) -> None:
         told = self.work("reading", "", writer_of)
-        now = self.whole.connection.writer if told is None else told.url
-        if self.options["url"] is not None:
-            before = now or (told and told.before) or self.whole.connection.writer
-            now = self._hand_over(self.options["url"], before)
+        connection, url = self.whole.connection, self.options["url"]
+        now = connection.writer if told is None else told.url
+        if url is not None:
+            self._hand_over(url, now or (told and told.before) or connection.writer)
         nobody = "None: a change is under way. `manage.py tahoe writer URL` completes it."
-        self.tell({"writer": now}, [now or nobody])
+        self.tell({"writer": url or now}, [url or now or nobody])
 
-    def _hand_over(self, url: str, before: str) -> str:
-        """Make a gateway the writer; return its URL. Raises: CommandError."""
-        connection = self.whole.connection
-        if not connection.has_common_writer:
+    def _hand_over(self, url: str, before: str) -> None:
+        """Make a gateway the writer. Raises: CommandError."""
+        timeout = self.whole.connection.timeout
+        if not self.whole.connection.has_common_writer:
             raise CommandError(
                 "The hosts have no common writer. Set TAHOE_STORAGE_WRITER_URL on all of them, "
                 "and restart them."
             )
-        try:
-            gateway_url(url)
-        except ValueError as error:
-            raise CommandError(str(error)) from None
 
         async def change(tree: Tree, progress: Progress) -> None:
             old, new = (
-                Tree(Client(Transport(tree.client.reactor, gateway, timeout=timeout)), tree.root)
-                for gateway in (before, url)
+                Tree(Client(Transport(tree.client.reactor, each, timeout=timeout)), tree.root)
+                for each in (before, url)
             )
             try:
                 status = await new.client.status()
                 known = len(status.servers)
-                if not status.servers or status.connected < known:
+                if not known or status.connected < known:
                     raise CommandError(
                         f"The gateway at {url} is connected to {status.connected} of the {known} "
                         "storage servers that it knows. Wait for the others."
@@ -174,6 +172,4 @@ class Writer(Verb):
                 await old.client.close()
                 await new.client.close()
 
-        timeout = connection.timeout
         self.work("waiting for all hosts", "s", change)
-        return url

@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 
 from tahoestorage import conf
 from tahoestorage.care.wholetree import ask_gateway
-from tahoestorage.management.arguments import argument, flag, number
+from tahoestorage.management.arguments import argument, flag, gateway, number
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
 from tahoestorage.proxies import SERVERS, PublicGateway
@@ -56,7 +56,10 @@ class Init(Verb):
 
     arguments = (
         argument(
-            "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
+            "--gateway",
+            metavar="URL",
+            type=gateway,
+            help="the gateway; default: the first one of the storage",
         ),
         argument(
             "--servers",
@@ -81,25 +84,19 @@ class Init(Verb):
         url = self.options["gateway"] or conf.gateways(storage)[0]
         given = self.options["file"] or conf.cap_file(storage)
         told = {"url": url}
-        if given is None:
-            told["cap"] = str(self._made(url))
-        else:
-            file = Path(given).resolve()
-            told["file"] = str(file)
-            with _secret_file(file) as opened:
-                opened.write(str(self._made(url)))
+        with bar(f"making the directory through {url}"):
+            if given is None:
+                told["cap"] = str(ask_gateway(url, self._make))
+            else:
+                file = Path(given).resolve()
+                told["file"] = str(file)
+                with _secret_file(file) as opened:
+                    opened.write(str(ask_gateway(url, self._make)))
         text = (_PRINTED if given is None else _IN_A_FILE).format(**told)
         self.tell(told, [Line("The directory is made.", "SUCCESS"), text, Line(_KEEP, "WARNING")])
 
-    def _made(self, url: str) -> Cap:
-        """A new directory, on enough servers. Raises: CommandError."""
-        try:
-            with bar(f"making the directory through {url}"):
-                return ask_gateway(url, self._make)
-        except ValueError as error:
-            raise CommandError(f"--gateway: {error}") from None
-
     async def _make(self, client: Client) -> Cap:
+        """Make a directory on enough servers. Raises: CommandError."""
         status = await client.status()
         wanted = self.options["servers"] or max(1, len(status.servers))
         if status.connected < wanted:
@@ -195,7 +192,7 @@ class Proxy(Verb):
         except ValueError as error:
             raise CommandError(f"The base_url {redact(url)!r} is no URL: {error}") from None
         try:
-            gateway = PublicGateway(
+            public_gateway = PublicGateway(
                 server_name=options["server_name"] or public.hostname or "files.example.com",
                 gateway=options["gateway"] or conf.gateways(storage)[0],
                 prefix=public.path or "/",
@@ -203,4 +200,4 @@ class Proxy(Verb):
             )
         except ValueError as error:
             raise CommandError(str(error)) from None
-        self.print(gateway.configuration(options["server"]))
+        self.print(public_gateway.configuration(options["server"]))
