@@ -45,7 +45,7 @@ class OwnUrl(TahoeManifestStaticFilesStorage):
 
 
 class Mixed(ManifestFilesMixin, TahoeStorage):  # type: ignore[misc]
-    """What a reader of Django's manual would write."""
+    """A class as Django's manual writes it."""
 
 
 class Checks(SynchronousTestCase):
@@ -85,7 +85,7 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=f"{address}uri/"), ["E013"])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=f"{address}prefix/"), [])
 
-    def test_a_cap_that_is_missing_no_text_or_wrong(self) -> None:
+    def test_a_cap_that_is_missing_not_a_str_or_wrong(self) -> None:
         verifier = Cap.parse(CAP).verifier
         file = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
         for missing in (None, ""):
@@ -198,7 +198,7 @@ class Checks(SynchronousTestCase):
         options["manifest"] = None
         self.assertEqual(self.ids(STORAGES={"staticfiles": static}), ["E001"])
 
-    def test_static_files_that_refer_to_each_other(self) -> None:
+    def test_manifest_storages_need_a_base_url(self) -> None:
         def ids(cls: type[TahoeStorage], **options: Any) -> list[str]:
             backend = {"BACKEND": f"{cls.__module__}.{cls.__name__}", "OPTIONS": options}
             static = {"STORAGES": {"staticfiles": backend}}
@@ -334,7 +334,7 @@ class Checks(SynchronousTestCase):
             self.assertEqual(ids(upload_to, max_length), expected, (upload_to, max_length))
             self.assertEqual(ids(upload_to, max_length, memory), [])
 
-    def test_a_default_storage_that_fails_is_one_message(self) -> None:
+    def test_a_failing_default_storage_is_one_message(self) -> None:
         self.patch(Document._meta.get_field("file"), "storage", DefaultStorage())
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])

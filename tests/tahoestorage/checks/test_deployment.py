@@ -56,7 +56,7 @@ class DeploymentTestCase(StorageTestCase):
 
 class Commands(DeploymentTestCase):
     def asked(self, *command: str) -> list[str]:
-        """What a command asks of the gateway."""
+        """The requests of a command to the gateway."""
         with Proxy(self.gateway) as proxy, override_settings(TAHOE_STORAGE_BASE_URL=proxy.url):
             call_command(*command, stdout=StringIO(), stderr=StringIO())
             return proxy.requests
@@ -89,7 +89,7 @@ class Gateways(DeploymentTestCase):
         self.assertEqual(self.ids(), [])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=self.gateways), [])
 
-    def test_a_server_that_is_no_gateway_or_is_away(self) -> None:
+    def test_a_missing_gateway_and_another_server(self) -> None:
         with stranger(answers("200 OK", "welcome")) as other:
             for url in (NOBODY, other):
                 self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E101"])
@@ -127,7 +127,7 @@ class PublicAddresses(DeploymentTestCase):
     def test_an_open_gateway_beside_a_guarded_path(self) -> None:
         self.assertEqual(self.found_at(f"{self.gateway}files/"), ["E111", "E112", "E113"])
 
-    def test_an_open_gateway_is_found_while_the_grid_is_away(self) -> None:
+    def test_an_open_gateway_is_found_without_the_grid(self) -> None:
         away = {"TAHOE_STORAGE_BASE_URL": NOBODY}
         self.assertEqual(self.found_at(self.gateway, **away), ["E101", "W116", "E112", "E113"])
 
@@ -141,7 +141,7 @@ class PublicAddresses(DeploymentTestCase):
         self.assertEqual(kinds, ["CHK", "DIR2-LIT", "DIR2-LIT"])
         self.assertEqual(self.storage.listdir(""), ([], []))
 
-    def test_an_address_that_cannot_be_reached(self) -> None:
+    def test_an_unreachable_address(self) -> None:
         found = self.messages(TAHOE_PUBLIC_BASE_URL=NOBODY)
         self.assertIn(f"{NOBODY} refuses connections", found["W115"].msg)
         self.assertNotIn("ateway", f"{found['W115'].msg} {found['W115'].hint}")
@@ -177,7 +177,7 @@ class WebServers(DeploymentTestCase):
     def test_the_printed_configuration_is_good(self) -> None:
         self.assertEqual(self.found_with(self.printed(self.listen)), [])
 
-    def test_a_configuration_that_refuses_changes_alone(self) -> None:
+    def test_a_configuration_that_refuses_only_changes(self) -> None:
         found = self.found_with(
             f"""server {{
                 listen {self.listen};

@@ -1,4 +1,4 @@
-"""What tests of `manage.py tahoe` have in common."""
+"""The base of tests of `manage.py tahoe`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CommandTestCase(StorageTestCase):
         self.use()
 
     def use(self, **options: Any) -> None:
-        """Have "default" be the storage, with more options."""
+        """Make a storage with more options the default one."""
         given = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
         backend = {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": given}
         self.override(STORAGES={"default": backend})
@@ -45,12 +45,12 @@ class CommandTestCase(StorageTestCase):
         self.storage.save_many((name, ContentFile(names[name])) for name in names)
 
     def cap_of(self, name: str) -> Cap:
-        """What a name leads to."""
+        """The cap that a name leads to."""
         whole = WholeTree.of(self.storage)
         return whole.run(lambda tree, _: tree.resolve(name)).cap
 
     def run_verb(self, *arguments: str) -> str:
-        """What a verb prints."""
+        """The output of a verb."""
         printed = StringIO()
         call_command("tahoe", *arguments, stdout=printed, stderr=printed)
         return printed.getvalue()
@@ -59,11 +59,11 @@ class CommandTestCase(StorageTestCase):
         return self.run_verb(*arguments).splitlines()
 
     def told(self, *arguments: str) -> Any:
-        """What a verb prints for programs."""
+        """The JSON output of a verb."""
         return json.loads(self.run_verb(*arguments, "--json"))
 
     def fail_verb(self, *arguments: str, status: int = 1) -> str:
-        """What a verb prints, and then says on standard error, when it ends with a status."""
+        """The output and the error of a verb that must end with a status."""
         printed = StringIO()
         try:
             call_command("tahoe", *arguments, stdout=printed, stderr=printed)

@@ -43,7 +43,7 @@ class Help(CommandTestCase):
 
 
 class DjangoOptions(CommandTestCase):
-    def test_they_stand_before_or_after_the_verb(self) -> None:
+    def test_an_option_can_stand_before_or_after_the_verb(self) -> None:
         parser = Command().create_parser("manage.py", "tahoe")
         options = ["-v2", "--settings=x", "--pythonpath=y", "--traceback", "--skip-checks"]
         for colour in ("--no-color", "--force-color"):
@@ -64,7 +64,7 @@ class Colours(CommandTestCase):
             Command(force_color=True).run_from_argv(["manage.py", "tahoe", "check"])
             self.assertIn("\x1b[", sys.stdout.getvalue())
 
-    def test_a_pipe_gets_none_unless_it_is_forced(self) -> None:
+    def test_a_pipe_gets_a_colour_only_if_it_is_forced(self) -> None:
         self.save(a=b"1")
         self.assertNotIn("\x1b", self.run_verb("check"))
         self.assertIn("\x1b[", self.run_verb("check", "--force-color"))

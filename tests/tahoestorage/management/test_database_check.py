@@ -29,7 +29,7 @@ NOW = "--older-than=0"
 
 
 class Rows(CommandTestCase):
-    """With the tables of an app, and its storages within one directory."""
+    """A test with the tables of an app, and its storages in one directory."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -96,7 +96,7 @@ class Rows(CommandTestCase):
 
 
 class Comparing(Rows):
-    def test_all_is_well(self) -> None:
+    def test_a_healthy_site_is_counted(self) -> None:
         self.row("Document", file="documents/2026/a.txt")
         self.row("Letter", file="documents/2025/b.txt", scan="scans/c.txt")
         self.row("Loose", file="anywhere/7/d.txt", local="documents/2026/gone.txt")
@@ -108,7 +108,7 @@ class Comparing(Rows):
         )
         self.assertRegex(printed, "\\n +0  files are named by no row\\n")
 
-    def test_a_row_without_its_file_is_told_and_ends_with_a_status(self) -> None:
+    def test_a_row_without_its_file_is_reported_with_status_4(self) -> None:
         gone = self.row("Letter", file="documents/2026/a.txt", scan="scans/b.txt")
         self.storage.delete("scans/b.txt")
         strange = self.row("Loose", local="../../x")
@@ -121,7 +121,7 @@ class Comparing(Rows):
         self.assertIn("2 rows name a file that is not there", said)
         self.assertNotIn("Draft", said)
 
-    def test_for_programs(self) -> None:
+    def test_json_has_every_missing_and_unnamed_file(self) -> None:
         row = self.row("Document", file="documents/2026/a.txt")
         self.storage.delete("documents/2026/a.txt")
         self.save_unnamed("documents/2026/b.txt", "elsewhere")
@@ -175,7 +175,7 @@ class Comparing(Rows):
         self.row("Outer", file="beside/b")
         self.assertIn("Rows that name a file: 1. ", self.run_verb(*CHECK, NOW))
 
-    def test_rows_of_all_databases(self) -> None:
+    def test_rows_of_all_databases_name_files(self) -> None:
         connections.settings["second"] = {**connections.settings["default"]}
         self.addCleanup(connections.settings.pop, "second")
         self.make_tables(self.tables, "second")
@@ -183,7 +183,7 @@ class Comparing(Rows):
         self.row("Document", "second", file="documents/2026/a.txt")
         self.assertIn("Rows that name a file: 1. ", self.run_verb(*CHECK, NOW))
 
-    def test_a_directory_that_cannot_be_read(self) -> None:
+    def test_an_unreadable_directory_is_reported_with_its_rows(self) -> None:
         self.row("Document", file="documents/2026/a.txt")
         row = self.row("Document", file="documents/2025/lost.txt")
 
@@ -197,7 +197,7 @@ class Comparing(Rows):
         self.assertEqual([one["pk"] for one in told["missing"]], [str(row.pk)])
         self.assertIn("410", told["missing"][0]["problem"])
 
-    def test_a_file_that_is_saved_meanwhile_is_not_missing(self) -> None:
+    def test_a_file_saved_during_the_check_is_not_missing(self) -> None:
         inventory = Inventory(self.storage)
         follow = inventory._follow
 
@@ -209,14 +209,14 @@ class Comparing(Rows):
             found = inventory.compare(0)
         self.assertEqual((found.references, found.files, found.missing), (1, 0, []))
 
-    def test_nothing_was_ever_saved(self) -> None:
+    def test_an_empty_storage_is_no_error(self) -> None:
         self.assertIn("Rows that name a file: 0. Files: 0.", self.run_verb(*CHECK))
 
 
 class Unnamed(Rows):
     """Files that no row names."""
 
-    def test_only_those_that_a_field_can_have_put_there(self) -> None:
+    def test_only_files_where_a_field_saves_count(self) -> None:
         self.row("Document", file="documents/2026/a.jpg")
         self.row("Loose", file="anywhere/7/d.txt")
         ours = ["documents/2024/a.jpg", "documents/2026/a_x7Yz123.jpg", "scans/b", "anywhere/7/e"]
@@ -237,25 +237,25 @@ class Unnamed(Rows):
         self.assertIn("No row names 4 of the files.", said)
         self.assertRegex(said, f"\\n +{len(others)}  files have no row and are not judged: ")
 
-    def test_what_was_saved_in_the_last_hour_may_get_its_row_yet(self) -> None:
+    def test_a_file_younger_than_an_hour_does_not_count(self) -> None:
         self.save_unnamed("scans/a")
         self.assertRegex(self.run_verb(*CHECK), "\\n +1  files have no row yet, ")
 
-    def test_a_host_that_is_two_days_off_removes_none_of_them(self) -> None:
+    def test_a_host_whose_clock_is_two_days_off_removes_no_new_file(self) -> None:
         self.save_unnamed("scans/a")
         for apart in (2 * 86_400, -2 * 86_400):
             with mock.patch("tahoestorage.care.inventory.time", lambda: time() + apart):
                 self.run_verb(*CHECK, "--remove-unnamed", "--no-input")
             self.assertEqual(self.names, {"scans/a"})
 
-    def test_they_are_removed_on_request(self) -> None:
+    def test_remove_unnamed_removes_them(self) -> None:
         self.row("Document", file="documents/2026/a.jpg")
         self.save_unnamed("documents/2026/b.jpg", "scans/c", "scans/c.80x80", "other/d")
         printed = self.run_verb(*CHECK, NOW, "--remove-unnamed", "--no-input")
         self.assertIn("2 files removed.", printed)
         self.assertEqual(self.names, {"documents/2026/a.jpg", "scans/c.80x80", "other/d"})
 
-    def test_a_person_is_asked(self) -> None:
+    def test_the_user_is_asked_before_a_removal(self) -> None:
         self.save_unnamed("scans/a")
         remove = *CHECK, NOW, "--remove-unnamed"
         self.assertIn("--no-input", self.fail_verb(*remove))
@@ -268,7 +268,7 @@ class Unnamed(Rows):
         self.assertIn("Delete the 1 files", asked.call_args[0][0])
         self.assertEqual(self.names, set())
 
-    def test_there_is_a_second_look_before(self) -> None:
+    def test_rows_and_links_are_read_again_before_a_removal(self) -> None:
         names = ["scans/a", "scans/b", "scans/c", "scans/d"]
         self.save_unnamed(*names)
         inventory = Inventory(self.storage)
@@ -280,7 +280,7 @@ class Unnamed(Rows):
         self.assertEqual(inventory.remove(names), (["scans/d"], {}))
         self.assertEqual(self.names, {"scans/a", "scans/c", "documents/2026/x"})
 
-    def test_nothing_is_removed_while_a_table_is_not_there(self) -> None:
+    def test_nothing_is_removed_if_a_table_is_missing(self) -> None:
         self.save_unnamed("scans/a")
         self.drop_tables([self.models.get_model("Unmade")])
         remove = *CHECK, NOW, "--remove-unnamed", "--no-input"

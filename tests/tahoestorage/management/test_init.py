@@ -38,19 +38,19 @@ class Init(CommandTestCase):
         )
         self.assertEqual(storage.listdir(""), ([], []))
 
-    def test_for_programs(self) -> None:
+    def test_json_has_the_cap_or_the_file(self) -> None:
         told = self.told("init")
         self.assertTrue(Cap.parse(told["cap"]).is_writable)
         told = self.told("init", "--file", str(self.file))
         self.assertEqual(set(told), {"url", "file"})
         self.assertTrue(Cap.parse(self.file.read_text()).is_writable)
 
-    def test_a_file_that_is_there_is_not_overwritten(self) -> None:
+    def test_an_existing_file_is_not_overwritten(self) -> None:
         self.file.write_text("the cap of other files")
         self.assertIn("not overwritten", self.fail_verb("init", "--file", str(self.file)))
         self.assertEqual(self.file.read_text(), "the cap of other files")
 
-    def test_a_storage_that_has_a_directory_is_left_alone(self) -> None:
+    def test_a_storage_with_a_directory_needs_force(self) -> None:
         self.use()
         said = self.fail_verb("init")
         self.assertIn("has a directory already", said)
@@ -62,7 +62,7 @@ class Init(CommandTestCase):
         self.assertIn("connected to 3 storage servers of the 9", said)
         self.assertFalse(self.file.exists())
 
-    def test_servers_that_are_away_are_waited_for_by_people(self) -> None:
+    def test_missing_servers_are_an_error(self) -> None:
         fake = FakeGateway()
         with fake.listening() as url:
             self.use(tahoe_base_cap=None, tahoe_base_url=url)
@@ -73,7 +73,7 @@ class Init(CommandTestCase):
             self.assertIn("only 1 server", self.fail_verb("init", "--servers", "1"))
         self.assertNotIn("POST /uri?t=mkdir", fake.requests)
 
-    def test_what_is_no_gateway_is_told(self) -> None:
+    def test_a_wrong_gateway_is_an_error(self) -> None:
         for url, said in (
             ("http://127.0.0.1:1/", "connection"),
             ("ftp://127.0.0.1/", "http"),
@@ -81,7 +81,7 @@ class Init(CommandTestCase):
         ):
             self.assertIn(said, self.fail_verb("init", "--gateway", url).lower())
 
-    def test_a_folder_that_cannot_be_written_is_told_before_anything_is_made(self) -> None:
+    def test_an_unwritable_folder_is_an_error_before_a_directory_is_made(self) -> None:
         missing = str(self.folder / "missing" / "root.cap")
         self.assertIn("No such file", self.fail_verb("init", "--file", missing))
         self.assertEqual(os.listdir(self.folder), [])

@@ -26,12 +26,12 @@ from tests.needs import TIME, needs
 from tests.tahoestorage.management.case import CommandTestCase
 
 FILES = "django.core.files.storage.FileSystemStorage"
-# More than fit into a name's place: what is smaller is in its cap, and no server has a share of it.
+# The gateway keeps fewer bytes in the cap itself, and no server has a share of them.
 BYTES = Random(1).randbytes(3000)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Whole: each file by its name."""
+    """The contents of a folder, by name."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -49,7 +49,7 @@ def files_of(storage: TahoeStorage) -> dict[str, bytes]:
 
 
 class Storages(CommandTestCase):
-    """With a storage of the disk, "disk", and one on the grid, "default"."""
+    """A test with a storage of the disk, "disk", and one on the grid, "default"."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -105,7 +105,7 @@ class Copying(Storages):
         self.run_verb(*self.back)
         self.assertEqual(tree(self.folder / "back"), self.on_disk)
 
-    def test_a_name_that_cannot_be_kept_is_told_and_ends_nothing(self) -> None:
+    def test_a_name_that_the_grid_cannot_keep_is_reported_and_the_others_are_copied(self) -> None:
         self.put(**{"back\\slash": b"1", "good": b"2"})
         os.close(os.open(os.fsencode(self.folder / "disk") + b"/\xff", os.O_CREAT))
         said = self.fail_verb(*self.there)
@@ -120,7 +120,7 @@ class Copying(Storages):
         self.assertIn("1 files copied", said)
         self.assertIn("another file has this name", said)
 
-    def test_what_is_there_is_compared_and_never_replaced(self) -> None:
+    def test_an_existing_file_is_compared_and_never_replaced(self) -> None:
         self.put(same=BYTES, shorter=BYTES[:100], longer=BYTES, other=BYTES, name=b"x")
         theirs = {"same": BYTES, "shorter": BYTES, "longer": BYTES[:100], "other": BYTES[::-1]}
         self.save(**theirs, name__below=b"y")
@@ -130,7 +130,7 @@ class Copying(Storages):
             self.assertIn(f"{name}: another file has this name", said)
         self.assertEqual(files_of(self.storage), {**theirs, "name/below": b"y"})
 
-    def test_nor_by_a_storage_that_overwrites(self) -> None:
+    def test_a_storage_that_overwrites_replaces_no_file_either(self) -> None:
         self.put(f=BYTES)
         self.save(f=BYTES[::-1])
         before = self.on_disk
@@ -151,7 +151,7 @@ class Copying(Storages):
         self.assertIn("other: another file", said)
         self.assertEqual(self.on_disk, {"part": BYTES, "nothing": BYTES, "other": BYTES[1:1000]})
 
-    def test_equal_files_are_copied_though_a_grid_takes_one_of_them_at_a_time(self) -> None:
+    def test_equal_files_are_copied_one_after_the_other(self) -> None:
         for number in range(16):
             self.put(**{f"same__{number}": BYTES * 50})
         self.assertEqual(self.told(*self.there)["copied"], 16)
@@ -167,7 +167,7 @@ class Copying(Storages):
         self.run_verb(*self.back, "--dry-run")
         self.assertEqual(self.on_disk["c"], b"")
 
-    def test_a_part_of_the_files(self) -> None:
+    def test_prefix_copies_one_directory(self) -> None:
         self.put(a__b__c=b"1", a__d=b"2", e=b"3")
         self.run_verb(*self.there, "--prefix", "./a/b/")
         self.assertEqual(files_of(self.storage), {"a/b/c": b"1"})
@@ -176,14 +176,14 @@ class Copying(Storages):
         for direction in (self.there, self.back):
             self.assertIn("nowhere", self.fail_verb(*direction, "--prefix=nowhere"))
 
-    def test_a_location_is_where_names_begin(self) -> None:
+    def test_names_begin_at_the_location(self) -> None:
         self.put(a=b"1")
         grid = TahoeStorage(**{**self.storage.options, "location": "media"})
         outcomes = list(Migration(side_of(self.disk), side_of(grid)).run())
         self.assertEqual([(one.name, one.state) for one in outcomes], [("a", State.COPIED)])
         self.assertEqual(files_of(self.storage), {"media/a": b"1"})
 
-    def test_what_cannot_begin_says_why(self) -> None:
+    def test_wrong_storages_are_an_error(self) -> None:
         self.use_disk(location=str(self.folder))
         for arguments, reason in (
             (("--from=disk", "--to=typo"), "'typo'"),
@@ -207,7 +207,7 @@ class Requests(Storages):
         self.assertEqual(proxy.requests.count("POST /uri"), 2)  # made with all links; linked
         self.assertLess(proxy.requests.count("GET /uri"), 30 + 6)
 
-    def test_what_it_has_copied_is_not_read_from_the_grid_again(self) -> None:
+    def test_a_second_run_reads_no_copied_file_from_the_grid(self) -> None:
         for number in range(10):
             self.put(**{f"d__{number}": BYTES + b"%d" % number})
         self.run_between(self.disk, self.storage)
@@ -238,7 +238,7 @@ class Troubles(Storages):
         outcomes = Migration(side_of(source), side_of(destination)).run()
         return {one.name: one.problem or one.state for one in outcomes}
 
-    def test_a_copy_that_is_not_what_was_saved_is_taken_away(self) -> None:
+    def test_a_damaged_copy_is_deleted(self) -> None:
         class Damaging(FileSystemStorage):
             def _save(self, name: str, content: File[Any]) -> str:
                 saved = super()._save(name, content)
@@ -263,7 +263,7 @@ class Troubles(Storages):
         self.assertEqual(outcomes["lower"], State.COPIED)
         self.assertEqual(self.on_disk, {"lower": BYTES})
 
-    def test_who_saves_the_same_file_meanwhile_keeps_it(self) -> None:
+    def test_a_file_saved_by_another_process_meanwhile_stays(self) -> None:
         class Busy(FileSystemStorage):
             def _save(self, name: str, content: File[Any]) -> str:
                 Path(self.path(name)).write_bytes(BYTES)
@@ -299,7 +299,7 @@ class Troubles(Storages):
         self.assertEqual(self.on_disk, {"good": long})
         self.assertEqual(files_of(self.storage), {"good": long})
 
-    def test_a_directory_that_cannot_be_read(self) -> None:
+    def test_an_unreadable_directory_is_reported_and_the_others_are_copied(self) -> None:
         class Closed(InMemoryStorage):
             def listdir(self, path: str) -> tuple[list[str], list[str]]:
                 if path == "closed":
@@ -377,8 +377,8 @@ class Interrupted(CommandTestCase):
             "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.management.migrating_settings",
             # trial runs in a folder of its own, where the packages are not found otherwise.
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            # What a process that was killed has been sending, the servers do not take from the same
-            # gateway again for half an hour.
+            # If a process was killed, the servers refuse its files through the same gateway for
+            # half an hour. So there is a second gateway.
             "GATEWAYS": " ".join([proxy.url, self.gateways[1]]),
             "CAP": self.cap,
             "MEDIA": str(self.media),
@@ -388,7 +388,7 @@ class Interrupted(CommandTestCase):
     def make_files(self) -> None:
         random = Random(2)
         for number in range(1000):
-            # What fits into its cap is fast: so they are many, and the large ones are few.
+            # Files that fit into their caps are fast: so they are many, and the large ones are few.
             size = random.randint(56, 20_000) if number % 10 == 0 else random.randint(0, 55)
             folder = self.media / ("", "documents", "photos/2026/11", "a/b/c/d")[number % 4]
             folder.mkdir(parents=True, exist_ok=True)

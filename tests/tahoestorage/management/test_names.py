@@ -51,7 +51,7 @@ class Listing(CommandTestCase):
         self.assertEqual(self.lines("ls"), ["a"])
         self.assertIn("outside", self.fail_verb("ls", "../b"))
 
-    def test_what_is_missing(self) -> None:
+    def test_a_missing_name_is_an_error_and_an_empty_storage_is_none(self) -> None:
         self.assertIn("nothing", self.fail_verb("ls", "nothing"))
         self.assertEqual(self.run_verb("ls"), "")
 
@@ -92,7 +92,7 @@ class Getting(CommandTestCase):
         self.run_verb("get", "a/b", str(self.folder))
         self.assertEqual(contents(self.folder), {"copy": b"content", "b": b"content"})
 
-    def test_a_file_that_is_there_is_replaced_only_when_asked(self) -> None:
+    def test_an_existing_file_is_replaced_only_with_replace(self) -> None:
         self.save(a=b"new")
         target = self.folder / "a"
         target.write_bytes(b"old")
@@ -109,7 +109,7 @@ class Getting(CommandTestCase):
         self.run_verb("get", "", str(self.folder / "all"))
         self.assertEqual(set(contents(self.folder / "all")), {"a/b", "a/c/d", "e"})
 
-    def test_what_fails_leaves_nothing_and_hinders_nothing(self) -> None:
+    def test_one_failure_leaves_no_part_and_the_others_are_copied(self) -> None:
         self.save(a__b=b"1", a__c=b"2")
         (self.folder / "c").mkdir()
         said = self.fail_verb("get", "a", str(self.folder))
@@ -134,7 +134,7 @@ class Getting(CommandTestCase):
 
         WholeTree.of(self.storage).run(link)
 
-    def test_ctrl_c_ends_it_and_leaves_no_part(self) -> None:
+    def test_ctrl_c_ends_the_copy_and_leaves_no_part(self) -> None:
         self.save(**{f"a__{number}": os.urandom(100) for number in range(40)})
         self.run_verb("get", "a/0", str(self.folder / "whole"))
         main = threading.main_thread().ident
@@ -160,7 +160,7 @@ class Getting(CommandTestCase):
             self.assertLess(len(proxy.requests), 25)
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [])
 
-    def test_where_a_file_has_one_name_only(self) -> None:
+    def test_a_disk_without_hard_links_replaces_no_file(self) -> None:
         self.save(a__b=b"1", a__c=b"2")
         (self.folder / "c").write_bytes(b"old")
         with mock.patch("os.link", side_effect=PermissionError(errno.EPERM, "not permitted")):
@@ -169,7 +169,7 @@ class Getting(CommandTestCase):
         self.assertIn("there already", said)
         self.assertEqual(contents(self.folder), {"b": b"1", "c": b"old"})
 
-    def test_a_file_that_comes_meanwhile_is_not_replaced(self) -> None:
+    def test_a_file_that_appears_during_the_copy_is_not_replaced(self) -> None:
         for error in (FileExistsError(), PermissionError(errno.EPERM, "not permitted")):
             target = self.folder / type(error).__name__
 
@@ -182,13 +182,13 @@ class Getting(CommandTestCase):
                 self.assertIn("there already", self.fail_verb("get", "a", str(target)))
             self.assertEqual(target.read_bytes(), b"new")
 
-    def test_a_name_may_be_as_long_as_a_disk_takes_it(self) -> None:
+    def test_a_name_can_have_the_greatest_length_of_the_disk(self) -> None:
         name = "本" * 85
         self.save(**{name: b"1"})
         self.run_verb("get", name, str(self.folder / name))
         self.assertEqual(contents(self.folder), {name: b"1"})
 
-    def test_no_file_of_a_copy_replaces_another_one_of_it(self) -> None:
+    def test_two_names_of_one_local_file_are_an_error(self) -> None:
         self.save(a__b__x=b"1", a__c__x=b"2", a__c__y=b"3")
         (self.folder / "b").mkdir()
         (self.folder / "c").symlink_to("b")
@@ -198,7 +198,7 @@ class Getting(CommandTestCase):
         self.assertIn((self.folder / "b" / "x").read_bytes(), (b"1", b"2"))
         self.assertEqual((self.folder / "b" / "y").read_bytes(), b"3")
 
-    def test_it_has_the_mode_of_any_new_file(self) -> None:
+    def test_a_copy_has_the_mode_of_any_new_file(self) -> None:
         self.save(a=b"1")
         before = os.umask(0o027)
         self.addCleanup(os.umask, before)
@@ -225,7 +225,7 @@ class Putting(CommandTestCase):
         self.run_verb("put", str(self.folder / "x" / "1"), "other/name")
         self.assertEqual(self.read("other/name"), b"one")
 
-    def test_a_name_that_is_taken_is_an_error_and_hinders_nothing(self) -> None:
+    def test_a_taken_name_is_an_error_and_the_others_are_saved(self) -> None:
         (self.folder / "1").write_bytes(b"new")
         (self.folder / "2").write_bytes(b"new")
         self.save(x__1=b"old")
@@ -235,7 +235,7 @@ class Putting(CommandTestCase):
         self.run_verb("put", "--replace", str(self.folder / "1"), "x/1")
         self.assertEqual(self.read("x/1"), b"new")
 
-    def test_names_that_are_one_on_the_grid_are_told_and_none_is_saved(self) -> None:
+    def test_names_that_are_equal_on_the_grid_are_errors(self) -> None:
         for name in ("caf\u00e9", "cafe\u0301", "x\\y", "plain"):
             (self.folder / name).write_bytes(name.encode())
         (self.folder / "x").mkdir()
@@ -248,7 +248,7 @@ class Putting(CommandTestCase):
         self.assertEqual(self.lines("ls", "-R"), ["d/", "d/café", "d/plain"])
         self.assertEqual(self.read("d/café"), b"old")
 
-    def test_a_name_that_cannot_be_saved_hinders_no_other(self) -> None:
+    def test_an_impossible_name_is_an_error_and_the_others_are_saved(self) -> None:
         os.close(os.open(os.fsencode(self.folder) + b"/\xff", os.O_CREAT))
         (self.folder / "1").write_bytes(b"1")
         told = json.JSONDecoder().raw_decode(
@@ -256,7 +256,7 @@ class Putting(CommandTestCase):
         )[0]
         self.assertEqual((told["saved"], list(told["failed"])), (["d/1"], ["d/\udcff"]))
 
-    def test_what_is_left_out_is_told(self) -> None:
+    def test_links_to_folders_and_pipes_are_reported(self) -> None:
         (self.folder / "1").write_bytes(b"1")
         (self.folder / "below" / "closed").mkdir(parents=True)
         (self.folder / "below" / "link").symlink_to("..")
@@ -283,11 +283,11 @@ class Putting(CommandTestCase):
             ],
         )
 
-    def test_what_is_missing_or_empty(self) -> None:
+    def test_a_missing_file_or_an_empty_folder_is_an_error(self) -> None:
         self.assertIn("No such file", self.fail_verb("put", str(self.folder / "missing")))
         self.assertIn("no file in", self.fail_verb("put", str(self.folder)))
 
-    def test_a_storage_that_can_only_be_read(self) -> None:
+    def test_a_read_cap_saves_and_removes_nothing(self) -> None:
         (self.folder / "1").write_bytes(b"1")
         self.save(a=b"1")
         self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
@@ -311,7 +311,7 @@ class Removing(CommandTestCase):
         self.assertEqual(self.lines("ls", "-R"), ["a/", "a/b"])
         self.assertEqual(self.run_verb("rm", "-f", "missing"), "")
 
-    def test_all_that_is_below_a_directory(self) -> None:
+    def test_recursive_removes_everything_below_a_directory(self) -> None:
         self.save(a__b=b"1", a__c__d__e=b"2", f=b"3")
         self.assertEqual(self.told("rm", "-r", "a")["failed"], {})
         self.assertEqual(self.lines("ls", "-R"), ["f"])

@@ -1,4 +1,4 @@
-"""What `manage.py tahoe` shows of names that somebody else has chosen."""
+"""`manage.py tahoe` shows names that somebody else has chosen, and a terminal obeys none."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Terminals(CommandTestCase):
         self.save(**{f"d__{HOSTILE}": b"1", "d__a b": b"2"})
 
     def on_terminal(self, *arguments: str) -> str:
-        """What a terminal shows of a verb."""
+        """The output of a verb on a terminal."""
         terminal = Terminal()
         command = ["manage.py", "tahoe", *arguments, "--no-color"]
         with mock.patch.multiple(sys, stdout=terminal, stderr=terminal):
@@ -69,7 +69,7 @@ class Terminals(CommandTestCase):
                 Command().run_from_argv(command)
             except SystemExit:
                 pass
-        shown = terminal.getvalue().rpartition("\r")[2]  # what stands there after a bar is gone
+        shown = terminal.getvalue().rpartition("\r")[2]  # after the bars
         self.assertTrue(shown.replace("\n", "").isprintable(), shown)
         return shown
 
@@ -103,7 +103,7 @@ class Terminals(CommandTestCase):
         self.assertIn(f"  $'{SHOWN}  ", self.on_terminal("check"))
         self.assertIn(f"\n$'{SHOWN}: ", self.on_terminal("snapshot"))
 
-    def test_messages_of_others(self) -> None:
+    def test_messages_of_a_gateway(self) -> None:
         with mock.patch("tahoestorage.management.verb.WholeTree.of") as of:
             of.side_effect = TahoeError("the gateway says: \x1b]0;title\x07")
             said = self.on_terminal("ls")
@@ -111,7 +111,7 @@ class Terminals(CommandTestCase):
 
 
 class Encodings(CommandTestCase):
-    """Where nothing but ASCII can be printed, or be the name of a file."""
+    """On a system that prints, and stores as names of files, ASCII alone."""
 
     def run_in_ascii(self, *arguments: str) -> tuple[int, str, str]:
         environment = {
@@ -129,11 +129,11 @@ class Encodings(CommandTestCase):
         ran = subprocess.run(command, env=environment, capture_output=True, text=True)
         return ran.returncode, ran.stdout, ran.stderr
 
-    def test_listings_escape_what_is_not_ascii(self) -> None:
+    def test_ls_escapes_characters_beyond_ascii(self) -> None:
         self.save(a__é=b"1", b=b"2")
         self.assertEqual(self.run_in_ascii("ls", "-R"), (0, "a/\na/\\xe9\nb\n", ""))
 
-    def test_get_tells_names_that_no_file_can_have(self) -> None:
+    def test_get_reports_names_that_no_file_can_have(self) -> None:
         self.save(a__é=b"1", a__b=b"2")
         copy = str(self.folder / "copy")
         status, printed, said = self.run_in_ascii("get", "a", copy)

@@ -8,7 +8,7 @@ from txtahoe.testing.fake import FakeGateway
 
 
 class Status(CommandTestCase):
-    def test_all_is_well(self) -> None:
+    def test_a_healthy_grid(self) -> None:
         printed = self.run_verb("status")
         self.assertRegex(printed, rf"{self.gateway} +3 of 3 +\d+ ms +\d+ ms +\d+ ms\n")
         for number in (1, 2, 3):
@@ -18,7 +18,7 @@ class Status(CommandTestCase):
         self.assertEqual((told["is_ok"], told["problems"]), (True, []))
         self.assertEqual(len(told["servers"]), 3)
 
-    def test_a_server_is_away(self) -> None:
+    def test_a_missing_server(self) -> None:
         fake = FakeGateway()
         with fake.listening() as url:
             self.use(tahoe_base_url=url, tahoe_base_cap=str(fake.make_directory()))
@@ -30,7 +30,7 @@ class Status(CommandTestCase):
             fake.servers = 0
             self.assertIn("can't be read", self.fail_verb("status", status=4))
 
-    def test_a_gateway_is_away(self) -> None:
+    def test_a_missing_gateway(self) -> None:
         with Proxy(self.gateway) as proxy:
             self.use(tahoe_base_url=[self.gateway, proxy.url])
             proxy.refuse()
@@ -39,6 +39,6 @@ class Status(CommandTestCase):
             self.use(tahoe_base_url=[proxy.url, self.gateway])
             self.assertIn("no answer", self.fail_verb("status", status=4))
 
-    def test_a_storage_that_can_only_be_read(self) -> None:
+    def test_a_read_cap(self) -> None:
         self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
         self.assertIn("has a read-cap", self.run_verb("status"))

@@ -19,14 +19,14 @@ class WholeTreeTestCase(CommandTestCase):
 
 
 class Checking(WholeTreeTestCase):
-    def test_what_is_healthy(self) -> None:
+    def test_healthy_files_are_counted(self) -> None:
         self.save(a__b=os.urandom(1000), c=b"")
         [line] = self.lines("check")
         self.assertRegex(line, r"^4 objects in \d+\.\d s: 3 healthy, 1 literal$")
         told = self.told("check", "a", "--verify")
         self.assertEqual((told["is_healthy"], told["objects"]), (True, 2))
 
-    def test_what_misses_shares_is_found_and_mended(self) -> None:
+    def test_missing_shares_are_found_and_repaired(self) -> None:
         self.save(a__b=os.urandom(1000))
         self.lose_shares("a/b", 1)
         said = self.fail_verb("check", status=3)
@@ -35,7 +35,7 @@ class Checking(WholeTreeTestCase):
         self.assertRegex(self.run_verb("check", "--repair"), r"repaired  2 of 3  a/b\n")
         self.assertTrue(self.told("check", "--verify")["is_healthy"])
 
-    def test_what_is_lost_is_told_by_name(self) -> None:
+    def test_lost_files_are_reported_by_name(self) -> None:
         self.save(a__b=os.urandom(1000), a__c=b"1", d=b"1")
         self.lose_shares("a/b", 2)
         self.assertRegex(self.fail_verb("check", status=4), r"unrecoverable  1 of 3  a/b\n")
@@ -43,7 +43,7 @@ class Checking(WholeTreeTestCase):
         said = self.fail_verb("check", "--json", status=4)
         self.assertIn('"is_complete": false', said)
 
-    def test_a_lost_root(self) -> None:
+    def test_a_lost_root_is_reported(self) -> None:
         self.lose_shares("", 3)
         said = self.fail_verb("check", status=4)
         self.assertRegex(said, r"unrecoverable  0 of \?  /  ")
@@ -71,7 +71,7 @@ class Renewing(WholeTreeTestCase):
         with mock.patch("tahoestorage.management.verbs.health.now", return_value=later):
             self.assertIn("expired on", self.run_verb("renew"))
 
-    def test_leases_are_renewed_where_no_record_can_be_kept(self) -> None:
+    def test_leases_are_renewed_even_if_no_record_can_be_kept(self) -> None:
         self.save(a=os.urandom(100))
         whole = WholeTree.of(self.storage)
         whole.run(lambda tree, _: tree.save([RECORDS], os.urandom(100)))
@@ -79,14 +79,14 @@ class Renewing(WholeTreeTestCase):
         self.assertIn("The next renewal will not know of this one: '.tahoe-maintenance'", said)
         self.assertIn(" 3 healthy", self.fail_verb("renew", status=3))
 
-    def test_what_is_lost_is_said_in_cron_too(self) -> None:
+    def test_verbosity_0_prints_lost_files(self) -> None:
         self.save(a=os.urandom(100))
         self.lose_shares("a", 3)
         self.assertIn("unrecoverable", self.fail_verb("renew", "-v", "0", status=4))
 
 
 class Snapshots(WholeTreeTestCase):
-    def test_what_was_deleted_or_replaced_comes_back(self) -> None:
+    def test_deleted_and_replaced_files_come_back(self) -> None:
         self.save(a__b=b"1", a__c=b"2", d=b"3")
         taken = self.told("snapshot")
         self.assertEqual((taken["files"], taken["directories"]), (3, 2))
@@ -107,7 +107,7 @@ class Snapshots(WholeTreeTestCase):
         self.assertEqual(self.lines("restore", "latest", "--replace"), ["d"])
         self.assertEqual([self.read(name) for name in ("a/b", "d", "e")], [b"1", b"3", b"new"])
 
-    def test_a_part_comes_back(self) -> None:
+    def test_one_directory_comes_back(self) -> None:
         self.save(a__b=b"1", a__c=b"2", d=b"3")
         self.run_verb("snapshot")
         self.run_verb("rm", "-r", "a", "d")
@@ -125,7 +125,7 @@ class Snapshots(WholeTreeTestCase):
             self.assertEqual(file.read(), b"then")
         self.assertRaises(PermissionError, then.delete, "a")
 
-    def test_a_snapshot_by_a_file_with_its_cap(self) -> None:
+    def test_a_file_with_its_cap_names_a_snapshot(self) -> None:
         self.save(a=b"1")
         file = self.folder / "snapshot.cap"
         self.run_verb("snapshot")
@@ -149,7 +149,7 @@ class Snapshots(WholeTreeTestCase):
             [line.split() for line in self.lines("snapshot", "--list")[1:]][0][0], first
         )
 
-    def test_the_latest_one_is_of_the_past(self) -> None:
+    def test_latest_is_never_a_snapshot_of_the_future(self) -> None:
         self.save(a=b"1")
         name = self.told("snapshot")["name"]
         before = datetime.fromisoformat(name).timestamp() - 100_000
@@ -160,7 +160,7 @@ class Snapshots(WholeTreeTestCase):
             )
             self.assertIn("nothing to restore", self.run_verb("restore", name))
 
-    def test_what_names_no_snapshot(self) -> None:
+    def test_a_wrong_snapshot_is_an_error(self) -> None:
         bad = self.folder / "bad"
         bad.write_text("no cap")
         file = self.folder / "file"
@@ -174,7 +174,7 @@ class Snapshots(WholeTreeTestCase):
             self.assertIn(said, self.fail_verb("restore", name))
         self.assertIn("no snapshot 'x'", self.fail_verb("snapshot", "--remove", "x"))
 
-    def test_what_is_lost_is_left_out_and_told(self) -> None:
+    def test_lost_files_are_left_out_and_reported(self) -> None:
         self.save(a__b=b"1", c=b"2")
         self.lose_shares("a", 3)
         said = self.fail_verb("snapshot", status=3)

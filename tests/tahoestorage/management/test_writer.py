@@ -22,7 +22,7 @@ class Writer(CommandTestCase):
         self.addCleanup(patch.stop)
 
     def proxy(self, number: int) -> Proxy:
-        """To a gateway; notes what is asked of it."""
+        """A proxy to a gateway, which notes all requests."""
         proxy = Proxy(self.gateways[number]).__enter__()
         self.addCleanup(proxy.__exit__)
         return proxy

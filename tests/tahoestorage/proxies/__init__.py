@@ -1,1 +1,1 @@
-"""What the public can do through a public gateway: real web servers before a real gateway."""
+"""The public reads files through a web server before a gateway, and can do nothing else."""

@@ -31,7 +31,7 @@ def ask(port: int, path: str, *, host: str, method: str = "GET", **headers: str)
 
 
 def ask_raw(port: int, request: bytes) -> tuple[int | None, bytes]:
-    """The status, None where there is none, and all that comes before the connection is closed."""
+    """The status, or None, and all bytes until the server closes the connection."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request)

@@ -1,4 +1,4 @@
-"""What the public may try, as the bytes of a request each."""
+"""Requests that the public may try, as bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Caps:
 
 
 CONTENT = bytes(range(256)) * 4000
-"""What the file holds: more than a piece of a transfer."""
+"""The content of the file: more than a piece of a transfer."""
 
 
 @cache
@@ -63,7 +63,7 @@ def caps_on(gateway: str) -> Caps:
 
 
 def attempts(caps: Caps, gateway: str) -> dict[bytes, bytes]:
-    """What must not reach the gateway: the first line of each request, and the request."""
+    """Requests that must not reach the gateway, by their first lines."""
     every = [str(cap) for cap in caps.all]
     others = [str(cap) for cap in caps.all if cap.kind != "CHK"]
     directory = caps.directories[0]
@@ -181,7 +181,7 @@ def attempts(caps: Caps, gateway: str) -> dict[bytes, bytes]:
 
 
 def spellings(caps: Caps) -> list[bytes]:
-    """What a server may refuse, or understand as a request for the file and no more."""
+    """Requests that a server may refuse, or understand as requests for the file alone."""
     file = f"/named/{caps.file}/x.txt"
     lines = [
         file.replace("URI", "%55RI"),

@@ -1,4 +1,4 @@
-"""What the public can do, and cannot, whatever the web server."""
+"""The public can read files, and do nothing else, through any web server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NAMES = [
 
 
 class PublicGatewayTests:
-    """Mixed into a test case for each server."""
+    """The tests of every server, for its test case to inherit."""
 
     server_class: type[WebServer]
     cache_control = "public, max-age=31536000, immutable"
@@ -101,7 +101,7 @@ class PublicGatewayTests:
 
     # What it lets through.
 
-    def test_a_file_is_what_its_name_says_and_can_be_kept_for_ever(self) -> None:
+    def test_a_file_has_the_type_of_its_name_and_browsers_can_keep_it(self) -> None:
         answer = self.get(f"/named/{self.caps.file}/page.html")
         self.assertEqual((answer.status, answer.body), (200, CONTENT))
         self.assertEqual(answer.headers["Content-Type"], "text/html")
@@ -112,7 +112,7 @@ class PublicGatewayTests:
         self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "*")
         self.assertNotIn("Twisted", answer.headers["Server"])
 
-    def test_head_ranges_and_what_one_has_already(self) -> None:
+    def test_head_ranges_and_conditional_requests(self) -> None:
         path = f"/named/{self.caps.file}/x.bin"
         head = self.get(path, method="HEAD")
         self.assertEqual((head.status, head.body), (200, b""))
@@ -146,7 +146,7 @@ class PublicGatewayTests:
                 self.assertNotIn("Content-Encoding", each.headers)
                 self.assertEqual(each.headers.get_all("Content-Type"), [kind])
 
-    def test_whatever_a_file_is_called_its_url_leads_to_it(self) -> None:
+    def test_every_file_name_has_a_url(self) -> None:
         storage = TahoeStorage(
             tahoe_base_url=self.gateway,
             tahoe_base_cap=make_directory(self.gateway),
@@ -174,14 +174,14 @@ class PublicGatewayTests:
         self.assertEqual(self.get(path.replace(":", "%3A")).body, CONTENT)
         self.assertEqual(self.get(path.replace(":", "%3a")).body, CONTENT)
 
-    def test_the_query_of_a_style_sheet_goes_no_further(self) -> None:
+    def test_the_query_of_a_style_sheet_does_not_reach_the_gateway(self) -> None:
         path = f"/named/{self.caps.file}/font.woff"
         for query in ("?", "?v=4.7.0", "?dd67030699838ea6"):
             answer = self.get(path + query)
             self.assertEqual((answer.status, answer.body), (200, CONTENT))
             self.assertIn(f"GET {path} HTTP/1.", self.passed_on().decode())
 
-    def test_the_url_of_a_missing_file_is_not_found_and_asks_no_gateway(self) -> None:
+    def test_the_url_of_a_missing_file_is_404_and_asks_no_gateway(self) -> None:
         storage = TahoeStorage(
             tahoe_base_url=self.gateway,
             tahoe_base_cap=make_directory(self.gateway),
@@ -201,7 +201,7 @@ class PublicGatewayTests:
             self.assertGreaterEqual(self.get(wrong, host="prefixed.test").status, 400)
             self.assertEqual(self.recorder.asked, b"")
 
-    def test_the_gateway_is_not_told_who_reads(self) -> None:
+    def test_the_gateway_learns_nothing_about_the_reader(self) -> None:
         answer = self.get(
             f"/named/{self.caps.file}/x.txt",
             Cookie="sessionid=personal",
@@ -234,7 +234,7 @@ class PublicGatewayTests:
             self.assertTrue(status is None or status >= 400, name)
             self.assertEqual(self.secrets.found_in(answer.decode("latin-1")), set(), name)
 
-    def test_other_spellings_are_refused_or_ask_for_the_file_and_no_more(self) -> None:
+    def test_other_spellings_are_refused_or_ask_for_the_file_alone(self) -> None:
         self.is_malformed = True
         plain = re.compile(rf"GET /named/{self.caps.file}/[^/?\s]+ HTTP/1\.[01]\r\n")
         for request in spellings(self.caps):
@@ -249,7 +249,7 @@ class PublicGatewayTests:
             else:
                 self.assertGreaterEqual(status, 400, request)
 
-    def test_errors_tell_nothing_and_are_not_kept(self) -> None:
+    def test_errors_show_no_cap_and_browsers_do_not_keep_them(self) -> None:
         cap = self.caps.file
         lost = Cap.parse(cap.replace(f":{len(CONTENT)}", f":{len(CONTENT) + 1}"))
         absurd = Cap.parse(cap.replace(":2:3:", ":0:0:"))

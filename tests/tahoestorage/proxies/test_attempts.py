@@ -14,7 +14,7 @@ from tests.tahoestorage.proxies.attempts import attempts, caps_on
 
 @needs(GRID)
 class AttemptsTests(SynchronousTestCase):
-    def test_most_are_granted_where_there_is_no_proxy(self) -> None:
+    def test_a_gateway_without_a_proxy_grants_most_attempts(self) -> None:
         gateway = shared_grid().gateway_urls[0]
         port = urlsplit(gateway).port
         made = attempts(caps_on(gateway), gateway)

@@ -30,13 +30,13 @@ def run(*arguments: str, settings: dict[str, Any] = SETTINGS, **options: Any) ->
 
 
 class Command(SynchronousTestCase):
-    def test_without_a_verb_it_prints_what_there_is(self) -> None:
+    def test_without_a_verb_it_lists_the_verbs(self) -> None:
         printed = run(settings={})
         for name, verb in VERBS.items():
             self.assertIn(f"  {name} ", printed)
             self.assertIn(verb.help().split()[0], printed)
 
-    def test_an_unknown_verb_or_server_is_told_what_there_is(self) -> None:
+    def test_an_unknown_verb_or_server_is_an_error_that_lists_the_known_ones(self) -> None:
         for arguments, known in ((("proxi",), "proxy"), (("proxy", "iis"), "lighttpd")):
             problem = self.assertRaises(CommandError, run, *arguments)
             self.assertIn("invalid choice", str(problem))
@@ -46,7 +46,7 @@ class Command(SynchronousTestCase):
 
 
 class Proxy(SynchronousTestCase):
-    def test_it_is_made_of_the_settings(self) -> None:
+    def test_the_settings_fill_the_configuration(self) -> None:
         for server in SERVERS:
             printed = run("proxy", server)
             self.assertIn("media.example.org", printed)
@@ -54,7 +54,7 @@ class Proxy(SynchronousTestCase):
             self.assertNotIn("%%", printed)
             self.assertNotIn("aaaqeay", printed)
 
-    def test_options_win(self) -> None:
+    def test_options_win_over_settings(self) -> None:
         options = {"gateway": "http://[::1]:99", "server_name": "Other.example"}
         for server, address in (
             ("nginx", "server [::1]:99;"),
@@ -66,7 +66,7 @@ class Proxy(SynchronousTestCase):
             self.assertIn("other.example", printed)
             self.assertNotIn("media.example.org", printed)
 
-    def test_it_listens_where_it_is_told_to(self) -> None:
+    def test_listen_sets_address_and_port(self) -> None:
         self.assertIn("listen 80;\n    listen [::]:80;", run("proxy", "nginx"))
         self.assertIn("listen 8080;\n    listen [::]:8080;", run("proxy", "nginx", listen="8080"))
         printed = run("proxy", "nginx", listen="127.0.0.1:8080")
@@ -76,7 +76,7 @@ class Proxy(SynchronousTestCase):
         problem = self.assertRaises(CommandError, run, "proxy", "lighttpd", listen="8080")
         self.assertIn("server.port", str(problem))
 
-    def test_it_listens_at_the_port_of_the_public_address(self) -> None:
+    def test_the_port_of_the_public_address_is_the_default(self) -> None:
         settings = {**SETTINGS, "TAHOE_PUBLIC_BASE_URL": "https://media.example.org:8443/"}
         self.assertIn("listen 8443;\n    listen [::]:", run("proxy", "nginx", settings=settings))
         self.assertIn("<VirtualHost *:8443>", run("proxy", "apache", settings=settings))
@@ -89,7 +89,7 @@ class Proxy(SynchronousTestCase):
         printed = run("proxy", "nginx", gateway="http://tahoe_gateway:3456/")
         self.assertIn("server tahoe_gateway:3456;", printed)
 
-    def test_the_storage_is_chosen(self) -> None:
+    def test_storage_chooses_the_storage(self) -> None:
         options = {
             "tahoe_base_url": ["http://gateway-1:1111/", "http://gateway-2:2222/"],
             "tahoe_base_cap": DIRECTORY,
@@ -115,18 +115,18 @@ class Proxy(SynchronousTestCase):
             )
             self.assertIn(reason, str(problem))
 
-    def test_without_a_public_address_the_host_is_an_example(self) -> None:
+    def test_the_host_is_an_example_if_there_is_no_public_address(self) -> None:
         for public in (None, "", "/files/"):
             settings = {**SETTINGS, "TAHOE_PUBLIC_BASE_URL": public}
             self.assertIn(
                 "server_name files.example.com;", run("proxy", "nginx", settings=settings)
             )
 
-    def test_without_a_gateway_it_says_which_setting_is_missing(self) -> None:
+    def test_a_missing_gateway_is_an_error_that_names_the_setting(self) -> None:
         problem = self.assertRaises(CommandError, run, "proxy", "nginx", settings={})
         self.assertIn("TAHOE_STORAGE_BASE_URL", str(problem))
 
-    def test_nothing_can_be_slipped_into_the_configuration(self) -> None:
+    def test_no_value_adds_a_line_to_the_configuration(self) -> None:
         for piece in ("\n", " ", ";", '"', "'", "}", "$", "\\", "%", "#", ">", "é", "\x00", ","):
             for settings, options in (
                 ({}, {"gateway": f"http://127.0.0.1{piece}x:3456/"}),
@@ -151,7 +151,7 @@ class Proxy(SynchronousTestCase):
         plain = run("proxy", "nginx", settings=SETTINGS, server_name="host")
         self.assertEqual(len(printed.splitlines()), len(plain.splitlines()))
 
-    def test_what_is_wrong_is_told_without_a_cap(self) -> None:
+    def test_errors_show_no_cap(self) -> None:
         for settings, options in (
             ({}, {"listen": "65536"}),
             ({}, {"gateway": f"http://127.0.0.1:3456/uri/{DIRECTORY}"}),

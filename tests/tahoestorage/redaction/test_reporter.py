@@ -32,7 +32,7 @@ CHECKOUT = Path(tests.__file__).parents[1]
 
 
 class SorryReporter(ExceptionReporter):
-    """It makes the page itself, and has a form of its own."""
+    """A reporter that makes the page itself."""
 
     def get_traceback_html(self) -> Any:
         return f"<h1>Sorry</h1> {self.get_traceback_json()}"
@@ -42,7 +42,7 @@ class SorryReporter(ExceptionReporter):
 
 
 class ReportOfTheProject(RedactingExceptionReporter, SorryReporter):
-    """As the manual has it."""
+    """The class of the manual."""
 
 
 class FilterOfTheProject(SafeExceptionReporterFilter):
@@ -118,7 +118,7 @@ class Reports(ReportTestCase):
         self.assertNotIn("some key", page)
         self.assert_no_caps(page)
 
-    def test_variables_that_are_long_or_cannot_be_shown(self) -> None:
+    def test_variables_that_are_long_or_whose_repr_fails(self) -> None:
         class Broken:
             def __repr__(self) -> str:
                 raise LookupError("broken")
@@ -138,7 +138,7 @@ class Reports(ReportTestCase):
         self.assertIn("Error in formatting: LookupError: broken", page)
         self.assertIn("trimmed", page)
 
-    def test_a_handler_of_mails_of_the_project(self) -> None:
+    def test_an_email_handler_of_the_project(self) -> None:
         sent: list[str] = []
 
         class Handler(AdminEmailHandler):
@@ -156,7 +156,7 @@ class Reports(ReportTestCase):
 
 
 class Settings(ReportTestCase):
-    """After the start of Django they have no cap that shows itself."""
+    """After the start of Django, no setting shows a cap."""
 
     def written(self, **options: Any) -> dict[str, Any]:
         backend = f"{TahoeStorage.__module__}.{TahoeStorage.__name__}"
@@ -166,7 +166,7 @@ class Settings(ReportTestCase):
             "STORAGES": {"default": {"BACKEND": backend, "OPTIONS": options}, "other": other},
         }
 
-    def test_they_are_as_good_as_before(self) -> None:
+    def test_storages_work_with_hidden_caps(self) -> None:
         url = "http://127.0.0.1:1/"
         with override_settings(**self.written(tahoe_base_cap=str(self.cap), tahoe_base_url=url)):
             before = conf.connection(settings.STORAGES["default"]["OPTIONS"])
@@ -179,7 +179,7 @@ class Settings(ReportTestCase):
             conf.hide_caps()
             self.assertEqual(conf.base_cap({}), self.cap)
 
-    def test_what_is_no_cap_is_hidden_and_stays_wrong(self) -> None:
+    def test_a_malformed_cap_is_hidden_and_stays_wrong(self) -> None:
         cut = str(self.cap)[:-5]
         with override_settings(TAHOE_STORAGE_BASE_CAP=cut, STORAGES={"a": {"BACKEND": "b"}}):
             conf.hide_caps()

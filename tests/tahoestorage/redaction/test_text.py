@@ -1,4 +1,4 @@
-"""Caps are found and taken out of text in all their forms, and nothing else is."""
+"""Redaction takes caps in all their forms out of texts, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from txtahoe import Cap
 
 
 def caps() -> list[Cap]:
-    """One of each kind that leads to something."""
+    """One readable cap of each kind."""
     directory, file = new_cap("DIR2"), new_cap("CHK", ":2:3:6000")
     mutable = new_cap("MDMF")
     literal = Cap.parse(f"URI:LIT:{base32(40)}")
@@ -43,14 +43,14 @@ class Redaction(SynchronousTestCase):
                     self.assertTrue(secrets.found_in(text), f"{cap.kind} {name}")
                     self.assertEqual(secrets.found_in(redact(text)), set(), f"{cap.kind} {name}")
 
-    def test_what_is_left_tells_caps_apart(self) -> None:
+    def test_fingerprints_of_two_caps_differ(self) -> None:
         cap = new_cap()
         self.assertEqual(redact(f"a/{cap!s}/b?c"), f"a/{cap!r}/b?c")
         self.assertEqual(redact(f"a/{cap!s}/b".replace(":", "%3A")), f"a/{cap!r}/b")
         self.assertEqual(redact(str(cap)[:-5]), "<Cap>")
         self.assertEqual(redact(f"<{cap!s}>", html=True), f"<&lt;Cap DIR2 {cap.fingerprint}&gt;>")
 
-    def test_keys_and_hashes_of_caps_that_were_split(self) -> None:
+    def test_keys_and_hashes_of_split_caps(self) -> None:
         cap = new_cap("CHK", ":2:3:6000")
         secrets = Secrets()
         secrets.add(cap)
@@ -67,7 +67,7 @@ class Redaction(SynchronousTestCase):
     def test_any_text_can_be_redacted(self, text: str, html: bool) -> None:
         redact(text, html=html)
 
-    def test_values_of_any_depth(self) -> None:
+    def test_nested_values_are_redacted_at_any_depth(self) -> None:
         cap = new_cap()
         shown, other = repr(cap), object()
         self.assertEqual(
@@ -79,7 +79,7 @@ class Redaction(SynchronousTestCase):
 
 
 class Logs(SynchronousTestCase):
-    """What is logged by the packages, and by Django of requests, wherever it is written."""
+    """Logs of the packages, and of requests by Django, in any handler."""
 
     def logged(self, name: str, message: Any, *arguments: Any, **options: Any) -> str:
         logger, lines = logging.getLogger(name), []
