@@ -35,34 +35,29 @@ _SECONDS = 10.0  # in which a gateway, or a public address, must answer
 _FILE_WITHOUT_GRID = Cap.parse("URI:LIT:nbswy3dp")
 
 
-# Of each problem: the number in its id, whether the storage fails if its writer has it, a hint.
-_FINDINGS: dict[Kind, tuple[int, bool, str]] = {
+# The id and the hint if the writer has a problem. Problems of other gateways are warnings.
+_FINDINGS: dict[Kind, tuple[str, str]] = {
     "gateway": (
-        101,
-        True,
+        "E101",
         "Start the node, and give its address with the port that its tahoe.cfg has as web.port.",
     ),
     "servers": (
-        102,
-        False,
+        "W102",
         "Start the others. Uploads work as long as shares.happy servers are connected; the "
         "gateway's tahoe.cfg has that number.",
     ),
     "reading": (
-        103,
-        True,
+        "E103",
         "Start the storage servers that have its shares. If they all run, check the cap: it can "
         "be one of another grid.",
     ),
     "saving": (
-        104,
-        True,
+        "E104",
         "Start more storage servers, or give them more room: uploads need shares.happy of them; "
         "the gateway's tahoe.cfg has that number.",
     ),
     "shares": (
-        105,
-        False,
+        "W105",
         "Run `manage.py tahoe check --repair`: it makes new shares of those left.",
     ),
 }
@@ -73,9 +68,8 @@ def check_deployment() -> list[CheckMessage]:
     """
     Ask the gateways and the public address of every storage, all at the same time.
 
-    Each gateway keeps the small file that `health` uploads too. The check does not change the root
-    directory, because a write through one gateway can undo another one's at that moment: the cap
-    tells that it can be changed.
+    Each gateway keeps the small file that `health` uploads too. The check does not write the root
+    directory, because a write through one gateway can undo one through another at that moment.
     """
     deployments = _deployments()
     if not deployments or threads.problem() is not None:
@@ -128,9 +122,9 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     messages = []
     for gateway in found.gateways:
         for problem in gateway.problems:
-            number, is_serious, hint = _FINDINGS[problem.kind]
-            kind = "E" if is_serious and gateway.is_writer else "W"
-            messages.append(message(f"{kind}{number}", str(problem), hint))
+            id, hint = _FINDINGS[problem.kind]
+            id = id if gateway.is_writer else id.replace("E", "W")
+            messages.append(message(id, str(problem), hint))
     if deployment.base_url is not None:
         file, content = _FILE_WITHOUT_GRID, b"hello"
         if any(gateway.write_seconds is not None for gateway in found.gateways):

@@ -1,4 +1,4 @@
-"""Whether the public can read files at the base URL of a storage, and can do nothing else."""
+"""Find out whether the public can read files at a base URL, and can do nothing else."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ User = str | FileField
 
 @frozen
 class Found:
-    """A storage that the project uses. `kind`: a class that `options` are arguments of."""
+    """A storage that the project uses. `options` are arguments of the class `kind`."""
 
     user: User
     kind: type[TahoeStorage]

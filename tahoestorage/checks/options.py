@@ -152,8 +152,7 @@ def _check_addresses(found: Found) -> Iterator[CheckMessage]:
             yield message(
                 "E013",
                 f"{redact(url)!r} must be the address of a gateway alone, and is more",
-                "Give the host and the port, and remove what follows, such as "
-                "'http://127.0.0.1:3456/'.",
+                "Give the host and the port alone, such as 'http://127.0.0.1:3456/'.",
             )
     is_served = _is_served(found)
     with suppress(ImproperlyConfigured):  # E010

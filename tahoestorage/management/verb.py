@@ -82,10 +82,8 @@ class Verb:
 
     def run(self) -> None:
         """
-        Do the work of the verb.
-
-        Raises: CommandError; OSError, ImproperlyConfigured and SuspiciousFileOperation, whose
-        texts the command prints with the `cure`.
+        Do the work of the verb. Raises: CommandError; OSError, ImproperlyConfigured and
+        SuspiciousFileOperation, whose texts the command prints with the `cure`.
         """
         raise NotImplementedError
 
@@ -126,10 +124,7 @@ class Verb:
     def work(
         self, doing: str, unit: str, operation: Callable[..., Awaitable[T]], *args: Any, **how: Any
     ) -> T:
-        """
-        The result of an operation on the tree, such as those of `txtahoe.maintenance`, with a `bar`
-        until it is there. If there is a `unit`, the operation takes a `progress`.
-        """
+        """Run an operation on the tree under a `bar`; with a `unit`, it takes a `progress`."""
 
         def operate(tree: Tree, told: Progress) -> Awaitable[T]:
             return operation(tree, *args, **how, **({"progress": told} if unit else {}))
@@ -168,11 +163,7 @@ class Verb:
         self.tell(value, lines if self.options["verbosity"] else ())
 
     def finish(self, doing: str, names: list[str], failed: Mapping[str, str]) -> None:
-        """
-        Print the names of what was done, and of what failed, with the reasons.
-
-        Raises: CommandError if anything failed.
-        """
+        """Print the names of what was done. Raises: CommandError with the reasons of failures."""
         self.tell_done({doing: names, "failed": failed}, map(self.shown, names))
         raise_failed(failed)
 

@@ -15,9 +15,9 @@ from txtahoe.caps import redact
 
 SERVERS = ("nginx", "apache", "lighttpd")
 
-# What is served, as a regular expression that all three servers read in the same way: it has no
-# backslash and no quotation mark. It is held against the URL that is passed on, and not against a
-# decoded one, so that there is no way to spell one thing and mean another.
+# The URLs that are served, as a regular expression that all three servers read in the same way: it
+# has no backslash and no quotation mark. It is held against the URL that is passed on, and not
+# against a decoded one, so that there is no way to spell one thing and mean another.
 _COLON = "(?::|%3[Aa])"
 _CHK = _COLON.join(
     ["CHK", "[a-z2-7]{26}", "[a-z2-7]{52}", "[0-9]{1,3}", "[0-9]{1,3}", "[0-9]{1,20}"]
@@ -38,7 +38,7 @@ _PORT = (  # from 1 to 65535
 
 
 def _like(pattern: str, what: str) -> Callable[[Any, Any, str], None]:
-    """What has another form could be read as more than one word of the configuration."""
+    """Refuse other forms: a server could read them as more than one word of its configuration."""
 
     def validate(instance: object, attribute: object, value: str) -> None:
         if re.fullmatch(pattern, value) is None:
@@ -49,11 +49,7 @@ def _like(pattern: str, what: str) -> Callable[[Any, Any, str], None]:
 
 @frozen
 class PublicGateway:
-    """
-    A web server's site through which the public reads files.
-
-    Raises: ValueError for what is not of the form that is told here.
-    """
+    """A web server's site through which the public reads files. Raises: ValueError."""
 
     server_name: str = field(
         validator=_like(_HOST, "the name of a host, such as 'files.example.com'")
@@ -75,7 +71,7 @@ class PublicGateway:
     )
 
     def configuration(self, server: str) -> str:
-        """What to paste into the configuration of one of `SERVERS`."""
+        """The text to paste into the configuration of one of `SERVERS`."""
         server_name = self.server_name.lower()  # lighttpd compares with it
         gateway = urlsplit(self.gateway)
         has_address = ":" in self.listen

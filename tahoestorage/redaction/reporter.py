@@ -1,15 +1,10 @@
 """
 Error pages and error mails without caps.
 
-Django shows settings, variables, requests and source lines there, and makes them with the class in
-this setting:
-
-    DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
-
-A site with a reporter of its own puts this class before it: `class Reporter(
-RedactingExceptionReporter, OwnReporter)`. A filter of the site's choice works as before. Django
-makes the page of a 404 with DEBUG in another way: it shows the URL that was asked for, and what the
-site gave to Http404.
+Django makes both with the class in the setting DEFAULT_EXCEPTION_REPORTER. A site with a reporter
+of its own puts the class here before it: `class Reporter(RedactingExceptionReporter, OwnReporter)`.
+A filter of the site's choice works as before. Django makes the page of a 404 with DEBUG in another
+way: it shows the requested URL, and what the site gave to Http404.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ class Put(Verb):
 
 
 def _found(local: Path, name: str | None) -> tuple[dict[str, Path], dict[str, str]]:
-    """The files to save, by their names to be; and by name why others are left out."""
+    """The files to save, and the reasons why others are left out, by their names on the grid."""
     name = name or local.resolve().name
     if not local.is_dir():
         return {name: local}, {}

@@ -79,7 +79,7 @@ def run(verb: Verb) -> None:
     """
     Compare files and rows, print what was found, and remove files if the user wants that.
 
-    Raises: CommandError, with a status of `exits`; the errors of the grid and of django.db.
+    Raises: CommandError, with status 3 or 4; the errors of the grid and of django.db.
     """
     options = verb.options
     asks = options["remove_unnamed"] and options["interactive"]

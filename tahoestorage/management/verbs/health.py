@@ -118,7 +118,6 @@ def _lines(health: Health, verb: Verb) -> list[Line]:
 
 
 def _told(health: Health, whole: WholeTree) -> dict[str, Any]:
-    """The results for programs."""
     return {
         **picked(health, "is_healthy is_recoverable is_complete objects began seconds"),
         "counts": {state.value: health.counts[state] for state in State},

@@ -127,33 +127,28 @@ class Url(Verb):
     arguments = (argument("names", nargs="+", metavar="name", help="a file"),)
 
     def run(self) -> None:
+        names = self.options["names"]
         with bar("reading"):
-            urls = self._urls(self.options["names"])
-        self.tell(urls, urls.values())
-
-    def _urls(self, names: list[str]) -> dict[str, str]:
-        if missing := set(names) - self.storage.prefetch(names):
+            missing = set(names) - self.storage.prefetch(names)
+        if missing:
             lists = "`manage.py tahoe ls` lists the names that exist."
             told = (f"There is no file {name!r}; {lists}" for name in sorted(missing))
             raise CommandError("\n".join(told))
         for name in names:
             self.storage.size(name)  # raises for a directory
         try:
-            return {name: self.storage.url(name) for name in names}
+            urls = {name: self.storage.url(name) for name in names}
         except ValueError as error:
             raise CommandError(
                 f"{error} Set TAHOE_PUBLIC_BASE_URL, or serve the files with tahoestorage.urls."
             ) from None
+        self.tell(urls, urls.values())
 
 
 async def find(
     tree: Tree, path: Path, *, progress: Progress, recursive: bool = True
 ) -> dict[Path, Node]:
-    """
-    Find the file at a path; or the content of the directory there, and all below if `recursive`.
-
-    Raises: NoSuchChild; the errors of `Client`.
-    """
+    """Find the file at a path; or the content of the directory, and all below if `recursive`."""
     node = await tree.resolve(path)
     if not node.is_directory:
         return {path: node}
@@ -164,7 +159,7 @@ async def find(
 async def below(
     tree: Tree, path: Path, *, progress: Progress, recursive: bool = True
 ) -> dict[Path, Node]:
-    """Find as `find` everything in a directory, also reserved names. `progress` counts names."""
+    """As `find`, in a directory, with reserved names too. `progress` counts names."""
     found: dict[Path, Node] = {}
     async for directory, children in tree.walk(path):
         found.update({(*directory, name): node for name, node in children.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_bytes
 from typing import IO
@@ -80,7 +80,11 @@ class Init(Verb):
     def run(self) -> None:
         storage = self.storage.options
         if not self.options["force"]:
-            _require_none(storage)
+            with suppress(ImproperlyConfigured):
+                raise CommandError(
+                    f"This storage has a directory already, {conf.base_cap(storage)!r}. --force "
+                    "makes another one; the files of the first one stay where they are."
+                )
         url = self.options["gateway"] or conf.gateways(storage)[0]
         given = self.options["file"] or conf.cap_file(storage)
         told = {"url": url}
@@ -116,18 +120,6 @@ class Init(Verb):
                 "and is not used. Run `manage.py tahoe init` again when all servers are there."
             )
         return cap
-
-
-def _require_none(storage: conf.Options) -> None:
-    """Raises: CommandError if the storage has a directory."""
-    try:
-        cap = conf.base_cap(storage)
-    except ImproperlyConfigured:
-        return
-    raise CommandError(
-        f"This storage has a directory already, {cap!r}. --force makes another one; the files of "
-        "the first one stay where they are."
-    )
 
 
 @contextmanager
