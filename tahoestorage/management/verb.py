@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
-from inspect import cleandoc
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import DEFAULT_STORAGE_ALIAS
@@ -55,13 +54,14 @@ ALL_BELOW = "a directory with everything below it; default: all that is under th
 
 class Verb:
     """
-    One call of a verb. Each verb is a subclass with its `arguments` and `run`.
+    One call of a verb. Each verb is a subclass with its `help`, its `arguments` and `run`.
 
-    The docstring of the subclass is the help of the verb. The overview shows the first line, in at
-    most 66 characters. The verb's own help shows all of it; it ends with an example.
+    `help`: the overview shows the first line, in at most 66 characters. The verb's own help shows
+    all of it; it ends with an example.
     `command` writes the output; `options` are the parsed arguments.
     """
 
+    help: ClassVar[str]
     arguments: ClassVar[tuple[Argument, ...]] = ()
     has_storage: ClassVar[bool] = True
     has_json: ClassVar[bool] = True
@@ -69,10 +69,6 @@ class Verb:
     def __init__(self, command: BaseCommand, options: dict[str, Any]) -> None:
         self.command = command
         self.options = options
-
-    @classmethod
-    def help(cls) -> str:
-        return cleandoc(cls.__doc__ or "Python runs without the help, by -OO.")
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:

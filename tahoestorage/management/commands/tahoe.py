@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
+from inspect import cleandoc
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
@@ -38,7 +39,7 @@ class _AfterTheVerb(BaseCommand):
 def _overview() -> str:
     lines = []
     for title, verbs in GROUPS.items():
-        first = {name: verb.help().splitlines()[0] for name, verb in verbs.items()}
+        first = {name: cleandoc(verb.help).splitlines()[0] for name, verb in verbs.items()}
         lines += [f"{title}:", *(f"  {name:<9} {line}" for name, line in first.items())]
     return "\n".join(lines)
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         after = _AfterTheVerb().create_parser("", "", add_help=False, argument_default=SUPPRESS)
         how: dict[str, Any] = {"parents": [after], "formatter_class": _VerbHelp}
         for name, verb in VERBS.items():
-            verb.add_arguments(verbs.add_parser(name, description=verb.help(), **how))
+            verb.add_arguments(verbs.add_parser(name, description=cleandoc(verb.help), **how))
 
     def handle(self, *args: Any, **options: Any) -> None:
         guard(self)

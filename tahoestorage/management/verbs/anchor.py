@@ -16,7 +16,7 @@ from tahoestorage.management.verbs.database import not_looked_at
 
 
 class Anchor(Verb):
-    """
+    help = """
     Link the files that the database names by their caps.
 
     It links every file of a TahoeCapStorage that has no link yet, so that `renew`, `check` and
@@ -25,7 +25,6 @@ class Anchor(Verb):
     Example:
       manage.py tahoe anchor -v 0
     """
-
     arguments = (flag("--rebuild", help="read all links from the grid, instead of their ledger"),)
     has_storage = False
 

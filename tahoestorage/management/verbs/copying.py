@@ -36,7 +36,7 @@ _BLOCK = 2**18
 
 
 class Get(Verb):
-    """
+    help = """
     Copy a file or a directory of the grid to this machine.
 
     A file of this machine that exists is an error, unless --replace is given.
@@ -45,7 +45,6 @@ class Get(Verb):
       manage.py tahoe get documents/2026 backup
       manage.py tahoe get documents/2026/report.txt - | less
     """
-
     arguments = (
         argument("name", help="a file or a directory; '' for the whole storage"),
         argument(
@@ -205,7 +204,7 @@ def _identity(local: Path) -> tuple[int, int]:
 
 
 class Put(Verb):
-    """
+    help = """
     Save a file or a folder of this machine on the grid.
 
     A name that is taken is an error, unless --replace is given.
@@ -213,7 +212,6 @@ class Put(Verb):
     Example, a folder with everything in it:
       manage.py tahoe put photos/2026 archive/photos-2026
     """
-
     arguments = (
         argument("file", type=Path, help="a file or a folder of this machine"),
         argument("name", nargs="?", help="the name on the grid; default: that of the file"),

@@ -12,7 +12,7 @@ from txtahoe.maintenance import spread, usage
 
 
 class Du(Verb):
-    """
+    help = """
     Count files and bytes by directory.
 
     The storage servers hold more than these bytes: half more on a grid that needs 2 of 3 shares.
@@ -20,7 +20,6 @@ class Du(Verb):
     Example, the sums of the directories at the top:
       manage.py tahoe du --depth 1
     """
-
     arguments = (
         argument("name", nargs="?", help=ALL_BELOW),
         argument(
@@ -49,7 +48,7 @@ class Du(Verb):
 
 
 class SpreadOut(Verb):
-    """
+    help = """
     Spread directories that are larger than `fanout` allows.
 
     The site can go on meanwhile. You can interrupt it at any time, and start it again.
@@ -57,7 +56,6 @@ class SpreadOut(Verb):
     Example:
       manage.py tahoe spread documents
     """
-
     arguments = (argument("name", nargs="?", help=ALL_BELOW),)
 
     def run(self) -> None:

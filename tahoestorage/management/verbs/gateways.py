@@ -22,7 +22,7 @@ from txtahoe.tree.tree import Tree
 
 
 class Status(Verb):
-    """
+    help = """
     Show the gateways and storage servers, and test a read and a write.
 
     Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot be
@@ -31,7 +31,6 @@ class Status(Verb):
     Example:
       manage.py tahoe status --timeout 5
     """
-
     arguments = (
         argument(
             "--timeout",
@@ -119,7 +118,7 @@ def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
 
 
 class Writer(Verb):
-    """
+    help = """
     Show or change the gateway that makes all directory changes.
 
     The change takes some minutes: all hosts must learn of it, and the changes that are under way
@@ -129,7 +128,6 @@ class Writer(Verb):
       manage.py tahoe writer
       manage.py tahoe writer https://b.internal:3457/
     """
-
     arguments = (
         argument(
             "url", nargs="?", type=gateway, help="the next writer, by the URL that all hosts use"

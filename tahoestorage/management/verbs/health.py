@@ -27,7 +27,7 @@ _STYLES = {State.REPAIRED: "SUCCESS", State.UNHEALTHY: "WARNING"}
 
 
 class Check(Verb):
-    """
+    help = """
     Check the shares of all files, or compare files and database.
 
     Ends with status 0 if everything is healthy, with 3 if shares are missing, and with 4 if
@@ -37,7 +37,6 @@ class Check(Verb):
       manage.py tahoe check --repair -v 0
       manage.py tahoe check --database
     """
-
     arguments = (
         argument("name", nargs="?", help=f"a file, or {ALL_BELOW}"),
         flag("--verify", help="read all shares, and compare their hashes"),
@@ -62,7 +61,7 @@ class Check(Verb):
 
 
 class Renew(Verb):
-    """
+    help = """
     Renew the leases of all files and snapshots for 31 days.
 
     Run it from cron every week; with --verbosity 0 it prints only problems. It ends with the

@@ -28,7 +28,7 @@ _ALIAS = {"metavar": "ALIAS", "required": True}
 
 
 class Migrate(Verb):
-    """
+    help = """
     Copy all files of one storage to another, under the same names.
 
     You can interrupt it, and run it again as often as you like: it compares the files that exist
@@ -40,7 +40,6 @@ class Migrate(Verb):
       manage.py tahoe migrate --from default --to grid --dry-run
       manage.py tahoe migrate --from default --to grid
     """
-
     arguments = (
         argument("--from", dest="source", help="the alias to copy from", **_ALIAS),
         argument("--to", dest="destination", help="the alias to copy to", **_ALIAS),

@@ -19,13 +19,12 @@ _KINDS = {"dirnode": "directory", "filenode": "file"}
 
 
 class Ls(Verb):
-    """
+    help = """
     List a directory, or everything below it.
 
     Example, everything below a directory, with sizes and times:
       manage.py tahoe ls -lR documents
     """
-
     arguments = (
         argument(
             "name", nargs="?", default="", help="a directory or a file; default: the whole storage"
@@ -48,7 +47,7 @@ class Ls(Verb):
 
 
 class Rm(Verb):
-    """
+    help = """
     Remove files, empty directories, or (-r) whole directories.
 
     Only a snapshot brings them back. The storage servers keep the shares of a removed file until
@@ -57,7 +56,6 @@ class Rm(Verb):
     Example, a directory with everything below it:
       manage.py tahoe rm -r documents/2019
     """
-
     arguments = (
         argument("names", nargs="+", metavar="name", help="a file or an empty directory"),
         flag("-r", "--recursive", help="remove directories with everything below them"),
@@ -115,7 +113,7 @@ class Rm(Verb):
 
 
 class Url(Verb):
-    """
+    help = """
     Print the URLs of files.
 
     Anyone who knows a URL with a cap can read its file.
@@ -123,7 +121,6 @@ class Url(Verb):
     Example:
       manage.py tahoe url documents/2026/report.pdf
     """
-
     arguments = (argument("names", nargs="+", metavar="name", help="a file"),)
 
     def run(self) -> None:

@@ -47,13 +47,12 @@ and delete all files. The files also need leases: run `manage.py tahoe renew` fr
 
 
 class Init(Verb):
-    """
+    help = """
     Make the directory on the grid in which a storage keeps its files.
 
     Example, with the cap in a file that only you can read:
       manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
     """
-
     arguments = (
         argument(
             "--gateway",
@@ -143,7 +142,7 @@ def _secret_file(path: Path) -> Iterator[IO[str]]:
 
 
 class Proxy(Verb):
-    """
+    help = """
     Print the configuration of a web server that makes a gateway public.
 
     The public can then read files by their URLs, and do nothing else with the gateway.
@@ -151,7 +150,6 @@ class Proxy(Verb):
     Example:
       manage.py tahoe proxy nginx > /etc/nginx/sites-available/files.example.com.conf
     """
-
     arguments = (
         argument("server", choices=SERVERS, help="the web server"),
         argument(

@@ -28,7 +28,7 @@ _TOLD = "name began files directories left_out"
 
 
 class TakeSnapshot(Verb):
-    """
+    help = """
     Take a snapshot of all files, or list, show or remove snapshots.
 
     A snapshot is a tree of immutable directories over the files that exist now. `restore` brings
@@ -89,7 +89,7 @@ class TakeSnapshot(Verb):
 
 
 class Restore(Verb):
-    """
+    help = """
     Bring files back from a snapshot.
 
     It links the files that are still on the grid, and copies no byte. Files that were saved after
@@ -99,7 +99,6 @@ class Restore(Verb):
       manage.py tahoe restore latest
       manage.py tahoe restore latest documents/2026 --replace
     """
-
     arguments = (
         argument("snapshot", help=_SNAPSHOT),
         argument("name", nargs="?", help=f"a file, or {ALL_BELOW}"),
@@ -124,14 +123,13 @@ class Restore(Verb):
 
 
 class Diff(Verb):
-    """
+    help = """
     Compare two snapshots, or a snapshot with the present files.
 
     Examples, the changes since the newest snapshot, and those between two snapshots:
       manage.py tahoe diff latest --name documents
       manage.py tahoe diff 2026-11-01T05:00:02Z 2026-11-08T05:00:01Z
     """
-
     arguments = (
         argument("before", help=_SNAPSHOT),
         argument("after", nargs="?", help="another snapshot; default: now"),

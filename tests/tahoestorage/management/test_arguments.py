@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from inspect import cleandoc
 from unittest import mock
 
 from tahoestorage.management.commands.tahoe import Command
@@ -27,7 +28,7 @@ class Help(CommandTestCase):
         self.assertLess(len(lines), 24)
         self.assertLessEqual(max(map(len, lines)), 80)
         for name, verb in VERBS.items():
-            self.assertIn(f"  {name:<9} {verb.help().splitlines()[0]}", lines)
+            self.assertIn(f"  {name:<9} {cleandoc(verb.help).splitlines()[0]}", lines)
 
     def test_the_help_of_every_verb_has_an_example_that_parses(self) -> None:
         parser = Command().create_parser("manage.py", "tahoe")

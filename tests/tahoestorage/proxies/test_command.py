@@ -34,7 +34,7 @@ class Command(SynchronousTestCase):
         printed = run(settings={})
         for name, verb in VERBS.items():
             self.assertIn(f"  {name} ", printed)
-            self.assertIn(verb.help().split()[0], printed)
+            self.assertIn(verb.help.split()[0], printed)
 
     def test_an_unknown_verb_or_server_is_an_error_that_lists_the_known_ones(self) -> None:
         for arguments, known in ((("proxi",), "proxy"), (("proxy", "iis"), "lighttpd")):
