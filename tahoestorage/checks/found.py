@@ -43,8 +43,8 @@ def every_storage() -> Iterator[Found]:
     for alias, cls in every_class():
         yield Found(name_of(alias), _kind(cls), _options(alias, cls))
     for field in file_fields():
-        storage: Any = field.storage
-        yield Found(field, _kind(type(storage)), storage.options)
+        storage: Any = field.storage  # perhaps lazy, so that type() would be of its wrapper
+        yield Found(field, _kind(storage.__class__), storage.options)
 
 
 def name_of(alias: str) -> str:
