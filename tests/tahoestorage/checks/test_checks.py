@@ -339,6 +339,12 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(locaton="a")), ["E001"])
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
+    def test_a_field_with_the_default_storage_has_the_class_behind_it(self) -> None:
+        self.patch(Document._meta.get_field("file"), "storage", DefaultStorage())
+        caps = {"default": {"BACKEND": "tahoestorage.capstorage.TahoeCapStorage"}}
+        served = {"ROOT_URLCONF": "tests.tahoestorage.serving.one_url"}
+        self.assertEqual(self.ids(STORAGES=caps, TAHOE_PUBLIC_BASE_URL=None, **served), ["W006"])
+
     def test_every_mistake_is_one_message(self) -> None:
         self.assertEqual(
             self.ids(**dict.fromkeys(GOOD)),
