@@ -129,7 +129,8 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
         file, content = _FILE_WITHOUT_GRID, b"hello"
         if any(gateway.write_seconds is not None for gateway in found.gateways):
             file, content = await _file_on(reactor, gateways)
-        messages += await examine_public(reactor, _SECONDS, deployment.base_url, file, content)
+        public = examine_public(reactor, _SECONDS, deployment.base_url, file, content)
+        messages += [each async for each in public]
     return messages
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -48,7 +48,7 @@ _READS = [_attempt("GET", f"{door}?t=json", Cap.parse("URI:DIR2-LIT:")) for door
 
 async def examine_public(
     reactor: Any, timeout: float, base_url: str, file: Cap, content: bytes
-) -> list[CheckMessage]:
+) -> AsyncIterator[CheckMessage]:
     """
     Say what is wrong with a base URL. It must run in the reactor thread.
 
@@ -62,76 +62,56 @@ async def examine_public(
     root = public.gateway.replace(path=()).to_text()
     beside = Transport(reactor, root, timeout=timeout, pauses=())
     addresses = [public] if public.gateway == beside.gateway else [public, beside]
+    shown = _shown(public)
     try:
-        reading = await _examine_reading(public, file, content)
-        writes = await _let_through(addresses, _WRITES, _is_cap)
-        reads = await _let_through(addresses, _READS, _is_directory)
-        return [*reading, *_open_doors(writes, reads)]
-    except NotSecure as error:
-        return [
-            message(
-                "E114",
-                f"browsers refuse to read from {_shown(public)}: {error}",
-                "Give the web server a certificate for this host that has not expired, from an "
-                "authority that browsers know.",
-            )
-        ]
-    except TahoeError as error:
-        return [
-            message(
-                "W115",
-                f"{_shown(public)} {_failure(error)}: this check cannot tell whether the public "
-                "can read there, and cannot write",
-                "Start the web server at this address. If only other machines can reach it, run "
-                "the check there, or silence this with SILENCED_SYSTEM_CHECKS.",
-            )
-        ]
-    finally:
-        await public.close()
-        await beside.close()
-
-
-async def _examine_reading(public: Transport, file: Cap, content: bytes) -> list[CheckMessage]:
-    # For such a name a gateway says that the bytes are compressed.
-    request = Request("GET", ["named", file, "check.bz2"], doing="reading", expected=_ANY_STATUS)
-    status, body, encoding = await _ask(public, request)
-    if status != 200 or body != content:
-        given = "something else" if status == 200 else f"HTTP {status}"
-        return [
-            message(
+        # For such a name a gateway says that the bytes are compressed.
+        path: list[str | Cap] = ["named", file, "check.bz2"]
+        request = Request("GET", path, doing="reading", expected=_ANY_STATUS)
+        status, body, encoding = await _ask(public, request)
+        if status != 200 or body != content:
+            given = "something else" if status == 200 else f"HTTP {status}"
+            yield message(
                 "E111",
-                f"the public cannot read a file of the grid at {_shown(public)}named/…: the answer "
-                f"is {given}",
+                f"the public cannot read a file of the grid at {shown}named/…: the answer is "
+                f"{given}",
                 "Give the address at which a gateway of this grid answers. " + _PROXY,
             )
-        ]
-    if encoding:
-        return [
-            message(
+        elif encoding:
+            yield message(
                 "W116",
-                f"browsers unpack files called .gz or .bz2 that they read at {_shown(public)}: the "
-                f"answer says 'Content-Encoding: {encoding}', as a gateway's does",
+                f"browsers unpack files called .gz or .bz2 that they read at {shown}: the answer "
+                f"says 'Content-Encoding: {encoding}', as a gateway's does",
                 "Let the web server before the gateway remove this header, as the configurations "
                 "of `manage.py tahoe proxy` do.",
             )
-        ]
-    return []
-
-
-def _open_doors(writes: list[str], reads: list[str]) -> Iterator[CheckMessage]:
-    if writes:
+        if writes := await _let_through(addresses, _WRITES, _is_cap):
+            yield message(
+                "E112",
+                "the public can put files and directories on the grid, and change those whose "
+                f"write-caps it knows: the server accepts {', '.join(writes)}",
+                _PROXY,
+            )
+        if reads := await _let_through(addresses, _READS, _is_directory):
+            accepts = f"the server accepts {', '.join(reads)}"
+            yield message("E113", f"the public can look into directories: {accepts}", _PROXY)
+    except NotSecure as error:
         yield message(
-            "E112",
-            "the public can put files and directories on the grid, and change those whose "
-            f"write-caps it knows: the server accepts {', '.join(writes)}",
-            _PROXY,
+            "E114",
+            f"browsers refuse to read from {shown}: {error}",
+            "Give the web server a certificate for this host that has not expired, from an "
+            "authority that browsers know.",
         )
-    if reads:
+    except TahoeError as error:
         yield message(
-            "E113",
-            f"the public can look into directories: the server accepts {', '.join(reads)}",
-            _PROXY,
+            "W115",
+            f"{shown} {_failure(error)}: this check cannot tell whether the public can read "
+            "there, and cannot write",
+            "Start the web server at this address. If only other machines can reach it, run the "
+            "check there, or silence this with SILENCED_SYSTEM_CHECKS.",
         )
+    finally:
+        await public.close()
+        await beside.close()
 
 
 async def _let_through(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import product
 
@@ -52,8 +52,26 @@ def check_mounts() -> Iterator[CheckMessage]:
                 options = storage_of(mount.alias).options
                 served.append(_Served(mount, place_of(name_of(mount.alias), options)))
     guarded = [each for each in served if each.is_guarded]
-    yield from _check_links(guarded)
-    yield from _check_public([each for each in served if not each.is_guarded], guarded)
+    for each in guarded:
+        users = [place.user for place in every_place() if _links_into(place, each.place)]
+        if users:
+            yield message(
+                "W021",
+                f"the files at {each} are guarded, but url() of {', '.join(map(str, users))} makes "
+                "links with which everyone can read them, for ever",
+                "Give 'base_url': None as an option there: then url() leads to this site.",
+                users[0],
+            )
+    for each, other in product([each for each in served if not each.is_guarded], guarded):
+        if each.place.holds(other.place):
+            yield message(
+                "W022",
+                f"the files at {other} are guarded, but everyone can read them at {each}: the "
+                "storage there contains them",
+                "Give each of the two storages a 'location' that does not contain the other's, "
+                "such as 'public' and 'private'.",
+                each.place.user,
+            )
 
 
 def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
@@ -91,35 +109,8 @@ def _check_hook(mount: Mount) -> Iterator[CheckMessage]:
         )
 
 
-def _check_links(guarded: Sequence[_Served]) -> Iterator[CheckMessage]:
-    """Find storages whose url() makes links past the guard of their files."""
-    for served in guarded:
-        users = [place.user for place in every_place() if _links_into(place, served.place)]
-        if users:
-            yield message(
-                "W021",
-                f"the files at {served} are guarded, but url() of {', '.join(map(str, users))} "
-                "makes links with which everyone can read them, for ever",
-                "Give 'base_url': None as an option there: then url() leads to this site.",
-                users[0],
-            )
-
-
 def _links_into(place: Place, guarded: Place) -> bool:
+    """Whether url() of a storage makes links past the guard of these files."""
     makes_links = conf.value(place.options, "base_url") and not conf.signed_urls(place.options)
     is_static = place.user == name_of("staticfiles")
     return bool(makes_links) and not is_static and guarded.holds(place)
-
-
-def _check_public(public: Sequence[_Served], guarded: Sequence[_Served]) -> Iterator[CheckMessage]:
-    """Find files that one URL guards and another URL does not."""
-    for each, other in product(public, guarded):
-        if each.place.holds(other.place):
-            yield message(
-                "W022",
-                f"the files at {other} are guarded, but everyone can read them at {each}: the "
-                "storage there contains them",
-                "Give each of the two storages a 'location' that does not contain the other's, "
-                "such as 'public' and 'private'.",
-                each.place.user,
-            )

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Tags
 from django.core.exceptions import ImproperlyConfigured
 
 from tahoestorage import conf
-from tahoestorage.checks.found import Found, User, every_storage, told_once
+from tahoestorage.checks.found import Found, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import mount_of
 from txtahoe.caps import redact
@@ -69,13 +69,7 @@ _UNFIT = {
 @system_check(Tags.files)
 def check_storages() -> list[CheckMessage]:
     """Check the options of every TahoeStorage of STORAGES and of the models' file fields."""
-    return told_once(_check_all())
-
-
-def _check_all() -> Iterator[tuple[User, CheckMessage]]:
-    for found in every_storage():
-        for each in _check(found):
-            yield found.user, each
+    return told_once((found.user, each) for found in every_storage() for each in _check(found))
 
 
 def _check(found: Found) -> Iterator[CheckMessage]:
