@@ -255,8 +255,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_secure_site() -> bool:
-    names = "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_SECURE"
-    return any(getattr(settings, name) for name in (*names, "CSRF_COOKIE_SECURE"))
+    return bool(
+        settings.SECURE_SSL_REDIRECT
+        or settings.SECURE_HSTS_SECONDS
+        or settings.SESSION_COOKIE_SECURE
+        or settings.CSRF_COOKIE_SECURE
+    )
 
 
 def _is_served(found: Found) -> bool:
