@@ -49,8 +49,8 @@ _READINGS: list[_Reading] = [
     (
         "E011",
         conf.written_cap,
-        "Give the path of a file that holds the cap and nothing else, and that the site can read; "
-        "or give the cap itself.",
+        "`manage.py tahoe init` makes the directory and this file. Or give the path of a file that "
+        "holds the cap and nothing else, and that the site can read; or give the cap itself.",
     ),
     ("E024", conf.base_cap, "Copy the whole cap, URI:DIR2:…, as `manage.py tahoe init` gave it."),
     *(_by_table("E004", name) for name in ("timeout", "max_age", "concurrency", "commit_delay")),
@@ -267,4 +267,4 @@ def _is_served(found: Found) -> bool:
     try:
         return mount_of(found.kind(**found.options).place) is not None
     except ImproperlyConfigured:
-        return False  # another check reports it
+        return True  # not known, and another check reports it

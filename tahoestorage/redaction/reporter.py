@@ -4,7 +4,7 @@ Error pages and error mails without caps.
 Django makes both with the class in the setting DEFAULT_EXCEPTION_REPORTER. A site with a reporter
 of its own puts the class here before it: `class Reporter(RedactingExceptionReporter, OwnReporter)`.
 A filter of the site's choice works as before. Django makes the page of a 404 with DEBUG in another
-way: it shows the requested URL, and what the site gave to Http404.
+way: it shows the URL to the client that sent it, and the words that the site gave to Http404.
 """
 
 from __future__ import annotations
