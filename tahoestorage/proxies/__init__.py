@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from importlib.resources import files
 from string import Template
-from typing import Any
 from urllib.parse import urlsplit
-
-from attrs import field, frozen
 
 from txtahoe.caps import redact
 
@@ -37,57 +33,45 @@ _PORT = (  # from 1 to 65535
 )
 
 
-def _like(pattern: str, what: str) -> Callable[[Any, Any, str], None]:
-    """Refuse other forms: a server could read them as more than one word of its configuration."""
+# The form of each value, in two ways. A server could read another form as more than one word.
+_FORMS = {
+    "server_name": (_HOST, "the name of a host, such as 'files.example.com'"),
+    "gateway": (
+        f"http://(?:{_HOST}|{_ADDRESS})(?::{_PORT})?/?",
+        "the web address of a gateway, such as 'http://127.0.0.1:3456/', without a path",
+    ),
+    "prefix": ("(?:/[A-Za-z0-9._~-]+)*/?", "a path of letters, digits and '._~-'"),
+    "listen": (f"(?:(?:{_HOST}|{_ADDRESS}):)?{_PORT}", "a port, or an address and a port"),
+}
 
-    def validate(instance: object, attribute: object, value: str) -> None:
+
+def configuration(server: str, server_name: str, gateway: str, prefix: str, listen: str) -> str:
+    """
+    The site of one of `SERVERS` through which the public reads files from a gateway.
+
+    `prefix`: the path of the public's base URL. Raises: ValueError for a value of another form.
+    """
+    given = {"server_name": server_name, "gateway": gateway, "prefix": prefix, "listen": listen}
+    for name, value in given.items():
+        pattern, form = _FORMS[name]
         if re.fullmatch(pattern, value) is None:
-            raise ValueError(f"{redact(repr(value))} is not {what}")
-
-    return validate
-
-
-@frozen
-class PublicGateway:
-    """A web server's site through which the public reads files. Raises: ValueError."""
-
-    server_name: str = field(
-        validator=_like(_HOST, "the name of a host, such as 'files.example.com'")
+            raise ValueError(f"{redact(repr(value))} is not {form}")
+    server_name = server_name.lower()  # lighttpd compares with it
+    parts = urlsplit(gateway)
+    has_address = ":" in listen
+    path = prefix.rstrip("/").replace(".", "[.]")
+    template = files(__package__).joinpath(f"{server}.conf").read_text()
+    return _Configuration(template).substitute(
+        name="tahoe_" + re.sub("[^a-z0-9]", "_", server_name),
+        server_name=server_name,
+        gateway=parts.netloc if parts.port else f"{parts.netloc}:80",
+        gateway_host=parts.hostname,
+        gateway_port=parts.port or 80,
+        listen=listen,
+        also_listen="" if has_address else f"\n    listen [::]:{listen};",
+        address=listen if has_address else f"*:{listen}",
+        file=f"{path}({_FILE}){_QUERY}",
     )
-    gateway: str = field(
-        validator=_like(
-            f"http://(?:{_HOST}|{_ADDRESS})(?::{_PORT})?/?",
-            "the web address of a gateway, such as 'http://127.0.0.1:3456/', without a path",
-        )
-    )
-    prefix: str = field(
-        default="/",
-        validator=_like("(?:/[A-Za-z0-9._~-]+)*/?", "a path of letters, digits and '._~-'"),
-    )
-    """The path of the public's base URL."""
-    listen: str = field(
-        default="80",
-        validator=_like(f"(?:(?:{_HOST}|{_ADDRESS}):)?{_PORT}", "a port, or an address and a port"),
-    )
-
-    def configuration(self, server: str) -> str:
-        """The text to paste into the configuration of one of `SERVERS`."""
-        server_name = self.server_name.lower()  # lighttpd compares with it
-        gateway = urlsplit(self.gateway)
-        has_address = ":" in self.listen
-        prefix = self.prefix.rstrip("/").replace(".", "[.]")
-        template = files(__package__).joinpath(f"{server}.conf").read_text()
-        return _Configuration(template).substitute(
-            name="tahoe_" + re.sub("[^a-z0-9]", "_", server_name),
-            server_name=server_name,
-            gateway=gateway.netloc if gateway.port else f"{gateway.netloc}:80",
-            gateway_host=gateway.hostname,
-            gateway_port=gateway.port or 80,
-            listen=self.listen,
-            also_listen="" if has_address else f"\n    listen [::]:{self.listen};",
-            address=self.listen if has_address else f"*:{self.listen}",
-            file=f"{prefix}({_FILE}){_QUERY}",
-        )
 
 
 class _Configuration(Template):

@@ -18,7 +18,7 @@ from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.management.arguments import argument, flag, gateway, number
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
-from tahoestorage.proxies import SERVERS, PublicGateway
+from tahoestorage.proxies import SERVERS, configuration
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 
@@ -182,12 +182,13 @@ class Proxy(Verb):
         except ValueError as error:
             raise CommandError(f"The base_url {redact(url)!r} is no URL: {error}") from None
         try:
-            public_gateway = PublicGateway(
-                server_name=options["server_name"] or public.hostname or "files.example.com",
-                gateway=options["gateway"] or conf.gateways(storage)[0],
-                prefix=public.path or "/",
-                listen=options["listen"] or str(port or 80),
+            text = configuration(
+                options["server"],
+                options["server_name"] or public.hostname or "files.example.com",
+                options["gateway"] or conf.gateways(storage)[0],
+                public.path or "/",
+                options["listen"] or str(port or 80),
             )
         except ValueError as error:
             raise CommandError(str(error)) from None
-        self.print(public_gateway.configuration(options["server"]))
+        self.print(text)
