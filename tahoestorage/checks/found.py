@@ -116,10 +116,11 @@ class Place:
     """The directory in which a storage keeps its files, and the gateway that changes it."""
 
     user: User
-    options: conf.Options
     root: Cap
     location: Path
     writer: str
+    base_url: str | None
+    is_signed: bool
 
     def holds(self, other: Place) -> bool:
         """Whether the files of another storage are among its own."""
@@ -139,4 +140,6 @@ def place_of(user: User, options: conf.Options) -> Place:
     location = Location(conf.location(options)).root
     writer = conf.writer(options) or conf.gateways(options)[0]
     url = gateway_url(writer).to_text()
-    return Place(user, options, conf.base_cap(options), location, url)
+    is_signed = conf.signed_urls(options) is not None
+    root, base_url = conf.base_cap(options), conf.base_url(options)
+    return Place(user, root, location, url, base_url, is_signed)

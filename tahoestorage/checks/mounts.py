@@ -7,12 +7,10 @@ from contextlib import suppress
 from itertools import product
 
 from asgiref.sync import iscoroutinefunction
-from attrs import frozen
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
 from django.core.checks import CheckMessage, Tags
 from django.core.exceptions import ImproperlyConfigured
 
-from tahoestorage import conf
 from tahoestorage.checks.found import Place, class_of, every_place, name_of, place_of
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import Mount, mounts
@@ -22,55 +20,39 @@ from tahoestorage.serving.views import hook_name
 _PARAMETERS = {"storage", "permission"}
 
 
-@frozen
-class _Served:
-    """The files that the site serves below one of its URLs."""
-
-    mount: Mount
-    place: Place
-
-    def __str__(self) -> str:
-        return repr(self.mount.route)
-
-    @property
-    def is_guarded(self) -> bool:
-        """Whether a hook or a signature decides who can read them."""
-        is_signed_only = conf.signed_urls(self.place.options) is not None
-        return self.mount.permission is not None or is_signed_only
-
-
 @system_check(Tags.files)
 def check_mounts() -> Iterator[CheckMessage]:
     """Check that the site can serve what it mounts, and that nothing gets past its guards."""
-    served: list[_Served] = []
+    public: list[tuple[str, Place]] = []
+    guarded: list[tuple[str, Place]] = []  # a hook or a signature decides who can read the files
     for mount in mounts():
         problems = list(_check_parameters(mount))
         yield from problems
         yield from _check_hook(mount)
         if not problems:
             with suppress(ImproperlyConfigured, TypeError, ValueError):  # other checks report it
-                options = storage_of(mount.alias).options
-                served.append(_Served(mount, place_of(name_of(mount.alias), options)))
-    guarded = [each for each in served if each.is_guarded]
-    for each in guarded:
-        users = [place.user for place in every_place() if _links_into(place, each.place)]
+                place = place_of(name_of(mount.alias), storage_of(mount.alias).options)
+                is_guarded = place.is_signed or mount.permission is not None
+                (guarded if is_guarded else public).append((mount.route, place))
+    for route, served in guarded:
+        users = [place.user for place in every_place() if _links_into(place, served)]
         if users:
             yield message(
                 "W021",
-                f"the files at {each} are guarded, but url() of {', '.join(map(str, users))} makes "
-                "links with which everyone can read them, for ever",
+                f"the files at {route!r} are guarded, but url() of {', '.join(map(str, users))} "
+                "makes links with which everyone can read them, for ever",
                 "Give 'base_url': None as an option there: then url() leads to this site.",
                 users[0],
             )
-    for each, other in product([each for each in served if not each.is_guarded], guarded):
-        if each.place.holds(other.place):
+    for (route, place), (guarded_route, served) in product(public, guarded):
+        if place.holds(served):
             yield message(
                 "W022",
-                f"the files at {other} are guarded, but everyone can read them at {each}: the "
-                "storage there contains them",
+                f"the files at {guarded_route!r} are guarded, but everyone can read them at "
+                f"{route!r}: the storage there contains them",
                 "Give each of the two storages a 'location' that does not contain the other's, "
                 "such as 'public' and 'private'.",
-                each.place.user,
+                place.user,
             )
 
 
@@ -111,6 +93,5 @@ def _check_hook(mount: Mount) -> Iterator[CheckMessage]:
 
 def _links_into(place: Place, guarded: Place) -> bool:
     """Whether url() of a storage makes links past the guard of these files."""
-    makes_links = conf.value(place.options, "base_url") and not conf.signed_urls(place.options)
-    is_static = place.user == name_of("staticfiles")
-    return bool(makes_links) and not is_static and guarded.holds(place)
+    makes_links = place.base_url is not None and not place.is_signed
+    return makes_links and place.user != name_of("staticfiles") and guarded.holds(place)

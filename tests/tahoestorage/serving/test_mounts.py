@@ -161,6 +161,7 @@ class Checks(MountsTestCase):
 
         self.assertEqual(ids({}, {}), [])
         self.assertEqual(ids({}, {"base_url": public}), ["W021"])
+        self.assertEqual(ids({"signed_urls": "an hour"}, {}), ["E010"])
         self.assertEqual(ids({}, {}, public), ["W021"])
         self.assertEqual(ids({}, {"base_url": None}, public), [])
         self.assertEqual(ids({}, {"signed_urls": 60}, public), [])
