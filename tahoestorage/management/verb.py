@@ -49,6 +49,10 @@ NOT_HEALTHY = 3
 LOST = 4
 """Something cannot be read, or could not be checked."""
 
+RESTORE = (
+    "If all storage servers are connected (`manage.py tahoe status`), restore from a snapshot "
+    "(`manage.py tahoe restore`) or a backup."
+)
 ALL_BELOW = "a directory with everything below it; default: all that is under the cap"
 
 

@@ -12,7 +12,7 @@ from tahoestorage.care.inventory import Comparison, Inventory
 from tahoestorage.management.arguments import argument, flag, number
 from tahoestorage.management.printing import Line, bar, table
 from tahoestorage.management.quoting import quoted
-from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
+from tahoestorage.management.verb import LOST, NOT_HEALTHY, RESTORE, Verb, picked
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
@@ -103,9 +103,7 @@ def run(verb: Verb) -> None:
     if found.missing or found.unread:
         raise CommandError(
             f"{len(found.missing):,} rows name a file that is not there, and "
-            f"{len(found.unread):,} directories can't be read. If all storage servers are "
-            "connected (`manage.py tahoe status`), restore them from a snapshot "
-            "(`manage.py tahoe restore`) or a backup.",
+            f"{len(found.unread):,} directories can't be read. {RESTORE}",
             returncode=LOST,
         )
     if left := len(found.unnamed) - len(removed):

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.arguments import argument, flag
 from tahoestorage.management.printing import Line, table, time
-from tahoestorage.management.verb import ALL_BELOW, LOST, NOT_HEALTHY, Verb, picked
+from tahoestorage.management.verb import ALL_BELOW, LOST, NOT_HEALTHY, RESTORE, Verb, picked
 from tahoestorage.management.verbs import database
 from txtahoe.maintenance import (
     LEASE_SECONDS,
@@ -136,11 +136,7 @@ def _told(health: Health, whole: WholeTree) -> dict[str, Any]:
 def _raise_unhealthy(health: Health, whole: WholeTree) -> None:
     """Raises: CommandError with status 3 or 4 unless all is healthy."""
     if not health.is_recoverable:
-        raise CommandError(
-            "Something can't be read now. If all storage servers are connected (`manage.py tahoe "
-            "status`), restore it from a snapshot (`manage.py tahoe restore`) or a backup.",
-            returncode=LOST,
-        )
+        raise CommandError(f"Something can't be read now. {RESTORE}", returncode=LOST)
     if not health.is_healthy:
         raise CommandError(
             "Shares are missing. If all storage servers are connected (`manage.py tahoe status`), "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.core.management.base import CommandError
 
 from tahoestorage.management.arguments import argument, flag
@@ -63,15 +65,23 @@ class Rm(Verb):
     )
 
     def run(self) -> None:
-        removed: list[str] = []
-        failed: dict[str, str] = {}
+        paths = dict.fromkeys(map(self.whole.path_of, self.options["names"]))
+        if self.whole.location.root in paths:
+            raise CommandError(
+                "The root of the storage is not removed; give the names of what is in it: "
+                "`manage.py tahoe ls` lists them."
+            )
+        outcomes: dict[Path, Exception | None] = {}
         with bar("removing", "names") as progress:
-            for name in self.options["names"]:
-                for path, error in self._remove(name, progress).items():
-                    if error is None:
-                        removed.append(self.whole.name_of(path))
-                    elif not (self.options["force"] and isinstance(error, NoSuchChild)):
-                        failed[self.whole.name_of(path)] = self.problem(error)
+            for path in paths:
+                try:
+                    outcomes |= self.whole.run(partial(self._remove, path), progress)
+                except NoSuchChild as error:
+                    outcomes[path] = error
+        if self.options["force"]:
+            outcomes = {p: e for p, e in outcomes.items() if not isinstance(e, NoSuchChild)}
+        removed = [self.whole.name_of(path) for path, error in outcomes.items() if error is None]
+        failed = self.problems(outcomes)
         lines = [f"Removed names: {len(removed):,}"] if self.options["recursive"] else []
         self.tell_done({"removed": removed, "failed": failed}, lines)
         raise_failed(failed)
@@ -81,20 +91,8 @@ class Rm(Verb):
             return "-r removes it with everything below it"
         return super().cure(error)
 
-    def _remove(self, name: str, progress: Progress) -> dict[Path, Exception | None]:
-        path = self.whole.path_of(name)
-        if path == self.whole.location.root:
-            raise CommandError(
-                "The root of the storage is not removed; give the names of what is in it: "
-                "`manage.py tahoe ls` lists them."
-            )
-        try:
-            return self.whole.run(lambda tree, told: self._remove_path(tree, path, told), progress)
-        except NoSuchChild as error:
-            return {path: error}
-
-    async def _remove_path(
-        self, tree: Tree, path: Path, progress: Progress
+    async def _remove(
+        self, path: Path, tree: Tree, progress: Progress
     ) -> dict[Path, Exception | None]:
         """The outcome for a path, and for each one below it if the user wants them removed."""
         node = await tree.resolve(path, fresh=True)

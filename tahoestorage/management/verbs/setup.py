@@ -44,6 +44,12 @@ KEEP A COPY OF THE CAP, apart from this machine: in a password manager, or on pa
 If you lose it, you lose all files, and nobody can make it again. Anyone who has it can read, change
 and delete all files. The files also need leases: run `manage.py tahoe renew` from cron every week.
 """
+_GATEWAY = argument(
+    "--gateway",
+    metavar="URL",
+    type=gateway,
+    help="the gateway; default: the first one of the storage",
+)
 
 
 class Init(Verb):
@@ -54,12 +60,7 @@ class Init(Verb):
       manage.py tahoe init --gateway http://127.0.0.1:3456/ --file /etc/mysite/root.cap
     """
     arguments = (
-        argument(
-            "--gateway",
-            metavar="URL",
-            type=gateway,
-            help="the gateway; default: the first one of the storage",
-        ),
+        _GATEWAY,
         argument(
             "--servers",
             metavar="N",
@@ -152,9 +153,7 @@ class Proxy(Verb):
     """
     arguments = (
         argument("server", choices=SERVERS, help="the web server"),
-        argument(
-            "--gateway", metavar="URL", help="the gateway; default: the first one of the storage"
-        ),
+        _GATEWAY,
         argument(
             "--server-name",
             metavar="HOST",
