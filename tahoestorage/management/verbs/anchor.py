@@ -8,7 +8,7 @@ from attrs import asdict
 from django.core.management.base import CommandError
 
 from tahoestorage.care.anchoring import Count, anchor
-from tahoestorage.care.references import References, columns
+from tahoestorage.care.references import Column, columns
 from tahoestorage.management.arguments import flag
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.verb import Verb
@@ -38,10 +38,10 @@ class Anchor(Verb):
                 "that carry caps need this verb."
             )
         told, lines = {}, []
-        for references in places.values():
-            fields = ", ".join(map(str, references.columns))
-            count = self._anchor(references)
-            unseen = [str(column) for column in references.unseen]
+        for found in places.values():
+            fields = ", ".join(map(str, found))
+            count = self._anchor(found)
+            unseen = [str(column) for column in found if not column.databases]
             told[fields] = {**asdict(count), "not_looked_at": unseen}
             others = f"; {count.others:,} carry no cap" if count.others else ""
             done = f"{count.names:,} names, {count.linked:,} newly linked{others}."

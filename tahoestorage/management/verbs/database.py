@@ -89,7 +89,7 @@ def run(verb: Verb) -> None:
     seconds = _HOUR if options["older_than"] is None else options["older_than"]
     with bar("reading names", "directories") as progress:
         found = inventory.compare(seconds, progress)
-    unseen = [str(column) for column in inventory.references.unseen]
+    unseen = [str(column) for column in inventory.unseen]
     if not options["json"]:
         verb.print(*_lines(found, unseen, verb))
     removed: list[str] = []

@@ -16,7 +16,7 @@ from txtahoe.api.client import Client
 from txtahoe.errors import TahoeError
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
-from txtahoe.maintenance.writer import hand_over, writer_of
+from txtahoe.maintenance.writer import END_SECONDS, KNOWN_SECONDS, hand_over, writer_of
 from txtahoe.nodes import Server
 from txtahoe.tree.tree import Tree
 
@@ -118,11 +118,11 @@ def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
 
 
 class Writer(Verb):
-    help = """
+    help = f"""
     Show or change the gateway that makes all directory changes.
 
-    The change takes some minutes: all hosts must learn of it, and the changes that are under way
-    must end. Meanwhile saves fail, and reads go on.
+    The change takes {(KNOWN_SECONDS + END_SECONDS) / 60:.1f} minutes: all hosts must learn of it,
+    and the changes that are under way must end. Meanwhile saves fail, and reads go on.
 
     Examples, show the writer, and choose another one:
       manage.py tahoe writer
