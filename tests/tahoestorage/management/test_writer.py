@@ -16,7 +16,7 @@ from txtahoe.maintenance.writer import hand_over
 class Writer(CommandTestCase):
     def setUp(self) -> None:
         super().setUp()
-        quickly = partial(hand_over, known_seconds=0.5, end_seconds=0.5)
+        quickly = partial(hand_over, wait=1.0)
         patch = mock.patch("tahoestorage.management.verbs.gateways.hand_over", quickly)
         patch.start()
         self.addCleanup(patch.stop)
