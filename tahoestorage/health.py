@@ -13,8 +13,7 @@ from django.core.files.storage import storages
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
+from tahoestorage.reactor.waiting import Awaiting, Blocking, Caller, done
 from tahoestorage.storage import TahoeStorage
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
@@ -137,17 +136,19 @@ def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> 
     Raises: ImproperlyConfigured where there is no such storage, or a setting is missing or wrong.
     What is away is no error here: it is what is asked about.
     """
-    return done(_health(storage, timeout, Blocking()))
+    return done(_health(storage, timeout, Blocking))
 
 
 async def ahealth(
     storage: str | TahoeStorage = "default", *, timeout: float = 5.0
 ) -> StorageHealth:
     """As `health`, for asyncio."""
-    return await _health(storage, timeout, Awaiting())
+    return await _health(storage, timeout, Awaiting)
 
 
-async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting) -> StorageHealth:
+async def _health(
+    storage: str | TahoeStorage, timeout: float, waiting: type[Caller]
+) -> StorageHealth:
     storage = _storage_of(storage)
     connection = storage.connection
     readers, root = connection.gateways, connection.base_cap
@@ -160,7 +161,7 @@ async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting)
             writer = await _writer_now(reactor, seconds, connection)
         return await examine_storage(reactor, seconds, readers, writer, root)
 
-    found = await waiting.run(ask)
+    found = await waiting.wait(ask)
     return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import Any, NoReturn
 
@@ -15,8 +14,7 @@ from django.http import HttpRequest
 from tahoestorage.conf import Connection
 from tahoestorage.grid.file import Reader
 from tahoestorage.grid.tree import OnGrid, StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done, is_in_event_loop
 from tahoestorage.serving.aliases import storage_of
 from txtahoe.caps import Cap
 from txtahoe.nodes import Node
@@ -174,7 +172,7 @@ class TahoeUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.upload_interrupted()
-        if _is_in_event_loop():
+        if is_in_event_loop():
             self._require_another()
             return
         self.file = Upload(storage_of(self.storage)._tree, self.file_name)
@@ -242,11 +240,3 @@ def _end_with(request: HttpRequest, handler: TahoeUploadHandler) -> None:
         close()
 
     request.close = close_all  # type: ignore[method-assign]
-
-
-def _is_in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

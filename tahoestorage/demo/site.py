@@ -8,7 +8,7 @@ import django
 from django.core.management import call_command
 
 from tahoestorage.demo.folder import DemoFolder
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import Blocking, Caller, done
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
 from txtahoe.http.transport import Transport
@@ -34,16 +34,14 @@ def prepare_site(folder: DemoFolder, gateway: str) -> None:
 
 
 def _new_directory(gateway: str) -> Cap:
-    loop = current_loop()
-
-    async def mkdir() -> Cap:
-        client = Client(Transport(loop.reactor, gateway))
+    async def mkdir(caller: Caller) -> Cap:
+        client = Client(Transport(caller.loop.reactor, gateway))
         try:
             return await client.mkdir()
         finally:
             await client.close()
 
-    return loop.run(mkdir)
+    return done(Blocking.wait(mkdir))
 
 
 def _make_user() -> None:

@@ -11,7 +11,8 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller, Loop
+from tahoestorage.reactor.loop import Loop
+from tahoestorage.reactor.waiting import Caller
 from txtahoe.capnames.anchors import Anchors
 from txtahoe.capnames.background import Anchoring
 from txtahoe.capnames.names import CapName

@@ -22,8 +22,7 @@ from twisted.internet.defer import DeferredLock
 
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.api.download import Download
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild

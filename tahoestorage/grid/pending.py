@@ -17,8 +17,8 @@ from django.core.files import File
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller, Loop, running_loop
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.loop import Loop, running_loop
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.errors import SomeFailed, TahoeError
 from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.nodes import Node

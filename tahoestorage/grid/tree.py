@@ -27,8 +27,8 @@ from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
 from tahoestorage.grid.sharedcache import SharedCache
-from tahoestorage.reactor.loop import Caller, Loop, current_loop, running_loop
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
+from tahoestorage.reactor.loop import Loop, current_loop, running_loop
+from tahoestorage.reactor.waiting import Awaiting, Blocking, Caller, done
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
 from txtahoe.api.download import Download
@@ -67,7 +67,7 @@ class StorageTree:
     """
 
     connection: Connection
-    waiting: Waiting = field(factory=Blocking, eq=False, kw_only=True)
+    waiting: type[Caller] = field(default=Blocking, eq=False, kw_only=True)
     shared: SharedCache = field(eq=False, repr=False, kw_only=True)
 
     @shared.default
@@ -77,7 +77,7 @@ class StorageTree:
     @property
     def awaited(self) -> Self:
         """The same tree, for tasks of asyncio."""
-        return evolve(self, waiting=Awaiting())
+        return evolve(self, waiting=Awaiting)
 
     async def run(
         self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
@@ -87,7 +87,7 @@ class StorageTree:
 
         `name`: the file that errors are about.
 
-        Raises: what the operation raises, and as `Waiting.run`.
+        Raises: what the operation raises, and as `Caller.wait`.
         """
 
         async def run(caller: Caller) -> T:
@@ -95,7 +95,7 @@ class StorageTree:
                 return await operation(self._tree(caller.loop), caller)
 
         try:
-            return await self.waiting.run(run)
+            return await self.waiting.wait(run)
         except OSError as error:
             error.filename = error.filename or name
             raise

@@ -1,4 +1,4 @@
-"""What a reactor thread keeps for its users: what was used last, and what is still in use."""
+"""The objects that a reactor thread keeps for its users."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 
-# What a tree knows is good for `max_age`, some seconds, in which a process uses fewer trees than
-# this. One that was let go costs its next user a walk from the root; one that is kept, a kilobyte
-# or so for each name that it knows.
+# A process uses fewer trees within `max_age`, some seconds, than this. A tree that was let go costs
+# its next user a walk from the root; a tree that is kept, about a kilobyte for each name it knows.
 _MOST = 64
 
 
 class Kept:
     """
-    Things by their keys. The last `most` that were used stay; others live for as long as somebody
-    holds them, a request that is under way, say. So there are never two things of one key.
+    Objects by key, never two of one key. The last `most` that were used stay; others live as long
+    as somebody holds them, for example a request that is under way.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -27,11 +26,11 @@ class Kept:
         self._alive: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
 
     def get(self, key: Hashable) -> Any:
-        """The thing of a key; None where there is none. May be called in any thread."""
+        """The object of a key, or None. Any thread can call it."""
         return self._alive.get(key)
 
     def use(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The thing of a key, which is made where there is none. In the reactor thread."""
+        """The object of a key; it is made if there is none. In the reactor thread."""
         thing: T | None = self._alive.get(key)
         if thing is None:
             thing = self._alive[key] = make()

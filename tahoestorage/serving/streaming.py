@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.api.download import Download
 from txtahoe.caps import Cap
 from txtahoe.tree.tree import Tree

@@ -207,11 +207,11 @@ class Processes(StorageTestCase):
     def test_the_reactor_thread_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
-            from tahoestorage.reactor.loop import current_loop
-            async def wrong():
+            from tahoestorage.reactor.waiting import Blocking, done
+            async def wrong(caller):
                 return ts.exists("f")
             try:
-                current_loop().run(wrong)
+                done(Blocking.wait(wrong))
             except SynchronousOnlyOperation as error:
                 assert "deferToThread" in str(error)
             else:

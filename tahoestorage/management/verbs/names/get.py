@@ -18,8 +18,7 @@ from tahoestorage.grid.tree import StorageTree
 from tahoestorage.management.finding import find
 from tahoestorage.management.printing import Counter, bar
 from tahoestorage.management.verb import Verb
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.concurrency import each
 from txtahoe.maintenance.walking import AT_ONCE
 from txtahoe.nodes import Node
