@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,6 @@ from tahoestorage.grid.captree import CapTree
 from tahoestorage.grid.paths import Name
 from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from txtahoe.errors import NoSuchChild, NotADirectory
 
 
 @deconstructible(path="tahoestorage.capstorage.TahoeCapStorage")
@@ -58,13 +57,7 @@ class TahoeCapStorage(TahoeStorage):
 
     @property
     def operations(self) -> CapOperations:
-        return CapOperations(
-            tree=self._tree,
-            location=self._location,
-            chooser=self,
-            is_asked=self._is_asked_first,
-            overwrites=self._allow_overwrite,
-        )
+        return CapOperations(self, self._tree, self._location)
 
     @property
     def _seal(self) -> str:
@@ -106,26 +99,19 @@ class TahoeCapStorage(TahoeStorage):
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
-        As `TahoeStorage.walk`, of all that is linked. A directory of names with caps holds one for
-        each cap. All links are read first, and kept in memory.
+        As `TahoeStorage.walk`. A directory of names with caps holds one directory for each cap.
+        All links are read first, and kept in memory.
         """
         folders = done(self.operations.folders())
         start = self._location.clean(path)
-        # The directories that are there on the grid, and not in names with caps alone.
-        on_grid = {start}
+        on_grid = {start}  # directories that are not in names with caps alone
         waiting = deque([start])
         while waiting:
             directory = waiting.popleft()
-            directories, files = folders.pop(directory, (set(), set()))
             if directory in on_grid:
-                with suppress(*([NoSuchChild, NotADirectory] if directories or files else [])):
-                    others = done(self.operations.linked_in(directory))
-                    on_grid.update(_join(directory, name) for name in others[0])
-                    directories.update(others[0])
-                    files.update(others[1])
-            waiting.extend(_join(directory, name) for name in sorted(directories))
-            yield directory, sorted(directories), sorted(files)
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
+                below, directories, files = done(self.operations.listed(directory, folders))
+                on_grid.update(posixpath.join(directory, name) for name in below)
+            else:
+                directories, files = map(sorted, folders[directory])
+            waiting.extend(posixpath.join(directory, name) for name in directories)
+            yield directory, directories, files

@@ -328,7 +328,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
                 raise IsADirectory(f"{path!r} is a directory; only files have a URL")
             # It is written into a file, so it must lead to one.
             hashed_name = hashed_name_func(path, hashed_files)
-            url = done(self.operations.url_of_file(hashed_name, str(self.base_url)))
+            url = done(self.operations.url_of_file(hashed_name))
             # `url_converter` takes what follows the last slash, and unquotes it.
             return quote(url + rest, safe="")
         if not path.endswith("/") and (force or not settings.DEBUG):

@@ -5,26 +5,27 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
-from django.conf import settings
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
+from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
-from tahoestorage.contract.asynchronous import AsyncMethods
+from tahoestorage.contract.asynchronous import twin
 from tahoestorage.contract.fileurls import mount_of
 from tahoestorage.contract.operations import Operations, to_save
-from tahoestorage.grid.file import TahoeFile
+from tahoestorage.grid.file import TahoeFile, is_only_read
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.waiting import done
-from txtahoe.caps import Cap, redact
+from txtahoe.caps import Cap
 from txtahoe.concurrency import Done
 from txtahoe.errors import NoSuchChild
 from txtahoe.tree.paths import is_reserved
@@ -35,22 +36,22 @@ _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
 
 
 @deconstructible(path="tahoestorage.storage.TahoeStorage")
-class TahoeStorage(AsyncMethods):
+class TahoeStorage(Storage):
     """
-    Files on a Tahoe-LAFS grid. It behaves as Django's FileSystemStorage does, where a remote
-    storage can; see Django's "File storage API".
+    Files on a Tahoe-LAFS grid. The storage behaves as Django's FileSystemStorage, as far as a
+    remote storage can; see Django's "File storage API".
 
-    Arguments, all of them optional and by name, are those of `conf.Options`; what is not given
-    comes from the settings. Nothing is asked of the network before the first call.
+    All arguments are optional keywords, those of `conf.Options`; the settings give the others. No
+    request is made before the first call. Each method has an asynchronous twin; see `twin`.
 
-    Every method raises the errors of `txtahoe`, each an OSError: FileNotFoundError for what is
-    missing, and another one, never that, for what cannot be reached now. Names that climb out of
-    the storage raise SuspiciousFileOperation. Where a setting is missing or wrong, the first call
-    raises ImproperlyConfigured.
+    Every method raises the errors of `txtahoe`, each an OSError: FileNotFoundError for a missing
+    file, and always another error if the grid cannot answer. A name outside of the storage raises
+    SuspiciousFileOperation. If a setting is missing or wrong, the first call raises
+    ImproperlyConfigured.
     """
 
     holds_scripts = False
-    """Whether its files are the site's own scripts and style sheets, which its pages may load."""
+    """Whether its files are the site's own scripts and style sheets, which pages can load."""
 
     _constructor_args: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -58,15 +59,15 @@ class TahoeStorage(AsyncMethods):
         given: Any = options.get("tahoe_base_cap")
         options = conf.hidden(options)
         self.options = options
-        """The arguments; the cap among them in a form that shows itself nowhere."""
+        """The arguments, with the cap as a value whose repr shows a fingerprint."""
         self._write_down(given)
         problem = conf.unknown_options(dict(options))
-        del options, given  # a misspelt name may have the cap
+        del options, given  # a misspelt option may hold the cap
         if problem is not None:
             raise ImproperlyConfigured(f"TahoeStorage: {problem}")
         setting_changed.connect(self._setting_changed)
 
-    # Where its names begin. A subclass may have these say another place for each request.
+    # Where names begin. In a subclass, these can depend on the request.
 
     @property
     def base_location(self) -> str:
@@ -85,8 +86,6 @@ class TahoeStorage(AsyncMethods):
     def _location(self) -> Location:
         return _location_at(self.location)
 
-    # The values of the settings, kept until one of them changes.
-
     @cached_property
     def base_url(self) -> str | None:
         url = conf.base_url(self.options)
@@ -94,12 +93,12 @@ class TahoeStorage(AsyncMethods):
 
     @property
     def connection(self) -> conf.Connection:
-        """How its files are reached."""
+        """How the files are reached."""
         return self._tree.connection
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """What tells whether two storages have the same files."""
+        """Equal for two storages that have the same files."""
         return self.connection, self.location
 
     @cached_property
@@ -116,24 +115,20 @@ class TahoeStorage(AsyncMethods):
 
     @property
     def operations(self) -> Operations:
-        """What the methods do, for those who wait in other ways."""
-        return Operations(
-            self._tree, self._location, self, self._is_asked_first, self._allow_overwrite
-        )
+        """The operations behind the methods, for callers that wait in other ways."""
+        return Operations(self, self._tree, self._location)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
             for name in ("base_url", "_whole_tree", "_allow_overwrite"):
                 self.__dict__.pop(name, None)
 
-    # Django's contract.
-
     def save(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
         """
-        Save a file under `name`, or under another one where that is taken; return which.
+        Save a file under `name`, or under another name if that is taken; return the name.
 
-        It returns when the bytes are on the grid and the name leads to them. They are uploaded
-        once, whatever names turn out to be taken, and no name is asked for beforehand.
+        The bytes are on the grid, and the name leads to them, when this returns. They are uploaded
+        once, whatever names turn out to be taken.
         """
         token = _max_length.set(max_length)
         try:
@@ -152,30 +147,29 @@ class TahoeStorage(AsyncMethods):
         self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
     ) -> list[str]:
         """
-        Save many files, given as names and contents; return the names that they have got.
+        Save many files, given as names and contents; return their names, chosen as by `save`.
 
-        They are uploaded side by side, and each directory is written once for 500 of them. Names
-        are chosen as by `save`. `files` is read, and `progress` called with the number of files
-        that were uploaded since the last call, in this thread.
+        Uploads run side by side; one write links up to 500 names in a directory. `files` is read,
+        and `progress` called with the number of files that were uploaded since the last call, in
+        this thread.
 
-        Raises: SomeFailed, whose `results` have each file's name or exception; those with a name
-        are saved.
+        Raises: SomeFailed, whose `results` have the name or the exception of each file; those with
+        a name are saved.
         """
-        return done(self.operations.save_many(files, progress))
+        return done(self.operations.save_many(files, progress=progress))
 
     def prefetch(self, names: Iterable[Name]) -> set[str]:
         """
-        Look up many names at once; return those that are there.
+        Look up many names with one listing for each directory; return those that are there.
 
-        Each directory is asked once, side by side. For `max_age` seconds the `url`, `size`, times
-        and opening of these names need no look then.
+        For `max_age` seconds, `url`, `size`, times and `open` of these names ask nothing more.
         """
         return done(self.operations.prefetch(names))
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
-        The directories below one, and itself first, each as its path, the names of the
-        directories in it and those of the files, as `os.walk` gives them.
+        Walk a directory and those below it, as `os.walk` does: for each, give its path, and the
+        names of the directories and of the files in it.
         """
         location = self._location
         start = location.path_of(path)
@@ -200,11 +194,11 @@ class TahoeStorage(AsyncMethods):
         )
 
     def delete(self, name: Name) -> None:
-        """Delete a file, or a directory that is empty. What is missing is deleted already."""
+        """Delete a file or an empty directory. If it is missing, do nothing."""
         done(self.operations.delete(name))
 
     def exists(self, name: Name) -> bool:
-        """Whether there is a file or directory of this name; a grid that can't answer raises."""
+        """Whether there is a file or directory of this name. A grid that cannot answer raises."""
         return done(self.operations.exists(name))
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
@@ -217,23 +211,23 @@ class TahoeStorage(AsyncMethods):
 
     def url(self, name: str | None) -> str:
         """
-        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right; of a
-        file that is missing, a link that leads nowhere. Where there is no base URL, or links are
-        signed: the address at which `tahoestorage.urls` serves it, without a look whether it is
-        there.
+        The URL of a file: `<base_url>named/<read-cap>/<name>`, which gives only the right to read
+        the file. If the file is missing, the URL leads nowhere. If there is no base URL, or links
+        are signed: the address at which `tahoestorage.urls` serves the file; its name is not
+        looked up.
 
-        Raises: ValueError where there is neither.
+        Raises: ValueError if the file has no URL.
         """
         name = name or ""
-        return self._served_url(name) or done(self.operations.url(name, self.base_url))
+        return self._served_url(name) or done(self.operations.url_by_cap(name))
 
     def get_created_time(self, name: Name) -> datetime:
         """When the name was first linked; see Django on aware and naive times."""
-        return self._time(name, done(self.operations.linked(name)).created)
+        return done(self.operations.get_created_time(name))
 
     def get_modified_time(self, name: Name) -> datetime:
         """When the name was last linked; see Django on aware and naive times."""
-        return self._time(name, done(self.operations.linked(name)).modified)
+        return done(self.operations.get_modified_time(name))
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -250,10 +244,44 @@ class TahoeStorage(AsyncMethods):
             return f"{file_root}{file_ext}"
         return super().get_alternative_name(file_root, file_ext)
 
-    # What stands behind them.
+    adelete = twin(Operations.delete)
+    aexists = twin(Operations.exists)
+    aget_created_time = twin(Operations.get_created_time)
+    aget_modified_time = twin(Operations.get_modified_time)
+    alistdir = twin(Operations.listdir)
+    aprefetch = twin(Operations.prefetch)
+    asave_many = twin(Operations.save_many)
+    asize = twin(Operations.size)
+    aurl = twin(Operations.url)
+
+    async def aget_accessed_time(self, name: Name) -> datetime:
+        return await sync_to_async(self.get_accessed_time)(name)
+
+    async def aopen(self, name: Name, mode: str = "rb") -> TahoeFile:
+        """
+        Open a file for reading with `aread` and `aiter_chunks`. To write, use `asave`.
+
+        Raises: ValueError for another mode.
+        """
+        if not is_only_read(mode):
+            raise ValueError(f"aopen() is for reading, not for mode {mode!r}: use asave()")
+        if self._has_own("open", "_open"):
+            return cast(TahoeFile, await sync_to_async(self.open)(str(name), mode))
+        operations = self.operations
+        path = operations.location.path_of(name)
+        found = await operations.awaited.file(name)
+        return TahoeFile(operations.tree, path, str(name), mode, found=found)
+
+    async def asave(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
+        if self._has_own("save", "_save") or self._is_asked_first:
+            chosen = content.name if name is None else str(name)
+            return await sync_to_async(self.save)(chosen, content, max_length)
+        saved = await self.operations.awaited.save(*to_save(name, content), max_length)
+        validate_file_name(saved, allow_relative_path=True)
+        return saved
 
     def _served_url(self, name: str) -> str | None:
-        """The address at which this site serves a file, where it has no other."""
+        """The address at which this site serves a file, if it has no other."""
         seconds = conf.signed_urls(self.options)
         if self.base_url is not None and seconds is None:
             return None
@@ -269,32 +297,25 @@ class TahoeStorage(AsyncMethods):
         return mount.url(name, self._name_in_url(name), seconds)
 
     def _name_in_url(self, name: str) -> str:
-        """The name that the URL of a file has where this site serves it."""
+        """The name in the address at which this site serves a file."""
         return name
 
     def name_served(self, name: str) -> str:
         """
         The name of the file that is served under a name in a URL.
 
-        Raises: SuspiciousFileOperation where no file can have it.
+        Raises: SuspiciousFileOperation if no file can have it.
         """
         return self._location.clean(name)
 
     @property
     def _is_asked_first(self) -> bool:
-        """Whether a subclass has its own way to choose names, which `save` must then follow."""
+        """Whether a subclass chooses names in its own way, which `save` must then follow."""
         return self._has_own("get_available_name", "is_name_available", "exists")
 
     def _has_own(self, *methods: str) -> bool:
-        """Whether a subclass has other methods of these names."""
+        """Whether a subclass overrides one of these methods."""
         return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in methods)
-
-    def _time(self, name: Name, timestamp: float | None) -> datetime:
-        if timestamp is None:
-            raise NotImplementedError(f"The grid has no time for {redact(str(name))!r}.")
-        return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
-
-    # How it is written down: without the cap.
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {conf.value(self.options, 'location') or '/'}>"
@@ -310,8 +331,8 @@ class TahoeStorage(AsyncMethods):
 
     def _write_down(self, given: Any) -> None:
         """
-        Let @deconstructible, which keeps all arguments, keep a fingerprint in place of the cap that
-        was `given`: by this the cap is found again, where it is known, and nowhere else.
+        Replace the cap that was `given` in the arguments that @deconstructible keeps, by its
+        fingerprint. A process that knows the cap finds it again by that.
         """
         shown = conf.written_down(self.options)
 

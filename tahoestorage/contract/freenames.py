@@ -12,8 +12,8 @@ from txtahoe.errors import ExistingChild
 
 class FreeName(Storage):
     """
-    A name for a file, chosen as `storage` chooses it, but that nobody is asked beforehand what is
-    taken: that comes from the answers to earlier attempts.
+    A name for a file, chosen as `storage` chooses it, but without a look-up beforehand: failed
+    attempts tell which names are taken.
 
     `is_asked`: whether the storage's own `get_available_name` chooses all names but the first.
     """

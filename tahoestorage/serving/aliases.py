@@ -1,4 +1,4 @@
-"""The storage that a part of this site works with."""
+"""The storage behind an alias."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from django.core.files.storage import storages
 
 from tahoestorage.storage import TahoeStorage
 
+# The storage of the three settings, for sites whose default storage is of another kind.
+_of_settings = cache(TahoeStorage)
+
 
 def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:
     """
-    The TahoeStorage of an alias in STORAGES. Where the default one is of another kind, it is that
-    of the three settings.
+    The TahoeStorage of an alias in STORAGES; that of the three settings if the default storage is
+    of another kind.
 
     Raises: ImproperlyConfigured.
     """
@@ -24,8 +27,3 @@ def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:
     if alias == DEFAULT_STORAGE_ALIAS:
         return _of_settings()
     raise ImproperlyConfigured(f"STORAGES[{alias!r}] is not a TahoeStorage")
-
-
-@cache
-def _of_settings() -> TahoeStorage:
-    return TahoeStorage()

@@ -20,7 +20,7 @@ from django.db.models.fields.files import FieldFile, FileField
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.care.wholetree import WholeTree
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
@@ -336,9 +336,8 @@ class Links(CapStorageTestCase):
         self.storage.flush()
 
     def tree(self, operation: Any) -> Any:
-        loop = current_loop()
-        tree = loop.kept.get(self.storage.connection)
-        return loop.run(lambda: operation(Tree(tree.client, tree.root)))
+        whole = self.storage.operations.tree
+        return done(whole.run(lambda tree, _: operation(Tree(tree.client, tree.root))))
 
     def test_the_root_alone_leads_to_every_file_with_its_name(self) -> None:
         found = {
