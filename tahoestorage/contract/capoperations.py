@@ -12,7 +12,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
 from tahoestorage.contract.freenames import FreeName
-from tahoestorage.contract.operations import Operations
+from tahoestorage.contract.operations import Operations, told_of
 from tahoestorage.grid.captree import CapTree, Naming
 from tahoestorage.grid.paths import Name, is_for_files
 from txtahoe.capnames.anchors import Anchors
@@ -31,8 +31,11 @@ class CapOperations(Operations):
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
         self.tree.require_writable(redact(name))
-        naming = self._naming(name, max_length)
-        return (await self.tree.save_named(content, naming, name)).text
+        [saved] = await self._save_all([(self._naming(name, max_length), content)], None)
+        if isinstance(saved, Exception):
+            told_of(saved, name)
+            raise saved
+        return saved
 
     async def delete(self, name: Name) -> None:
         named = self.tree.named(self.location.path_of(name)) if name else None
@@ -75,7 +78,7 @@ class CapOperations(Operations):
     ) -> list[str | Exception]:
         return [
             named.text if isinstance(named, CapName) else named
-            for named in await self.tree.save_many_named(files, progress)
+            for named in await self.tree.save_all(files, progress)
         ]
 
     def _naming(self, name: str, max_length: int | None) -> Naming:

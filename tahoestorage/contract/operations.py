@@ -182,7 +182,7 @@ class Operations:
             except SuspiciousFileOperation as error:
                 names.append(error)
         saved = iter(await self._save_all(wanted, progress))
-        return [_named(next(saved), name) if isinstance(name, str) else name for name in names]
+        return [told_of(next(saved), name) if isinstance(name, str) else name for name in names]
 
     def _target(self, name: str) -> Any:
         """The target of `_save_all` for a name. Raises: SuspiciousFileOperation."""
@@ -207,7 +207,14 @@ class Operations:
             return self.location.clean(name.chosen)
         if self._replace and isinstance(error, ExistingChild):
             error = IsADirectory("there is a directory of this name")
-        return _named(error, name.chosen)
+        return told_of(error, name.chosen)
+
+
+def told_of(result: str | Exception, name: str) -> str | Exception:
+    """The same result; an OSError tells the name of its file from now on."""
+    if isinstance(result, OSError):
+        result.filename = result.filename or redact(name)
+    return result
 
 
 def to_save(name: Name | None, content: Any) -> tuple[str, File[Any]]:
@@ -218,13 +225,6 @@ def to_save(name: Name | None, content: Any) -> tuple[str, File[Any]]:
         content = File(content, name)  # type: ignore[arg-type]
     validate_file_name(name, allow_relative_path=True)
     return str(name), content
-
-
-def _named(saved: str | Exception, name: str) -> str | Exception:
-    """The same; an error tells the name of its file then."""
-    if isinstance(saved, OSError):
-        saved.filename = saved.filename or redact(name)
-    return saved
 
 
 def _time(name: Name, timestamp: float | None) -> datetime:

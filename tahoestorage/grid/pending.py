@@ -1,4 +1,4 @@
-"""A tree on the grid with changes that are pending, for threads that wait."""
+"""A tree on the grid with pending changes, for threads that wait."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from txtahoe.tree.uploads import SMALL
 
 T = TypeVar("T")
 
-_NAMED = 5
-# What is called at the exit of the process for changes that are pending.
+_NAMED = 5  # failures that a message names
+# Called when the process exits while changes are pending.
 _exits: dict[Staging, Callable[[], None]] = {}
 
 
 @frozen
 class StagedTree(StorageTree):
     """
-    As StorageTree; `staged` changes become pending, and are made by `flush`.
+    As StorageTree, with changes that `flush` makes. They belong to this process and its reactor.
 
-    `root`: below it are the changes, which belong to this process and its reactor.
+    `root`: the path below which they are.
     """
 
     root: Path
@@ -64,7 +64,7 @@ class StagedTree(StorageTree):
         return None if staging is not None and staging.pending else super().known(path)
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
-        """As `Staging.resolve`; nothing is shared with other processes."""
+        """As `Staging.resolve`; processes share nothing of it."""
         node = None if fresh else self.known(path)
         if node is not None:
             return node
@@ -73,50 +73,46 @@ class StagedTree(StorageTree):
     def stage(self, path: Path, content: File[Any], name: str) -> None:
         """
         As `Staging.save`, of a Django file, which is read in this thread, from its start, and not
-        closed. A small one is uploaded later; a large one is uploaded when this returns.
+        closed. A small file is uploaded later, a large one before this returns.
         """
-        content = content if _is_repeatable(content) else _spooled(content)
+        if not (hasattr(content, "seekable") and content.seekable()):
+            content = _spooled(content)
         chunks = iter(content.chunks())
         head = gather(chunks, SMALL)
+        is_small = len(head) < SMALL
         digest = sha256(head)
-        if len(head) < SMALL:
-            done(self.staged(lambda staging, _: staging.save(path, head, digest.hexdigest()), name))
-            return
-        while block := gather(chunks, SMALL):
+        while not is_small and (block := gather(chunks, SMALL)):
             digest.update(block)
 
         async def save(staging: Staging, caller: Caller) -> None:
-            source = BlockingSource(content.chunks, caller.run, repeatable=True)
-            await staging.save(path, source, digest.hexdigest())
+            large = BlockingSource(content.chunks, caller.run, repeatable=True)
+            await staging.save(path, head if is_small else large, digest.hexdigest())
 
         done(self.staged(save, name))
 
     def link(self, but: Path | None = None) -> None:
         """As `Staging.link`. Raises: SomeFailed, which names the files."""
-        self._make(lambda staging: staging.link(but))
+        done(self._make(lambda staging, _: staging.link(but)))
 
     def flush(self) -> None:
         """As `Staging.commit`. Raises: SomeFailed, which names the files."""
-        self._make(Staging.commit)
+        done(self._make(lambda staging, _: staging.commit()))
 
     def discard(self) -> None:
-        """Drop what is pending."""
+        """Drop the pending changes."""
         loop, staging = running_loop(), self._running_staging()
         if loop is not None and staging is not None:
             loop.call_soon(staging.forget)
 
-    def _make(self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]) -> None:
-        done(self._made(changes))
-
-    async def _made(
-        self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]
+    async def _make(
+        self, changes: Callable[[Staging, Caller], Awaitable[Mapping[Path, Exception]]]
     ) -> None:
         staging = self._running_staging()
         if staging is None:
             return
         pending = list(staging.pending)
         async with self._changing(pending):
-            failed = await self.staged(lambda staging, _: changes(staging))
+            failed = await self.staged(changes)
         if failed:
             raise self._error(failed, len(pending))
 
@@ -136,7 +132,7 @@ class StagedTree(StorageTree):
         )
 
     def _note(self, loop: Loop, staging: Staging) -> None:
-        """Have what is pending made when the process exits, and hold it until then."""
+        """Have the pending changes made at the exit of the process, and hold them until then."""
         if staging.pending and staging not in _exits:
             _exits[staging] = atexit.register(partial(self._at_exit, loop, staging, os.getpid()))
         elif not staging.pending and staging in _exits:
@@ -147,7 +143,7 @@ class StagedTree(StorageTree):
         return None if loop is None else loop.kept.get(self)
 
     def _at_exit(self, loop: Loop, staging: Staging, process: int) -> None:
-        """Make what is pending; where that fails, the process fails."""
+        """Make the pending changes; if that fails, the process fails."""
         pending = len(staging.pending)
         if os.getpid() != process or not pending:
             return
@@ -162,10 +158,6 @@ class StagedTree(StorageTree):
         except BaseException as error:
             _tell(f"{type(error).__name__}: {error}")
             os._exit(1)  # no other way leads to an exit status now
-
-
-def _is_repeatable(content: File[Any]) -> bool:
-    return hasattr(content, "seekable") and content.seekable()
 
 
 def _spooled(content: File[Any]) -> File[Any]:

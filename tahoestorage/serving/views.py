@@ -165,7 +165,7 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     if request.method == "HEAD" or start == stop:
         return HttpResponse(headers=headers)
     kind = AwaitedStream if isinstance(request, ASGIRequest) else Stream
-    stream = kind(store.operations.tree, node.cap, start, stop - start)
+    stream = kind(store.operations.tree, node, start, stop)
     return StreamingHttpResponse(stream, status=206 if part else 200, headers=headers)
 
 

@@ -27,7 +27,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tahoestorage.grid import spool
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
 
@@ -441,12 +440,13 @@ class Writing(StorageTestCase):
     def made_temporary_files(self) -> list[Any]:
         """Those that are made from now on."""
         made: list[Any] = []
+        plain = tempfile.TemporaryFile
 
         def make(**options: Any) -> Any:
-            made.append(tempfile.TemporaryFile(**options))  # noqa: SIM115
+            made.append(plain(**options))
             return made[-1]
 
-        self.patch(spool, "TemporaryFile", make)
+        self.patch(tempfile, "TemporaryFile", make)
         return made
 
     def test_a_folder_that_is_missing_is_no_missing_file(self) -> None:
@@ -489,7 +489,7 @@ class Writing(StorageTestCase):
     def full_disk(self, room: int) -> FullDisk:
         """From now on temporary files are on a disk with so many bytes left."""
         disk = FullDisk(room)
-        self.patch(spool, "TemporaryFile", disk.file)
+        self.patch(tempfile, "TemporaryFile", disk.file)
         return disk
 
     def test_a_large_file_is_spooled_to_the_disk_and_saved(self) -> None:
