@@ -104,11 +104,6 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
         return redirect(url)
 
     def _begin(self, request: HttpRequest) -> tuple[Root | None, dict[str, Any]]:
-        """
-        The tree of a request, and the context of every page.
-
-        Raises: PermissionDenied; Http404.
-        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         roots = all_roots()
@@ -139,7 +134,6 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
 
 def _tell_repair(request: HttpRequest, sight: placement.Sight) -> None:
-    """Leave a message for the page after the redirect."""
     report = sight.report.value
     if report is None:
         problem = sight.report.problem or gettext("it has no shares")

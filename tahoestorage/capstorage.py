@@ -1,4 +1,4 @@
-"""Django's Storage on a Tahoe-LAFS grid, with names that carry the caps of their files."""
+"""Django's Storage on a Tahoe-LAFS grid, whose names carry the caps of their files."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from tahoestorage.storage import TahoeStorage
 class TahoeCapStorage(TahoeStorage):
     """
     As TahoeStorage, but `save` returns names such as `docs/2026/<cap>/report.pdf`, which hold the
-    read cap of the file.
+    read-cap of the file.
 
-    To save is one upload, and no directory is changed. To open such a name, its `size` and its
-    `url` ask nobody for the cap, in any process, for ever. A name is never taken; equal bytes that
-    are saved under one name twice have one name. What a name leads to never changes: `open` is
-    for reading. That `exists` says it is there means that it was saved; there are no times.
+    A save is one upload and changes no directory. `open`, `size` and `url` of such a name need no
+    look-up, in any process, for ever. A name is never taken; equal bytes under one name have one
+    name. A name always leads to the same bytes: `open` only reads. `exists` is True for every name
+    with a cap, without a look-up. There are no times.
 
-    Files are linked below the root behind the back of `save`, some seconds later and many at once,
-    in `.tahoe-anchors`; what a process could not link before it ended is linked by `manage.py
-    tahoe anchor`, for whatever the database names. These links are what checks, leases and
-    snapshots go by, and `listdir` and `walk`, which read them all. `delete` can't take the cap back
-    from who has it: it has the link removed, by `tahoe anchor`, where no row has the name.
+    Links to the files follow in the background, some seconds later and many at once, in
+    `.tahoe-anchors` below the root; `manage.py tahoe anchor` makes those that a process could not
+    make before it ended, for all names in the database. Checks, leases and snapshots go by these
+    links; `listdir` and `walk` read them all. `delete` cannot take back the cap from those who have
+    it: `tahoe anchor` removes the link when no row has the name.
 
-    Names without a cap lead where those of a TahoeStorage lead, so a field can change from that to
-    this, and keeps its files. A field needs `max_length=255`.
+    Names without a cap lead where those of a TahoeStorage lead, so a field that changes to this
+    storage keeps its files. A field needs `max_length=255`.
     """
 
     @property
@@ -65,14 +65,13 @@ class TahoeCapStorage(TahoeStorage):
 
     def flush(self) -> None:
         """
-        Link what this process has saved and not linked yet.
+        Make the links of this process that are not made yet.
 
-        Raises: the errors of `txtahoe`; it is tried again later then.
+        Raises: the errors of `txtahoe`; the links are tried again later.
         """
         done(self.operations.tree.flush())
 
     async def aflush(self) -> None:
-        """As `flush`."""
         await self.operations.awaited.tree.flush()
 
     def name_served(self, name: str) -> str:
@@ -81,12 +80,12 @@ class TahoeCapStorage(TahoeStorage):
             return found.text
         plain = super().name_served(name)
         if self.operations.tree.named(self._location.path_of(plain)) is not None:
-            # Anybody who has a cap could show what it leads to under an address of this site.
+            # Else anyone with a cap could show any file under an address of this site.
             raise SuspiciousFileOperation("the URL of a file was not made by url()")
         return plain
 
     def _served_url(self, name: str) -> str | None:
-        """As that of a TahoeStorage, or else the URL by the cap that the name carries."""
+        """As in TahoeStorage; else the URL by the cap in the name, if there is one."""
         served = super()._served_url(name)
         if served is not None or self.base_url is None:
             return served

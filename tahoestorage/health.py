@@ -164,7 +164,6 @@ async def _health(
 
 
 async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:
-    """The gateway that makes all changes; None while it hands over to another one."""
     urls = connection.gateways
     transports = [Transport(reactor, url, timeout=timeout, pauses=()) for url in urls]
     client = Client(Gateways(transports))
@@ -222,8 +221,6 @@ async def _write_and_read(client: Client) -> None:
 
 @frozen
 class _Answer:
-    """The `result` of a question in so many `seconds`, or its `failure`."""
-
     result: Any = None
     seconds: float | None = None
     failure: TahoeError | None = None

@@ -93,7 +93,6 @@ class TahoeStorage(Storage):
 
     @property
     def connection(self) -> conf.Connection:
-        """How the files are reached."""
         return self._tree.connection
 
     @property
@@ -101,7 +100,7 @@ class TahoeStorage(Storage):
         """Equal for two storages that have the same files."""
         return self.connection, self.location
 
-    @cached_property
+    @property
     def _allow_overwrite(self) -> bool:
         return bool(conf.value(self.options, "allow_overwrite"))
 
@@ -120,7 +119,7 @@ class TahoeStorage(Storage):
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
-            for name in ("base_url", "_whole_tree", "_allow_overwrite"):
+            for name in ("base_url", "_whole_tree"):
                 self.__dict__.pop(name, None)
 
     def save(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
@@ -202,11 +201,9 @@ class TahoeStorage(Storage):
         return done(self.operations.exists(name))
 
     def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        """The names of the directories and of the files in a directory."""
         return done(self.operations.listdir(path))
 
     def size(self, name: Name) -> int:
-        """The size of a file in bytes."""
         return done(self.operations.size(name))
 
     def url(self, name: str | None) -> str:
@@ -297,7 +294,6 @@ class TahoeStorage(Storage):
         return mount.url(name, self._name_in_url(name), seconds)
 
     def _name_in_url(self, name: str) -> str:
-        """The name in the address at which this site serves a file."""
         return name
 
     def name_served(self, name: str) -> str:
@@ -314,7 +310,6 @@ class TahoeStorage(Storage):
         return self._has_own("get_available_name", "is_name_available", "exists")
 
     def _has_own(self, *methods: str) -> bool:
-        """Whether a subclass overrides one of these methods."""
         return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in methods)
 
     def __repr__(self) -> str:

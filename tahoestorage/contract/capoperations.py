@@ -25,8 +25,6 @@ Folders = dict[str, tuple[set[str], set[str]]]
 
 
 class CapOperations(Operations):
-    """The operations of a storage whose `save` makes names that carry caps."""
-
     tree: CapTree
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:

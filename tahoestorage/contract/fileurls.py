@@ -58,12 +58,10 @@ class Mount:
 
     @property
     def alias(self) -> str:
-        """The alias of the storage."""
         return str(self.given.get("storage", DEFAULT_STORAGE_ALIAS))
 
     @property
     def permission(self) -> Any:
-        """The permission hook, if there is one."""
         return self.given.get("permission")
 
     @property
@@ -118,7 +116,6 @@ def mount_of(place: Any) -> Mount | None:
 
 
 def mounts() -> tuple[Mount, ...]:
-    """All mounts of the site, or of the URLconf of the present request."""
     return _mounts(get_urlconf() or getattr(settings, "ROOT_URLCONF", None))
 
 

@@ -77,7 +77,6 @@ class Operations:
         return {paths[path] for path in await self.tree.prefetch(paths)}
 
     async def node(self, name: Name) -> Node:
-        """Look up a name."""
         return await self.tree.resolve(self.location.path_of(name), str(name))
 
     async def file(self, name: Name) -> Node:
@@ -171,7 +170,6 @@ class Operations:
     async def _save_together(
         self, files: Iterable[tuple[Name, Any]], progress: Done | None
     ) -> list[str | Exception]:
-        """The names of saved files, and the exceptions of the others, in their order."""
         wanted: list[tuple[Any, File[Any]]] = []
         names: list[str | Exception] = []
         for name, content in files:
@@ -185,7 +183,6 @@ class Operations:
         return [told_of(next(saved), name) if isinstance(name, str) else name for name in names]
 
     def _target(self, name: str) -> Any:
-        """The target of `_save_all` for a name. Raises: SuspiciousFileOperation."""
         free = FreeName(self.storage, name, None, self.storage._is_asked_first)
         self.location.path_of(free.chosen)
         return free

@@ -93,8 +93,6 @@ class CapTree(StorageTree):
         return await self.run(save)
 
     async def forget(self, name: CapName) -> None:
-        """Write down, later, that a name was deleted."""
-
         async def forget(tree: Tree, caller: Caller) -> None:
             self._anchoring(caller.loop, tree).delete(name)
 
@@ -105,7 +103,6 @@ class CapTree(StorageTree):
         await self.run(lambda tree, caller: self._anchoring(caller.loop, tree).flush())
 
     async def anchors(self, operation: Callable[[Anchors], Awaitable[T]]) -> T:
-        """As `run`, of an operation on the links."""
         return await self.run(lambda tree, _: operation(Anchors(tree, self.root)))
 
     def _node(self, path: Path) -> Node | None:

@@ -93,7 +93,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self.mode = mode
 
     def _begin_writing(self, kind: str) -> Spool:
-        """A Spool with the bytes that are there already; they are no change."""
         self._tree.require_replaceable(self.name)
         self._was = self._look_up(kind)
         spool = Spool(appends=kind == "a")
@@ -152,7 +151,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
             yield chunk
 
     async def aclose(self) -> None:
-        """Close a file that was only read."""
         self._binary_reader()
         self.close()
 
@@ -174,7 +172,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     @property
     def size(self) -> int:
-        """Bytes of the file, or, during writing, those written so far."""
         if not self.closed:
             self.file.flush()
             self._size = self._raw.size

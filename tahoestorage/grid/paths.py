@@ -48,7 +48,6 @@ class Location:
         return self.name_of(self.path_of(name))
 
     def name_of(self, path: Path) -> str:
-        """The name of what is at a path below the root cap."""
         return "/".join(path[len(self.root) :])
 
 
@@ -58,7 +57,6 @@ def is_for_files(name: Name) -> bool:
 
 
 def names_shown(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
-    """The names of the directories and of the files in a directory, as a listing shows them."""
     shown = {name: node for name, node in children.items() if not is_reserved([name])}
     directories = [name for name, node in shown.items() if node.is_directory]
     return directories, [name for name, node in shown.items() if not node.is_directory]

@@ -99,7 +99,6 @@ class StagedTree(StorageTree):
         done(self._make(lambda staging, _: staging.commit()))
 
     def discard(self) -> None:
-        """Drop the pending changes."""
         loop, staging = running_loop(), self._running_staging()
         if loop is not None and staging is not None:
             loop.call_soon(staging.forget)

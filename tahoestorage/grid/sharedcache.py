@@ -69,7 +69,6 @@ class SharedCache:
         return self._alias is not None
 
     def files(self, paths: Collection[Path]) -> dict[Path, Node]:
-        """The files at those paths, as far as they are known."""
         found = self._get(self._files, paths)
         _told.update({id(node): node for node in found.values()})
         return found
@@ -100,7 +99,6 @@ class SharedCache:
             self.mark([path])  # an entry of a free name is wrong
 
     def directories(self, paths: Collection[Path]) -> dict[Path, Cap]:
-        """The caps of those directories that are known."""
         return {path: node.cap for path, node in self._get(self._directories, paths).items()}
 
     def put_directory(self, path: Path, cap: Cap) -> None:
@@ -180,5 +178,4 @@ class _Shelf:
 
 @sealed
 def _derived(secret: bytes, *what: object) -> bytes:
-    """32 bytes that tell nothing to anyone without the secret."""
     return hmac.digest(secret, json.dumps(what).encode(), "sha256")

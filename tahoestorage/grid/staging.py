@@ -87,7 +87,6 @@ class Staging:
         self.forget()
 
     def forget(self) -> None:
-        """Drop all pending changes and all knowledge."""
         # The grid, by directory, with the directories that pending files need.
         self._views: dict[Path, dict[str, Node]] = {}
         self._asked: dict[Path, float] = {}
@@ -113,7 +112,6 @@ class Staging:
         return await there.node() if isinstance(there, _Saved) else there
 
     async def list(self, path: Path) -> dict[str, Node]:
-        """The children of a directory, by name."""
         if not (await self.resolve(path)).is_directory:
             raise NotADirectory(f"{path[-1]!r} is not a directory")
         async with self._lock:

@@ -76,7 +76,6 @@ class StorageTree:
 
     @property
     def awaited(self) -> Self:
-        """The same tree, for tasks of asyncio."""
         return evolve(self, waiting=Awaiting)
 
     async def run(
@@ -311,7 +310,6 @@ class StorageTree:
             await self._share(lambda shared: shared.mark(paths))
 
     async def _share(self, call: Callable[[SharedCache], T]) -> T:
-        """Return the result of a call that can ask a cache."""
         if not self.shared.is_there:
             return call(self.shared)
         return await self.waiting.call(lambda: call(self.shared))

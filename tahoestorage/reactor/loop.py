@@ -52,7 +52,6 @@ class Loop:
 
     @property
     def is_here(self) -> bool:
-        """Whether the reactor runs in this thread."""
         return threading.get_ident() == self._thread
 
     def call_soon(self, function: Callable[[], object]) -> None:
@@ -130,7 +129,6 @@ def current_loop() -> Loop:
 
 
 def running_loop() -> Loop | None:
-    """The loop of this process, if it is running."""
     loop = _this_process().loop
     return loop if loop is not None and loop.is_running else None
 
@@ -196,13 +194,11 @@ def _new_reactor() -> IReactorCore:
 
 
 def _running_reactor() -> Any:
-    """The application's own reactor, if it runs in this process."""
     reactor = _application_reactor()
     return None if reactor is _this_process().inherited else reactor
 
 
 def _is_applications_thread() -> bool:
-    """Whether this thread is that of the application's own reactor."""
     # Twisted's own answer outlives the reactor; a later thread can have the same identifier.
     return threadable.isInIOThread() and _running_reactor() is not None
 

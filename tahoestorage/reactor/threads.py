@@ -55,7 +55,6 @@ def has_greenlets() -> bool:
 
 
 def require_threads() -> None:
-    """Raises: ImproperlyConfigured if there is a `problem`."""
     found = problem()
     if found is not None:
         raise ImproperlyConfigured(f"{found.text}. {found.hint}")

@@ -187,7 +187,6 @@ def done(steps: Coroutine[Any, Any, T]) -> T:
 
 
 def is_in_event_loop() -> bool:
-    """Whether an event loop of asyncio runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
