@@ -25,21 +25,17 @@ from txtahoe.tree.paths import Path, split
 class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
     """Show pages of its own instead of lists and forms of a model."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
     def has_check_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may verify and repair files, which costs the grid time."""
+        """Whether the user is allowed to verify and repair files, which costs the grid time."""
         return request.user.has_perm("tahoestorage.check_grid")
 
     def has_open_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may open files: a URL can be all that reading a private file takes."""
+        """Whether the user is allowed to open files: a URL can give the right to read a file."""
         return request.user.has_perm("tahoestorage.open_grid")
 
     def get_urls(self) -> list[URLPattern]:

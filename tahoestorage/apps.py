@@ -1,4 +1,4 @@
-"""The Django app: it registers the system checks, and hides the caps in settings and logs."""
+"""The Django app, which registers the system checks and hides caps in settings and logs."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy

@@ -29,15 +29,14 @@ class TahoeCapStorage(TahoeStorage):
     read-cap of the file.
 
     A save is one upload and changes no directory. `open`, `size` and `url` of such a name need no
-    look-up, in any process, for ever. A name is never taken; equal bytes under one name have one
-    name. A name always leads to the same bytes: `open` only reads. `exists` is True for every name
-    with a cap, without a look-up. There are no times.
+    look-up, in any process, for ever; `exists` is True. A name is never taken; two saves of equal
+    bytes under one name give one name. It always leads to the same bytes: `open` only reads. There
+    are no times.
 
-    Links to the files follow in the background, some seconds later and many at once, in
-    `.tahoe-anchors` below the root; `manage.py tahoe anchor` makes those that a process could not
-    make before it ended, for all names in the database. Checks, leases and snapshots go by these
-    links; `listdir` and `walk` read them all. `delete` cannot take back the cap from those who have
-    it: `tahoe anchor` removes the link when no row has the name.
+    Links to the files follow in the background, many at once, in `.tahoe-anchors` below the root;
+    `manage.py tahoe anchor` makes those that a process did not make before it ended. Checks, leases
+    and snapshots go by these links; `listdir` and `walk` read them all. `delete` cannot take back a
+    cap: `tahoe anchor` removes the link when no row has the name.
 
     Names without a cap lead where those of a TahoeStorage lead, so a field that changes to this
     storage keeps its files. A field needs `max_length=255`.

@@ -12,8 +12,7 @@ from attrs import evolve, frozen
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
 from tahoestorage.reactor.waiting import Awaiting, Blocking, Caller, done
-from tahoestorage.serving.aliases import storage_of
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_done, each
@@ -58,9 +57,8 @@ class GatewayHealth:
     The state of a gateway now. A value is None if its question failed.
 
     `is_reader`: whether files are read through it. `is_writer`: whether it makes the changes of
-    directories. `connected`, `known`: numbers of storage servers. `seconds`: until its own answer.
-    `read_seconds`: until the storage servers told of the root directory. `write_seconds`: until a
-    small file was on the grid and read back; not tried if the storage can only be read.
+    directories. `connected`, `known`: numbers of storage servers. The seconds last until its own
+    answer, that about the root directory, and the end of a test upload that is read back.
     """
 
     url: str
@@ -83,8 +81,8 @@ class StorageHealth:
     """
     The state of a storage now, through each of its gateways.
 
-    `is_writable`: whether the storage's cap lets it write. `needs_writer`: whether a save takes the
-    gateway that makes the changes; names that carry caps do not need it.
+    `is_writable`: whether its cap lets it write. `needs_writer`: whether a save takes the gateway
+    that makes all changes.
     """
 
     gateways: tuple[GatewayHealth, ...]
@@ -125,11 +123,10 @@ def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> 
     """
     Examine a storage, given by its alias or itself. `timeout`: seconds that it can take.
 
-    Each gateway gets three questions at once: its status; the shares of the root directory, which
-    costs the same for any number of files; and the upload of 88 bytes, which are read back. They
-    are always the same bytes, so all probes leave one file behind for each gateway. Nothing that
-    the storage knows is used, and no directory is changed. If hosts have a common writer, the tree
-    is asked first which gateway that is now, for half of the time at most.
+    Each gateway gets three questions at once: its status; the shares of the root directory; and the
+    upload of PROBE, which is read back. No directory is changed, and nothing that the storage knows
+    is used. If hosts have a common writer, the tree is asked first which gateway that is now, for
+    half of the time at most.
 
     Raises: ImproperlyConfigured if there is no such storage, or a setting is missing or wrong. A
     gateway or a grid that is away is a result and no error.
@@ -207,7 +204,6 @@ async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) ->
 
 
 async def _check_root(client: Client, root: Cap) -> str | None:
-    """The problem of the root directory, if it can be read. Raises: Unrecoverable."""
     report = await client.check(root)
     if not report.is_recoverable:
         raise Unrecoverable(f"too few shares of it are within reach: {report.summary}")

@@ -22,14 +22,12 @@ from django.core.management import CommandError
 
 from tahoestorage import conf
 from tahoestorage.contract.fileurls import public_url
-from tahoestorage.grid.file import TahoeFile, is_only_read
-from tahoestorage.grid.paths import Name, names_shown
+from tahoestorage.grid.paths import Name
 from tahoestorage.grid.pending import StagedTree
 from tahoestorage.reactor.waiting import done, in_any_thread
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import BadCap, Cap
-from txtahoe.concurrency import Done
-from txtahoe.errors import IsADirectory, NoSuchChild
+from txtahoe.errors import IsADirectory
 from txtahoe.sealing import sealed
 
 # In templates and style sheets, a query or a fragment can follow the name of a static file.
@@ -45,16 +43,16 @@ class TahoeStaticFilesStorage(TahoeStorage):
     a `location` of its own: `collectstatic --clear` deletes all files there.
 
     Saves and deletions are pending: this process sees them at once, the grid when `flush()` links
-    all files together, after uploads side by side. `collectstatic` calls it at its end, through
-    `post_process()`; with `--no-post-process`, the exit of the process does, and the exit status is
-    1 if it fails. Other programs call `flush()`. If an exception or a signal ends the process, the
-    pending changes are lost. All other changes, and `walk`, make the pending changes first.
+    all files together, after uploads side by side. `collectstatic` calls it through
+    `post_process()`; with `--no-post-process`, the exit of the process does, with exit status 1 if
+    it fails. If an exception or a signal ends the process, pending changes are lost. All other
+    changes, and `walk`, make the pending changes first.
 
     Equal bytes are not uploaded again. Each directory is listed once, and the answer holds while
     changes are pending, so only one process at a time should write the static files.
 
     No relative URL leads from one file to another, because the URL of a file begins with its cap:
-    for style sheets and scripts that refer to other files, use TahoeManifestStaticFilesStorage.
+    if style sheets or scripts refer to other files, use TahoeManifestStaticFilesStorage.
     """
 
     holds_scripts = True
@@ -76,7 +74,7 @@ class TahoeStaticFilesStorage(TahoeStorage):
         Raises: SomeFailed, which names the files; the others are saved. If a file could not be
         saved, nothing is deleted.
         """
-        self._tree.flush()
+        done(self._tree.flush())
 
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
@@ -106,77 +104,26 @@ class TahoeStaticFilesStorage(TahoeStorage):
     def _save(self, name: str, content: File[Any]) -> str:
         path = self._location.path_of(name)
         self._require_writable(name)
-        self._tree.stage(path, content, name)
+        done(self._tree.stage(path, content, name))
         return self._location.name_of(path)
 
     def delete(self, name: Name) -> None:
-        if not name:
-            raise ValueError("The name must be given to delete().")
-        path = self._location.path_of(name)
         self._require_writable(str(name))
-        try:
-            done(self._tree.staged(lambda staging, _: staging.delete(path), str(name)))
-        except IsADirectory:
-            self.flush()
-            super().delete(name)
-
-    def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        names = self._location.path_of(path)
-        try:
-            children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
-        except NoSuchChild:
-            if names != self._location.root:
-                raise
-            return [], []  # the first save makes it
-        return names_shown(children)
-
-    def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
-        if is_only_read(mode):
-            return super()._open(name, mode)
-        self.flush()
-        path = self._location.path_of(name)
-        return _WrittenFile(self._tree, path, str(name), mode, allow_overwrite=True)
-
-    def save_many(
-        self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
-    ) -> list[str]:
-        self.flush()
-        return super().save_many(files, progress=progress)
-
-    def prefetch(self, names: Iterable[Name]) -> set[str]:
-        self.flush()
-        return super().prefetch(names)
-
-    def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
-        self.flush()
-        return super().walk(path)
+        super().delete(name)
 
     def _require_writable(self, name: str) -> None:
         self._tree.require_writable(name)
 
 
-class _WrittenFile(TahoeFile):
-    """A file that is saved at once. It outdates the pending changes' view of its directory."""
-
-    _tree: StagedTree
-
-    def _save(self, *spool: Any) -> None:
-        super()._save(*spool)
-        self._tree.flush()
-
-
 class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorage):  # type: ignore[misc]
     """
     As TahoeStaticFilesStorage and Django's ManifestStaticFilesStorage: files are also saved under
-    names with a hash of their content.
-
-    References in style sheets and scripts become full URLs, with the cap of the other file, so
-    `collectstatic` needs the `base_url`.
+    names with a hash of their content. References in them become full URLs with the cap of the
+    other file, so `collectstatic` needs the `base_url`.
 
     The manifest holds the read-caps of the files. A process reads it once, in the thread of an
-    event loop too; after that, `url()` makes no request. It is linked last, and deletions follow,
-    so the files of the old manifest are there until the new one is. A `collectstatic` whose
-    post-processing fails changes nothing.
+    event loop too; after that, `url()` makes no request. It is linked last, and deletions follow. A
+    `collectstatic` whose post-processing fails changes nothing.
 
     `manifest_storage`: another storage for the manifest.
     """
@@ -226,12 +173,12 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             "caps": {name: str(cap) for name, cap in self._caps.items()},
         }
         if self.manifest_storage is not self:
-            self._tree.link()
+            done(self._tree.link())
         if self.manifest_storage.exists(self.manifest_name):
             self.manifest_storage.delete(self.manifest_name)
         self.manifest_storage._save(self.manifest_name, ContentFile(json.dumps(manifest).encode()))
         if self.manifest_storage is self:
-            self._tree.link(but=self._location.path_of(self.manifest_name))
+            done(self._tree.link(but=self._location.path_of(self.manifest_name)))
 
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any

@@ -6,21 +6,21 @@ import pickle
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Self, Unpack, cast
 
 from asgiref.sync import sync_to_async
+from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
-from django.core.files.storage import Storage
+from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
-from tahoestorage.contract.asynchronous import twin
 from tahoestorage.contract.fileurls import mount_of
-from tahoestorage.contract.operations import Operations, to_save
+from tahoestorage.contract.operations import Operations, to_save, twin
 from tahoestorage.grid.file import TahoeFile, is_only_read
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
@@ -283,15 +283,15 @@ class TahoeStorage(Storage):
         if self.base_url is not None and seconds is None:
             return None
         mount = mount_of(self.place)
-        if mount is None and seconds is not None:
+        if mount is not None:
+            name = self._location.clean(name)
+            return mount.url(name, self._name_in_url(name), seconds)
+        if seconds is not None:
             raise ImproperlyConfigured(
                 "the option 'signed_urls' is for files that this site serves: add "
                 "path('media/', include('tahoestorage.urls')) to its URLs"
             )
-        if mount is None:
-            return None
-        name = self._location.clean(name)
-        return mount.url(name, self._name_in_url(name), seconds)
+        return None
 
     def _name_in_url(self, name: str) -> str:
         return name
@@ -315,11 +315,10 @@ class TahoeStorage(Storage):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {conf.value(self.options, 'location') or '/'}>"
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), *self._constructor_args)
@@ -341,6 +340,24 @@ class TahoeStorage(Storage):
             tuple(map(written, args)),
             {name: written(value, name) for name, value in kwargs.items()},
         )
+
+
+def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:
+    """
+    The TahoeStorage of an alias in STORAGES; that of the three settings if the default storage is
+    of another kind.
+
+    Raises: ImproperlyConfigured.
+    """
+    storage = storages[alias]
+    if isinstance(storage, TahoeStorage):
+        return storage
+    if alias == DEFAULT_STORAGE_ALIAS:
+        return _of_settings()
+    raise ImproperlyConfigured(f"STORAGES[{alias!r}] is not a TahoeStorage")
+
+
+_of_settings = cache(TahoeStorage)
 
 
 def _unpickled(cls: type[TahoeStorage], args: Any, options: dict[str, Any]) -> TahoeStorage:

@@ -15,7 +15,7 @@ from tahoestorage.conf import Connection
 from tahoestorage.grid.file import Reader
 from tahoestorage.grid.tree import OnGrid, StorageTree
 from tahoestorage.reactor.waiting import Caller, done, is_in_event_loop
-from tahoestorage.serving.aliases import storage_of
+from tahoestorage.storage import storage_of
 from txtahoe.caps import Cap
 from txtahoe.nodes import Node
 from txtahoe.tree.arrival import Arrival

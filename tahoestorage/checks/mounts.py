@@ -17,8 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from tahoestorage import conf
 from tahoestorage.checks.found import TAG, Place, class_of, every_place, name_of, place_of
 from tahoestorage.contract.fileurls import Mount, mounts
-from tahoestorage.serving.aliases import storage_of
 from tahoestorage.serving.views import hook_name
+from tahoestorage.storage import storage_of
 
 _PARAMETERS = {"storage", "permission"}
 

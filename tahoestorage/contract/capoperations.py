@@ -11,8 +11,7 @@ from attrs import evolve
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
-from tahoestorage.contract.freenames import FreeName
-from tahoestorage.contract.operations import Operations, told_of
+from tahoestorage.contract.operations import FreeName, Operations, told_of
 from tahoestorage.grid.captree import CapTree, Naming
 from tahoestorage.grid.paths import Name, is_for_files
 from txtahoe.capnames.anchors import Anchors

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import wraps
 from itertools import islice
-from typing import Any, Self
+from os import PathLike, fspath
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from asgiref.sync import sync_to_async
 from attrs import evolve, frozen
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
+from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 
 from tahoestorage.contract.fileurls import missing_url, public_url
-from tahoestorage.contract.freenames import FreeName
-from tahoestorage.grid.paths import Location, Name, names_shown
+from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
 from txtahoe.api.directories import Replace
 from txtahoe.caps import redact
@@ -25,7 +28,10 @@ from txtahoe.concurrency import Done, all_done
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
-from txtahoe.tree.tree import TOGETHER, Tree
+from txtahoe.tree.tree import TOGETHER
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger("tahoestorage")
 
@@ -90,16 +96,8 @@ class Operations:
     async def delete(self, name: Name) -> None:
         if not name:
             raise ValueError("The name must be given to delete().")
-        path = self.location.path_of(name)
-
-        async def delete(tree: Tree) -> None:
-            try:
-                await tree.unlink(path)
-            except IsADirectory:
-                await tree.remove_directory(path)
-
         with suppress(NoSuchChild):
-            await self.tree.change(delete, path, str(name))
+            await self.tree.delete(self.location.path_of(name), str(name))
 
     async def exists(self, name: Name) -> bool:
         try:
@@ -111,7 +109,7 @@ class Operations:
     async def listdir(self, path: Name) -> tuple[list[str], list[str]]:
         names = self.location.path_of(path)
         try:
-            return names_shown(await self.tree.run(lambda tree, _: tree.list(names), str(path)))
+            return names_shown(await self.tree.children(names, str(path)))
         except NoSuchChild:
             if names != self.location.root:
                 raise
@@ -207,6 +205,38 @@ class Operations:
         return told_of(error, name.chosen)
 
 
+class FreeName(Storage):
+    """
+    A name for a file, chosen as `storage` chooses it, but without a look-up beforehand: failed
+    attempts tell which names are taken.
+
+    `is_asked`: whether the storage's own `get_available_name` chooses all names but the first.
+    """
+
+    def __init__(self, storage: Any, name: str, max_length: int | None, is_asked: bool) -> None:
+        self.get_alternative_name = storage.get_alternative_name  # type: ignore[method-assign]
+        self._chooser = storage if is_asked else self
+        self._name = name
+        self._max_length = max_length
+        self._taken: set[str] = set()
+        self.chosen = self.get_available_name(name, max_length)
+
+    def choose(self) -> str:
+        """Choose another name, because the chosen one is taken. Raises: ExistingChild."""
+        self._taken.add(self.chosen)
+        self.chosen = self._chooser.get_available_name(self._name, self._max_length)
+        if self.chosen in self._taken:
+            raise ExistingChild(
+                f"{self.chosen!r} is taken, and get_available_name() proposes it again; "
+                "to replace files use allow_overwrite=True"
+            )
+        return self.chosen
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        is_free = name not in self._taken and is_for_files(name)
+        return is_free and not (max_length and len(name) > max_length)
+
+
 def told_of(result: str | Exception, name: str) -> str | Exception:
     """The same result; an OSError tells the name of its file from now on."""
     if isinstance(result, OSError):
@@ -228,3 +258,27 @@ def _time(name: Name, timestamp: float | None) -> datetime:
     if timestamp is None:
         raise NotImplementedError(f"The grid has no time for {redact(str(name))!r}.")
     return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
+
+
+def twin(
+    operation: Callable[Concatenate[Operations, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """
+    Return the asynchronous twin of the storage method that has the name of `operation`.
+
+    The task waits for the reactor thread and needs no other thread; if it is cancelled, so is the
+    request. Where Django runs what blocks, in the thread of `sync_to_async`, run: the reading of
+    files that are not in memory, questions to a cache of several processes, and the method itself
+    if a subclass has one of its own.
+    """
+    name = operation.__name__
+
+    @wraps(operation)
+    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._has_own(name):
+            plain = [fspath(given) if isinstance(given, PathLike) else given for given in args]
+            return await sync_to_async(getattr(self, name))(*plain, **kwargs)  # type: ignore[no-any-return]
+        return await getattr(self.operations.awaited, name)(*args, **kwargs)  # type: ignore[no-any-return]
+
+    method.__name__ = f"a{name}"
+    return method  # type: ignore[return-value]  # its `self` has a name

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dis import opmap
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import finalize
 
@@ -70,14 +69,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
     ) -> None:
         super().__init__(None, name)
         self.file: Any
+        self._raw: Reader | Spool
+        self._was: Node | None
         self._tree = tree
         self._path = path
         self._allow_overwrite = allow_overwrite
         self._begin(mode, found)
 
     def _begin(self, mode: str, found: Node | None = None) -> None:
-        self._raw: Reader | Spool
-        self._was: Node | None
         self._left_when_opened = _leaving_exception()
         if is_only_read(mode):
             was = self._was = found or done(self._tree.file(self._path, self.name))
@@ -85,7 +84,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
             self._raw = spool = self._begin_writing(_kind(mode))
-            self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(spool)
+            buffered: Any = io.BufferedRandom if "+" in mode else io.BufferedWriter
+            self.file = buffered(spool)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
         if isinstance(self._raw, Spool):
@@ -157,13 +157,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.__exit__(exc_type, exc_value, tb)
+    async def __aexit__(self, *error: Any) -> None:
+        self.__exit__(*error)
 
     def _binary_reader(self) -> Reader:
         if not isinstance(self._raw, Reader) or "b" not in self.mode:
@@ -187,7 +182,13 @@ class TahoeFile(File):  # type: ignore[type-arg]
             if leaving is not None and leaving is not self._left_when_opened:
                 self.discard()
                 return
-            self._require_all_written(self._raw)
+            with suppress(OSError):  # it is the `failure`
+                self.file.flush()
+            failure = self._raw.failure
+            if failure is not None:
+                self.discard()
+                text = f"{self.name!r} is not saved, as a write to it failed: {failure}"
+                raise OSError(errno.EIO, text) from failure
             if self._raw.is_changed:
                 self._save(self._raw)
         self._size = self.size
@@ -202,16 +203,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._raw.is_changed = False
         self._raw.close()  # first, so that no buffer writes to it
 
-    def _require_all_written(self, spool: Spool) -> None:
-        """Raises: OSError, and closes the file, if a write has failed."""
-        with suppress(OSError):  # it is the `failure`
-            self.file.flush()
-        if spool.failure is not None:
-            self.discard()
-            raise OSError(
-                errno.EIO, f"{self.name!r} is not saved, as a write to it failed: {spool.failure}"
-            ) from spool.failure
-
     def _save(self, spool: Spool) -> None:
         cap = done(self._tree.upload(spool.content(self.name), self.name))
         if "x" in self.mode:
@@ -223,12 +214,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         done(self._tree.change(link, self._path, self.name))
         spool.is_changed = False
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *error: Any) -> None:
         if exc_type is None:
             self.close()
         else:

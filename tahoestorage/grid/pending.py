@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -19,7 +19,7 @@ from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.loop import Loop, running_loop
 from tahoestorage.reactor.waiting import Caller, done
-from txtahoe.errors import SomeFailed, TahoeError
+from txtahoe.errors import IsADirectory, SomeFailed, TahoeError
 from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
@@ -70,7 +70,16 @@ class StagedTree(StorageTree):
             return node
         return await self.staged(lambda staging, _: staging.resolve(path), name)
 
-    def stage(self, path: Path, content: File[Any], name: str) -> None:
+    async def children(self, path: Path, name: str | None) -> dict[str, Node]:
+        return await self.staged(lambda staging, _: staging.list(path), name)
+
+    async def delete(self, path: Path, name: str | None) -> None:
+        try:
+            await self.staged(lambda staging, _: staging.delete(path), name)
+        except IsADirectory:
+            await super().delete(path, name)
+
+    async def stage(self, path: Path, content: File[Any], name: str) -> None:
         """
         As `Staging.save`, of a Django file, which is read in this thread, from its start, and not
         closed. A small file is uploaded later, a large one before this returns.
@@ -88,15 +97,38 @@ class StagedTree(StorageTree):
             large = BlockingSource(content.chunks, caller.run, repeatable=True)
             await staging.save(path, head if is_small else large, digest.hexdigest())
 
-        done(self.staged(save, name))
+        await self.staged(save, name)
 
-    def link(self, but: Path | None = None) -> None:
+    async def link(self, but: Path | None = None) -> None:
         """As `Staging.link`. Raises: SomeFailed, which names the files."""
-        done(self._make(lambda staging, _: staging.link(but)))
+        await self._make(lambda staging, _: staging.link(but))
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """As `Staging.commit`. Raises: SomeFailed, which names the files."""
-        done(self._make(lambda staging, _: staging.commit()))
+        await self._make(lambda staging, _: staging.commit())
+
+    # The other changes, and those that read in other ways, make the pending changes first.
+
+    async def change(
+        self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None
+    ) -> T:
+        await self.flush()
+        try:
+            return await super().change(operation, path, name)
+        finally:
+            await self.flush()  # the views of directories are outdated
+
+    async def save_many(self, *files: Any, **options: Any) -> list[Exception | None]:
+        await self.flush()
+        return await super().save_many(*files, **options)
+
+    async def prefetch(self, paths: Collection[Path]) -> set[Path]:
+        await self.flush()
+        return await super().prefetch(paths)
+
+    def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
+        done(self.flush())
+        return super().walk(path, name)
 
     def discard(self) -> None:
         loop, staging = running_loop(), self._running_staging()
@@ -119,16 +151,13 @@ class StagedTree(StorageTree):
         told = []
         for path, error in failed.items():
             name = "/".join(path[len(self.root) :])
+            told.append(f"{name!r}: {error}")
             if isinstance(error, TahoeError):
                 error.filename = name
-                told.append(str(error))
-            else:
-                told.append(f"{name!r}: {error}")
-        more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
-        return SomeFailed(
-            f"{len(told)} of {pending} changes of files failed: {'; '.join(told[:_NAMED] + more)}",
-            list(failed.values()),
-        )
+        if len(told) > _NAMED:
+            told[_NAMED:] = [f"and {len(told) - _NAMED} more"]
+        text = f"{len(failed)} of {pending} changes of files failed: {'; '.join(told)}"
+        return SomeFailed(text, list(failed.values()))
 
     def _note(self, loop: Loop, staging: Staging) -> None:
         """Have the pending changes made at the exit of the process, and hold them until then."""
@@ -153,7 +182,7 @@ class StagedTree(StorageTree):
         try:
             if running_loop() is not loop:
                 raise ConnectionAbortedError(f"{pending} changes of files, and the reactor is gone")
-            self.flush()
+            done(self.flush())
         except BaseException as error:
             _tell(f"{type(error).__name__}: {error}")
             os._exit(1)  # no other way leads to an exit status now

@@ -41,18 +41,16 @@ class SharedCache:
     """
     File and directory caps in the Django cache `alias`; if that is None, nothing is kept.
 
-    A reader of the cache learns neither names nor caps; a writer cannot make an entry, nor move it
-    to another name. The keys of files are made of the read-cap, so that storages that only read see
-    the changes too; those of directories, of `base_cap`. Missing names are not kept. A cache that
-    fails counts as empty.
+    A reader of the cache learns neither names nor caps; a writer cannot make an entry, nor move one
+    to another name. A cache that fails counts as empty. Missing names are not kept.
 
-    Files. A look-up that began before a change can end after it. So an answer never replaces an
-    entry, and each change marks its name twice, see `mark`: before the change, in case the process
-    dies in it; and after it, so that the mark outlasts older answers. A save under a free name
-    needs no mark: there is no entry.
+    Files. Their keys are made of the read-cap, so that read-only storages see changes. A look-up
+    that began before a change can end after it. So an answer never replaces an entry, and a change
+    marks its name twice, see `mark`: before it, in case the process dies in it; after it, so that
+    the mark outlasts older answers. A save under a free name needs no mark: there is no entry.
 
-    Directories. A directory keeps its cap for ever, even while it is removed (see
-    `Tree.remove_directory`). An entry gives the cap; it does not say that the directory is there.
+    Directories. Their keys are made of `base_cap`. A directory keeps its cap for ever, even while
+    it is removed (see `Tree.remove_directory`). An entry does not say that the directory is there.
 
     An old entry can stay for the TIMEOUT of the cache: if another Tahoe client makes the change, if
     the cache is away both times, or if it drops a mark too early.
@@ -73,17 +71,15 @@ class SharedCache:
         _told.update({id(node): node for node in found.values()})
         return found
 
-    def offer_file(self, path: Path, node: Node, asked: float) -> None:
-        """As `add_file`, of an answer from the memory of this process; each is added once."""
-        if self._alias is not None and _told.get(id(node)) is not node:
-            self.add_file(path, node, asked)
-
-    def add_file(self, path: Path, node: Node, asked: float) -> bool:
+    def add_file(self, path: Path, node: Node, asked: float, *, once: bool = False) -> bool:
         """
         Add the target of a path, if it is a file. Return whether it was added.
 
-        `asked`: `monotonic()` when the target became known, or before.
+        `asked`: `monotonic()` when the target became known, or before. `once`: only if the cache
+        never had this answer.
         """
+        if once and _told.get(id(node)) is node:
+            return False
 
         def add(cache: BaseCache) -> bool:
             _told[id(node)] = node

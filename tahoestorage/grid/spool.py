@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 from contextlib import suppress
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files import File
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 
-class Spool(io.RawIOBase):
+class Spool(SpooledTemporaryFile[bytes]):
     """
     A temporary file: in memory at first, then on the disk.
 
@@ -28,7 +27,7 @@ class Spool(io.RawIOBase):
     def __init__(self, *, appends: bool = False) -> None:
         # 0 would mean "without a limit".
         most = max(1, settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
-        self._file = SpooledTemporaryFile(most, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+        super().__init__(most, dir=settings.FILE_UPLOAD_TEMP_DIR)
         self._appends = appends
         self.is_changed = True  # a new file is saved even if it stays empty
         self.failure: BaseException | None = None
@@ -42,31 +41,9 @@ class Spool(io.RawIOBase):
 
     def content(self, name: str | None) -> File[bytes]:
         """The spool as a Django file, to be saved."""
-        # For Django's types a file is an IO; an io.RawIOBase does as well.
-        return File(cast("IO[bytes]", self), name)
+        return File(self, name)
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        target = memoryview(buffer).cast("B")
-        data = self._file.read(len(target))
-        target[: len(data)] = data
-        return len(data)
-
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: Any) -> int:
         if self._appends:
             self.seek(0, os.SEEK_END)
         return self._put(data)
@@ -80,20 +57,21 @@ class Spool(io.RawIOBase):
             self.seek(position)
         else:
             self.is_changed = True
-            self._file.truncate(size)
+            super().truncate(size)
         return size
 
     def close(self) -> None:
-        super().close()
         with suppress(OSError):  # a full disk fails again, for bytes that it has not taken
-            self._file.close()
+            super().close()
 
     def _put(self, data: ReadableBuffer) -> int:
         """Write all of the data at the position. A full disk fails now, and not at `close`."""
+        if self.failure is not None:
+            raise OSError(errno.EIO, f"an earlier write has failed: {self.failure}")
         self.is_changed = True
         try:
-            self._file.write(data)
-            self._file.flush()
+            super().write(data)
+            self.flush()
         except BaseException as error:
             self.failure = error
             if isinstance(error, OSError) and error.filename is not None:

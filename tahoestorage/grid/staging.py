@@ -70,8 +70,7 @@ class Staging:
 
     For a program that changes many files one by one and is alone in doing so, such as a deployment.
     The first question about a directory lists it. The answer, also that a name or a directory is
-    missing, holds until all changes are made, and for `max_age` seconds if none are pending. A
-    directory that is missing answers for all below it.
+    missing, holds until all changes are made, and for `max_age` seconds if none are pending.
 
     Uploads begin at once, 16 at a time; a further save waits. Equal bytes are uploaded once: the
     links have digests in their metadata.

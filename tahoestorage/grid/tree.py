@@ -171,6 +171,21 @@ class StorageTree:
         async with self._changing([path]):
             return await self._run_in([path[:-1]], lambda tree, caller: operation(tree), name)
 
+    async def children(self, path: Path, name: str | None) -> dict[str, Node]:
+        """As `Tree.list`."""
+        return await self.run(lambda tree, caller: tree.list(path), name)
+
+    async def delete(self, path: Path, name: str | None) -> None:
+        """Unlink a file, or remove a directory that is empty. Raises: NoSuchChild."""
+
+        async def delete(tree: Tree) -> None:
+            try:
+                await tree.unlink(path)
+            except IsADirectory:
+                await tree.remove_directory(path)
+
+        await self.change(delete, path, name)
+
     async def save(
         self,
         path: Path,
@@ -297,7 +312,8 @@ class StorageTree:
         node = self.known(path)
         if node is not None:
             since = monotonic() - self.connection.max_age
-            await self._share(partial(SharedCache.offer_file, path=path, node=node, asked=since))
+            add = partial(SharedCache.add_file, path=path, node=node, asked=since, once=True)
+            await self._share(add)
         return node
 
     @asynccontextmanager

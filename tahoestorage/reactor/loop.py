@@ -7,9 +7,11 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from crochet import EventLoop  # type: ignore[attr-defined]
 from django.core.exceptions import SynchronousOnlyOperation
@@ -18,8 +20,40 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.python import threadable
 
 from tahoestorage.reactor import threads
-from tahoestorage.reactor.kept import Kept
 from txtahoe.http.clock import keep_steady
+
+T = TypeVar("T")
+
+# A process uses fewer trees within `max_age`, some seconds, than this. A tree that was let go costs
+# its next user a walk from the root; a tree that is kept, about a kilobyte for each name it knows.
+_MOST = 64
+
+
+class Kept:
+    """
+    Objects by key, never two of one key. The last `most` that were used stay; others live as long
+    as somebody holds them, for example a request that is under way.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._recent: OrderedDict[Hashable, Any] = OrderedDict()
+        self._alive: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+
+    def get(self, key: Hashable) -> Any:
+        """The object of a key, or None. Any thread can call it."""
+        return self._alive.get(key)
+
+    def use(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The object of a key; it is made if there is none. In the reactor thread."""
+        thing: T | None = self._alive.get(key)
+        if thing is None:
+            thing = self._alive[key] = make()
+        self._recent[key] = thing
+        self._recent.move_to_end(key)
+        if len(self._recent) > self._most:
+            self._recent.popitem(last=False)
+        return thing
 
 
 class Loop:
@@ -233,14 +267,11 @@ def _after_fork_in_child() -> None:
         # The child has the parent's greenlets too, and goes on with all of them.
         for process in _processes.values():
             if process is not own and process.loop is not None:
-                _silence(process.loop.reactor)
-
-
-def _silence(reactor: Any) -> None:
-    reactor.removeAll()
-    reactor.removeReader(reactor.waker)
-    for call in reactor.getDelayedCalls():
-        call.cancel()
+                reactor = process.loop.reactor
+                reactor.removeAll()
+                reactor.removeReader(reactor.waker)
+                for call in reactor.getDelayedCalls():
+                    call.cancel()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -27,18 +27,16 @@ class Caller(ABC):
     """
     Waits for one operation in the reactor thread, and runs what the operation asks for meanwhile.
 
-    So a file is read by the thread that was asked to save it: the reactor does not block, and a
-    database connection of the file, for example, stays with its thread.
+    So the thread that was asked to save a file also reads it: the reactor does not block, and the
+    file can use a database connection of its thread.
 
-    Code that waits is written once, as `async def`, with one of the two subclasses: `done` runs it
-    with Blocking; a task awaits it with Awaiting. Both cancel the operation if the waiting ends by
-    an exception, such as KeyboardInterrupt.
+    Code that waits is written once, as `async def`: `done` runs it with Blocking; a task awaits it
+    with Awaiting. An exception that ends the waiting, such as KeyboardInterrupt, cancels the
+    operation.
     """
 
     def __init__(self) -> None:
         self.loop = current_loop()
-        self._running: Deferred[None] | None = None
-        self._outcome: list[Any] = []
 
     @classmethod
     async def wait(cls, operation: Callable[[Caller], Awaitable[T]]) -> T:
@@ -49,23 +47,38 @@ class Caller(ABC):
         `current_loop`.
         """
         caller = cls()
+        loop = caller.loop
+        running: list[Deferred[None]] = []
+        outcome: list[T | Failure] = []
 
         async def run() -> T:
             return await operation(caller)
 
-        def begin() -> None:
-            caller._running = Deferred.fromCoroutine(run()).addBoth(caller._finish)
+        def finish(result: T | Failure) -> None:
+            outcome.append(result)
+            caller._end()
 
-        with caller.loop.until_stopped(caller.end):
+        def begin() -> None:
+            running.append(Deferred.fromCoroutine(run()).addBoth(finish))
+
+        def cancel() -> None:
+            for operation in running:
+                operation.cancel()
+
+        with loop.until_stopped(caller._end):
             try:
-                if caller.loop.is_running:
-                    caller.loop.call_soon(begin)
+                if loop.is_running:
+                    loop.call_soon(begin)
                 while (job := await caller._next_job()) is not None:
                     await job()
             except BaseException:
-                caller.loop.call_soon(caller._cancel)
+                loop.call_soon(cancel)
                 raise
-        return caller._result()  # type: ignore[no-any-return]
+        if not outcome:
+            raise stopped()
+        if isinstance(outcome[0], Failure):
+            outcome[0].raiseException()
+        return outcome[0]
 
     @staticmethod
     @abstractmethod
@@ -106,24 +119,8 @@ class Caller(ABC):
 
         self._put(job)
 
-    def end(self) -> None:
-        """End the waiting: the operation is over, or cannot end any more."""
+    def _end(self) -> None:
         self._put(None)
-
-    def _finish(self, outcome: Any) -> None:
-        self._outcome.append(outcome)
-        self.end()
-
-    def _cancel(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
-
-    def _result(self) -> Any:
-        if not self._outcome:
-            raise stopped()
-        if isinstance(self._outcome[0], Failure):
-            self._outcome[0].raiseException()
-        return self._outcome[0]
 
 
 class Blocking(Caller):

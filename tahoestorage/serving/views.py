@@ -27,9 +27,8 @@ from django.views.decorators.http import require_safe
 from tahoestorage import conf
 from tahoestorage.contract.fileurls import is_signed
 from tahoestorage.reactor.waiting import done
-from tahoestorage.serving.aliases import storage_of
 from tahoestorage.serving.streaming import AwaitedStream, Stream
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.ranges import Unsatisfiable, byte_range
 from txtahoe.caps import Cap, redact
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.debug import sensitive_variables
 
 from tahoestorage.reactor.waiting import done
-from tahoestorage.serving.aliases import storage_of
+from tahoestorage.storage import storage_of
 from tests.secrets.forms import forms
 
 

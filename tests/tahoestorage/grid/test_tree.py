@@ -10,8 +10,7 @@ from django.core.files.base import ContentFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.reactor.kept import Kept
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.loop import Kept, current_loop
 from tahoestorage.reactor.waiting import done
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage

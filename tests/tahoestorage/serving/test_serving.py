@@ -18,8 +18,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import set_script_prefix
 
 from tahoestorage.contract.fileurls import is_signed
-from tahoestorage.serving.aliases import storage_of
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.storage import TahoeStorage, storage_of
 from tests.tahoestorage.case import StorageTestCase
 
 DATA = os.urandom(1_500_000)
