@@ -10,12 +10,9 @@ class TahoeStorageConfig(AppConfig):
 
     def ready(self) -> None:
         from tahoestorage import conf, logs
-        from tahoestorage.checks import (  # noqa: F401 - they register themselves
-            deployment,
-            mounts,
-            options,
-            site,
-        )
+
+        # They register themselves.
+        from tahoestorage.checks import deployment, mounts, options, site  # noqa: F401
 
         conf.hide_caps()
         logs.install()

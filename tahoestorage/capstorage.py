@@ -71,7 +71,7 @@ class TahoeCapStorage(TahoeStorage):
         done(self.operations.tree.flush())
 
     async def aflush(self) -> None:
-        await self.operations.awaited.tree.flush()
+        await self.operations.tree.flush()
 
     def name_served(self, name: str) -> str:
         found = unseal(self._location.clean(name), self._seal)

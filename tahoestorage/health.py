@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Caller, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
@@ -131,19 +131,17 @@ def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> 
     Raises: ImproperlyConfigured if there is no such storage, or a setting is missing or wrong. A
     gateway or a grid that is away is a result and no error.
     """
-    return done(_health(storage, timeout, Blocking))
+    return done(_health(storage, timeout))
 
 
 async def ahealth(
     storage: str | TahoeStorage = "default", *, timeout: float = 5.0
 ) -> StorageHealth:
     """As `health`, for asyncio."""
-    return await _health(storage, timeout, Awaiting)
+    return await _health(storage, timeout)
 
 
-async def _health(
-    storage: str | TahoeStorage, timeout: float, waiting: type[Caller]
-) -> StorageHealth:
+async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
     storage = storage if isinstance(storage, TahoeStorage) else storage_of(storage)
     connection = storage.connection
     readers, root = connection.gateways, connection.base_cap
@@ -156,7 +154,7 @@ async def _health(
             writer = await _writer_now(reactor, seconds, connection)
         return await examine_storage(reactor, seconds, readers, writer, root)
 
-    found = await waiting.wait(ask)
+    found = await in_reactor(ask)
     return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
 
 

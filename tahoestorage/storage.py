@@ -266,14 +266,14 @@ class TahoeStorage(Storage):
             return cast(TahoeFile, await sync_to_async(self.open)(str(name), mode))
         operations = self.operations
         path = operations.location.path_of(name)
-        found = await operations.awaited.file(name)
+        found = await operations.file(name)
         return TahoeFile(operations.tree, path, str(name), mode, found=found)
 
     async def asave(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
         if self._has_own("save", "_save") or self._is_asked_first:
             chosen = content.name if name is None else str(name)
             return await sync_to_async(self.save)(chosen, content, max_length)
-        saved = await self.operations.awaited.save(*to_save(name, content), max_length)
+        saved = await self.operations.save(*to_save(name, content), max_length)
         validate_file_name(saved, allow_relative_path=True)
         return saved
 

@@ -21,7 +21,7 @@ from tahoestorage.checks.exposure import examine_public
 from tahoestorage.checks.found import TAG, User, every_storage, told_once
 from tahoestorage.health import PROBE, Kind, examine_storage
 from tahoestorage.reactor import threads
-from tahoestorage.reactor.waiting import Blocking, Caller, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_done, each
@@ -93,7 +93,7 @@ def check_deployment(
         found = await each([*deployments], examining, len(deployments))
         return all_done(found, "checking the deployment")
 
-    found = zip(deployments.values(), done(Blocking.wait(examine)), strict=True)
+    found = zip(deployments.values(), done(in_reactor(examine)), strict=True)
     return told_once(
         (user, message) for users, messages in found for message in messages for user in users
     )

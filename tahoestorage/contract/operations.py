@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import wraps
 from itertools import islice
 from os import PathLike, fspath
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from attrs import evolve, frozen
+from attrs import frozen
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
@@ -39,7 +39,7 @@ logger = logging.getLogger("tahoestorage")
 @frozen
 class Operations:
     """
-    The operations of `storage`, with names below `location`; `tree` knows how to wait.
+    The operations of `storage`, with names below `location`.
 
     A method that has the name of a storage's method has its arguments, results and errors too.
     """
@@ -47,11 +47,6 @@ class Operations:
     storage: Any
     tree: StorageTree
     location: Location
-
-    @property
-    def awaited(self) -> Self:
-        """The same, for tasks of asyncio."""
-        return evolve(self, tree=self.tree.awaited)
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
         free = FreeName(self.storage, name, max_length, self.storage._is_asked_first)
@@ -278,7 +273,7 @@ def twin(
         if self._has_own(name):
             plain = [fspath(given) if isinstance(given, PathLike) else given for given in args]
             return await sync_to_async(getattr(self, name))(*plain, **kwargs)  # type: ignore[no-any-return]
-        return await getattr(self.operations.awaited, name)(*args, **kwargs)  # type: ignore[no-any-return]
+        return await getattr(self.operations, name)(*args, **kwargs)  # type: ignore[no-any-return]
 
     method.__name__ = f"a{name}"
     return method  # type: ignore[return-value]  # its `self` has a name

@@ -8,7 +8,7 @@ import django
 from django.core.management import call_command
 
 from tahoestorage.demo.folder import DemoFolder
-from tahoestorage.reactor.waiting import Blocking, Caller, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
 from txtahoe.http.transport import Transport
@@ -41,7 +41,7 @@ def _new_directory(gateway: str) -> Cap:
         finally:
             await client.close()
 
-    return done(Blocking.wait(mkdir))
+    return done(in_reactor(mkdir))
 
 
 def _make_user() -> None:

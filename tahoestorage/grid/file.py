@@ -255,7 +255,7 @@ class Reader(io.RawIOBase):
 
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
-        self._waiting = tree
+        self._storage_tree = tree
         self._cap = node.cap
         self.size = node.size
         self._position = 0
@@ -289,7 +289,7 @@ class Reader(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         if self._position >= self.size or not target:
             return 0
-        data = done(self._read_at(self._waiting, self._position, len(target)))
+        data = done(self._read_at(self._position, len(target)))
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -303,19 +303,19 @@ class Reader(io.RawIOBase):
 
     def read_at(self, position: int, most: int) -> bytes:
         """Return at least one byte from a position before the end."""
-        return bytes(done(self._read_at(self._waiting, position, most)))
+        return bytes(done(self._read_at(position, most)))
 
     async def aread_at(self, position: int, most: int) -> bytes:
         """As `read_at`, for a task of asyncio."""
-        return bytes(await self._read_at(self._waiting.awaited, position, most))
+        return bytes(await self._read_at(position, most))
 
     def close(self) -> None:
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
         if not self.closed and window is not None and tree is not None:
-            self._waiting.close(window, tree)
+            self._storage_tree.close(window, tree)
         super().close()
 
-    async def _read_at(self, tree: StorageTree, position: int, most: int) -> memoryview:
+    async def _read_at(self, position: int, most: int) -> memoryview:
         data = self._at_hand(position, most)
         if data:
             return data
@@ -328,7 +328,7 @@ class Reader(io.RawIOBase):
                     await self._fetch(tree, position, most)
                 return self._at_hand(position, most)
 
-        return await tree.run(fetch)
+        return await self._storage_tree.run(fetch)
 
     def _at_hand(self, position: int, most: int) -> memoryview:
         start, data = self._fetched

@@ -19,7 +19,7 @@ from functools import partial
 from inspect import getattr_static
 from itertools import chain
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 from django.core.files import File
@@ -28,7 +28,7 @@ from twisted.internet.defer import Deferred
 from tahoestorage.conf import Connection
 from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.reactor.loop import Loop, current_loop, running_loop
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Caller, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor, unblocked
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
 from txtahoe.api.download import Download
@@ -62,21 +62,14 @@ class OnGrid(ABC):
 class StorageTree:
     """
     The tree that `connection` leads to, for any thread of any process.
-
-    `waiting`: how its users wait. With Blocking, `done` runs its coroutines.
     """
 
     connection: Connection
-    waiting: type[Caller] = field(default=Blocking, eq=False, kw_only=True)
     shared: SharedCache = field(eq=False, repr=False, kw_only=True)
 
     @shared.default
     def _shared(self) -> SharedCache:
         return SharedCache(self.connection.cache, self.connection.base_cap)
-
-    @property
-    def awaited(self) -> Self:
-        return evolve(self, waiting=Awaiting)
 
     async def run(
         self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
@@ -86,7 +79,7 @@ class StorageTree:
 
         `name`: the file that an OSError is about.
 
-        Raises: what the operation raises, and as `Caller.wait`.
+        Raises: what the operation raises, and as `in_reactor`.
         """
 
         async def run(caller: Caller) -> T:
@@ -94,7 +87,7 @@ class StorageTree:
                 return await operation(self._tree(caller.loop), caller)
 
         try:
-            return await self.waiting.wait(run)
+            return await in_reactor(run)
         except OSError as error:
             error.filename = error.filename or name
             raise
@@ -204,7 +197,7 @@ class StorageTree:
         source: Cap | Callable[[Caller], Uploadable] | None = self._cap_of(content)
         if source is None:
             opening = partial(_opened, content)
-            source = await self.waiting.call(opening) if _blocks(content) else opening()
+            source = await unblocked(opening) if _blocks(content) else opening()
         chosen = [path]
 
         def choose(otherwise: Callable[[], Path]) -> Path:
@@ -328,7 +321,7 @@ class StorageTree:
     async def _share(self, call: Callable[[SharedCache], T]) -> T:
         if not self.shared.is_there:
             return call(self.shared)
-        return await self.waiting.call(lambda: call(self.shared))
+        return await unblocked(lambda: call(self.shared))
 
     def _content(self, file: File[Any], caller: Caller) -> Content:
         return self._cap_of(file) or _opener(file, caller)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, local
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,74 +23,105 @@ T = TypeVar("T")
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
+class _Here(local):
+    is_blocking = False  # whether `done` runs a coroutine in this thread
+
+
+_here = _Here()
+
+
+def done(steps: Coroutine[Any, Any, T]) -> T:
+    """
+    Block until a coroutine has its result, and return that.
+
+    So code that waits is written once, as `async def`: `in_reactor` and `unblocked` block the
+    thread below `done`, and suspend the task if a task of asyncio awaits the coroutine.
+
+    Raises: what the coroutine raises; as `require_waiting_thread`, even if the result is in memory.
+    """
+    was_blocking, _here.is_blocking = _here.is_blocking, True
+    try:
+        require_waiting_thread()
+        steps.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        _here.is_blocking = was_blocking
+        steps.close()
+    raise RuntimeError("a coroutine that blocks cannot be suspended")
+
+
+async def unblocked(function: Callable[[], T]) -> T:
+    """
+    Return the result of a function that can block, such as a question to a cache.
+
+    For a task, it runs where Django runs what blocks, in the thread of `sync_to_async`.
+    """
+    return function() if _here.is_blocking else await sync_to_async(function)()
+
+
+async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
+    """
+    Return the result of an operation, which runs in the reactor thread. An exception that ends the
+    waiting, such as KeyboardInterrupt, cancels the operation.
+
+    Raises: what the operation raises; ConnectionAbortedError if the reactor is stopped; as
+    `current_loop`.
+    """
+    caller = _Thread() if _here.is_blocking else _Task()
+    loop = caller.loop
+    running: list[Deferred[None]] = []
+    outcome: list[T | Failure] = []
+
+    async def run() -> T:
+        return await operation(caller)
+
+    def finish(result: T | Failure) -> None:
+        outcome.append(result)
+        caller.end()
+
+    def begin() -> None:
+        running.append(Deferred.fromCoroutine(run()).addBoth(finish))
+
+    def cancel() -> None:
+        for operation in running:
+            operation.cancel()
+
+    with loop.until_stopped(caller.end):
+        try:
+            if loop.is_running:
+                loop.call_soon(begin)
+            while (job := await caller.next_job()) is not None:
+                await job()
+        except BaseException:
+            loop.call_soon(cancel)
+            raise
+    if not outcome:
+        raise stopped()
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return outcome[0]
+
+
 class Caller(ABC):
     """
-    Waits for one operation in the reactor thread, and runs what the operation asks for meanwhile.
+    A thread or task that waits for an operation in the reactor thread, and meanwhile runs what the
+    operation asks for.
 
     So the thread that was asked to save a file also reads it: the reactor does not block, and the
     file can use a database connection of its thread.
-
-    Code that waits is written once, as `async def`: `done` runs it with Blocking; a task awaits it
-    with Awaiting. An exception that ends the waiting, such as KeyboardInterrupt, cancels the
-    operation.
     """
 
     def __init__(self) -> None:
         self.loop = current_loop()
 
-    @classmethod
-    async def wait(cls, operation: Callable[[Caller], Awaitable[T]]) -> T:
-        """
-        Return the result of an operation, which runs in the reactor thread.
-
-        Raises: what the operation raises; ConnectionAbortedError if the reactor is stopped; as
-        `current_loop`.
-        """
-        caller = cls()
-        loop = caller.loop
-        running: list[Deferred[None]] = []
-        outcome: list[T | Failure] = []
-
-        async def run() -> T:
-            return await operation(caller)
-
-        def finish(result: T | Failure) -> None:
-            outcome.append(result)
-            caller._end()
-
-        def begin() -> None:
-            running.append(Deferred.fromCoroutine(run()).addBoth(finish))
-
-        def cancel() -> None:
-            for operation in running:
-                operation.cancel()
-
-        with loop.until_stopped(caller._end):
-            try:
-                if loop.is_running:
-                    loop.call_soon(begin)
-                while (job := await caller._next_job()) is not None:
-                    await job()
-            except BaseException:
-                loop.call_soon(cancel)
-                raise
-        if not outcome:
-            raise stopped()
-        if isinstance(outcome[0], Failure):
-            outcome[0].raiseException()
-        return outcome[0]
-
-    @staticmethod
     @abstractmethod
-    async def call(function: Callable[[], T]) -> T:
-        """Return the result of a function that can block, such as a question to a cache."""
+    async def next_job(self) -> Job | None: ...
 
     @abstractmethod
     def _put(self, job: Job | None) -> None:
         """Hand over a job, or the end of the waiting. Any thread can call it; it never blocks."""
-
-    @abstractmethod
-    async def _next_job(self) -> Job | None: ...
 
     def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
         """
@@ -103,7 +134,7 @@ class Caller(ABC):
         async def job() -> None:
             outcome: T | Failure
             try:
-                outcome = await self.call(function) if blocks else function()
+                outcome = await unblocked(function) if blocks else function()
             except Exception:
                 outcome = Failure()
             self.loop.call_soon(partial(result.callback, outcome))
@@ -119,68 +150,36 @@ class Caller(ABC):
 
         self._put(job)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         self._put(None)
 
 
-class Blocking(Caller):
-    """A thread that waits."""
-
+class _Thread(Caller):
     def __init__(self) -> None:
         super().__init__()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
 
-    @staticmethod
-    async def call(function: Callable[[], T]) -> T:
-        return function()
+    async def next_job(self) -> Job | None:
+        return self._jobs.get()
 
     def _put(self, job: Job | None) -> None:
         self._jobs.put(job)
 
-    async def _next_job(self) -> Job | None:
-        return self._jobs.get()
 
-
-class Awaiting(Caller):
-    """
-    A task of asyncio that waits while its loop goes on.
-
-    What can block runs where Django runs it too, in the thread of `sync_to_async`. The task itself
-    calls it: its context goes along, and with it Django's choice of a thread.
-    """
+class _Task(Caller):
+    """It runs its jobs itself: its context goes along, and with it Django's choice of a thread."""
 
     def __init__(self) -> None:
         super().__init__()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
         self._asyncio = asyncio.get_running_loop()
 
-    @staticmethod
-    async def call(function: Callable[[], T]) -> T:
-        return await sync_to_async(function)()
+    async def next_job(self) -> Job | None:
+        return await self._jobs.get()
 
     def _put(self, job: Job | None) -> None:
         with suppress(RuntimeError):  # in a closed loop, no task waits
             self._asyncio.call_soon_threadsafe(self._jobs.put_nowait, job)
-
-    async def _next_job(self) -> Job | None:
-        return await self._jobs.get()
-
-
-def done(steps: Coroutine[Any, Any, T]) -> T:
-    """
-    Return the result of a coroutine that waits with Blocking.
-
-    Raises: what the coroutine raises; as `require_waiting_thread`, even if the result is in memory.
-    """
-    try:
-        require_waiting_thread()
-        steps.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        steps.close()
-    raise RuntimeError("a coroutine that blocks cannot be suspended")
 
 
 def is_in_event_loop() -> bool:

@@ -11,11 +11,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import DEFAULT_STORAGE_ALIAS
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    PermissionDenied,
-    SuspiciousFileOperation,
-)
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase

@@ -207,11 +207,11 @@ class Processes(StorageTestCase):
     def test_the_reactor_thread_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
-            from tahoestorage.reactor.waiting import Blocking, done
+            from tahoestorage.reactor.waiting import done, in_reactor
             async def wrong(caller):
                 return ts.exists("f")
             try:
-                done(Blocking.wait(wrong))
+                done(in_reactor(wrong))
             except SynchronousOnlyOperation as error:
                 assert "deferToThread" in str(error)
             else:
