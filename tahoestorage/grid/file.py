@@ -94,7 +94,18 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def _begin_writing(self, kind: str) -> Spool:
         self._tree.require_replaceable(self.name)
-        self._was = self._look_up(kind)
+        self._was, is_taken = None, True
+        try:  # a fresh look-up, because a known file can be too old to be replaced
+            self._was = done(self._tree.file(self._path, self.name, fresh=True))
+        except NoSuchChild:
+            if kind == "r":
+                raise
+            is_taken = False
+        except IsADirectory:
+            if kind != "x":
+                raise
+        if kind == "x" and is_taken:
+            raise ExistingChild(f"the name {self.name!r} is taken")
         spool = Spool(appends=kind == "a")
         if self._was is not None and kind in "ra":
             with Reader(self._tree, self._was) as reader:
@@ -106,21 +117,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     def __repr__(self) -> str:
         return redact(super().__repr__())  # a name may carry the cap of its file
-
-    def _look_up(self, kind: str) -> Node | None:
-        """The file now: the known one can be too old to be replaced."""
-        try:
-            there = done(self._tree.file(self._path, self.name, fresh=True))
-        except NoSuchChild:
-            if kind == "r":
-                raise
-            return None
-        except IsADirectory:
-            if kind != "x":
-                raise
-        if kind == "x":
-            raise ExistingChild(f"the name {self.name!r} is taken")
-        return there
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
         """Go back to the start; open anew with another mode, or after `close`."""
@@ -136,7 +132,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         reader = self._binary_reader()
         position = self.file.tell()
         end = reader.size if size is None or size < 0 else min(position + size, reader.size)
-        blocks: list[bytes] = []
+        blocks: list[memoryview] = []
         while position < end:
             blocks.append(await reader.aread_at(position, end - position))
             position += len(blocks[-1])
@@ -289,7 +285,7 @@ class Reader(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         if self._position >= self.size or not target:
             return 0
-        data = done(self._read_at(self._position, len(target)))
+        data = self.read_at(self._position, len(target))
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -301,21 +297,17 @@ class Reader(io.RawIOBase):
             read += count
         return bytes(rest)
 
-    def read_at(self, position: int, most: int) -> bytes:
-        """Return at least one byte from a position before the end."""
-        return bytes(done(self._read_at(position, most)))
-
-    async def aread_at(self, position: int, most: int) -> bytes:
-        """As `read_at`, for a task of asyncio."""
-        return bytes(await self._read_at(position, most))
-
     def close(self) -> None:
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
         if not self.closed and window is not None and tree is not None:
             self._storage_tree.close(window, tree)
         super().close()
 
-    async def _read_at(self, position: int, most: int) -> memoryview:
+    def read_at(self, position: int, most: int) -> memoryview:
+        """Return at least one byte from a position before the end."""
+        return done(self.aread_at(position, most))
+
+    async def aread_at(self, position: int, most: int) -> memoryview:
         data = self._at_hand(position, most)
         if data:
             return data

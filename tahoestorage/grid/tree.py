@@ -60,9 +60,7 @@ class OnGrid(ABC):
 
 @frozen
 class StorageTree:
-    """
-    The tree that `connection` leads to, for any thread of any process.
-    """
+    """The tree that `connection` leads to, for any thread of any process."""
 
     connection: Connection
     shared: SharedCache = field(eq=False, repr=False, kw_only=True)

@@ -26,7 +26,7 @@ class Stream:
         # The server calls it; if the client is gone before the answer, the reader's end does.
         self.close = self._reader.close
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         position = self._start
         while position < self._stop:
             block = self._reader.read_at(position, self._stop - position)
@@ -39,7 +39,7 @@ class AwaitedStream(Stream):
 
     __iter__ = None  # type: ignore[assignment]  # by this, Django tells the two apart
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
         position = self._start
         while position < self._stop:
             block = await self._reader.aread_at(position, self._stop - position)
