@@ -15,5 +15,5 @@ import sys
 if "eventlet" in sys.modules:
     from tahoestorage.reactor.threads import require_threads
 
-    # Before other imports, some of which fail with it and do not say why.
+    # Before other imports, some of which fail with eventlet without a reason.
     require_threads()

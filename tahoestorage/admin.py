@@ -23,7 +23,7 @@ from txtahoe.tree.paths import Path, split
 
 @admin.register(Grid)
 class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
-    """Show pages of its own instead of lists and forms of a model."""
+    """Pages of their own instead of the lists and forms of a model."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -26,20 +26,19 @@ from tahoestorage.storage import TahoeStorage
 class TahoeCapStorage(TahoeStorage):
     """
     As TahoeStorage, but `save` returns names such as `docs/2026/<cap>/report.pdf`, which hold the
-    read-cap of the file.
+    read-cap of the file. A field needs `max_length=255`.
 
     A save is one upload and changes no directory. `open`, `size` and `url` of such a name need no
-    look-up, in any process, for ever; `exists` is True. A name is never taken; two saves of equal
-    bytes under one name give one name. It always leads to the same bytes: `open` only reads. There
-    are no times.
+    look-up, in any process, for ever; `exists` is True. A name is never taken, and always leads to
+    the same bytes: `open` only reads. There are no times.
 
     Links to the files follow in the background, many at once, in `.tahoe-anchors` below the root;
     `manage.py tahoe anchor` makes those that a process did not make before it ended. Checks, leases
     and snapshots go by these links; `listdir` and `walk` read them all. `delete` cannot take back a
     cap: `tahoe anchor` removes the link when no row has the name.
 
-    Names without a cap lead where those of a TahoeStorage lead, so a field that changes to this
-    storage keeps its files. A field needs `max_length=255`.
+    Names without a cap lead where those of a TahoeStorage lead, so a field can change to this
+    storage and keeps its files.
     """
 
     @property

@@ -97,12 +97,12 @@ class StorageHealth:
 
     @property
     def read_seconds(self) -> float | None:
-        """That of the first gateway through which files can be read."""
+        """The value of the first gateway through which files can be read."""
         return _first(gateway.read_seconds for gateway in self.gateways if gateway.is_reader)
 
     @property
     def write_seconds(self) -> float | None:
-        """That of the gateway that makes all changes, or of the first one that can save files."""
+        """The value of the gateway that makes all changes, or of the first that can save files."""
         return _first(
             gateway.write_seconds
             for gateway in self.gateways
@@ -111,7 +111,7 @@ class StorageHealth:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Those of all gateways. Files can perhaps be read and saved in spite of them."""
+        """The problems of all gateways. Some do not keep files from being read and saved."""
         return tuple(problem for gateway in self.gateways for problem in gateway.problems)
 
 

@@ -39,20 +39,17 @@ class TahoeStaticFilesStorage(TahoeStorage):
     """
     Static files on a Tahoe-LAFS grid, for Django's `collectstatic`.
 
-    The options are those of TahoeStorage. A save always replaces the file of the same name. Give it
-    a `location` of its own: `collectstatic --clear` deletes all files there.
+    A save always replaces the file of the same name. Give the storage a `location` of its own:
+    `collectstatic --clear` deletes all files there.
 
-    Saves and deletions are pending: this process sees them at once, the grid when `flush()` links
-    all files together, after uploads side by side. `collectstatic` calls it through
-    `post_process()`; with `--no-post-process`, the exit of the process does, with exit status 1 if
-    it fails. If an exception or a signal ends the process, pending changes are lost. All other
-    changes, and `walk`, make the pending changes first.
+    Saves and deletions are pending: this process sees them at once, the grid after `flush()`, which
+    `collectstatic` calls through `post_process()`; with `--no-post-process`, the exit of the
+    process does, with exit status 1 if it fails. If an exception or a signal ends the process,
+    pending changes are lost. All other changes, and `walk`, make the pending changes first.
 
-    Equal bytes are not uploaded again. Each directory is listed once, and the answer holds while
-    changes are pending, so only one process at a time should write the static files.
-
-    No relative URL leads from one file to another, because the URL of a file begins with its cap:
-    if style sheets or scripts refer to other files, use TahoeManifestStaticFilesStorage.
+    Each directory is listed once, so only one process at a time should write static files. Equal
+    bytes are not uploaded again. If style sheets or scripts refer to other files, use
+    TahoeManifestStaticFilesStorage: no relative URL leads from cap to cap.
     """
 
     holds_scripts = True
@@ -266,7 +263,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             # A URL that is written into a file must lead to a file.
             hashed_name = hashed_name_func(path, hashed_files)
             url = done(self.operations.url_of_file(hashed_name))
-            # `url_converter` takes what follows the last slash, and unquotes it.
+            # `url_converter` takes the part after the last slash, and unquotes it.
             return quote(url + rest, safe="")
         if not path.endswith("/") and (force or not settings.DEBUG):
             path = hashed_name_func(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
@@ -20,13 +20,12 @@ from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
 from tahoestorage.contract.fileurls import mount_of
-from tahoestorage.contract.operations import Operations, to_save, twin
+from tahoestorage.contract.operations import Operations, to_save, twins
 from tahoestorage.grid.file import TahoeFile, is_only_read
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.waiting import done
 from txtahoe.caps import Cap
-from txtahoe.concurrency import Done
 from txtahoe.errors import NoSuchChild
 from txtahoe.tree.paths import is_reserved
 
@@ -38,16 +37,14 @@ _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
 @deconstructible(path="tahoestorage.storage.TahoeStorage")
 class TahoeStorage(Storage):
     """
-    Files on a Tahoe-LAFS grid. The storage behaves as Django's FileSystemStorage, as far as a
-    remote storage can; see Django's "File storage API".
+    Files on a Tahoe-LAFS grid, as Django's FileSystemStorage has them on a disk.
 
     All arguments are optional keywords, those of `conf.Options`; the settings give the others. No
-    request is made before the first call. Each method has an asynchronous twin; see `twin`.
+    request is made before the first call. Each method has an asynchronous twin; see `twins`.
 
     Every method raises the errors of `txtahoe`, each an OSError: FileNotFoundError for a missing
     file, and always another error if the grid cannot answer. A name outside of the storage raises
-    SuspiciousFileOperation. If a setting is missing or wrong, the first call raises
-    ImproperlyConfigured.
+    SuspiciousFileOperation; a setting that is missing or wrong, ImproperlyConfigured.
     """
 
     holds_scripts = False
@@ -142,29 +139,6 @@ class TahoeStorage(Storage):
     def _save(self, name: str, content: File[Any]) -> str:
         return done(self.operations.save(name, content, _max_length.get()))
 
-    def save_many(
-        self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
-    ) -> list[str]:
-        """
-        Save many files, given as names and contents; return their names, chosen as by `save`.
-
-        Uploads run side by side; one write links up to 500 names in a directory. `files` is read,
-        and `progress` called with the number of files that were uploaded since the last call, in
-        this thread.
-
-        Raises: SomeFailed, whose `results` have the name or the exception of each file; those with
-        a name are saved.
-        """
-        return done(self.operations.save_many(files, progress=progress))
-
-    def prefetch(self, names: Iterable[Name]) -> set[str]:
-        """
-        Look up many names with one listing for each directory; return those that are there.
-
-        For `max_age` seconds, `url`, `size`, times and `open` of these names ask nothing more.
-        """
-        return done(self.operations.prefetch(names))
-
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
         Walk a directory and those below it, as `os.walk` does: for each, give its path, and the
@@ -192,20 +166,6 @@ class TahoeStorage(Storage):
             allow_overwrite=self._allow_overwrite,
         )
 
-    def delete(self, name: Name) -> None:
-        """Delete a file or an empty directory. If it is missing, do nothing."""
-        done(self.operations.delete(name))
-
-    def exists(self, name: Name) -> bool:
-        """Whether there is a file or directory of this name. A grid that cannot answer raises."""
-        return done(self.operations.exists(name))
-
-    def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        return done(self.operations.listdir(path))
-
-    def size(self, name: Name) -> int:
-        return done(self.operations.size(name))
-
     def url(self, name: str | None) -> str:
         """
         The URL of a file: `<base_url>named/<read-cap>/<name>`, which gives only the right to read
@@ -217,14 +177,6 @@ class TahoeStorage(Storage):
         """
         name = name or ""
         return self._served_url(name) or done(self.operations.url_by_cap(name))
-
-    def get_created_time(self, name: Name) -> datetime:
-        """When the name was first linked; see Django on aware and naive times."""
-        return done(self.operations.get_created_time(name))
-
-    def get_modified_time(self, name: Name) -> datetime:
-        """When the name was last linked; see Django on aware and naive times."""
-        return done(self.operations.get_modified_time(name))
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -241,15 +193,15 @@ class TahoeStorage(Storage):
             return f"{file_root}{file_ext}"
         return super().get_alternative_name(file_root, file_ext)
 
-    adelete = twin(Operations.delete)
-    aexists = twin(Operations.exists)
-    aget_created_time = twin(Operations.get_created_time)
-    aget_modified_time = twin(Operations.get_modified_time)
-    alistdir = twin(Operations.listdir)
-    aprefetch = twin(Operations.prefetch)
-    asave_many = twin(Operations.save_many)
-    asize = twin(Operations.size)
-    aurl = twin(Operations.url)
+    delete, adelete = twins(Operations.delete)
+    exists, aexists = twins(Operations.exists)
+    get_created_time, aget_created_time = twins(Operations.get_created_time)
+    get_modified_time, aget_modified_time = twins(Operations.get_modified_time)
+    listdir, alistdir = twins(Operations.listdir)
+    prefetch, aprefetch = twins(Operations.prefetch)
+    save_many, asave_many = twins(Operations.save_many)
+    size, asize = twins(Operations.size)
+    aurl = twins(Operations.url)[1]  # `url` itself is for any thread, if the site serves the file
 
     async def aget_accessed_time(self, name: Name) -> datetime:
         return await sync_to_async(self.get_accessed_time)(name)

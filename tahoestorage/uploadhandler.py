@@ -30,8 +30,7 @@ class TahoeUploadedFile(OnGrid, UploadedFile):  # type: ignore[type-arg]
     """
     A file of `request.FILES` whose bytes are on the grid, without a name.
 
-    A TahoeStorage on the same gateways saves it by linking it. Any other use, such as reading, or
-    saving elsewhere, fetches the bytes. If its `file` is replaced, the new one is read and saved.
+    A TahoeStorage on the same gateways saves it by linking it. Any other use fetches the bytes.
     """
 
     _file: Any

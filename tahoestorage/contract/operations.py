@@ -22,6 +22,7 @@ from django.core.files.utils import validate_file_name
 from tahoestorage.contract.fileurls import missing_url, public_url
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
+from tahoestorage.reactor.waiting import done
 from txtahoe.api.directories import Replace
 from txtahoe.caps import redact
 from txtahoe.concurrency import Done, all_done
@@ -39,9 +40,7 @@ logger = logging.getLogger("tahoestorage")
 @frozen
 class Operations:
     """
-    The operations of `storage`, with names below `location`.
-
-    A method that has the name of a storage's method has its arguments, results and errors too.
+    The operations of `storage`, with names below `location`, as methods of it; see `twins`.
     """
 
     storage: Any
@@ -66,6 +65,16 @@ class Operations:
     async def save_many(
         self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
     ) -> list[str]:
+        """
+        Save many files, given as names and contents; return their names, chosen as by `save`.
+
+        Uploads run side by side; one write links up to 500 names in a directory. `files` is read,
+        and `progress` called with the number of files that were uploaded since the last call, in
+        this thread.
+
+        Raises: SomeFailed, whose `results` have the name or the exception of each file; those with
+        a name are saved.
+        """
         self.tree.require_writable(None)
         left = iter(files)
         results: list[str | Exception] = []
@@ -74,6 +83,11 @@ class Operations:
         return all_done(results, "saving many files")
 
     async def prefetch(self, names: Iterable[Name]) -> set[str]:
+        """
+        Look up many names with one listing for each directory; return those that are there.
+
+        For `max_age` seconds, `url`, `size`, times and `open` of these names ask nothing more.
+        """
         paths = {self.location.path_of(name): str(name) for name in names}
         return {paths[path] for path in await self.tree.prefetch(paths)}
 
@@ -89,12 +103,14 @@ class Operations:
         return await self._linked(name, self.tree.file)
 
     async def delete(self, name: Name) -> None:
+        """Delete a file or an empty directory. If it is missing, do nothing."""
         if not name:
             raise ValueError("The name must be given to delete().")
         with suppress(NoSuchChild):
             await self.tree.delete(self.location.path_of(name), str(name))
 
     async def exists(self, name: Name) -> bool:
+        """Whether there is a file or directory of this name. A grid that cannot answer raises."""
         try:
             await self.node(name)
         except (NoSuchChild, NotADirectory):
@@ -114,9 +130,11 @@ class Operations:
         return (await self.file(name)).size or 0
 
     async def get_created_time(self, name: Name) -> datetime:
+        """When the name was first linked; see Django on aware and naive times."""
         return _time(name, (await self._linked(name, self.tree.resolve)).created)
 
     async def get_modified_time(self, name: Name) -> datetime:
+        """When the name was last linked; see Django on aware and naive times."""
         return _time(name, (await self._linked(name, self.tree.resolve)).modified)
 
     async def url(self, name: str | None) -> str:
@@ -255,25 +273,30 @@ def _time(name: Name, timestamp: float | None) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
 
 
-def twin(
+def twins(
     operation: Callable[Concatenate[Operations, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+) -> tuple[Callable[Concatenate[Any, P], T], Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]]:
     """
-    Return the asynchronous twin of the storage method that has the name of `operation`.
+    Return the two methods of a storage that do an operation: the blocking one, which has its name,
+    and the asynchronous one.
 
-    The task waits for the reactor thread and needs no other thread; if it is cancelled, so is the
-    request. Where Django runs what blocks, in the thread of `sync_to_async`, run: the reading of
-    files that are not in memory, questions to a cache of several processes, and the method itself
-    if a subclass has one of its own.
+    The task of the latter waits for the reactor thread and needs no other thread; if it is
+    cancelled, so is the request. Where Django runs what blocks, in the thread of `sync_to_async`,
+    run: the reading of files that are not in memory, questions to a cache of several processes, and
+    the method itself if a subclass has one of its own.
     """
     name = operation.__name__
 
     @wraps(operation)
-    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._has_own(name):
-            plain = [fspath(given) if isinstance(given, PathLike) else given for given in args]
-            return await sync_to_async(getattr(self, name))(*plain, **kwargs)  # type: ignore[no-any-return]
-        return await getattr(self.operations, name)(*args, **kwargs)  # type: ignore[no-any-return]
+    def blocking(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        return done(getattr(self.operations, name)(*args, **kwargs))  # type: ignore[no-any-return]
 
-    method.__name__ = f"a{name}"
-    return method  # type: ignore[return-value]  # its `self` has a name
+    @wraps(operation)
+    async def asynchronous(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._has_own(name):
+            return await getattr(self.operations, name)(*args, **kwargs)  # type: ignore[no-any-return]
+        plain = [fspath(given) if isinstance(given, PathLike) else given for given in args]
+        return await sync_to_async(getattr(self, name))(*plain, **kwargs)  # type: ignore[no-any-return]
+
+    asynchronous.__name__ = f"a{name}"
+    return blocking, asynchronous  # type: ignore[return-value]  # their `self` has a name

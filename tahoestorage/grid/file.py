@@ -44,17 +44,14 @@ _BLOCK = 2**18  # bytes that one change of threads fetches, if so many come
 
 class TahoeFile(File):  # type: ignore[type-arg]
     """
-    A file on the grid, in any mode of `open()`.
+    A file on the grid, in any mode of `open()`. Text is UTF-8.
 
-    Reading fetches the bytes that are read, with some read-ahead; `seek` costs nothing. `close`
-    saves the written bytes, unless an exception leaves the `with` block of the file, or of an
-    object that closes the file, such as a FieldFile. If saving fails, the file stays open for
-    another `close`, or for `discard`. Text is UTF-8.
+    `close` saves the written bytes, unless an exception leaves the `with` block of the file, or of
+    an object that closes the file, such as a FieldFile. If saving fails, the file stays open for
+    another `close`, or for `discard`. Without `allow_overwrite`, a file is replaced only if it is
+    still the one that was there at opening; see `Tree.replace`.
 
-    Without `allow_overwrite`, a file is replaced only if it is still the one that was there at
-    opening; see `Tree.replace`. With mode "x", `close` raises if the name was taken meanwhile.
-
-    Raises: NoSuchChild, IsADirectory, and, with mode "x", ExistingChild.
+    Raises: NoSuchChild, IsADirectory; with mode "x", ExistingChild, at opening or at `close`.
     """
 
     def __init__(

@@ -17,19 +17,19 @@ Name = str | PathLike[str]
 
 
 class Location:
-    """The directory in which the names of a storage begin, given as its path."""
+    """The directory in which the names of a storage begin, given by its path."""
 
     def __init__(self, path: str) -> None:
         self.root = split(slashed(path))
-        # Libraries cut it out of names, as easy-thumbnails does: no name may hold it.
+        # No name can hold it, because libraries, such as easy-thumbnails, cut it out of names.
         self.path = "//" + "/".join(self.root) if self.root else ""
 
     def path_of(self, name: Name) -> Path:
         """
-        The path below the root cap. As `safe_join` does it, a name may be absolute.
+        The path of a name below the root cap. As for `safe_join`, a name can be absolute.
 
-        Raises: SuspiciousFileOperation for what lies outside, cannot be a name, or leads to what
-        belongs to the tree itself.
+        Raises: SuspiciousFileOperation if it lies outside, cannot be a name, or belongs to the tree
+        itself.
         """
         text = slashed(name)
         below = posixpath.normpath(text)
@@ -44,7 +44,7 @@ class Location:
         raise SuspiciousFileOperation(reason)
 
     def clean(self, name: Name) -> str:
-        """The one name of all those that lead to the same file. Raises: as `path_of`."""
+        """The normal form of a name. Raises: as `path_of`."""
         return self.name_of(self.path_of(name))
 
     def name_of(self, path: Path) -> str:
@@ -52,7 +52,7 @@ class Location:
 
 
 def is_for_files(name: Name) -> bool:
-    """Whether a file may have the last component of a name, or it belongs to the tree itself."""
+    """Whether the last component of a name is for files; others belong to the tree itself."""
     return not is_reserved([slashed(name).rpartition("/")[2]])
 
 
@@ -63,5 +63,5 @@ def names_shown(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
 
 
 def slashed(name: Name) -> str:
-    """A name with slashes between its parts, composed as the gateway composes it."""
+    """A name with slashes between its parts, composed as the gateway does it (NFC)."""
     return normalize("NFC", fspath(name)).replace("\\", "/")

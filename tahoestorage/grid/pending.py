@@ -197,7 +197,7 @@ def _spooled(content: File[Any]) -> File[Any]:
 
 
 def _tell(text: str) -> None:
-    with suppress(Exception):  # streams may be closed by now
+    with suppress(Exception):  # streams can be closed by now
         print(text, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()

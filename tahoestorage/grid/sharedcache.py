@@ -45,7 +45,7 @@ class SharedCache:
     to another name. A cache that fails counts as empty. Missing names are not kept.
 
     Files. Their keys are made of the read-cap, so that read-only storages see changes. A look-up
-    that began before a change can end after it. So an answer never replaces an entry, and a change
+    can end after a change that began later. So an answer never replaces an entry, and a change
     marks its name twice, see `mark`: before it, in case the process dies in it; after it, so that
     the mark outlasts older answers. A save under a free name needs no mark: there is no entry.
 
@@ -129,7 +129,7 @@ class SharedCache:
             return otherwise
         try:
             result = call(caches[self._alias])
-        except Exception as error:  # whatever backends raise
+        except Exception as error:  # backends raise errors of many kinds
             if not self._is_failing:
                 what = f"{type(error).__name__}: {error}"
                 logger.warning("the cache %r fails, and is not used: %s", self._alias, what)

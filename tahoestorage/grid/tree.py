@@ -196,22 +196,23 @@ class StorageTree:
         if source is None:
             opening = partial(_opened, content)
             source = await unblocked(opening) if _blocks(content) else opening()
-        chosen = [path]
-
-        def choose(otherwise: Callable[[], Path]) -> Path:
-            chosen.append(otherwise())
-            return chosen[-1]
 
         async def save(tree: Tree, caller: Caller) -> Cap:
-            again = None if otherwise is None else partial(caller.run, partial(choose, otherwise))
+            async def again() -> Path:
+                nonlocal path
+                assert otherwise is not None
+                path = await caller.run(otherwise)
+                return path
+
             opened = source if isinstance(source, Cap) else source(caller)
-            return await tree.save(path, opened, replace=replace, otherwise=again)
+            other = again if otherwise else None
+            return await tree.save(path, opened, replace=replace, otherwise=other)
 
         asked = monotonic()
         async with self._changing([path] if replace else []):
             cap = await self._run_in([path[:-1]], save, name)
         if not replace:
-            await self._share(lambda shared: shared.add_new_file(chosen[-1], cap, asked))
+            await self._share(lambda shared: shared.add_new_file(path, cap, asked))
 
     async def save_many(
         self,

@@ -32,7 +32,7 @@ asked: set[int] = set()
 
 
 class CacheOfThreads(LocMemCache):
-    """It remembers which threads ask."""
+    """A cache that notes the threads of its callers."""
 
     def get_many(self, *arguments: Any, **options: Any) -> Any:
         asked.add(threading.get_ident())
@@ -375,7 +375,7 @@ class Requests(AsyncTestCase):
 
 
 class OwnMethods(AsyncTestCase):
-    """What a subclass has written for threads holds for tasks too."""
+    """A blocking method that a subclass overrides also serves tasks."""
 
     def test_an_overridden_method_is_called_in_a_thread(self) -> None:
         called: list[str] = []

@@ -325,7 +325,7 @@ class SavingMany(CapStorageTestCase):
 
 
 class Links(CapStorageTestCase):
-    """What is made behind the back of `save`."""
+    """The links that are made in the background."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,4 +1,4 @@
-"""What a storage tells of its health, and how a site tells it to others."""
+"""The health of a storage, and the health check of a site."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HealthTestCase(StorageTestCase):
 
 class Health(HealthTestCase):
     def count_shares(self) -> int:
-        """Those of all files, on all servers."""
+        """The shares of all files, on all servers."""
         files = (
             file
             for server in self.grid.servers

@@ -1,4 +1,4 @@
-"""Many files at once, and questions whose answers are known, on a real grid."""
+"""Many files at once, and look-ups whose answers are known, on a real grid."""
 
 from __future__ import annotations
 

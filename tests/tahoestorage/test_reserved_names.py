@@ -1,4 +1,4 @@
-"""Names that belong to the tree itself: nobody is led there, and nobody takes one."""
+"""Names that belong to the tree itself: no caller can reach or take one."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class ManifestTestCase(StaticTestCase):
 
 class Referring(ManifestTestCase):
     def references(self, name: str) -> list[str]:
-        """What is found at each URL in the file of a name."""
+        """The content at each URL in the file of a name."""
         return [self.get(url) for url in _URL.findall(self.get(self.url(name)))]
 
     def test_style_sheets_refer_to_files_by_full_urls(self) -> None:

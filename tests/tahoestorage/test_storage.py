@@ -69,7 +69,7 @@ class Slots:
 
 
 class BesideTheLocalDisk(StorageTestCase):
-    """What is done with this storage and with Django's own."""
+    """The same use of this storage and of Django's own gives the same results."""
 
     def setUp(self) -> None:
         super().setUp()

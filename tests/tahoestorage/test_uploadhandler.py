@@ -1,4 +1,4 @@
-"""Uploads that go on to the grid as they come in, in this process."""
+"""Uploads that reach the grid as they come in, in this process."""
 
 from __future__ import annotations
 
@@ -451,7 +451,7 @@ class Choosing(UploadTestCase):
 
 
 class Answering(UploadTestCase):
-    """What a site answers, under WSGI and ASGI."""
+    """The answers of a site under WSGI and ASGI."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,4 +1,4 @@
-"""The option `fanout`: a directory that is large is one directory still."""
+"""The option `fanout`: a large directory stays one directory for its users."""
 
 from __future__ import annotations
 

@@ -438,7 +438,7 @@ class Writing(StorageTestCase):
                 self.assertEqual(self.read("f"), data)
 
     def made_temporary_files(self) -> list[Any]:
-        """Those that are made from now on."""
+        """The temporary files that are made from now on."""
         made: list[Any] = []
         plain = tempfile.TemporaryFile
 
@@ -487,7 +487,7 @@ class Writing(StorageTestCase):
             self.assertFalse(self.storage.exists("f"))
 
     def full_disk(self, room: int) -> FullDisk:
-        """From now on temporary files are on a disk with so many bytes left."""
+        """Put temporary files on a disk with `room` bytes left, from now on."""
         disk = FullDisk(room)
         self.patch(tempfile, "TemporaryFile", disk.file)
         return disk

@@ -1,4 +1,4 @@
-"""Which storages share a tree, whose options count there, and for how long a tree is kept."""
+"""The trees that storages share, the options that count there, and the time that a tree is kept."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class OneTree(StorageTestCase):
 
 
 class Tuning(StorageTestCase):
-    """Whose options count in a tree that is shared."""
+    """The options that count in a shared tree."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,4 +1,4 @@
-"""Permission hooks: what they can say, and how."""
+"""Permission hooks: their answers, blocking and asynchronous."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HooksTestCase(ServingTestCase):
         storages["private"].save("f", ContentFile(b"x" * 100))
 
     def ask(self, hook: Callable[..., Any]) -> Any:
-        """What a server without an event loop answers where a hook says who may read."""
+        """The answer of a server without an event loop to a request with a permission hook."""
         self.mount(hook)
         return self.get(URL)
 

@@ -1,4 +1,4 @@
-"""Places among the URLs where files are served: where they are found, and what is wrong there."""
+"""Mounts: how they are found among the URLs, and the checks of them."""
 
 from __future__ import annotations
 
