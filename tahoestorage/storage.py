@@ -111,7 +111,7 @@ class TahoeStorage(Storage):
 
     @property
     def operations(self) -> Operations:
-        """The operations behind the methods, for callers that wait in other ways."""
+        """The operations behind the methods, as coroutines."""
         return Operations(self, self._tree, self._location)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:

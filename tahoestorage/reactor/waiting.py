@@ -39,8 +39,9 @@ def done(steps: Coroutine[Any, Any, T]) -> T:
 
     Raises: what the coroutine raises; as `require_waiting_thread`, even if the result is in memory.
     """
-    was_blocking, _here.is_blocking = _here.is_blocking, True
+    was_blocking = _here.is_blocking
     try:
+        _here.is_blocking = True
         require_waiting_thread()
         steps.send(None)
     except StopIteration as stop:
