@@ -365,7 +365,7 @@ class Ledgers(AnchorsTestCase):
         self.assertTrue(all(number in again for number in (1, 2, 2**64 - 1)))
         self.assertNotIn(3, again)
         self.assertEqual(again.holding({2, 9}), ["2026-11/20/a"])
-        self.assertTrue(again.has("2026-11/20/b"))
+        self.assertIn("2026-11/20/b", again.paths)
 
     def test_what_is_no_ledger(self) -> None:
         for data in (b"", b"no", b"\xff", b"ledger x\na !!!", b"ledger x\na AAAA"):
