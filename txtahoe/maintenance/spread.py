@@ -79,7 +79,7 @@ class _Spreading:
         if self._is_large(contents) or is_unfinished:
             self.large.append(place)
         if contents.is_closed:  # another client can have linked it below unmarked directories
-            await self._builder.mark_ancestors(place.path)
+            await self._builder.mark_path(place.path[:-1])
         below = [
             child
             for child in place.enter(contents.names)

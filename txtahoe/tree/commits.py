@@ -24,7 +24,7 @@ from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.changing import Changer, Outcome
+from txtahoe.tree.spread.changing import Changer, Outcome, taken
 from txtahoe.turns import in_turns
 
 # Refusals in a row, with names that all look free, after which a write is given up.
@@ -112,7 +112,7 @@ class CommitQueue:
         self, path: Path, links: Iterable[tuple[str, Link, Replace]]
     ) -> list[Deferred[None]]:
         """As `link`, for many: none is written before all are in the queue."""
-        now = self._now()
+        now = self._lookup.now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
     def change(self, path: Path, name: str, decide: Decide) -> Deferred[None]:
@@ -122,7 +122,7 @@ class CommitQueue:
         The Deferred fails with what `decide` raises, or the errors of `Client.set_children` and
         `Client.delete`.
         """
-        return self._add(path, [_Change(name, self._now(), decide=decide)])[0]
+        return self._add(path, [_Change(name, self._lookup.now(), decide=decide)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
@@ -223,7 +223,7 @@ class CommitQueue:
         A link that is announced later waits for the next write.
         """
         first = queue.changes[0]
-        left = first.since + self._commit_delay - self._now()
+        left = first.since + self._commit_delay - self._lookup.now()
         if queue.expected and left > 0 and first.link is not None:
             queue.awaited = set(queue.expected)
             queue.wake = Deferred()
@@ -309,7 +309,7 @@ class CommitQueue:
         """Tell the caller of a link its result; whether there is one."""
         error = outcome.failed.get(change.name)
         if error is not None:
-            error = _taken(change.name) if isinstance(error, ExistingChild) else error
+            error = taken(change.name) if isinstance(error, ExistingChild) else error
             self._call(partial(change.fail, error))
             return True
         node = outcome.made.get(change.name)
@@ -319,15 +319,15 @@ class CommitQueue:
             return True
         return False
 
-    def _refuse(self, queue: _Queue, taken: Container[str]) -> None:
+    def _refuse(self, queue: _Queue, made: Container[str]) -> None:
         """Fail queued links to names that this commit has just taken."""
         changed = set()
         left = []
         for change in queue.changes:
             if change.link is None:
                 changed.add(change.name)
-            elif change.name in taken and change.name not in changed and not change.replace:
-                self._call(partial(change.fail, _taken(change.name)))
+            elif change.name in made and change.name not in changed and not change.replace:
+                self._call(partial(change.fail, taken(change.name)))
                 continue
             left.append(change)
         queue.changes = left
@@ -339,9 +339,6 @@ class CommitQueue:
         queue.waiting.discard(change)
         if not queue.waiting and queue.writing is not None:
             self._call(queue.writing.cancel)
-
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
 
 
 def _wake(queue: _Queue) -> None:
@@ -360,8 +357,8 @@ def _next_batch(queue: _Queue) -> list[_Change]:
         if change is first or (first.link is not None and is_alike and change.name not in seen):
             batch.append(change)
         seen.add(change.name)
-    taken = set(batch)
-    queue.changes = [change for change in queue.changes if change not in taken]
+    chosen = set(batch)
+    queue.changes = [change for change in queue.changes if change not in chosen]
     return batch
 
 
@@ -382,7 +379,3 @@ def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
 
 def _is_lost(error: Exception | None) -> bool:
     return isinstance(error, NotADirectory | Unrecoverable)
-
-
-def _taken(name: str) -> ExistingChild:
-    return ExistingChild(f"the name {name!r} is taken")

@@ -1,4 +1,4 @@
-"""Looks up names below a root: one request for all callers, and an answer that is kept."""
+"""Looks up names below a root: one request for all callers, and its answer is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from txtahoe.nodes import Node
 from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import Flight, How, SingleFlight
+from txtahoe.tree.singleflight import Flight, SingleFlight
 from txtahoe.tree.spread.format import (
     Children,
     Contents,
@@ -37,8 +37,8 @@ class Lookup:
 
     It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
     Callers that ask about the directory meanwhile share the answer. The answer counts for all names
-    in it for `max_age` seconds; the last `max_known` names are kept. A name that is missing from it
-    is asked about again: it can be new.
+    in it for `max_age` seconds; the last `max_known` names are kept. It asks about a name that is
+    missing from an older answer again: the name can be new.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.
@@ -50,7 +50,6 @@ class Lookup:
         self,
         client: Client,
         root: Cap,
-        *,
         max_age: float,
         max_known: int,
         at_once: int,
@@ -59,7 +58,6 @@ class Lookup:
         self.client = client
         self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
-        """The layouts of directories, as far as they are known."""
         self._known = NameCache(client.reactor.seconds, max_age, max_known)
         # Directories, and whether they are empty.
         self._emptiness: Recent[tuple[Cap, bool]] = Recent(
@@ -71,118 +69,24 @@ class Lookup:
         self.changes = 0
         """How many changes of directories were made through this tree."""
 
+    def now(self) -> float:
+        """The reactor's time, in seconds."""
+        return float(self.client.reactor.seconds())
+
+    # What is known.
+
     def known(self, path: Path) -> Node | None:
         """What a path leads to, if that is known. Can be called in any thread."""
-        node = self._known.get(path) if path else self.root
+        node = self._get(path)
         return None if node is None or REMOVED in node.metadata else node
 
     def known_directory(self, path: Path) -> Cap | None:
         """The cap of a directory, if that is known. The directory can be a removed one."""
-        node = self._known.get(path) if path else self.root
+        node = self._get(path)
         return node.cap if node is not None and node.is_directory else None
 
-    async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
-        """
-        What a path leads to. With `fresh` the gateway is asked even if it is known.
-
-        Raises: NoSuchChild; NotADirectory.
-        """
-        node = None if fresh and path else self.known(path)
-        if node is None:
-            node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
-        if await self.is_removed(path, node):
-            raise NoSuchChild(f"the directory {path[-1]!r} was removed")
-        return node
-
-    async def look(self, path: Path) -> Node | None:
-        """As `resolve`, fresh, removed directories too; None if the path leads nowhere."""
-        try:
-            return await self._inside(
-                path[:-1], lambda _, parent: self._child(path, parent, fresh=True)
-            )
-        except NoSuchChild:
-            return None
-
-    async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
-        """Look up several paths of one directory with one listing; missing ones are left out."""
-        nodes = {path: self.known(path) for path in paths}
-        missing = {path[-1] for path, node in nodes.items() if node is None}
-        if missing:
-            children: Children = {}
-            with suppress(NoSuchChild, NotADirectory):
-                children = await self._inside(directory, partial(self._present, wanted=missing))
-            nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
-        return {path: node for path, node in nodes.items() if node is not None}
-
-    async def list(self, path: Path) -> Children:
-        """The children of a directory now, without removed and hidden ones."""
-        children = await self._inside(path, self._present)
-        if not children:
-            await self.resolve(path)  # it may be removed itself
-        return children
-
-    async def _present(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
-    ) -> Children:
-        def is_removed(below: Path, node: Node) -> Awaitable[bool]:
-            return self.is_removed(below, node, fresh=wanted is not None)
-
-        changes = self.changes
-        children = await self._visible(path, directory, wanted)
-        if wanted is None and not children:
-            self._note_emptiness(path, directory, True, changes)
-        return await without_removed(path, children, is_removed, self._at_once)
-
-    async def _visible(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
-    ) -> Children:
-        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
-            layout = self.layouts.get(part)
-            if layout is not None and digits is not None and digits <= layout.parts.keys():
-                return Contents({}, parts=layout.parts, strays=layout.strays)
-            return await self.ask(path, part, depth, anew=True)
-
-        return visible(await gather(path, directory, read, wanted))
-
-    async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
-        """
-        Whether a path leads to a removed directory. With `fresh` the gateway is asked: another
-        process can have saved a file in it.
-        """
-        if REMOVED not in node.metadata:
-            return False
-        known = None if fresh else self._emptiness.get(path)
-        if known is not None and known[0] == node.cap:
-            return known[1]
-        changes = self.changes
-        empty = await is_empty(path, node.cap, self._visible, self._at_once)
-        self._note_emptiness(path, node.cap, empty, changes)
-        return empty
-
-    def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
-        """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
-        if changes == self.changes:
-            self._emptiness.put(path, (directory, empty))
-
-    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
-        """
-        The cap of a directory, which can be a removed one.
-
-        Raises: NoSuchChild, NotADirectory.
-        """
-        node, known = self.root, 0
-        for depth in range(0 if fresh else len(path), 0, -1):
-            found = self._known.get(path[:depth])
-            if found is not None and found.is_directory:
-                node, known = found, depth
-                break
-        for depth in range(known + 1, len(path) + 1):
-            # A name that led to a file can lead to a directory by now.
-            is_doubtful = fresh or self._known.get(path[:depth]) is not None
-            node = await self._child(path[:depth], node.cap, is_doubtful)
-            if not node.is_directory:
-                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
-        return node.cap
+    def _get(self, path: Path) -> Node | None:
+        return self._known.get(path) if path else self.root
 
     def learn(self, path: Path, node: Node) -> None:
         """Keep what a path leads to."""
@@ -209,6 +113,68 @@ class Lookup:
         self.changes += 1
         self._listings.outdate(directory)
 
+    # Names.
+
+    async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
+        """
+        What a path leads to. With `fresh` the gateway is asked even if it is known.
+
+        Raises: NoSuchChild; NotADirectory.
+        """
+        node = None if fresh and path else self.known(path)
+        if node is None:
+            node = await self._find(path, fresh)
+        if await self.is_removed(path, node):
+            raise NoSuchChild(f"the directory {path[-1]!r} was removed")
+        return node
+
+    async def look(self, path: Path) -> Node | None:
+        """As `resolve`, fresh, removed directories too; None if the path leads nowhere."""
+        try:
+            return await self._find(path, fresh=True)
+        except NoSuchChild:
+            return None
+
+    async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
+        """Look up several paths of one directory with one listing; missing ones are left out."""
+        nodes = {path: self.known(path) for path in paths}
+        missing = {path[-1] for path, node in nodes.items() if node is None}
+        if missing:
+            children: Children = {}
+            with suppress(NoSuchChild, NotADirectory):
+                present = partial(self._present, directory, wanted=missing)
+                children = await self._inside(directory, present)
+            nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
+        return {path: node for path, node in nodes.items() if node is not None}
+
+    async def list(self, path: Path) -> Children:
+        """The children of a directory now, without removed and hidden ones."""
+        children = await self._inside(path, partial(self._present, path))
+        if not children:
+            await self.resolve(path)  # it may be removed itself
+        return children
+
+    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
+        """
+        The cap of a directory, which can be a removed one.
+
+        Raises: NoSuchChild, NotADirectory.
+        """
+        cap, known = self.root.cap, 0
+        for depth in range(0 if fresh else len(path), 0, -1):
+            found = self.known_directory(path[:depth])
+            if found is not None:
+                cap, known = found, depth
+                break
+        for depth in range(known + 1, len(path) + 1):
+            # A name that led to a file can lead to a directory by now.
+            is_doubtful = fresh or self._known.get(path[:depth]) is not None
+            node = await self._child(path[:depth], cap, is_doubtful)
+            if not node.is_directory:
+                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
+            cap = node.cap
+        return cap
+
     async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
         """
         The cap for another attempt with a directory that could not be used; None if it is no use.
@@ -220,20 +186,23 @@ class Lookup:
         found = await self.directory(path, fresh=True)
         return found if had_parts or found != directory else None
 
-    async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory, tried again if what was known was old."""
+    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
+        """The result of an operation on a directory, tried again if its known cap was old."""
         was_known = self._known.get(path) is not None
         directory = await self.directory(path)
         try:
-            return await operation(path, directory)
+            return await operation(directory)
         except (NoSuchChild, NotADirectory, Unrecoverable) as error:
             lost = not isinstance(error, NoSuchChild)
-            if not was_known and not (lost and self.layouts.parts(directory)):
+            if not was_known and not (lost and self.layouts.get(directory).parts):
                 raise
             found = await self.again(path, directory, lost=lost)
             if found is None:
                 raise
-        return await operation(path, found)
+        return await operation(found)
+
+    async def _find(self, path: Path, fresh: bool) -> Node:
+        return await self._inside(path[:-1], lambda parent: self._child(path, parent, fresh))
 
     async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
         name = path[-1]
@@ -241,7 +210,7 @@ class Lookup:
         anew = fresh
         while True:
             depth = len(way) - 1
-            contents, is_new = await self._answer(path[:-1], way[-1], depth, anew)
+            contents, is_new = await self._ask(path[:-1], way[-1], depth, anew)
             part = contents.part_of(name, depth)
             if part is not None:
                 way = onward(path[:-1], way, part)
@@ -260,12 +229,58 @@ class Lookup:
         Raises: NoSuchChild.
         """
         for depth, cap in enumerate(way):
-            layout = self.layouts.get(cap)
-            if layout is not None and path[-1] in layout.strays:
+            if path[-1] in self.layouts.get(cap).strays:
                 contents = await self.ask(path[:-1], cap, depth, anew=True)
                 if path[-1] in contents.strays:
                     return contents.strays[path[-1]]
         raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+
+    # Directories as they are shown.
+
+    async def _present(
+        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+    ) -> Children:
+        def is_removed(below: Path, node: Node) -> Awaitable[bool]:
+            return self.is_removed(below, node, fresh=wanted is not None)
+
+        changes = self.changes
+        children = await self._visible(path, directory, wanted)
+        if wanted is None and not children:
+            self._note_emptiness(path, directory, True, changes)
+        return await without_removed(path, children, is_removed, self._at_once)
+
+    async def _visible(
+        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+    ) -> Children:
+        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
+            layout = self.layouts.get(part)
+            if digits is not None and digits <= layout.parts.keys():
+                return Contents({}, parts=layout.parts, strays=layout.strays)
+            return await self.ask(path, part, depth, anew=True)
+
+        return visible(await gather(path, directory, read, wanted))
+
+    async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
+        """
+        Whether a path leads to a removed directory. With `fresh` the gateway is asked: another
+        process can have saved a file in it.
+        """
+        if REMOVED not in node.metadata:
+            return False
+        known = None if fresh else self._emptiness.get(path)
+        if known is not None and known[0] == node.cap:
+            return known[1]
+        changes = self.changes
+        empty = await is_empty(path, node.cap, self._visible, self._at_once)
+        self._note_emptiness(path, node.cap, empty, changes)
+        return empty
+
+    def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
+        """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
+        if changes == self.changes:
+            self._emptiness.put(path, (directory, empty))
+
+    # Requests.
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
         """
@@ -273,35 +288,31 @@ class Lookup:
 
         `anew`: the request must begin after this call; one that is under way does not do.
         """
-        return (await self._answer(path, directory, depth, anew))[0]
+        return (await self._ask(path, directory, depth, anew))[0]
 
-    async def _answer(
+    async def _ask(
         self, path: Path, directory: Cap, depth: int, anew: bool
     ) -> tuple[Contents, bool]:
         """As `ask`; and whether the request began after this call."""
-        how = self._how(path, directory, depth)
-        if anew:
-            return await self._listings.ask_anew(directory, how), True
-        return await self._listings.ask(directory, how)
+        read = partial(self._read, path, directory, depth)
+        return await self._listings.ask(directory, read, anew=anew)
 
-    def _how(self, path: Path, directory: Cap, depth: int) -> How[Contents]:
-        async def ask(flight: Flight[Contents]) -> Contents:
-            seconds = self.client.reactor.seconds
-            async with self._room if depth else nullcontext():
-                asked = seconds()
-                children = await self.client.list(directory)
-            contents = contents_of(children, depth, path)
-            self.layouts.learn(directory, contents, asked, seconds())
-            is_filled = not all(map(counts_for_nothing, contents.names.values()))
-            if is_filled and not flight.is_outdated:
-                self.changed(path)  # the directories above can have been empty before
-                if not depth:
-                    self._emptiness.put(path, (directory, False))
-            async for some in in_turns(self.client.reactor, contents.names.items()):
-                if flight.is_outdated:
-                    break
-                for name, node in some:
-                    self.learn((*path, name), node)
-            return contents
-
-        return ask
+    async def _read(
+        self, path: Path, directory: Cap, depth: int, flight: Flight[Contents]
+    ) -> Contents:
+        async with self._room if depth else nullcontext():
+            asked = self.now()
+            children = await self.client.list(directory)
+        contents = contents_of(children, depth, path)
+        self.layouts.learn(directory, contents, asked, self.now())
+        is_filled = not all(map(counts_for_nothing, contents.names.values()))
+        if is_filled and not flight.is_outdated:
+            self.changed(path)  # the directories above can have been empty before
+            if not depth:
+                self._emptiness.put(path, (directory, False))
+        async for some in in_turns(self.client.reactor, contents.names.items()):
+            if flight.is_outdated:
+                break
+            for name, node in some:
+                self.learn((*path, name), node)
+        return contents

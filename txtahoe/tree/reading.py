@@ -1,9 +1,9 @@
-"""Looks up names under a root cap: one, a directory of them, many, or all."""
+"""Looks up names below a root: one, a directory of them, many, or all."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 
 from twisted.internet.defer import Deferred
 
@@ -13,8 +13,8 @@ from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree.lookup import Lookup
-from txtahoe.tree.paths import Path, split
-from txtahoe.tree.spread.format import Contents
+from txtahoe.tree.paths import AnyPath, Path, split
+from txtahoe.tree.spread.format import Children, Contents
 
 
 class Reading:
@@ -34,17 +34,10 @@ class Reading:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = root
-        self._lookup = Lookup(
-            client,
-            root,
-            max_age=max_age,
-            max_known=max_known,
-            at_once=concurrency,
-            spreads=spreads,
-        )
+        self._lookup = Lookup(client, root, max_age, max_known, concurrency, spreads)
         self._concurrency = concurrency
 
-    def known(self, path: str | Sequence[str]) -> Node | None:
+    def known(self, path: AnyPath) -> Node | None:
         """What a path leads to, if that is known without a request. Can be called in any thread."""
         return self._lookup.known(split(path))
 
@@ -53,11 +46,11 @@ class Reading:
         """How many changes were made. Answers from before the last one can be wrong."""
         return self._lookup.changes
 
-    def learn(self, path: str | Sequence[str], node: Node) -> None:
+    def learn(self, path: AnyPath, node: Node) -> None:
         """Keep what a path leads to, if the caller knows it from elsewhere."""
         self._lookup.learn(split(path), node)
 
-    def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
+    def learn_directory(self, path: AnyPath, cap: Cap) -> None:
         """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
         self._lookup.learn_directory(split(path), cap)
 
@@ -65,7 +58,7 @@ class Reading:
         """The contents of the root directory itself now: hidden links and parts too."""
         return await self._lookup.ask((), self.root, 0, anew=True)
 
-    async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
+    async def resolve(self, path: AnyPath, *, fresh: bool = False) -> Node:
         """
         What a path leads to. With `fresh` the gateway is asked even if it is known.
 
@@ -75,12 +68,12 @@ class Reading:
         """
         return await self._lookup.resolve(split(path), fresh=fresh)
 
-    async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
+    async def list(self, path: AnyPath) -> Children:
         """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""
         return await self._lookup.list(split(path))
 
     async def prefetch(
-        self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
+        self, paths: Iterable[AnyPath], *, progress: Done | None = None
     ) -> dict[Path, Node]:
         """
         Look up many paths, with one listing for each directory; missing ones are left out.
@@ -93,31 +86,27 @@ class Reading:
         for names in map(split, paths):
             wanted.setdefault(names[:-1], []).append(names)
 
-        async def look(directory: Path) -> dict[Path, Node]:
-            return await self._lookup.some(directory, wanted[directory])
+        def look(directory: Path) -> Awaitable[dict[Path, Node]]:
+            return self._lookup.some(directory, wanted[directory])
 
         results = await each(wanted, look, self._concurrency, progress)
-        found: dict[Path, Node] = {}
-        for nodes in all_done(results, "looking up many names"):
-            found.update(nodes)
-        return found
+        found = all_done(results, "looking up many names")
+        return {path: node for nodes in found for path, node in nodes.items()}
 
-    async def walk(
-        self, path: str | Sequence[str] = ()
-    ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
+    async def walk(self, path: AnyPath = ()) -> AsyncGenerator[tuple[Path, Children], None]:
         """
         Walk the directory of a path and all directories below it, each with its children.
 
-        Nearer directories come first. The next ones are read while the caller uses one. A directory
-        that is linked below itself is not entered there again.
+        Nearer directories come first; the next ones are read while the caller uses one. A directory
+        that is linked below itself is not entered there again. One that vanishes meanwhile is left
+        out.
 
-        Raises: NoSuchChild and NotADirectory only for the path itself; a directory that vanishes
-        meanwhile is left out.
+        Raises: NoSuchChild, NotADirectory for the path itself.
         """
         start = split(path)
         # Each path with the directories on it, from the start on.
         waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
-        coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
+        coming: deque[tuple[Path, set[Cap], Deferred[Children]]] = deque()
         try:
             while waiting or coming:
                 while waiting and len(coming) < self._concurrency:

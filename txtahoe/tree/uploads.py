@@ -20,10 +20,8 @@ SMALL = 2**20
 
 class Uploads:
     """
-    Uploads `at_once` small files at a time, and as many large ones beside them.
-
-    So small files do not wait for large ones. While the gateway encodes a file, the bytes of the
-    next one are on their way.
+    Uploads `at_once` small files at a time, and as many large ones beside them: so small files do
+    not wait for large ones.
     """
 
     def __init__(self, client: Client, at_once: int) -> None:

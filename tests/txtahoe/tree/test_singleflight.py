@@ -20,11 +20,8 @@ class Sharing(SynchronousTestCase):
         self.under_way.append(flight)
         return await self.asked[-1]
 
-    def ask(self) -> Deferred[tuple[str, bool]]:
-        return Deferred.fromCoroutine(self.flights.ask("key", self.how))
-
-    def ask_anew(self) -> Deferred[str]:
-        return Deferred.fromCoroutine(self.flights.ask_anew("key", self.how))
+    def ask(self, *, anew: bool = False) -> Deferred[tuple[str, bool]]:
+        return Deferred.fromCoroutine(self.flights.ask("key", self.how, anew=anew))
 
     def test_who_asks_meanwhile_gets_the_same_answer(self) -> None:
         first, second = self.ask(), self.ask()
@@ -43,20 +40,20 @@ class Sharing(SynchronousTestCase):
 
     def test_who_needs_a_new_answer_shares_the_next_question(self) -> None:
         old = self.ask()
-        new = [self.ask_anew() for _ in range(3)]
+        new = [self.ask(anew=True) for _ in range(3)]
         self.assertEqual(len(self.asked), 1)
         self.asked[0].callback("old")
         self.assertEqual(self.successResultOf(old), ("old", True))
         self.assertEqual(len(self.asked), 2)
         self.asked[1].callback("new")
-        self.assertEqual([self.successResultOf(each) for each in new], ["new"] * 3)
+        self.assertEqual([self.successResultOf(each) for each in new], [("new", True)] * 3)
 
     def test_a_new_question_does_not_fail_as_the_old_one_did(self) -> None:
-        old, new = self.ask(), self.ask_anew()
+        old, new = self.ask(), self.ask(anew=True)
         self.asked[0].errback(NoSuchChild("gone"))
         self.failureResultOf(old, NoSuchChild)
         self.asked[1].callback("new")
-        self.assertEqual(self.successResultOf(new), "new")
+        self.assertEqual(self.successResultOf(new), ("new", True))
 
     def test_after_a_change_the_answer_on_its_way_is_for_those_who_asked_before(self) -> None:
         before = self.ask()
@@ -77,7 +74,7 @@ class Sharing(SynchronousTestCase):
         self.assertEqual(self.successResultOf(second), ("answer", False))
 
     def test_when_all_have_gone_the_question_is_cancelled(self) -> None:
-        all_of_them = [self.ask(), self.ask(), self.ask_anew()]
+        all_of_them = [self.ask(), self.ask(), self.ask(anew=True)]
         for each in all_of_them:
             self.assertFalse(self.asked[0].called)
             each.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 
 from attrs import define, field, frozen
@@ -21,7 +21,7 @@ from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.building import Builder
-from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, mark, onward
+from txtahoe.tree.spread.format import Contents, contents_of, digit_of, is_like_part, mark, onward
 from txtahoe.tree.spread.states import RULES, Fanout, State
 
 # Directories that are written at the same time for one call.
@@ -34,8 +34,8 @@ class Target:
     The directory or part in which a name is to be changed.
 
     `way`: the directories that lead to it; it is the last one. `depth`: how many parts it is below
-    its directory. `asked`, `state`: when its last reading began, and the state that is known. If
-    nothing is spread, `asked` is the time of the root's last reading.
+    its directory. `asked`, `state`: when its last reading began, and the known state. If nothing is
+    spread, `asked` is the time of the root's last reading.
     """
 
     way: tuple[Cap, ...]
@@ -84,19 +84,14 @@ class Changer:
         self._lookup = lookup
         self._client = lookup.client
         self._layouts = lookup.layouts
-        self._fanout = fanout or Fanout()
-        self._spreads = fanout is not None
-        self.builder = Builder(lookup, self._fanout)
-
-    @property
-    def fanout(self) -> Fanout | None:
-        """When directories are to be spread."""
-        return self._fanout if self._spreads else None
+        self._now = lookup.now
+        self.fanout = fanout
+        self.builder = Builder(lookup, fanout or Fanout())
 
     def begin(self, fanout: Fanout) -> None:
         """Spread directories from now on."""
-        self._fanout = self.builder.fanout = fanout
-        self._spreads = self._layouts.is_on = True
+        self.fanout = self.builder.fanout = fanout
+        self._layouts.is_on = True
 
     async def target(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Target:
         """
@@ -145,27 +140,29 @@ class Changer:
     async def _finds_on(self) -> bool:
         """Whether directories may be spread; the root is read unless that was done lately."""
         age = self._now() - self._layouts.root_asked
-        if not self._layouts.is_on and not self._fanout.may_use(State.OPEN, age):
+        if not self._layouts.is_on and not self.builder.fanout.may_use(State.OPEN, age):
             await self._lookup.ask((), self._lookup.root.cap, 0, anew=False)
         return self._layouts.is_on
 
-    async def _has_been_closed(self, path: Path, target: Target) -> bool:
+    def _is_sure(self, target: Target) -> bool:
+        """Whether a change that is answered now came before the target was closed."""
+        return self.builder.fanout.is_sure(target.state, self._now() - target.asked)
+
+    async def _is_too_late(self, path: Path, target: Target) -> bool:
         """
-        Whether a change that is answered now may have come too late: into a closed directory.
+        Whether a change that is answered now may have come into a closed directory.
 
         Call it after every change of a target, and repeat the change in the part if it is True.
         """
-        if self._fanout.is_sure(target.state, self._now() - target.asked):
-            return False
-        return (await self._lookup.ask(path, target.cap, target.depth, anew=True)).is_closed
+        return not self._is_sure(target) and (await self._ask(path, target)).is_closed
 
     async def _has_link(self, path: Path, target: Target, name: str, node: Node) -> bool:
         """Whether a name is linked in a target as it was elsewhere."""
-        there = await self._lookup.ask(path, target.cap, target.depth, anew=True)
-        return name in there.names and there.names[name].is_same_link(node)
+        there = (await self._ask(path, target)).names.get(name)
+        return there is not None and there.is_same_link(node)
 
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
+    async def _ask(self, path: Path, target: Target) -> Contents:
+        return await self._lookup.ask(path, target.cap, target.depth, anew=True)
 
     # Unlinking.
 
@@ -184,7 +181,7 @@ class Changer:
             missing = error
         finally:
             self._lookup.outdate(target.cap)
-        if await self._has_been_closed(path, target):
+        if await self._is_too_late(path, target):
             # The part may have taken the link over before it was deleted. If the part has another
             # link, that is a new file: it stays.
             target = await self.target(path, directory, name)
@@ -203,11 +200,10 @@ class Changer:
         was_stray = False
         for cap in target.way[:-1]:
             layout = self._layouts.get(cap)
-            if layout is None or is_like_part(name):
+            is_stray = name in layout.strays
+            if is_like_part(name) or not (is_stray or name in layout.superseded):
                 continue
-            if name not in layout.superseded and name not in layout.strays:
-                continue
-            was_stray = was_stray or name in layout.strays
+            was_stray = was_stray or is_stray
             with suppress(NoSuchChild):
                 await self._client.delete(cap, name)
             layout.superseded -= {name}
@@ -230,7 +226,7 @@ class Changer:
                 await self._client.set_children(target.cap, {name: link})
         finally:
             self._lookup.outdate(target.cap)
-        if not self._fanout.is_sure(target.state, self._now() - target.asked):
+        if not self._is_sure(target):
             return False  # the next run of maintenance adopts it
         with suppress(NoSuchChild):
             await self._client.unlink(directory, name, node)
@@ -254,8 +250,8 @@ class Changer:
             else:
                 groups.setdefault(target.cap, (target, {}))[1][name] = link
 
-        async def write(group: tuple[Target, dict[str, Link]]) -> Outcome:
-            return await self._write(path, *group, replace)
+        def write(group: tuple[Target, dict[str, Link]]) -> Awaitable[Outcome]:
+            return self._write(path, *group, replace)
 
         results = await each(groups.values(), write, min(_AT_ONCE, len(groups)))
         for (_, names), result in zip(groups.values(), results, strict=True):
@@ -277,7 +273,7 @@ class Changer:
             links = {**wanted, **marks}
             nodes = await self._client.set_children(target.cap, links, replace=replace)
         except ExistingChild as error:
-            if await self._has_been_closed(path, target):
+            if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
             outcome.failed.update({name: error for name in wanted if name in error.names})
             outcome.refusal = error
@@ -288,11 +284,12 @@ class Changer:
             raise
         finally:
             self._lookup.outdate(target.cap)
+        layout = self._layouts.get(target.cap)
+        layout.count += len(wanted)
         if marks:
-            self._layouts.note_closing(target.cap, self._now())
-        self._layouts.note_count(target.cap, len(wanted))
+            layout.note_state(State.CLOSING, self._now())
         made = {name: nodes[name] for name in wanted}
-        if await self._has_been_closed(path, target):
+        if await self._is_too_late(path, target):
             return await self._repeat_in_parts(path, target, made, wanted, replace)
         outcome.made.update(made)
         return outcome
@@ -325,18 +322,22 @@ class Changer:
         self, path: Path, target: Target, names: Iterable[str]
     ) -> dict[str, Exception]:
         """The names that are taken by strays in closed directories above a target."""
-        taken: dict[str, Exception] = {}
+        found: dict[str, Exception] = {}
         for name in names if target.depth else ():
             with suppress(NoSuchChild):
                 await self._lookup.stray((*path, name), target.way[:-1])
-                taken[name] = ExistingChild(f"the name {name!r} is taken")
-        return taken
+                found[name] = taken(name)
+        return found
 
     async def _closing_mark(self, path: Path, target: Target, more: int) -> dict[str, Link]:
         """The mark "closing", to be made by the same write, if a directory becomes too large."""
-        layout = self._layouts.get(target.cap)
-        count = 0 if layout is None else layout.count + more
-        if not self._spreads or not self._fanout.is_too_large(target.state, count):
+        count = self._layouts.get(target.cap).count + more
+        if self.fanout is None or not self.fanout.is_too_large(target.state, count):
             return {}
-        await self.builder.mark_ancestors(path)
+        await self.builder.mark_path(path[:-1])
         return mark("closing")
+
+
+def taken(name: str) -> ExistingChild:
+    """The error for a name that leads to something else."""
+    return ExistingChild(f"the name {name!r} is taken")
