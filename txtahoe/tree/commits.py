@@ -13,13 +13,7 @@ from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
 
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.errors import (
-    ExistingChild,
-    NoSuchChild,
-    NotADirectory,
-    Unrecoverable,
-    another,
-)
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable, another
 from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup

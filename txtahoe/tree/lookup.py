@@ -17,14 +17,7 @@ from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import (
-    Children,
-    Contents,
-    contents_of,
-    gather,
-    onward,
-    visible,
-)
+from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, onward, visible
 from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
@@ -47,13 +40,7 @@ class Lookup:
     """
 
     def __init__(
-        self,
-        client: Client,
-        root: Cap,
-        max_age: float,
-        max_known: int,
-        at_once: int,
-        spreads: bool,
+        self, client: Client, root: Cap, max_age: float, max_known: int, at_once: int, spreads: bool
     ) -> None:
         self.client = client
         self.root = Node("dirnode", root)

@@ -13,15 +13,7 @@ from txtahoe.nodes import Link
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import (
-    DIGITS,
-    Contents,
-    Mark,
-    digit_of,
-    mark,
-    part_link,
-    part_name,
-)
+from txtahoe.tree.spread.format import DIGITS, Contents, Mark, digit_of, mark, part_link, part_name
 from txtahoe.tree.spread.memory import Layout
 from txtahoe.tree.spread.states import Fanout, State
 

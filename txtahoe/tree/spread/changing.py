@@ -10,13 +10,7 @@ from attrs import define, field, frozen
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.concurrency import each
-from txtahoe.errors import (
-    ExistingChild,
-    NoSuchChild,
-    NotADirectory,
-    TahoeError,
-    Unrecoverable,
-)
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
