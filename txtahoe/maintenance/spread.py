@@ -101,7 +101,7 @@ class _Spreading:
         missing = [digit for digit in DIGITS if digit not in before.parts]
         for start in range(0, len(missing), _TOGETHER):
             digits = missing[start : start + _TOGETHER]
-            if not await self._builder.link_parts(cap, before, depth, digits):
+            if not await self._builder.link_parts(path, cap, depth, before, digits):
                 for digit in digits:  # another process links parts too
                     await self._builder.make_part(path, cap, depth, digit)
         for name, node in before.strays.items():

@@ -90,15 +90,19 @@ class Lookup:
         """Forget names in a directory, and everything below them."""
         self._known.forget(directory, names)
 
-    def changed(self, path: Path) -> None:
-        """Forget whether the directory of a path, and those above it, are empty: it has changed."""
-        for depth in range(len(path) + 1):
-            self._emptiness.pop(path[:depth])
-
-    def outdate(self, directory: Cap) -> None:
-        """Note a change of a directory or part: answers that are on their way count no more."""
+    def outdate(self, path: Path, directory: Cap) -> None:
+        """
+        Note a change of the directory of a path, or of a part of it: answers that are on their way
+        count no more.
+        """
         self.changes += 1
         self._listings.outdate(directory)
+        self._forget_emptiness(path)
+
+    def _forget_emptiness(self, path: Path) -> None:
+        """Forget whether the directory of a path, and those above it, are empty."""
+        for depth in range(len(path) + 1):
+            self._emptiness.pop(path[:depth])
 
     # Names.
 
@@ -294,7 +298,7 @@ class Lookup:
         self.layouts.learn(directory, contents, asked, self.now())
         is_filled = not all(map(counts_for_nothing, contents.names.values()))
         if is_filled and not flight.is_outdated:
-            self.changed(path)  # the directories above can have been empty before
+            self._forget_emptiness(path)  # the directories above can have been empty before
             if not depth:
                 self._emptiness.put(path, (directory, False))
         async for some in in_turns(self.client.reactor, contents.names.items()):

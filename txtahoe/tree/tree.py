@@ -73,7 +73,7 @@ class Tree(Reading):
         super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
         self.changer = Changer(self._lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
-        self._commits = CommitQueue(self._lookup, self.changer, commit_delay=commit_delay)
+        self._commits = CommitQueue(self._lookup, self.changer, commit_delay)
         self._uploads = Uploads(client, concurrency)
 
     async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
@@ -333,7 +333,7 @@ class Tree(Reading):
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         if node.is_directory:
-            await self.changer.learn_marks(node.cap)
+            await self.changer.learn_marks(source, node.cap)
 
         async def left(there: Node | None) -> Node | None:
             return None if there is not None and there.is_same_link(node) else there

@@ -100,7 +100,7 @@ class Builder:
         layout = self._layouts.get(cap)
         if layout.state is State.OPEN:
             await self.mark_path(path[:-1])
-            await self._mark(cap, "closing")
+            await self._mark(path, cap, "closing")
             self._layouts.get(cap).note_state(State.CLOSING, self._now())
             return self.fanout.wait(State.CLOSING, 0)
         if layout.state is State.CLOSED:  # the grid has given an old version
@@ -122,7 +122,7 @@ class Builder:
 
         async def close(flight: Flight[None]) -> None:
             if not (await self._lookup.ask(path, cap, depth, anew=True)).is_closed:
-                await self._mark(cap, "closed")
+                await self._mark(path, cap, "closed")
                 await self._lookup.ask(path, cap, depth, anew=True)
 
         await self._closing.ask(cap, close)
@@ -137,7 +137,7 @@ class Builder:
             contents = await self._lookup.ask(path, cap, depth, anew=True)
             parts = contents.parts
             if digit not in parts:
-                parts = await self.link_parts(cap, contents, depth, [digit])
+                parts = await self.link_parts(path, cap, depth, contents, [digit])
             if not parts:
                 parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts
             return parts[digit]
@@ -145,7 +145,7 @@ class Builder:
         return (await self._making.ask((cap, digit), make))[0]
 
     async def link_parts(
-        self, cap: Cap, contents: Contents, depth: int, digits: Sequence[str]
+        self, path: Path, cap: Cap, depth: int, contents: Contents, digits: Sequence[str]
     ) -> dict[str, Cap]:
         """
         Make parts of a closed directory and link them by one write.
@@ -166,7 +166,7 @@ class Builder:
         except ExistingChild:
             return {}
         finally:
-            self._lookup.outdate(cap)
+            self._lookup.outdate(path, cap)
         self._layouts.get(cap).parts.update(parts)
         return parts
 
@@ -189,14 +189,14 @@ class Builder:
             if not self._layouts.get(cap).is_marked:
                 contents = await self._lookup.ask(path[:depth], cap, 0, anew=True)
                 if not contents.marks:
-                    await self._mark(cap, "tree")
+                    await self._mark(path[:depth], cap, "tree")
                     self._layouts.get(cap).is_marked = True
 
-    async def _mark(self, cap: Cap, state: Mark) -> None:
+    async def _mark(self, path: Path, cap: Cap, state: Mark) -> None:
         try:
             await self._client.set_children(cap, mark(state))
         finally:
-            self._lookup.outdate(cap)
+            self._lookup.outdate(path, cap)
 
 
 def _links_of(parts: Mapping[str, Cap], kept: set[str]) -> dict[str, Link]:

@@ -15,7 +15,7 @@ from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.building import Builder
-from txtahoe.tree.spread.format import Contents, contents_of, digit_of, is_like_part, mark, onward
+from txtahoe.tree.spread.format import Contents, digit_of, is_like_part, mark, onward
 from txtahoe.tree.spread.states import RULES, Fanout, State
 
 # Directories that are written at the same time for one call.
@@ -45,22 +45,17 @@ class Target:
 @define
 class Outcome:
     """
-    The results of links in one directory, by name.
-
-    `made`: what the name leads to. `failed`: why it was not linked. A name that is in neither was
-    refused together with others; `refusal` is the gateway's answer.
+    The results of links in one directory, by name: what the name leads to, or why it was not
+    linked. A name without a result was refused together with others; `refusal` is the gateway's
+    answer.
     """
 
-    made: dict[str, Node] = field(factory=dict)
-    failed: dict[str, Exception] = field(factory=dict)
+    results: dict[str, Node | Exception] = field(factory=dict)
     refusal: ExistingChild | None = None
 
     def add(self, other: Outcome) -> None:
         """Add the results of other names, or of another attempt with some that had failed."""
-        for name in other.made:
-            self.failed.pop(name, None)
-        self.made.update(other.made)
-        self.failed.update(other.failed)
+        self.results |= other.results
         self.refusal = self.refusal or other.refusal
 
 
@@ -120,16 +115,14 @@ class Changer:
             if digit_of(name, depth) not in layout.parts:
                 return
 
-    async def learn_marks(self, directory: Cap) -> None:
+    async def learn_marks(self, path: Path, directory: Cap) -> None:
         """
         Find out whether a directory that is about to be moved has a mark: the directories above its
         new place then need one. A directory that cannot be read can be moved all the same.
         """
         if await self._finds_on():
-            asked = self._now()
             with suppress(NotADirectory, Unrecoverable):
-                contents = contents_of(await self._client.list(directory), 0)
-                self._layouts.learn(directory, contents, asked, self._now())
+                await self._lookup.ask(path, directory, 0, anew=True)
 
     async def _finds_on(self) -> bool:
         """Whether directories may be spread; the root is read unless that was done lately."""
@@ -167,14 +160,14 @@ class Changer:
         Raises: NoSuchChild.
         """
         target = await self.target(path, directory, name)
-        was_stray = await self._unlink_above(target, name)
+        was_stray = await self._unlink_above(path, target, name)
         missing = None
         try:
             await self._client.delete(target.cap, name, node)
         except NoSuchChild as error:
             missing = error
         finally:
-            self._lookup.outdate(target.cap)
+            self._lookup.outdate(path, target.cap)
         if await self._is_too_late(path, target):
             # The part may have taken the link over before it was deleted. If the part has another
             # link, that is a new file: it stays.
@@ -185,7 +178,7 @@ class Changer:
         if missing is not None and not was_stray:
             raise missing
 
-    async def _unlink_above(self, target: Target, name: str) -> bool:
+    async def _unlink_above(self, path: Path, target: Target, name: str) -> bool:
         """
         Unlink a name in the closed directories above its target; whether it was a stray there.
 
@@ -202,7 +195,7 @@ class Changer:
                 await self._client.delete(cap, name)
             layout.superseded -= {name}
             layout.strays.pop(name, None)
-            self._lookup.outdate(cap)
+            self._lookup.outdate(path, cap)
         return was_stray
 
     async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
@@ -219,12 +212,12 @@ class Changer:
                 link = Link(node.cap, node.metadata)
                 await self._client.set_children(target.cap, {name: link})
         finally:
-            self._lookup.outdate(target.cap)
+            self._lookup.outdate(path, target.cap)
         if not self._is_sure(target):
             return False  # the next run of maintenance adopts it
         with suppress(NoSuchChild):
             await self._client.unlink(directory, name, node)
-        self._lookup.outdate(directory)
+        self._lookup.outdate(path, directory)
         return True
 
     # Linking.
@@ -240,7 +233,7 @@ class Changer:
         targets = await each(links, lambda name: self.target(path, directory, name), len(links))
         for (name, link), target in zip(links.items(), targets, strict=True):
             if isinstance(target, Exception):
-                outcome.failed[name] = target
+                outcome.results[name] = target
             else:
                 groups.setdefault(target.cap, (target, {}))[1][name] = link
 
@@ -250,7 +243,7 @@ class Changer:
         results = await each(groups.values(), write, min(_AT_ONCE, len(groups)))
         for (_, names), result in zip(groups.values(), results, strict=True):
             if isinstance(result, Exception):
-                outcome.failed.update(dict.fromkeys(names, result))
+                outcome.results.update(dict.fromkeys(names, result))
             else:
                 outcome.add(result)
         return outcome
@@ -258,8 +251,8 @@ class Changer:
     async def _write(
         self, path: Path, target: Target, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        outcome = Outcome(failed={} if replace else await self._taken(path, target, links))
-        wanted = {name: link for name, link in links.items() if name not in outcome.failed}
+        outcome = Outcome({} if replace else await self._taken(path, target, links))
+        wanted = {name: link for name, link in links.items() if name not in outcome.results}
         if not wanted:
             return outcome
         marks = await self._closing_mark(path, target, len(wanted))
@@ -269,7 +262,7 @@ class Changer:
         except ExistingChild as error:
             if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
-            outcome.failed.update({name: error for name in wanted if name in error.names})
+            outcome.results.update({name: error for name in wanted if name in error.names})
             outcome.refusal = error
             return outcome
         except BaseException:
@@ -277,7 +270,7 @@ class Changer:
             self._lookup.forget(path, wanted)
             raise
         finally:
-            self._lookup.outdate(target.cap)
+            self._lookup.outdate(path, target.cap)
         layout = self._layouts.get(target.cap)
         layout.count += len(wanted)
         if marks:
@@ -285,7 +278,7 @@ class Changer:
         made = {name: nodes[name] for name in wanted}
         if await self._is_too_late(path, target):
             return await self._repeat_in_parts(path, target, made, wanted, replace)
-        outcome.made.update(made)
+        outcome.results.update(made)
         return outcome
 
     async def _repeat_in_parts(
@@ -302,7 +295,7 @@ class Changer:
         for name, node in made.items():
             target = await self.target(path, late.way[0], name)
             if await self._has_link(path, target, name, node):
-                outcome.made[name] = node
+                outcome.results[name] = node
                 continue
             again[name] = links[name]
             if not is_like_part(name):
@@ -314,9 +307,9 @@ class Changer:
 
     async def _taken(
         self, path: Path, target: Target, names: Iterable[str]
-    ) -> dict[str, Exception]:
+    ) -> dict[str, Node | Exception]:
         """The names that are taken by strays in closed directories above a target."""
-        found: dict[str, Exception] = {}
+        found: dict[str, Node | Exception] = {}
         for name in names if target.depth else ():
             with suppress(NoSuchChild):
                 await self._lookup.stray((*path, name), target.way[:-1])
