@@ -10,11 +10,11 @@ from typing import TypeVar
 from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.api.client import Client
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.nodes import Node
-from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
+from txtahoe.tree.recent import Recent
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.tree.singleflight import Flight, SingleFlight
 from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, onward, visible
@@ -30,26 +30,32 @@ class Lookup:
 
     It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
     Callers that ask about the directory meanwhile share the answer. The answer counts for all names
-    in it for `max_age` seconds; the last `max_known` names are kept. It asks about a name that is
-    missing from an older answer again: the name can be new.
+    in it for `max_age` seconds, or less if the caller asks for that. It does not keep that a path
+    leads nowhere: another process can save there at any moment.
+
+    It keeps the last `max_known` files, and as many directories: so the files of a large directory
+    do not push the directory out.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.
 
-    All methods raise the errors of `Client`.
+    All methods raise the errors of `Client`. Raises: NotADirectory for another root.
     """
 
     def __init__(
         self, client: Client, root: Cap, max_age: float, max_known: int, at_once: int, spreads: bool
     ) -> None:
+        require_cap(root)
+        if not root.is_directory or not root.is_readable:
+            raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
-        self._known = NameCache(client.reactor.seconds, max_age, max_known)
+        bounds = client.reactor.seconds, max_age, max_known
+        self._files: Recent[Node] = Recent(*bounds)
+        self._directories: Recent[Node] = Recent(*bounds)
         # Directories, and whether they are empty.
-        self._emptiness: Recent[tuple[Cap, bool]] = Recent(
-            client.reactor.seconds, max_age, max_known
-        )
+        self._emptiness: Recent[tuple[Cap, bool]] = Recent(*bounds)
         self._listings: SingleFlight[Cap, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
@@ -73,22 +79,27 @@ class Lookup:
         return node.cap if node is not None and node.is_directory else None
 
     def _get(self, path: Path) -> Node | None:
-        return self._known.get(path) if path else self.root
+        return (self._directories.get(path) or self._files.get(path)) if path else self.root
 
     def learn(self, path: Path, node: Node) -> None:
         """Keep what a path leads to."""
-        before = self._known.get(path)
+        before = self._get(path)
         if before is not None and before.cap != node.cap:
             self.forget(path[:-1], path[-1:])
-        self._known.put(path, node)
-
-    def learn_directory(self, path: Path, cap: Cap) -> None:
-        """Keep the cap of a directory of which it is not known whether it is removed."""
-        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
+        here, other = self._files, self._directories
+        if node.is_directory:
+            here, other = other, here
+        other.pop(path)
+        here.put(path, node)
 
     def forget(self, directory: Path, names: Iterable[str]) -> None:
         """Forget names in a directory, and everything below them."""
-        self._known.forget(directory, names)
+        paths = [(*directory, name) for name in names]
+        # Nothing is below a file.
+        above = {path for path in paths if self._files.pop(path) is None}
+        if above:
+            self._files.forget_below(above, len(directory) + 1)
+            self._directories.forget_below(above, len(directory) + 1)
 
     def outdate(self, path: Path, directory: Cap) -> None:
         """
@@ -159,7 +170,7 @@ class Lookup:
                 break
         for depth in range(known + 1, len(path) + 1):
             # A name that led to a file can lead to a directory by now.
-            is_doubtful = fresh or self._known.get(path[:depth]) is not None
+            is_doubtful = fresh or self._get(path[:depth]) is not None
             node = await self._child(path[:depth], cap, is_doubtful)
             if not node.is_directory:
                 raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
@@ -179,7 +190,7 @@ class Lookup:
 
     async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
         """The result of an operation on a directory, tried again if its known cap was old."""
-        was_known = self._known.get(path) is not None
+        was_known = bool(path) and self._get(path) is not None
         directory = await self.directory(path)
         try:
             return await operation(directory)

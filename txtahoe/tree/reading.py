@@ -7,34 +7,23 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable
 
 from twisted.internet.defer import Deferred
 
-from txtahoe.api.client import Client
-from txtahoe.caps import Cap, require_cap
+from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import AnyPath, Path, split
+from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.format import Children, Contents
 
 
 class Reading:
     """The half of `Tree` that changes nothing."""
 
-    def __init__(
-        self,
-        client: Client,
-        root: Cap,
-        max_age: float,
-        max_known: int,
-        concurrency: int,
-        spreads: bool,
-    ) -> None:
-        require_cap(root)
-        if not root.is_directory or not root.is_readable:
-            raise NotADirectory(f"{root!r} is not a directory that can be read")
-        self.client = client
-        self.root = root
-        self._lookup = Lookup(client, root, max_age, max_known, concurrency, spreads)
+    def __init__(self, lookup: Lookup, concurrency: int) -> None:
+        self.client = lookup.client
+        self.root = lookup.root.cap
+        self._lookup = lookup
         self._concurrency = concurrency
 
     def known(self, path: AnyPath) -> Node | None:
@@ -52,7 +41,7 @@ class Reading:
 
     def learn_directory(self, path: AnyPath, cap: Cap) -> None:
         """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
-        self._lookup.learn_directory(split(path), cap)
+        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
 
     async def contents(self) -> Contents:
         """The contents of the root directory itself now: hidden links and parts too."""

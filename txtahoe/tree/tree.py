@@ -25,6 +25,7 @@ from txtahoe.errors import (
 from txtahoe.nodes import Link, Node, require_json
 from txtahoe.tree.bulk import Batch
 from txtahoe.tree.commits import CommitQueue
+from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import AnyPath, Path, split, split_name
 from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
@@ -70,10 +71,11 @@ class Tree(Reading):
         commit_delay: float = 0.5,
         fanout: Fanout | None = None,
     ) -> None:
-        super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
-        self.changer = Changer(self._lookup, fanout)
+        lookup = Lookup(client, root, max_age, max_known, concurrency, fanout is not None)
+        super().__init__(lookup, concurrency)
+        self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
-        self._commits = CommitQueue(self._lookup, self.changer, commit_delay)
+        self._commits = CommitQueue(lookup, self.changer, commit_delay)
         self._uploads = Uploads(client, concurrency)
 
     async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:

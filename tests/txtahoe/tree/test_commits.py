@@ -17,7 +17,7 @@ from txtahoe.errors import (
     SomeFailed,
 )
 from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
-from txtahoe.tree.namecache import Recent
+from txtahoe.tree.recent import Recent
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")

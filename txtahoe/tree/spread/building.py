@@ -13,7 +13,7 @@ from txtahoe.nodes import Link
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import DIGITS, Contents, Mark, digit_of, mark, part_link, part_name
+from txtahoe.tree.spread.format import DIGITS, Contents, Mark, digit_of, mark, part_links
 from txtahoe.tree.spread.memory import Layout
 from txtahoe.tree.spread.states import Fanout, State
 
@@ -83,7 +83,7 @@ class Builder:
 
         parts = dict(zip(DIGITS, await all_of(DIGITS, build, _AT_ONCE), strict=True))
         asked = self._now()
-        cap = await self._client.mkdir({**_links_of(parts, set()), **mark("closed")})
+        cap = await self._client.mkdir({**part_links(parts, set()), **mark("closed")})
         self._layouts.put(cap, Layout(asked, state=State.CLOSED, is_marked=True, parts=parts))
         return cap
 
@@ -162,7 +162,7 @@ class Builder:
 
         parts = dict(zip(digits, await all_of(digits, build, _AT_ONCE), strict=True))
         try:
-            await self._client.set_children(cap, _links_of(parts, contents.kept))
+            await self._client.set_children(cap, part_links(parts, contents.kept))
         except ExistingChild:
             return {}
         finally:
@@ -197,7 +197,3 @@ class Builder:
             await self._client.set_children(cap, mark(state))
         finally:
             self._lookup.outdate(path, cap)
-
-
-def _links_of(parts: Mapping[str, Cap], kept: set[str]) -> dict[str, Link]:
-    return {part_name(digit, kept): part_link(part, digit) for digit, part in parts.items()}

@@ -3,8 +3,8 @@ How a spread directory is written on the grid: names, parts and marks, told apar
 
 A *flat* directory links its names itself. A directory that has grown is *closed*: it takes no more
 names. A name then belongs to the *part* for the first hexadecimal digit of its SHA-256. A part is a
-directory, linked in the closed one. A part that grows is closed in its turn; then the second digit
-counts, and so on.
+directory, linked in the closed one. A part that grows is closed too; then the second digit counts,
+and so on.
 
 A *mark* is a link that says in which state a directory is (see `states`). The metadata of a link
 says whether it is a part or a mark. The name never does: users may name their files as they like.
@@ -15,7 +15,7 @@ PROTOCOL.md says how a flat directory becomes a spread one while processes use i
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Awaitable, Callable, Collection, Container, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from hashlib import sha256
 from secrets import token_hex
 from string import hexdigits
@@ -91,9 +91,12 @@ def is_like_part(name: str) -> bool:
     return name.startswith(_PART_NAME)
 
 
-def part_link(part: Cap, digit: str) -> Link:
-    """The link of a part."""
-    return Link(part, {_PART: digit, HIDDEN: True})
+def part_links(parts: Mapping[str, Cap], names: Container[str]) -> dict[str, Link]:
+    """The links of parts, by digit, in a closed directory that still has the links `names`."""
+    return {
+        part_name(digit, names): Link(part, {_PART: digit, HIDDEN: True})
+        for digit, part in parts.items()
+    }
 
 
 def mark(state: Mark) -> dict[str, Link]:
@@ -113,7 +116,7 @@ class Contents:
 
     `names`: links that are in force here.
     `parts`: the caps of the parts by digit; `part_links`: their names and links.
-    `superseded`: names of which a part decides; their links here count for nothing.
+    `superseded`: names whose links here count for nothing, because a part has taken them over.
     `strays`: links that no part has taken over, because a client that does not know the protocol
     made them after the directory was closed, or because their caps are of an unknown kind. A stray
     counts if its part has no such name.
@@ -169,51 +172,43 @@ def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
 
     Raises: NotADirectory if it is closed and has a part for something that is no digit.
     """
-    names: Children = {}
-    part_links: dict[str, tuple[str, Node]] = {}
+    names = dict(children)
+    parts: dict[str, tuple[str, Node]] = {}
     marks: dict[Mark, tuple[str, Node]] = {}
     is_strange = False
+    special = [n for n, node in names.items() if _PART in node.metadata or _SPREAD in node.metadata]
     # If two links claim one digit or state, every process must take the same one.
-    for name in sorted(children) if _are_spread(children) else children:
-        node = children[name]
+    for name in sorted(special):
+        node = names.pop(name)
         digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
         if node.is_directory and digit in DIGITS:
-            part_links.setdefault(digit, (name, node))
+            parts.setdefault(digit, (name, node))
         elif state in ("tree", "closing", "closed"):
             marks.setdefault(state, (name, node))
         else:
             names[name] = node
             is_strange = is_strange or (node.is_directory and digit is not None)
-    contents = Contents(names, marks=marks, part_links=part_links)
+    contents = Contents(names, marks=marks, part_links=parts)
     if not contents.is_closed:
         return contents
     if is_strange:
         raise not_a_directory(path, "it has a part of an unknown kind")
-    parts = {digit: node.cap for digit, (_, node) in part_links.items()}
-    return _told_apart(evolve(contents, parts=parts), depth)
-
-
-def _are_spread(children: Children) -> bool:
-    return any(_PART in node.metadata or _SPREAD in node.metadata for node in children.values())
+    caps = {digit: node.cap for digit, (_, node) in parts.items()}
+    return _told_apart(evolve(contents, parts=caps), depth)
 
 
 def _told_apart(contents: Contents, depth: int) -> Contents:
     closed = contents.marks["closed"][1].modified
     names: Children = {}
     strays: Children = {}
-    superseded = set()
     for name, node in contents.names.items():
+        made = node.created
         if contents.part_of(name, depth) is None:
             names[name] = node
-        elif not node.cap.is_known or _is_later(node.created, closed):
+        elif not node.cap.is_known or (made is not None and closed is not None and made > closed):
             strays[name] = node
-        else:
-            superseded.add(name)
+    superseded = contents.names.keys() - names.keys() - strays.keys()
     return evolve(contents, names=names, strays=strays, superseded=frozenset(superseded))
-
-
-def _is_later(time: float | None, than: float | None) -> bool:
-    return time is not None and than is not None and time > than
 
 
 # Reads a directory, or a part, at a depth. If digits are given, only their parts matter.
