@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable
 from twisted.internet.defer import Deferred
 
 from txtahoe.caps import Cap
-from txtahoe.concurrency import Done, all_done, each
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree.lookup import Lookup
@@ -61,13 +61,9 @@ class Reading:
         """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""
         return await self._lookup.list(split(path))
 
-    async def prefetch(
-        self, paths: Iterable[AnyPath], *, progress: Done | None = None
-    ) -> dict[Path, Node]:
+    async def prefetch(self, paths: Iterable[AnyPath]) -> dict[Path, Node]:
         """
         Look up many paths, with one listing for each directory; missing ones are left out.
-
-        `progress` is called with the number of directories that were read since the last call.
 
         Raises: SomeFailed if a directory cannot be read.
         """
@@ -78,8 +74,7 @@ class Reading:
         def look(directory: Path) -> Awaitable[dict[Path, Node]]:
             return self._lookup.some(directory, wanted[directory])
 
-        results = await each(wanted, look, self._concurrency, progress)
-        found = all_done(results, "looking up many names")
+        found = all_done(await each(wanted, look, self._concurrency), "looking up many names")
         return {path: node for nodes in found for path, node in nodes.items()}
 
     async def walk(self, path: AnyPath = ()) -> AsyncGenerator[tuple[Path, Children], None]:
@@ -93,7 +88,7 @@ class Reading:
         Raises: NoSuchChild, NotADirectory for the path itself.
         """
         start = split(path)
-        # Each path with the directories on it, from the start on.
+        # Each path with the directories on the way to it, from the start on.
         waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
         coming: deque[tuple[Path, set[Cap], Deferred[Children]]] = deque()
         try:

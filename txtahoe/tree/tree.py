@@ -7,11 +7,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace, moving
-from txtahoe.api.files import Progress, Uploadable
+from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import (
@@ -31,7 +31,7 @@ from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import Fanout
-from txtahoe.tree.uploads import Opener, Uploads, is_small
+from txtahoe.tree.uploads import Opener, is_small
 
 # What `save` takes: a source, an opener of one, or the cap of a file that is on the grid already.
 Content = Uploadable | Opener | Cap
@@ -76,11 +76,19 @@ class Tree(Reading):
         self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
         self._commits = CommitQueue(lookup, self.changer, commit_delay)
-        self._uploads = Uploads(client, concurrency)
+        # Large files have room of their own: small ones do not wait for them.
+        self._small = DeferredSemaphore(concurrency)
+        self._large = DeferredSemaphore(concurrency)
 
-    async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
+    async def upload(self, source: Uploadable | Opener) -> Cap:
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
-        return await self._uploads.upload(source, progress)
+        if callable(source):
+            async with self._small:
+                source = await source()
+                if is_small(source):
+                    return await self.client.upload(source)
+        async with self._small if is_small(source) else self._large:
+            return await self.client.upload(source)
 
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
@@ -94,8 +102,6 @@ class Tree(Reading):
         source: Content,
         *,
         replace: Replace = False,
-        metadata: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
         otherwise: Callable[[], Awaitable[AnyPath]] | None = None,
     ) -> Cap:
         """
@@ -104,17 +110,16 @@ class Tree(Reading):
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
         `otherwise`: called if the name is taken; returns another path. The bytes are uploaded once.
-        The other arguments are those of `Client.link` and `Client.upload`.
+        `replace`: as for `Client.link`.
 
         Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
         """
         directory, name = self._to_change(path)
-        require_json(metadata or {})
         # Other links in the directory must not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
         expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
-            link = Link(await self._cap_of(source, progress), metadata or {})
+            link = Link(await self._cap_of(source))
             linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
@@ -344,9 +349,9 @@ class Tree(Reading):
         with moving(name):
             await self._commits.change(directory, name, left)
 
-    async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
+    async def _cap_of(self, content: Content) -> Cap:
         if not isinstance(content, Cap):
-            return await self.upload(content, progress=progress)
+            return await self.upload(content)
         if content.is_file and content.is_readable and not content.is_mutable:
             return content
         raise ValueError(f"{content!r} is no immutable file; `link` gives a name to any cap")

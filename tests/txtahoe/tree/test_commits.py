@@ -212,7 +212,6 @@ class Mistakes(QueueTestCase):
         for wrong in ({"key": object()}, {"key": b""}, {(1, 2): 3}, {"key": deep}, [1]):
             for attempt in (
                 self.tree.link("wrong", CAP, metadata=wrong),  # type: ignore[arg-type]
-                self.tree.save("wrong", b"x" * 100, metadata=wrong),  # type: ignore[arg-type]
                 self.tree.replace("wrong", CAP, None, metadata=wrong),  # type: ignore[arg-type]
             ):
                 error = self.failureResultOf(start(attempt)).value
