@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -101,14 +101,18 @@ class Lookup:
             self._files.forget_below(above, len(directory) + 1)
             self._directories.forget_below(above, len(directory) + 1)
 
-    def outdate(self, path: Path, directory: Cap) -> None:
+    @contextmanager
+    def changing(self, path: Path, directory: Cap) -> Iterator[None]:
         """
-        Note a change of the directory of a path, or of a part of it: answers that are on their way
-        count no more.
+        Change the directory of a path, or a part of it, in this block: answers that are on their
+        way at its end count no more.
         """
-        self.changes += 1
-        self._listings.outdate(directory)
-        self._forget_emptiness(path)
+        try:
+            yield
+        finally:
+            self.changes += 1
+            self._listings.outdate(directory)
+            self._forget_emptiness(path)
 
     def _forget_emptiness(self, path: Path) -> None:
         """Forget whether the directory of a path, and those above it, are empty."""

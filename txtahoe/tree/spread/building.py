@@ -162,11 +162,10 @@ class Builder:
 
         parts = dict(zip(digits, await all_of(digits, build, _AT_ONCE), strict=True))
         try:
-            await self._client.set_children(cap, part_links(parts, contents.kept))
+            with self._lookup.changing(path, cap):
+                await self._client.set_children(cap, part_links(parts, contents.kept))
         except ExistingChild:
             return {}
-        finally:
-            self._lookup.outdate(path, cap)
         self._layouts.get(cap).parts.update(parts)
         return parts
 
@@ -193,7 +192,5 @@ class Builder:
                     self._layouts.get(cap).is_marked = True
 
     async def _mark(self, path: Path, cap: Cap, state: Mark) -> None:
-        try:
+        with self._lookup.changing(path, cap):
             await self._client.set_children(cap, mark(state))
-        finally:
-            self._lookup.outdate(path, cap)

@@ -163,11 +163,10 @@ class Changer:
         was_stray = await self._unlink_above(path, target, name)
         missing = None
         try:
-            await self._client.delete(target.cap, name, node)
+            with self._lookup.changing(path, target.cap):
+                await self._client.delete(target.cap, name, node)
         except NoSuchChild as error:
             missing = error
-        finally:
-            self._lookup.outdate(path, target.cap)
         if await self._is_too_late(path, target):
             # The part may have taken the link over before it was deleted. If the part has another
             # link, that is a new file: it stays.
@@ -191,11 +190,10 @@ class Changer:
             if is_like_part(name) or not (is_stray or name in layout.superseded):
                 continue
             was_stray = was_stray or is_stray
-            with suppress(NoSuchChild):
+            with self._lookup.changing(path, cap), suppress(NoSuchChild):
                 await self._client.delete(cap, name)
             layout.superseded -= {name}
             layout.strays.pop(name, None)
-            self._lookup.outdate(path, cap)
         return was_stray
 
     async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
@@ -207,17 +205,12 @@ class Changer:
         if not node.cap.is_known:
             return False
         target = await self.target(path, directory, name, depth)
-        try:
-            with suppress(ExistingChild):
-                link = Link(node.cap, node.metadata)
-                await self._client.set_children(target.cap, {name: link})
-        finally:
-            self._lookup.outdate(path, target.cap)
+        with self._lookup.changing(path, target.cap), suppress(ExistingChild):
+            await self._client.set_children(target.cap, {name: Link(node.cap, node.metadata)})
         if not self._is_sure(target):
             return False  # the next run of maintenance adopts it
-        with suppress(NoSuchChild):
+        with self._lookup.changing(path, directory), suppress(NoSuchChild):
             await self._client.unlink(directory, name, node)
-        self._lookup.outdate(path, directory)
         return True
 
     # Linking.
@@ -228,9 +221,9 @@ class Changer:
         """Link names in a directory, each where it belongs, with one write for each target."""
         if self.builder.leads_to_spread(links):
             await self.builder.mark_path(path)
-        outcome = Outcome()
         groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
         targets = await each(links, lambda name: self.target(path, directory, name), len(links))
+        outcome = Outcome()
         for (name, link), target in zip(links.items(), targets, strict=True):
             if isinstance(target, Exception):
                 outcome.results[name] = target
@@ -257,8 +250,9 @@ class Changer:
             return outcome
         marks = await self._closing_mark(path, target, len(wanted))
         try:
-            links = {**wanted, **marks}
-            nodes = await self._client.set_children(target.cap, links, replace=replace)
+            with self._lookup.changing(path, target.cap):
+                links = {**wanted, **marks}
+                nodes = await self._client.set_children(target.cap, links, replace=replace)
         except ExistingChild as error:
             if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
@@ -269,8 +263,6 @@ class Changer:
             # The gateway may have made some of the links, or make them later.
             self._lookup.forget(path, wanted)
             raise
-        finally:
-            self._lookup.outdate(path, target.cap)
         layout = self._layouts.get(target.cap)
         layout.count += len(wanted)
         if marks:
