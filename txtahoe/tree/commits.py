@@ -194,9 +194,12 @@ class CommitQueue:
         batch: list[_Change] = []
         try:
             await self._gather(queue)
+            if not queue.changes:  # all callers have gone
+                return
             batch = _next_batch(queue)
             queue.waiting = set(batch)
-            with asking(_most_patient(batch)):
+            # The terms of the caller that waits longest: no other is cut short.
+            with asking(max((c.terms for c in batch), key=lambda terms: terms.timeout or inf)):
                 queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             await queue.writing
         except GeneratorExit:  # the reactor has ended: no caller waits
@@ -307,19 +310,14 @@ class CommitQueue:
 
     def _refuse(self, queue: _Queue, results: Mapping[str, object]) -> None:
         """Fail queued links to names that this commit has just taken."""
-        changed = set()
+        undecided = {change.name for change in queue.changes if change.link is None}
+        made = {name for name, result in results.items() if isinstance(result, Node)} - undecided
         left = []
         for change in queue.changes:
-            if change.link is None:
-                changed.add(change.name)
-            elif (
-                isinstance(results.get(change.name), Node)
-                and change.name not in changed
-                and not change.replace
-            ):
+            if change.name in made and not change.replace:
                 self._call(partial(change.end, taken(change.name)))
-                continue
-            left.append(change)
+            else:
+                left.append(change)
         queue.changes = left
 
 
@@ -331,23 +329,17 @@ def _wake(queue: _Queue) -> None:
 
 def _next_batch(queue: _Queue) -> list[_Change]:
     """Take the first change from a queue; if it is a link, all that one write can make with it."""
-    batch: list[_Change] = []
-    seen: set[str] = set()
-    for change in queue.changes:
-        first = batch[0] if batch else change
-        is_alike = change.link is not None and change.replace == first.replace
-        if change is first or (first.link is not None and is_alike and change.name not in seen):
+    first, *others = queue.changes
+    batch, seen, left = [first], {first.name}, []
+    for change in others:
+        is_alike = None not in (first.link, change.link) and change.replace == first.replace
+        if is_alike and change.name not in seen:
             batch.append(change)
+        else:
+            left.append(change)
         seen.add(change.name)
-    chosen = set(batch)
-    queue.changes = [change for change in queue.changes if change not in chosen]
+    queue.changes = left
     return batch
-
-
-def _most_patient(batch: list[_Change]) -> Terms:
-    """The terms of a write: those of the caller that waits longest, so none is cut short."""
-    every = [change.terms for change in batch]
-    return max(every, key=lambda terms: terms.timeout or inf, default=Terms())
 
 
 def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:

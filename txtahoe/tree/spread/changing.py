@@ -63,8 +63,8 @@ class Changer:
     """
     Changes names where they belong.
 
-    `fanout`: when directories are to be spread. None: this tree closes none, but it changes
-    directories that others have spread as it must.
+    `fanout`: when to spread directories. None: this tree closes none, but it changes directories
+    that others have spread as it must.
 
     All methods raise the errors of `Client`.
     """
@@ -196,22 +196,20 @@ class Changer:
             layout.strays.pop(name, None)
         return was_stray
 
-    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
+    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> None:
         """
         Move a stray of a closed directory into its part. If the part has such a name, that stays.
 
-        `depth`: as for `target`. Returns whether the stray is gone from the directory.
+        `depth`: as for `target`.
         """
         if not node.cap.is_known:
-            return False
+            return
         target = await self.target(path, directory, name, depth)
         with self._lookup.changing(path, target.cap), suppress(ExistingChild):
             await self._client.set_children(target.cap, {name: Link(node.cap, node.metadata)})
-        if not self._is_sure(target):
-            return False  # the next run of maintenance adopts it
-        with self._lookup.changing(path, directory), suppress(NoSuchChild):
-            await self._client.unlink(directory, name, node)
-        return True
+        if self._is_sure(target):  # if not, the next run of maintenance adopts it
+            with self._lookup.changing(path, directory), suppress(NoSuchChild):
+                await self._client.unlink(directory, name, node)
 
     # Linking.
 
