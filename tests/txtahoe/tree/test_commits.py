@@ -50,7 +50,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.names(), {"f"})
         self.assertEqual(self.clock.seconds(), 0)
 
-    def test_what_arrives_during_a_write_goes_out_as_one(self) -> None:
+    def test_links_that_arrive_during_a_write_go_out_as_one(self) -> None:
         self.hold("*set_children")
         waiting = [start(self.tree.link(str(number), CAP)) for number in range(20)]
         self.assertEqual(self.writes(), 1)
@@ -60,7 +60,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.writes(), 2)
         self.assertEqual(self.names(), set(map(str, range(20))))
 
-    def test_a_link_waits_for_those_that_are_being_uploaded(self) -> None:
+    def test_a_link_waits_for_small_files_that_are_being_uploaded(self) -> None:
         self.hold("PUT /uri", 1)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
@@ -70,7 +70,7 @@ class Gathering(QueueTestCase):
         self.successResultOf(slow)
         self.assertEqual(self.writes(), 1)
 
-    def test_it_waits_for_a_bounded_time(self) -> None:
+    def test_a_link_waits_for_a_bounded_time(self) -> None:
         self.hold("PUT /uri", 50)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
@@ -82,14 +82,14 @@ class Gathering(QueueTestCase):
         self.clock.advance(50)
         self.successResultOf(slow)
 
-    def test_it_does_not_wait_for_a_large_file(self) -> None:
+    def test_a_link_does_not_wait_for_a_large_file(self) -> None:
         self.hold("PUT /uri", 50)
         slow = start(self.tree.save("slow", b"1" * 2**20))
         self.successResultOf(start(self.tree.save("quick", b"2" * 100)))
         self.clock.advance(50)
         self.successResultOf(slow)
 
-    def test_it_does_not_wait_for_an_upload_that_failed(self) -> None:
+    def test_a_link_does_not_wait_for_a_failed_upload(self) -> None:
         self.fake.fail_next("PUT /uri", ExceptionPage("allmydata.util.Wrong"))
         self.failureResultOf(start(self.tree.save("a", b"1" * 100)), GatewayError)
         self.successResultOf(start(self.tree.save("b", b"2" * 100)))
@@ -103,7 +103,7 @@ class Gathering(QueueTestCase):
             self.clock.advance(1)
         self.successResultOf(saving)
 
-    def test_of_two_links_of_one_name_the_first_wins_and_the_second_asks_nobody(self) -> None:
+    def test_the_second_link_of_one_name_fails_without_a_request(self) -> None:
         self.hold("*set_children")
         first = start(self.tree.link("f", CAP))
         second = start(self.tree.link("f", OTHER))
@@ -112,7 +112,7 @@ class Gathering(QueueTestCase):
         self.failureResultOf(second, ExistingChild)
         self.assertEqual(self.writes(), 1)
 
-    def test_of_one_name_changes_keep_their_order(self) -> None:
+    def test_changes_of_one_name_keep_their_order(self) -> None:
         self.successResultOf(start(self.tree.link("f", CAP)))
         self.hold("*set_children")
         before = start(self.tree.link("other", CAP))
@@ -137,7 +137,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
         self.assertEqual(self.names(), {"a", "b", "f"})
 
-    def test_who_goes_while_it_waits_is_not_linked_and_the_others_are(self) -> None:
+    def test_a_link_cancelled_before_the_write_is_not_made(self) -> None:
         self.hold("*set_children")
         first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
         second.cancel()
@@ -147,7 +147,7 @@ class Gathering(QueueTestCase):
         self.successResultOf(third)
         self.assertEqual(self.names(), {"a", "c"})
 
-    def test_who_goes_while_it_is_written_does_not_stop_the_others(self) -> None:
+    def test_a_link_cancelled_during_the_write_does_not_stop_the_others(self) -> None:
         self.fake.fail_next("*set_children", Delay(1), times=2)
         first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
         self.clock.advance(1)
@@ -163,7 +163,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.writes(), 3)
         self.assertLessEqual({"a", "c", "d", "e"}, self.names())
 
-    def test_when_all_have_gone_the_write_is_cancelled(self) -> None:
+    def test_a_write_whose_callers_have_all_gone_is_cancelled(self) -> None:
         self.fake.fail_next("*set_children", Silence())
         waiting = start(self.tree.link("a", CAP))
         waiting.cancel()
@@ -171,7 +171,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.successResultOf(start(self.tree.link("b", CAP)))
 
-    def test_a_write_that_fails_fails_for_each_with_an_error_of_its_own(self) -> None:
+    def test_a_failed_write_gives_each_caller_an_error_of_its_own(self) -> None:
         self.hold("*set_children")
         first = start(self.tree.link("a", CAP))
         waiting = [start(self.tree.link(name, CAP)) for name in "bcd"]
@@ -203,7 +203,7 @@ class Mistakes(QueueTestCase):
         first = start(self.tree.link("first", CAP))
         return [first, *(start(self.tree.link(name, CAP, **options)) for name in names)]
 
-    def test_what_cannot_be_sent_fails_its_caller_alone_before_anything_is_sent(self) -> None:
+    def test_a_link_that_cannot_be_sent_fails_alone_and_first(self) -> None:
         good = self.gathered("a", "b")
         self.fake.requests.clear()
         deep: list[Any] = []
@@ -226,7 +226,7 @@ class Mistakes(QueueTestCase):
             self.successResultOf(each)
         self.assertEqual(self.names(), {"first", "a", "b"})
 
-    def test_what_is_wrong_with_one_of_many_fails_it_alone(self) -> None:
+    def test_one_wrong_link_of_many_fails_alone(self) -> None:
         wrong = Link(CAP, {"key": object()})
         long = "d/" * 300
         links = [("new/f", wrong), ("new/g", CAP), ("h", wrong), ("i", CAP), (long, CAP)]
@@ -237,7 +237,7 @@ class Mistakes(QueueTestCase):
         self.assertEqual(set(self.now(self.tree.list("new"))), {"g"})
         self.assertEqual(self.names(), {"new", "i"})
 
-    def test_who_goes_while_a_write_is_refused_is_not_linked_by_the_next_one(self) -> None:
+    def test_a_link_cancelled_while_a_write_is_refused_is_not_made(self) -> None:
         other = Tree(self.client, self.root)
         self.successResultOf(start(other.link("taken", OTHER)))
         _, gone, kept, taken = self.gathered("gone", "kept", "taken")
@@ -250,7 +250,7 @@ class Mistakes(QueueTestCase):
         self.failureResultOf(taken, ExistingChild)
         self.assertEqual(self.names(), {"first", "kept", "taken"})
 
-    def test_who_goes_while_a_directory_is_made_is_not_linked_in_that_of_another(self) -> None:
+    def test_a_link_cancelled_while_its_directory_is_made_is_not_made(self) -> None:
         self.hold("*mkdir*")
         links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
         first, gone, kept = self.tree._commits.link_together(("d",), links)
@@ -262,7 +262,7 @@ class Mistakes(QueueTestCase):
             self.successResultOf(each)
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
 
-    def test_the_queue_outlives_what_nobody_expects(self) -> None:
+    def test_the_queue_outlives_unexpected_errors(self) -> None:
         links = self.tree._commits
         for broken in ("_gather", "_commit", "_link"):
             waiting = self.gathered("a", "b")
@@ -280,7 +280,7 @@ class Mistakes(QueueTestCase):
             self.now(self.tree.link(broken, CAP))
         self.assertLessEqual({"_gather", "_commit", "_link"}, self.names())
 
-    def test_many_are_told_in_turns(self) -> None:
+    def test_many_callers_are_told_in_several_turns(self) -> None:
         told: list[Any] = []
         self.clock = CountingClock(told)
         self.fake = FakeGateway(clock=self.clock)
@@ -300,7 +300,7 @@ class Mistakes(QueueTestCase):
             told.clear()
             self.tree = Tree(client, self.fake.make_directory())
 
-    def test_a_write_that_fails_makes_many_names_forgotten_at_once(self) -> None:
+    def test_a_failed_write_forgets_its_names_in_one_pass(self) -> None:
         forgotten = []
         forget = Recent.forget_below
         self.patch(
@@ -336,7 +336,7 @@ class Batches(GatewayTestCase):
         caps = {name: node.cap for name, node in (await tree.list("")).items()}
         self.assertEqual(caps, {"a": CAP, "b": OTHER, "c": CAP, "d": OTHER, "e": CAP})
 
-    async def test_a_directory_is_born_with_what_waits_for_it(self) -> None:
+    async def test_a_new_directory_is_made_with_the_waiting_links(self) -> None:
         client, proxy = self.connect_through_proxy()
         tree = await self.new_tree(client)
         proxy.requests.clear()
@@ -366,7 +366,7 @@ class Batches(GatewayTestCase):
         children = await tree.list("new/b/c")
         self.assertEqual(children["3"].metadata["n"], "new/b/c/3")
 
-    async def test_what_many_links_have_made_is_known(self) -> None:
+    async def test_names_made_by_link_many_are_known(self) -> None:
         client, proxy = self.connect_through_proxy()
         tree = await self.new_tree(client)
         await tree.link_many([(f"new/{n}/f", CAP) for n in range(5)])
@@ -375,7 +375,7 @@ class Batches(GatewayTestCase):
             self.assertEqual((await tree.resolve(f"new/{n}/f")).cap, CAP)
         self.assertEqual(proxy.requests, [])
 
-    async def test_some_of_many_fail_and_the_others_are_made(self) -> None:
+    async def test_some_of_many_links_fail_and_the_others_are_made(self) -> None:
         tree = await self.new_tree()
         await tree.link("d/taken", OTHER)
         links = [("d/taken", CAP), ("d/f", CAP), ("d/f", OTHER), ("d/taken/g", CAP), ("e/f", CAP)]
@@ -388,7 +388,7 @@ class Batches(GatewayTestCase):
         self.assertEqual((await tree.resolve("d/f")).cap, CAP)
         self.assertEqual((await tree.resolve("e/f")).cap, CAP)
 
-    async def test_what_is_wrong_with_one_link_is_not_taken_for_success(self) -> None:
+    async def test_a_wrong_link_is_reported_as_failed(self) -> None:
         tree = await self.new_tree()
         wrong = Link(CAP, {"key": object()})
         links = [("new/f", wrong), ("other/f", CAP), ("g", CAP)]
@@ -402,7 +402,7 @@ class Batches(GatewayTestCase):
         self.assertEqual([type(result) for result in error.results], [type(None), NotADirectory])
         self.assertEqual(set(await tree.list("")), {"a"})
 
-    async def test_of_many_links_that_replace_the_last_one_stays(self) -> None:
+    async def test_the_last_of_many_replacing_links_stays(self) -> None:
         tree = await self.new_tree()
         await tree.link_many([("f", CAP), ("f", OTHER)], replace=True)
         self.assertEqual((await tree.resolve("f")).cap, OTHER)
@@ -444,7 +444,7 @@ class Saving(GatewayTestCase):
             self.assertEqual((await tree.resolve(str(n), fresh=True)).cap, cap)
             self.assertEqual(await client.read(cap), b"%d" % n * 100)
 
-    async def test_taken_names_are_chosen_anew_and_nothing_uploaded_twice(self) -> None:
+    async def test_files_with_taken_names_get_others_without_a_second_upload(self) -> None:
         client, proxy = self.connect_through_proxy()
         tree = await self.new_tree(client)
         await tree.link_many([("a", CAP), ("b", CAP)])
@@ -462,7 +462,7 @@ class Saving(GatewayTestCase):
         names = ("other-0", "other-1", "c", "other-3")
         self.assertEqual(there, dict(zip(names, caps, strict=True)))
 
-    async def test_where_no_other_name_is_found_the_others_are_saved(self) -> None:
+    async def test_a_file_that_finds_no_free_name_fails_alone(self) -> None:
         tree = await self.new_tree()
         await tree.link("a", CAP)
 
@@ -491,7 +491,7 @@ class Saving(GatewayTestCase):
         self.assertEqual(len(error.errors), 2)
         self.assertEqual(set(await tree.list("")), {"a", "d"})
 
-    async def test_large_files_do_not_hold_up_small_ones(self) -> None:
+    async def test_large_files_do_not_delay_small_ones(self) -> None:
         tree = await self.new_tree()
 
         async def endless() -> Any:

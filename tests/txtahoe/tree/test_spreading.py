@@ -103,7 +103,7 @@ class OneDirectory(SpreadingTestCase):
         self.now(self.tree.resolve(NAMES[0], fresh=True))
         self.assertEqual(set(self.children()), set(NAMES[:4]))
 
-    def test_taken_names_are_refused_wherever_they_are(self) -> None:
+    def test_taken_names_are_refused_in_every_part(self) -> None:
         self.grown()
         self.now(self.plain.resolve(NAMES[0]))
         for tree in (self.tree, self.another(), self.plain):
@@ -124,7 +124,7 @@ class OneDirectory(SpreadingTestCase):
         self.save(NAMES[3], tree=self.another(), cap=OTHER)
         self.assertEqual(self.now(self.plain.resolve(NAMES[3], fresh=True)).cap, OTHER)
 
-    def test_replaced_and_renamed_names(self) -> None:
+    def test_names_in_parts_can_be_replaced_and_renamed(self) -> None:
         self.grown()
         for name in NAMES[:10]:
             self.now(self.tree.link(name, OTHER, replace="only-files"))
@@ -157,7 +157,7 @@ class OneDirectory(SpreadingTestCase):
         self.save(*(f"more{number}" for number in range(40)))
         self.assertGreater(len(contents_of(self.children(), 0).parts), 10)
 
-    def test_directories_in_a_spread_directory(self) -> None:
+    def test_a_spread_directory_can_hold_directories(self) -> None:
         self.grown()
         self.save("d/f", "d/g", "e/f")
         self.assertEqual(set(self.now(self.another().list("d"))), {"f", "g"})
@@ -193,7 +193,7 @@ class OneDirectory(SpreadingTestCase):
         self.save("e/x")
         self.assertEqual(set(self.now(self.another().list("e"))), {"x"})
 
-    def test_many_at_once(self) -> None:
+    def test_link_many_spreads_new_directories(self) -> None:
         self.closed()
         more = [f"d/{name}" for name in NAMES] + [f"many{number}" for number in range(30)]
         self.now(self.tree.link_many([(name, CAP) for name in more]))
@@ -205,7 +205,7 @@ class OneDirectory(SpreadingTestCase):
     def children_of(self, path: str) -> Any:
         return self.now(self.client.list(self.now(self.tree.resolve(path)).cap))
 
-    def test_files_that_are_named_as_parts_are(self) -> None:
+    def test_files_can_have_the_names_of_parts(self) -> None:
         names = [part_name(digit, ()) for digit in "0123456789abcdef"]
         self.assertTrue(all(map(is_like_part, names)))
         self.save(*names)
@@ -221,7 +221,7 @@ class OneDirectory(SpreadingTestCase):
             self.assertEqual(self.now(tree.resolve(names[9])).cap, CAP)
         self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
 
-    def test_what_is_of_an_unknown_kind_stays_and_is_found(self) -> None:
+    def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")
         self.save("strange", cap=strange)
         self.grown()
@@ -250,7 +250,7 @@ class OneDirectory(SpreadingTestCase):
         walk(self.root)
         self.assertLessEqual(set(NAMES), found)
 
-    def test_what_another_client_links_in_a_closed_directory_is_found(self) -> None:
+    def test_a_link_of_another_client_in_a_closed_directory_is_found(self) -> None:
         self.grown()
         self.clock.advance(1)
         self.now(self.client.link(self.root, "foreign", OTHER))
@@ -265,7 +265,7 @@ class OneDirectory(SpreadingTestCase):
 class Agreement(SpreadingTestCase):
     """Processes of which one does not know yet what another one knows."""
 
-    def test_nobody_writes_on_knowledge_that_is_too_old(self) -> None:
+    def test_a_change_does_not_begin_on_an_old_reading(self) -> None:
         other = self.another()
         self.save(*NAMES[:3])
         self.save("others", tree=other)
@@ -363,7 +363,7 @@ class Agreement(SpreadingTestCase):
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
 
-    def test_who_needs_long_to_read_a_directory_writes_all_the_same(self) -> None:
+    def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
         self.fake.fail_next("GET*", Delay(25), times=2)
         saving = start(self.tree.link("f", CAP))
         self.clock.advance(25)
@@ -372,7 +372,7 @@ class Agreement(SpreadingTestCase):
         self.successResultOf(saving)
         self.assertEqual(set(self.children()), {"f"})
 
-    def test_two_who_make_the_same_part_make_one(self) -> None:
+    def test_two_processes_that_make_the_same_part_make_one(self) -> None:
         self.closed()
         missing = next(
             name
@@ -433,7 +433,7 @@ class Requests(SpreadingTestCase):
         self.clock.advance(11)
         self.assertEqual(len(self.requests(self.plain.link("e", CAP))), 2)
 
-    def test_a_change_of_what_is_known_is_one_request_however_deep_it_is(self) -> None:
+    def test_a_change_in_a_known_part_is_one_request(self) -> None:
         self.grown()
         new, another = [name for name in map(str, range(60)) if not self.is_closing(name)][:2]
         self.now(self.tree.list(""))
@@ -453,7 +453,7 @@ class Requests(SpreadingTestCase):
             contents = contents_of(self.now(self.client.list(part)), depth)
         return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit
 
-    def test_a_question_is_one_request_however_deep_the_name_is(self) -> None:
+    def test_a_lookup_in_a_known_part_is_one_request(self) -> None:
         self.grown()
         self.clock.advance(20)
         self.assertEqual(self.requests(self.tree.resolve(NAMES[5])), ["GET /uri/CAP?t=json"])
@@ -472,7 +472,7 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
-    def test_marks_that_make_no_sense_are_names(self) -> None:
+    def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),
             "many": Link(self.root, {"txtahoe-part": "33"}),
