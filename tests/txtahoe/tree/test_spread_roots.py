@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.txtahoe.case import start
-from tests.txtahoe.tree.test_spreading import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
+from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.maintenance import spread
