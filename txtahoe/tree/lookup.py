@@ -66,10 +66,10 @@ class Lookup:
         """The reactor's time, in seconds."""
         return float(self.client.reactor.seconds())
 
-    # What is known.
+    # Known names.
 
     def known(self, path: Path) -> Node | None:
-        """What a path leads to, if that is known. Can be called in any thread."""
+        """The node at a path, if it is known. Can be called in any thread."""
         node = self._get(path)
         return None if node is None or REMOVED in node.metadata else node
 

@@ -27,7 +27,7 @@ class Reading:
         self._concurrency = concurrency
 
     def known(self, path: AnyPath) -> Node | None:
-        """What a path leads to, if that is known without a request. Can be called in any thread."""
+        """The node at a path, if it is known without a request. Can be called in any thread."""
         return self._lookup.known(split(path))
 
     @property

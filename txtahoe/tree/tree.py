@@ -33,7 +33,7 @@ from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import Fanout
 from txtahoe.tree.uploads import Opener, is_small
 
-# What `save` takes: a source, an opener of one, or the cap of a file that is on the grid already.
+# The contents that `save` takes: a source, an opener of one, or the cap of a file on the grid.
 Content = Uploadable | Opener | Cap
 
 # Files that are linked together: a write of 500 names is as fast as one of a single name.

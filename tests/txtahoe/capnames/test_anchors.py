@@ -33,7 +33,7 @@ def literals(numbers: Iterable[int], directory: str = "docs") -> list[CapName]:
 
 
 def at(path: str) -> list[str]:
-    """Where something is among the links."""
+    """The names on the path of an entry below the anchors."""
     return [ANCHORS, *path.split("/")]
 
 
@@ -194,7 +194,7 @@ class Linking(AnchorsTestCase):
 
 
 class Behind(AnchorsTestCase):
-    """Links that are made some time after they were wanted."""
+    """Links that are made some time after their files were saved."""
 
     def setUp(self) -> None:
         super().setUp()

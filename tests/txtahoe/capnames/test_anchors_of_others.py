@@ -1,4 +1,4 @@
-"""What somebody else, who has the write cap, can put in the place of links."""
+"""Entries that anyone with the write cap can put in the place of links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of spread directories have in common."""
+"""The case that the tests of spread directories share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SpreadingTestCase(ClockTestCase):
             self.now((tree or self.tree).link(name, cap))
 
     def children(self, *way: str) -> dict[str, Any]:
-        """What is linked in a directory, or in a part of it, marks and parts included."""
+        """The links of a directory, or of a part of it, marks and parts included."""
         cap = self.root
         for name in way:
             cap = self.now(self.client.list(cap))[name].cap

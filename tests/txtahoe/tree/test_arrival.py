@@ -21,7 +21,7 @@ _UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few
 
 
 class InTime(ClockTestCase):
-    """On a clock: what comes late."""
+    """On a clock: slow origins, errors, and closing."""
 
     def arrival(self) -> Arrival:
         return Arrival(self.client, silence=20.0)
@@ -100,7 +100,7 @@ class OnAGrid(GatewayTestCase):
                     await arrival.put(b"x" * 2**18)
             arrival.close()
             over.set()
-        # What the kernel takes for the gateway, and a little of our own.
+        # The kernel takes bytes for the gateway, and Arrival a few more.
         self.assertLess(handed_over, 2**25)
 
     async def test_a_lost_connection_ends_the_waiting(self) -> None:

@@ -60,7 +60,7 @@ class Batches(GatewayTestCase):
         await tree.link_many([(path, Link(CAP, {"n": path})) for path in paths])
         # there; new/a, new/b/c, new/b, new; and the root, where "new" is linked.
         self.assertEqual(proxy.requests.count("POST /uri"), 6)
-        # Below what is missing nobody asks.
+        # The tree asks nothing below a missing directory.
         self.assertEqual(proxy.requests.count("GET /uri"), 1)
         self.assertEqual(set(await tree.list("there")), {"before", *"01234"})
         self.assertEqual(set(await tree.list("new")), {"a", "b"})

@@ -1,4 +1,4 @@
-"""Many links with few writes, in the right order, and none of them lost."""
+"""The commit queue makes many links with few writes, in order, and loses none."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Gathering(QueueTestCase):
 
 
 class Mistakes(QueueTestCase):
-    """What is wrong with one of those that share a write, or with the queue itself."""
+    """Faults of one link among several in a write, and of the queue itself."""
 
     def gathered(self, *names: str, **options: Any) -> list[Deferred[Any]]:
         """Links that are about to go out with one write."""

@@ -27,7 +27,7 @@ LIST = "GET /uri/CAP?t=json"
 
 
 class Conditions(ClockTestCase):
-    """What this tree saves while a change is under way stays."""
+    """A file that this tree saves during a change stays."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -47,7 +47,7 @@ class Conditions(ClockTestCase):
         return changing
 
     def caps(self, path: str = "") -> dict[str, Cap]:
-        """What the grid has."""
+        """The caps on the grid, by name."""
         directory = self.root if not path else self.now(self.tree.resolve(path)).cap
         return {name: node.cap for name, node in self.now(self.client.list(directory)).items()}
 

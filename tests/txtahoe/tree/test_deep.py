@@ -78,7 +78,7 @@ class Deep(ClockTestCase):
 
 
 class Loops(ClockTestCase):
-    """Whoever has the write cap of a directory may link anything there."""
+    """Anyone who has the write cap of a directory can link anything there."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -119,7 +119,7 @@ class Loops(ClockTestCase):
         self.look_after()
 
     def look_after(self) -> None:
-        """What looks after the whole tree tells of the directory and goes on beside it."""
+        """Checks and snapshots report the directory, and go on beside it."""
         health = self.now(check(self.tree))
         (problem,) = health.problems
         self.assertIn(problem.paths, ([("a", "b")], [("a", "b")] * 16))

@@ -1,4 +1,4 @@
-"""Looking at names: each directory is asked once, and what is missing is asked about again."""
+"""Lookups: each directory is asked once, and missing names are asked about again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Albums(GatewayTestCase):
         missing = ["albums/0/x", "albums/x/0", "x/0", "albums/0/0/0"]
         found = await tree.prefetch(NAMES + missing)
         self.assertEqual(found.keys(), {tuple(name.split("/")) for name in NAMES})
-        # For what is missing the directory above is asked once more, as it was asked before.
+        # For a missing name the directory above is asked once more.
         self.assertLessEqual(len(proxy.requests), 9)
         proxy.requests.clear()
         self.assertEqual((await tree.resolve(NAMES[7])).cap, CAP)
@@ -289,7 +289,7 @@ class Removed(ClockTestCase):
         return set(self.now(self.tree.list("")))
 
     def ask_slowly(self, listing: Any) -> Any:
-        """What a listing gives that needs a second for each request."""
+        """The result of a listing, with a second for each request."""
         self.fake.fail_next("*", Delay(1), times=99)
         answer = start(listing)
         self.clock.pump([1, 1])

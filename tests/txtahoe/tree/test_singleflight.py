@@ -1,4 +1,4 @@
-"""One request for all who ask the same thing at the same time."""
+"""One request for all callers that ask the same at the same time."""
 
 from __future__ import annotations
 

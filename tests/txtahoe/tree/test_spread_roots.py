@@ -1,4 +1,4 @@
-"""Spread directories, seen from other roots, and by those who remember what was replaced."""
+"""Spread directories, seen from other roots, and by trees that remember replaced parts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Roots(SpreadingTestCase):
             self.clock.advance(31)
 
     def assert_together(self, path: str, below: Tree, name: str) -> None:
-        """What one saves, replaces and deletes, the other sees."""
+        """Each tree sees the saves, replacements and deletions of the other."""
         self.now(below.link(f"{name}/{NAMES[0]}", OTHER, replace="only-files"))
         self.now(below.unlink(f"{name}/{NAMES[1]}"))
         self.now(below.link(f"{name}/new", CAP))

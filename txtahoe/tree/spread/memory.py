@@ -1,4 +1,4 @@
-"""What this process remembers of directories: their states and parts, and when it read them."""
+"""The memory of this process: the states and parts of directories, and when it read them."""
 
 from __future__ import annotations
 

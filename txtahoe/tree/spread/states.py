@@ -47,7 +47,7 @@ from attrs import frozen
 
 
 class State(Enum):
-    """What a directory's marks say of it."""
+    """The state of a directory, by its marks."""
 
     OPEN = "open"
     CLOSING = "closing"
