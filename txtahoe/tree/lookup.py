@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,7 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.recent import Recent
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, onward, visible
+from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, visible
 from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
@@ -211,40 +211,18 @@ class Lookup:
         return await self._inside(path[:-1], lambda parent: self._child(path, parent, fresh))
 
     async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
-        name = path[-1]
-        way = self.layouts.way(path[:-1], directory, name)
-        anew = fresh
         while True:
-            depth = len(way) - 1
-            contents, is_new = await self._ask(path[:-1], way[-1], depth, anew)
-            part = contents.part_of(name, depth)
-            if part is not None:
-                way = onward(path[:-1], way, part)
-                anew = fresh
-            elif name in contents.names:
-                return contents.names[name]
-            elif is_new:
-                return await self.stray(path, way)
-            else:
-                anew = True
-
-    async def stray(self, path: Path, way: Sequence[Cap]) -> Node:
-        """
-        The stray of a path in the closed directories of a way whose parts do not have the name.
-
-        Raises: NoSuchChild.
-        """
-        for depth, cap in enumerate(way):
-            if path[-1] in self.layouts.get(cap).strays:
-                contents = await self.ask(path[:-1], cap, depth, anew=True)
-                if path[-1] in contents.strays:
-                    return contents.strays[path[-1]]
-        raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+            children, is_new = await self._gather(path[:-1], directory, fresh, {path[-1]})
+            if path[-1] in children:
+                return children[path[-1]]
+            if is_new:
+                raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+            fresh = True
 
     # Directories as they are shown.
 
     async def _present(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+        self, path: Path, directory: Cap, wanted: Set[str] | None = None
     ) -> Children:
         def is_removed(below: Path, node: Node) -> Awaitable[bool]:
             return self.is_removed(below, node, fresh=wanted is not None)
@@ -256,15 +234,26 @@ class Lookup:
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+        self, path: Path, directory: Cap, wanted: Set[str] | None = None
     ) -> Children:
-        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
-            layout = self.layouts.get(part)
-            if digits is not None and digits <= layout.parts.keys():
-                return Contents({}, parts=layout.parts, strays=layout.strays)
-            return await self.ask(path, part, depth, anew=True)
+        return visible((await self._gather(path, directory, True, wanted))[0])
 
-        return visible(await gather(path, directory, read, wanted))
+    async def _gather(
+        self, path: Path, directory: Cap, anew: bool, wanted: Set[str] | None
+    ) -> tuple[Children, bool]:
+        """As `gather`; and whether all requests began after this call."""
+        are_new = True
+
+        async def read(part: Cap, depth: int, wanted: Set[str] | None) -> Contents:
+            nonlocal are_new
+            layout = self.layouts.get(part)
+            if layout.has_parts_for(wanted, depth):
+                return Contents({}, parts=layout.parts)
+            contents, is_new = await self._ask(path, part, depth, anew)
+            are_new = are_new and is_new
+            return contents
+
+        return await gather(path, directory, read, wanted), are_new
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping, Set
 from contextlib import suppress
 
 from attrs import define, field, frozen
@@ -108,12 +108,14 @@ class Changer:
 
     async def look_ahead(self, path: Path, directory: Cap, name: str) -> None:
         """Read what `target` will need, without changing anything."""
+        way = [directory]
         while await self._finds_on():
-            way = self._layouts.way(path, directory, name)
             depth = len(way) - 1
             layout = await self.builder.layout(path, way[-1], depth)
-            if digit_of(name, depth) not in layout.parts:
+            part = layout.parts.get(digit_of(name, depth))
+            if part is None:
                 return
+            way = onward(path, way, part)
 
     async def learn_marks(self, path: Path, directory: Cap) -> None:
         """
@@ -242,7 +244,8 @@ class Changer:
     async def _write(
         self, path: Path, target: Target, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        outcome = Outcome({} if replace else await self._taken(path, target, links))
+        strays = set() if replace else await self._taken(path, target, links.keys())
+        outcome = Outcome({name: taken(name) for name in strays})
         wanted = {name: link for name, link in links.items() if name not in outcome.results}
         if not wanted:
             return outcome
@@ -295,15 +298,12 @@ class Changer:
             outcome.add(await self.write(path, late.way[0], again, replace))
         return outcome
 
-    async def _taken(
-        self, path: Path, target: Target, names: Iterable[str]
-    ) -> dict[str, Node | Exception]:
+    async def _taken(self, path: Path, target: Target, names: Set[str]) -> set[str]:
         """The names that are taken by strays in closed directories above a target."""
-        found: dict[str, Node | Exception] = {}
-        for name in names if target.depth else ():
-            with suppress(NoSuchChild):
-                await self._lookup.stray((*path, name), target.way[:-1])
-                found[name] = taken(name)
+        found: set[str] = set()
+        for depth, cap in enumerate(target.way[:-1]):
+            if names & self._layouts.get(cap).strays.keys():
+                found |= names & (await self._lookup.ask(path, cap, depth, anew=True)).strays.keys()
         return found
 
     async def _closing_mark(self, path: Path, target: Target, more: int) -> dict[str, Link]:

@@ -15,7 +15,7 @@ PROTOCOL.md says how a flat directory becomes a spread one while processes use i
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence, Set
 from hashlib import sha256
 from secrets import token_hex
 from string import hexdigits
@@ -211,12 +211,12 @@ def _told_apart(contents: Contents, depth: int) -> Contents:
     return evolve(contents, names=names, strays=strays, superseded=frozenset(superseded))
 
 
-# Reads a directory, or a part, at a depth. If digits are given, only their parts matter.
-Read = Callable[[Cap, int, set[str] | None], Awaitable[Contents]]
+# Reads a directory, or a part, at a depth. If names are given, only they matter.
+Read = Callable[[Cap, int, Set[str] | None], Awaitable[Contents]]
 
 
 async def gather(
-    path: Path, directory: Cap, read: Read, wanted: Collection[str] | None = None
+    path: Path, directory: Cap, read: Read, wanted: Set[str] | None = None
 ) -> Children:
     """
     The children of a directory as it is shown: its own and those of its parts, hidden ones too.
@@ -227,10 +227,10 @@ async def gather(
     """
     met = {directory}
 
-    async def below(way: Sequence[Cap], wanted: Collection[str] | None) -> Children:
+    async def below(way: Sequence[Cap], wanted: Set[str] | None) -> Children:
         depth = len(way) - 1
         digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
-        contents = await read(way[-1], depth, digits)
+        contents = await read(way[-1], depth, wanted)
         parts = {d: cap for d, cap in contents.parts.items() if digits is None or d in digits}
         for part in parts.values():
             if part in met:

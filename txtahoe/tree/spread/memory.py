@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Set
 from math import inf
 
 from attrs import define, field
 
 from txtahoe.caps import Cap
-from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.format import Children, Contents, digit_of, onward
+from txtahoe.tree.spread.format import Children, Contents, digit_of
 from txtahoe.tree.spread.states import State
 
 
@@ -42,6 +42,12 @@ class Layout:
         if order.index(state) > order.index(self.state):
             self.state, self.state_since = state, now
 
+    def has_parts_for(self, names: Set[str] | None, depth: int) -> bool:
+        """Whether parts decide on all of these names, and no stray has one of them."""
+        if names is None or not self.strays.keys().isdisjoint(names):
+            return False
+        return self.parts.keys() >= {digit_of(name, depth) for name in names}
+
 
 class Layouts:
     """
@@ -65,17 +71,6 @@ class Layouts:
     def get(self, directory: Cap) -> Layout:
         """The layout of a directory. If it is unknown, what a caller notes there is not kept."""
         return self._layouts.get(directory) or Layout()
-
-    def way(self, path: Path, directory: Cap, name: str) -> list[Cap]:
-        """
-        The directory of a path, and the known parts in it that lead to a name.
-
-        Raises: NotADirectory, as `onward`.
-        """
-        way = [directory]
-        while part := self.get(way[-1]).parts.get(digit_of(name, len(way) - 1)):
-            way = onward(path, way, part)
-        return way
 
     def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
         """Note a reading of a directory, by a request that began at `asked`."""
