@@ -222,7 +222,7 @@ class Requests(SpreadingTestCase):
         """Whether the part in which a name would be is about to be closed."""
         contents, depth = contents_of(self.children(), 0), 0
         while contents.is_closed:
-            part = contents.part_of(name, depth)
+            part = contents.parts.get(digit_of(name, depth))
             if part is None:
                 return True
             depth += 1

@@ -17,11 +17,12 @@ from __future__ import annotations
 from base64 import b32encode
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence, Set
 from hashlib import sha256
+from math import inf
 from secrets import token_hex
 from string import hexdigits
 from typing import Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from txtahoe.caps import Cap
 from txtahoe.concurrency import all_of
@@ -150,10 +151,6 @@ class Contents:
         """The names of all links here that are no parts and no marks."""
         return {*self.names, *self.superseded, *self.strays}
 
-    def part_of(self, name: str, depth: int) -> Cap | None:
-        """The part that decides of a name, if it is made already."""
-        return self.parts.get(digit_of(name, depth)) if self.parts else None
-
     def belonging(self, digit: str, depth: int) -> dict[str, Link]:
         """The links that a new part for a digit must take over."""
         return {
@@ -173,7 +170,7 @@ def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
     Raises: NotADirectory if it is closed and has a part for something that is no digit.
     """
     names = dict(children)
-    parts: dict[str, tuple[str, Node]] = {}
+    links: dict[str, tuple[str, Node]] = {}
     marks: dict[Mark, tuple[str, Node]] = {}
     is_strange = False
     special = [n for n, node in names.items() if _PART in node.metadata or _SPREAD in node.metadata]
@@ -182,33 +179,32 @@ def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
         node = names.pop(name)
         digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
         if node.is_directory and digit in DIGITS:
-            parts.setdefault(digit, (name, node))
+            links.setdefault(digit, (name, node))
         elif state in ("tree", "closing", "closed"):
             marks.setdefault(state, (name, node))
         else:
             names[name] = node
             is_strange = is_strange or (node.is_directory and digit is not None)
-    contents = Contents(names, marks=marks, part_links=parts)
-    if not contents.is_closed:
-        return contents
+    if "closed" not in marks:
+        return Contents(names, marks=marks, part_links=links)
     if is_strange:
         raise not_a_directory(path, "it has a part of an unknown kind")
-    caps = {digit: node.cap for digit, (_, node) in parts.items()}
-    return _told_apart(evolve(contents, parts=caps), depth)
-
-
-def _told_apart(contents: Contents, depth: int) -> Contents:
-    closed = contents.marks["closed"][1].modified
-    names: Children = {}
-    strays: Children = {}
-    for name, node in contents.names.items():
-        made = node.created
-        if contents.part_of(name, depth) is None:
-            names[name] = node
-        elif not node.cap.is_known or (made is not None and closed is not None and made > closed):
-            strays[name] = node
-    superseded = contents.names.keys() - names.keys() - strays.keys()
-    return evolve(contents, names=names, strays=strays, superseded=frozenset(superseded))
+    closed = marks["closed"][1].modified
+    since = inf if closed is None else closed
+    parted = {name: node for name, node in names.items() if digit_of(name, depth) in links}
+    strays = {
+        name: node
+        for name, node in parted.items()
+        if not node.cap.is_known or (node.created or 0) > since
+    }
+    return Contents(
+        {name: node for name, node in names.items() if name not in parted},
+        {digit: node.cap for digit, (_, node) in links.items()},
+        links,
+        frozenset(parted.keys() - strays.keys()),
+        strays,
+        marks,
+    )
 
 
 # Reads a directory, or a part, at a depth. If names are given, only they matter.
