@@ -76,7 +76,8 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
         try:
             if "open" in request.GET:
                 return self._open(request, root, where)
-            sight = placement.look_at(root.whole, where, action, _page(request))
+            page = request.GET.get("page", "1")
+            sight = placement.look_at(root.whole, where, action, page)
         except (NoSuchChild, NotADirectory) as error:
             raise Http404(str(error)) from None
         except TahoeError as error:
@@ -87,7 +88,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
                 return redirect(request.get_full_path())
             context |= {
                 "sight": sight,
-                "may_open": self.has_open_permission(request) and not sight.is_directory,
+                "may_open": self.has_open_permission(request) and not sight.node.is_directory,
             }
         return TemplateResponse(request, "admin/tahoestorage/node.html", context)
 
@@ -152,8 +153,3 @@ def _path(request: HttpRequest) -> Path:
         return split(request.GET.get("path", ""), may_be_reserved=True)
     except ValueError as error:
         raise Http404(str(error)) from None
-
-
-def _page(request: HttpRequest) -> int:
-    number = request.GET.get("page", "1")
-    return max(1, int(number)) if number.isdecimal() and len(number) < 10 else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,24 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"{' and '.join(missing)} must be installed: pip install 'django-tahoestorage[demo]'"
         )
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        return 0
+    with suppress(KeyboardInterrupt):
+        # These imports need the packages, and take a second in which Ctrl-C may come.
+        from tahoestorage.demo.server import problems, serve
 
-
-def _run(options: argparse.Namespace) -> int:
-    # These imports need the packages, and take a second in which Ctrl-C may come.
-    from django.core.management import CommandError
-
-    from tahoestorage.demo.server import serve
-    from txtahoe.testing.grid import GridError
-
-    try:
-        serve(options.folder.absolute(), options.port)
-        return 0
-    except (CommandError, GridError, OSError) as problem:
-        return _fail(str(problem))
+        try:
+            serve(options.folder.absolute(), options.port)
+        except problems as problem:
+            return _fail(str(problem))
+    return 0
 
 
 def _fail(why: str) -> int:

@@ -14,17 +14,20 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import CommandError, call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
-from txtahoe.testing.grid import Grid, interrupt_once, report
+from txtahoe.testing.grid import Grid, GridError, interrupt_once, report
 
 HOST = "127.0.0.1"  # only loopback, because the password is public
 USER = PASSWORD = "demo"  # noqa: S105
+
+problems = CommandError, GridError, OSError
+"""The errors of `serve`, whose texts say what to do."""
 
 
 def serve(folder: Path, port: int) -> None:
     """
     Run a grid and the site on it until SIGINT or SIGTERM stops both.
 
-    Raises: KeyboardInterrupt; CommandError, GridError, OSError if they cannot be started.
+    Raises: KeyboardInterrupt; `problems` if they cannot be started.
     """
     for interrupting in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interrupting, interrupt_once)

@@ -25,7 +25,6 @@ DATABASES = {
 STATIC_URL = "static/"
 # Error pages and error mails show no caps.
 DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
-USE_TZ = True
 TIME_ZONE = "UTC"
 INSTALLED_APPS = [
     "django.contrib.admin",

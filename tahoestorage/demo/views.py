@@ -80,5 +80,5 @@ def page(
     return render(request, "tahoe_demo/page.html", context, status=status)
 
 
-def _form(kind: str, *data: Any) -> Form:
-    return modelform_factory(KINDS[kind], fields=["file"])(*data, auto_id=f"{kind}-%s")
+def _form(kind: str, data: Any = None, files: Any = None) -> Form:
+    return modelform_factory(KINDS[kind], fields=["file"])(data, files, auto_id=f"{kind}-%s")
