@@ -112,8 +112,7 @@ def look_at(whole: WholeTree) -> Overview:
 
     async def ask(tree: Tree, _: Any) -> Overview:
         inquiry = Inquiry(tree.client.reactor, PATIENCE)
-        connection = whole.connection
-        urls = dict.fromkeys([*connection.gateways, connection.writer])
+        urls = dict.fromkeys([*whole.connection.gateways, whole.connection.writer])
         gateways = [Deferred.fromCoroutine(_gateway(inquiry, url)) for url in urls]
         root = inquiry.ask(tree.client.check(tree.root))
         listing = Deferred.fromCoroutine(list_directory(inquiry, tree, ()))
@@ -146,7 +145,7 @@ async def _transfers(client: Client) -> list[Transfer]:
     told = await client.transfers()
     try:
         return [_transfer(each) for each in told["active"] if each["type"] in _KINDS]
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         raise NotAGateway("the gateway reports its transfers in an unknown form") from None
 
 
