@@ -8,8 +8,8 @@ this setting:
 
 A site with a reporter of its own puts this class before it: `class Reporter(
 RedactingExceptionReporter, OwnReporter)`. A filter of the site's choice works as before. Django
-makes the page of a 404 with DEBUG in another way: it shows the URL that was asked for, and what the
-site gave to Http404.
+makes the page of a 404 with DEBUG in another way: it shows the URL to the client that sent it, and
+the words that the site gave to Http404.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ from tests.manual.commands import (
 )
 from tests.manual.pages import Command, Page, pages
 from tests.manual.site import build, python_path
-from tests.needs import TIME, needs
+from tests.needs import GRID, TIME, needs
+from txtahoe.testing.node import tahoe_command
 
 
 class Commands(SynchronousTestCase):
@@ -49,6 +50,29 @@ class Commands(SynchronousTestCase):
                 if problem is not None:
                     wrong.append(f"{page}: {text!r}: {problem}")
         self.assertEqual(wrong, [])
+
+
+@needs(GRID)
+class Nodes(SynchronousTestCase):
+    def test_tahoe_accepts_each_command_that_creates_a_node(self) -> None:
+        lines = [
+            words
+            for page in pages()
+            for block in page.blocks_of("console")
+            for command in block.commands
+            for words in words_of(command.line)
+            if words[0] == "tahoe" and words[1].startswith("create-")
+        ]
+        self.assertEqual(len(lines), 3)
+        for words in lines:
+            words[-1] = self.mktemp()
+            done = subprocess.run(
+                [*tahoe_command(), *words[1:]],
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(done.returncode, 0, f"{words}: {done.stdout}{done.stderr}")
+            self.assertTrue(Path(words[-1], "tahoe.cfg").exists())
 
 
 @needs(TIME)
