@@ -168,4 +168,4 @@ def _is_served(kind: type[TahoeStorage], options: conf.Options) -> bool:
     try:
         return mount_of(kind(**options).place) is not None
     except ImproperlyConfigured:
-        return False  # another check reports it
+        return True  # not known, and another check reports it

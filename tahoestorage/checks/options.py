@@ -25,8 +25,8 @@ _MAKE_A_CAP = (
 _COPY_THE_CAP = "Copy the whole cap, URI:DIR2:…, as `manage.py tahoe init` gave it."
 _QUOTE_THE_CAP = "Give the cap as a str, 'URI:DIR2:…'."
 _CAP_IN_A_FILE = (
-    "Give the path of a file that holds the cap and nothing else, and that the site can read; or "
-    "give the cap itself."
+    "`manage.py tahoe init` makes the directory and this file. Or give the path of a file that "
+    "holds the cap and nothing else, and that the site can read; or give the cap itself."
 )
 
 
