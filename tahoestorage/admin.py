@@ -47,7 +47,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
     @method_decorator(require_safe)
     def grid_view(self, request: HttpRequest) -> HttpResponse:
-        """`?storage=`: the alias of a storage; the page shows its tree. By default the first."""
+        """Show the tree of a storage, by its alias at `?storage=`; by default the first tree."""
         root, context = self._begin(request)
         if root and root.whole:
             seen = overview.look_at(root.whole)

@@ -104,11 +104,7 @@ class Overview:
 
 
 def look_at(whole: WholeTree) -> Overview:
-    """
-    Ask a grid, for PATIENCE seconds at most. A question without an answer is no error.
-
-    Raises: the errors of `Loop.run`.
-    """
+    """Ask a grid, for PATIENCE seconds at most. A question without an answer is no error."""
 
     async def ask(tree: Tree, _: Any) -> Overview:
         inquiry = Inquiry(tree.client.reactor, PATIENCE)
