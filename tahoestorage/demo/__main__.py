@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,18 +43,20 @@ def command_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit status: 0 after Ctrl-C or SIGTERM."""
     options = command_parser().parse_args(arguments)
+    # Imports take a second, and some swallow KeyboardInterrupt. There is nothing to stop yet.
+    for interrupting in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupting, lambda number, frame: os._exit(0))
     if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
-        return _fail(
-            f"{' and '.join(missing)} must be installed: pip install 'django-tahoestorage[demo]'"
-        )
-    with suppress(KeyboardInterrupt):
-        # These imports need the packages, and take a second in which Ctrl-C may come.
-        from tahoestorage.demo.server import problems, serve
+        packages = " and ".join(missing)
+        return _fail(f"{packages} must be installed: pip install 'django-tahoestorage[demo]'")
+    from tahoestorage.demo.server import problems, serve  # needs the packages
 
-        try:
-            serve(options.folder.absolute(), options.port)
-        except problems as problem:
-            return _fail(str(problem))
+    try:
+        serve(options.folder.absolute(), options.port)
+    except KeyboardInterrupt:
+        pass
+    except problems as problem:
+        return _fail(str(problem))
     return 0
 
 

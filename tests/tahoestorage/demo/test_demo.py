@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import redirect_stderr
 from functools import cache
 from html import unescape
@@ -357,16 +356,24 @@ class CommandTests(SynchronousTestCase):
         browser.open()
         self.assertEqual(browser.status, 200)
 
-    def test_ctrl_c_ends_it_while_it_starts(self) -> None:
+    def test_ctrl_c_ends_it_while_it_imports(self) -> None:
+        code = (
+            "import os; from tahoestorage.demo import __main__ as demo\n"
+            "demo.find_spec = lambda name: os.kill(os.getpid(), 2)\n"
+            "demo.main([])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_ctrl_c_ends_it_while_the_grid_starts(self) -> None:
         folder = Path(self.mktemp()).absolute()
-        for seconds in (0.3, 2.0):
-            with command("--folder", folder, "--port", 0) as process:
-                time.sleep(seconds)
-                os.killpg(process.pid, signal.SIGINT)
-                output, errors = process.communicate(timeout=SECONDS)
-            self.assertEqual((process.returncode, output), (0, ""))
-            for line in errors.splitlines():
-                self.assertRegex(line, r"^\d/6 ")
+        with command("--folder", folder, "--port", 0) as process:
+            self.assertEqual(process.stderr.readline(), "0/6 starting introducer\n")
+            os.killpg(process.pid, signal.SIGINT)
+            output, errors = process.communicate(timeout=SECONDS)
+        self.assertEqual((process.returncode, output), (0, ""))
+        for line in errors.splitlines():
+            self.assertRegex(line, r"^\d/6 ")
 
     def test_a_taken_port_gets_a_message(self) -> None:
         folder = Path(self.mktemp())
@@ -388,6 +395,7 @@ class CommandTests(SynchronousTestCase):
     def test_a_missing_package_gets_a_message(self) -> None:
         with (
             mock.patch("tahoestorage.demo.__main__.find_spec", return_value=None),
+            mock.patch("signal.signal"),
             redirect_stderr(io.StringIO()) as errors,
         ):
             self.assertEqual(main([]), 1)
