@@ -172,7 +172,7 @@ class _Fake(Place):
 class OnFake(_Fake, OverSocket):
     def setUp(self) -> None:
         self.fake = FakeGateway()
-        loopback = self.fake.listen()
+        loopback = self.fake.listening()
         self.addCleanup(loopback.stop)
         self.url = loopback.url
 

@@ -24,7 +24,7 @@ def shared_grid() -> Grid:
 def shared_fake() -> tuple[FakeGateway, list[str]]:
     """A grid in memory, and the URLs of two gateways to it."""
     fake = FakeGateway()
-    return fake, [fake.listen().url, fake.listen().url]
+    return fake, [fake.listening().url, fake.listening().url]
 
 
 def is_on_grid(test: Any) -> bool:

@@ -40,7 +40,7 @@ class StaticTestCase(StorageTestCase):
     def use_fake(self) -> FakeGateway:
         """From now on a gateway in memory, which can be told to fail, is in the grid's place."""
         fake = FakeGateway()
-        loopback = fake.listen()
+        loopback = fake.listening()
         self.addCleanup(loopback.stop)
         self.cap = str(fake.make_directory())
         self.reach(loopback.url)

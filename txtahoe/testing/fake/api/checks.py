@@ -1,4 +1,4 @@
-"""What a check finds; after `allmydata.immutable.checker` and `allmydata.mutable.checker`."""
+"""The results of checks; after `allmydata.immutable.checker` and `allmydata.mutable.checker`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
 
 
 def check(call: Call) -> Answer:
-    """`t=check`. `verify` and `add-lease` are taken: shares here are never corrupt or expired."""
+    """`t=check`. `verify` and `add-lease` change nothing: no share here is damaged or expires."""
     # Without shares there is nothing to repair, and Tahoe says so in the words of a check.
     repair = wants_repair(call.question) and not is_literal(call.target)
     found = check_and_repair(call.store, call.target) if repair else result(call.store, call.target)
@@ -27,7 +27,7 @@ def check(call: Call) -> Answer:
 
 
 def wants_repair(question: Question) -> bool:
-    """The flag of a check that makes a difference here. Raises: Refused for any that is wrong."""
+    """The flag `repair`. Raises: Refused for any flag of a check that is wrong."""
     for flag in ("verify", "add-lease"):
         question.flag(flag)
     return question.flag("repair")
@@ -44,7 +44,7 @@ def result(store: Store, node: Node) -> dict[str, Any]:
         return {"storage-index": "", "results": {"healthy": True}}
     good = store.good_shares(node.cap)
     return {
-        "storage-index": node.cap.storage_index,
+        "storage-index": node.storage_index,
         "summary": _summary(node.cap, len(good)),
         "results": _counts(store, node.cap, good),
     }
@@ -61,25 +61,21 @@ def check_and_repair(store: Store, node: Node) -> dict[str, Any]:
     before = result(store, node)
     # Tahoe cannot repair a mutable object through a read cap: its ticket 625.
     may_repair = node.cap.is_writable or not node.cap.is_mutable
-    attempted = may_repair and not before["results"]["healthy"]
-    successful = attempted and _repair(store, node.cap)
+    attempted = successful = may_repair and not before["results"]["healthy"]
+    try:
+        if attempted:
+            store.repair(node.cap)
+    except Lost:
+        if not node.cap.is_mutable:
+            raise
+        successful = False
     return {
-        "storage-index": node.cap.storage_index,
+        "storage-index": node.storage_index,
         "repair-attempted": attempted,
         "repair-successful": successful,
         "pre-repair-results": before,
         "post-repair-results": result(store, node) if successful else before,
     }
-
-
-def _repair(store: Store, cap: Cap) -> bool:
-    try:
-        store.repair(cap)
-    except Lost:
-        if not cap.is_mutable:
-            raise
-        return False
-    return True
 
 
 def server_id(number: int) -> str:
@@ -91,6 +87,9 @@ def _counts(store: Store, cap: Cap, good: dict[int, int]) -> dict[str, Any]:
     hosts = len(set(good.values()))
     blank = cap.is_mutable and not good
     recoverable = len(good) >= NEEDED
+    prefix = ""
+    if cap.is_mutable:
+        prefix = f"seq{store.version(cap)}-{(cap.storage_index or '')[:4]}-sh"
     return {
         "count-happiness": hosts,
         "count-shares-good": len(good),
@@ -100,21 +99,13 @@ def _counts(store: Store, cap: Cap, good: dict[int, int]) -> dict[str, Any]:
         "count-corrupt-shares": 0,
         "list-corrupt-shares": [],
         "servers-responding": [server_id(number) for number in range(store.servers)],
-        "sharemap": {
-            _share_name(store, cap, share): [server_id(host)] for share, host in good.items()
-        },
+        "sharemap": {f"{prefix}{share}": [server_id(host)] for share, host in good.items()},
         "count-wrong-shares": 0,
         "count-recoverable-versions": int(recoverable),
         "count-unrecoverable-versions": int(not recoverable and not blank),
         "healthy": len(good) == TOTAL,
         "recoverable": recoverable,
     }
-
-
-def _share_name(store: Store, cap: Cap, share: int) -> str:
-    if not cap.is_mutable:
-        return str(share)
-    return f"seq{store.version(cap)}-{(cap.storage_index or '')[:4]}-sh{share}"
 
 
 def _summary(cap: Cap, good: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any
 
 from twisted.internet.pollreactor import PollReactor
@@ -18,22 +17,29 @@ _LOOPBACK = "127.0.0.1"
 
 class Loopback:
     """
-    Serves a resource from now on until `stop`. The interpreter does not wait for it when it exits.
+    Serves a resource from now on until `stop`; `with` gives its URL, and stops it at the end.
 
-    The global reactor is neither used nor installed. `make` gets the private one.
+    The interpreter does not wait for it when it exits. The global reactor is neither used nor
+    installed: `make` gets a private one.
     """
 
     def __init__(self, make: Callable[[Any], IResource]) -> None:
         self._reactor: Any = PollReactor()
-        ports: SimpleQueue[int | Exception] = SimpleQueue()
+        site = quiet_site(make(self._reactor), self._reactor)
+        port = self._reactor.listenTCP(0, site, interface=_LOOPBACK)
+        self.url = f"http://{_LOOPBACK}:{port.getHost().port}/"
+        # A reactor that starts takes this for itself; it belongs to the application's.
+        self._reactor.callWhenRunning(setattr, threadable, "ioThread", threadable.ioThread)
         self._thread = threading.Thread(
-            target=self._serve, args=(make, ports), daemon=True, name="fake gateway"
+            target=self._reactor.run, args=(False,), daemon=True, name="fake gateway"
         )
         self._thread.start()
-        port = ports.get()
-        if isinstance(port, Exception):
-            raise port
-        self.url = f"http://{_LOOPBACK}:{port}/"
+
+    def __enter__(self) -> str:
+        return self.url
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Close the port and the connections, and end the thread."""
@@ -43,20 +49,3 @@ class Loopback:
             # A reactor is made to last as long as its process, and does not do this itself.
             for waker in self._reactor._internalReaders:
                 waker.connectionLost(None)
-
-    def _serve(self, make: Callable[[Any], IResource], ports: SimpleQueue[int | Exception]) -> None:
-        # A reactor that starts takes this for itself; it belongs to the application's.
-        io_thread = threadable.ioThread
-
-        def begin() -> None:
-            threadable.ioThread = io_thread
-            try:
-                site = quiet_site(make(self._reactor), self._reactor)
-                port = self._reactor.listenTCP(0, site, interface=_LOOPBACK)
-                ports.put(port.getHost().port)
-            except Exception as error:
-                ports.put(error)
-                self._reactor.stop()
-
-        self._reactor.callWhenRunning(begin)
-        self._reactor.run(installSignalHandlers=False)

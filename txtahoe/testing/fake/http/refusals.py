@@ -1,4 +1,5 @@
-"""What the gateway refuses, and in which words.
+"""
+What the gateway refuses, and in which words.
 
 The words and the statuses are those of Tahoe-LAFS's `allmydata.web.common.humanize_exception`.
 """
@@ -9,12 +10,17 @@ _LOOK_CLOSER = "You should perform a filecheck on this object to learn more."
 
 
 class Refused(Exception):
-    """A request that is answered with a status of its own and a sentence."""
+    """
+    A request that is answered with a status of its own and a sentence.
 
-    def __init__(self, status: int, text: str) -> None:
+    `title`: of the page of HTML that says so; empty for a refusal in plain text.
+    """
+
+    def __init__(self, status: int, text: str, title: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.title = title
 
 
 class Lost(Refused):
@@ -27,26 +33,32 @@ class Lost(Refused):
 
 
 class Failed(Exception):
-    """What Tahoe answers with 500 and a traceback. `name` is the class with its module."""
+    """An exception that Tahoe answers with 500. `name`: its class, with its module."""
 
     def __init__(self, name: str, reason: str = "") -> None:
         super().__init__(reason)
         self.name = name
-        self.reason = reason
 
 
 class Unanswered(Exception):
-    """Tahoe leaves the request without an answer: it failed while it walked the path."""
+    """Tahoe fails while it walks the path, and leaves the request without an answer."""
 
 
 def existing_child() -> Refused:
-    return Refused(
-        409, "There was already a child by that name, and you asked me to not replace it."
-    )
+    text = "There was already a child by that name, and you asked me to not replace it."
+    return Refused(409, text)
 
 
 def no_such_child(name: str) -> Refused:
     return Refused(404, f"No such child: {name}")
+
+
+def no_such_resource() -> Refused:
+    return Refused(404, "Sorry. No luck finding that resource.", "No Such Resource")
+
+
+def unknown_method(method: str) -> Refused:
+    return Refused(501, f"I don't know how to treat a {method} request.", "Huh?")
 
 
 def not_writeable() -> Failed:

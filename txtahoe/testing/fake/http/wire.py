@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.task import Clock
+from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -27,6 +28,8 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from txtahoe.testing.fake.http.site import quiet_site
+
+T = TypeVar("T")
 
 # No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16
@@ -59,18 +62,25 @@ class WireAgent:
         body = _Body(bodyProducer) if bodyProducer else None
         answer: Deferred[IResponse] = self._agent.request(method, uri, headers, body)
         wire = self._endpoint.newest
-        # Only now may an answer come: Twisted's client takes none before its request is out.
-        if body is None:
-            wire.flow()
-        else:
-            body.release(wire)
 
-        def flow(result: Any) -> Any:
-            # A cancelled request has hung up; that is for the server to hear.
+        def flow(result: T) -> T:
             wire.flow()
             return result
 
+        # Only now may an answer come: Twisted's client takes none before its request is out.
+        ((body and body.sent) or succeed(None)).addBoth(flow)
+        # A cancelled request has hung up; that is for the server to hear.
         return answer.addBoth(flow)
+
+
+class _Body(proxyForInterface(IBodyProducer)):  # type: ignore[misc]
+    """The body of a request. `sent` fires after the client has heard that the body has ended."""
+
+    sent: Deferred[None] | None = None
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        self.sent = self.original.startProducing(consumer)
+        return self.sent
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
@@ -126,14 +136,10 @@ class _Wire:
                 reader.protocol.dataReceived(writer.written.popleft())
                 return True
         if any(end.disconnecting and (not end.written or end.is_gone) for end in self._ends):
-            self._end()
-            return True
+            self._is_open = False
+            for end in self._ends:
+                end.protocol.connectionLost(Failure(ConnectionDone()))
         return False
-
-    def _end(self) -> None:
-        self._is_open = False
-        for end in self._ends:
-            end.protocol.connectionLost(Failure(ConnectionDone()))
 
 
 @implementer(ITransport, IPushProducer, IConsumer)
@@ -163,8 +169,8 @@ class _End:
         self._wire.flow_later(self)
 
     def abortConnection(self) -> None:
-        self.disconnecting = self.is_gone = True
-        self._wire.flow_later(self)
+        self.is_gone = True
+        self.loseConnection()
 
     def pauseProducing(self) -> None:
         self.is_paused = True
@@ -174,7 +180,7 @@ class _End:
         self._wire.flow()
 
     def stopProducing(self) -> None:
-        self.disconnecting = self.is_gone = True
+        self.abortConnection()
         self._wire.flow()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -186,43 +192,4 @@ class _End:
     def getPeer(self) -> IPv4Address:
         return _ADDRESS
 
-    def getHost(self) -> IPv4Address:
-        return _ADDRESS
-
-
-@implementer(IBodyProducer)
-class _Body:
-    """The body of a request, after whose end the wire flows."""
-
-    def __init__(self, producer: IBodyProducer) -> None:
-        self._producer = producer
-        self._wire: _Wire | None = None
-        self._is_sent = False
-        self.length = producer.length
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        done: Deferred[None] = Deferred()
-
-        def ended(result: Any) -> None:
-            done.callback(result)
-            self._is_sent = True
-            if self._wire:
-                self._wire.flow()
-
-        self._producer.startProducing(consumer).addBoth(ended)
-        return done
-
-    def release(self, wire: _Wire) -> None:
-        """Let it flow, now or when the body has ended."""
-        self._wire = wire
-        if self._is_sent:
-            wire.flow()
-
-    def pauseProducing(self) -> None:
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self._producer.stopProducing()
+    getHost = getPeer
