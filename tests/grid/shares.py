@@ -27,7 +27,7 @@ def damage(grid: Grid, cap: Cap, segment: int) -> None:
 def lose_on(server: Server, cap: Cap) -> int:
     """Delete the shares that a server has of an object; how many they were."""
     assert cap.storage_index is not None
-    shares = list(server.shares_folder(cap.storage_index).glob("*"))
+    shares = list(server.folder.glob(f"storage/shares/*/{cap.storage_index}/*"))
     for path in shares:
         path.unlink()
     return len(shares)
