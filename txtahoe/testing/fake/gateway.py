@@ -12,10 +12,9 @@ from twisted.web.resource import Resource
 from txtahoe.caps import Cap
 from txtahoe.testing.fake.api.surface import Surface
 from txtahoe.testing.fake.faults import Fault, Planned
-from txtahoe.testing.fake.http.loopback import Loopback
 from txtahoe.testing.fake.http.question import Answer, Question
 from txtahoe.testing.fake.http.refusals import Unanswered
-from txtahoe.testing.fake.http.site import Exchange, Root
+from txtahoe.testing.fake.http.site import Exchange, Loopback, Root
 from txtahoe.testing.fake.http.wire import WireAgent
 from txtahoe.testing.fake.objects.links import new_directory
 from txtahoe.testing.fake.objects.store import TOTAL, Store

@@ -10,7 +10,7 @@ from txtahoe.testing.fake.api.calls import Call
 from txtahoe.testing.fake.http.question import Answer, Question, as_json, say
 from txtahoe.testing.fake.http.refusals import Lost
 from txtahoe.testing.fake.objects.nodes import Node
-from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32, literal_of
+from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32
 
 # A mutable object without shares does not tell its numbers; Tahoe then says its defaults.
 _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
@@ -19,7 +19,7 @@ _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
 def check(call: Call) -> Answer:
     """`t=check`. `verify` and `add-lease` change nothing: no share here is damaged or expires."""
     # Without shares there is nothing to repair, and Tahoe says so in the words of a check.
-    repair = wants_repair(call.question) and not is_literal(call.target)
+    repair = wants_repair(call.question) and call.target.storage_index
     found = check_and_repair(call.store, call.target) if repair else result(call.store, call.target)
     if call.question.argument("output", "html").lower() != "json":
         return say("<!DOCTYPE html>\n<html><title>Tahoe-LAFS - Check Results</title></html>")
@@ -33,14 +33,9 @@ def wants_repair(question: Question) -> bool:
     return question.flag("repair")
 
 
-def is_literal(node: Node) -> bool:
-    """Whether there are no shares that could be checked."""
-    return node.cap is None or literal_of(node.cap) is not None
-
-
 def result(store: Store, node: Node) -> dict[str, Any]:
     """The JSON of a check, as Tahoe's `json_check_results` gives it."""
-    if node.cap is None or is_literal(node):
+    if node.cap is None or not node.storage_index:
         return {"storage-index": "", "results": {"healthy": True}}
     good = store.good_shares(node.cap)
     return {
@@ -56,7 +51,7 @@ def check_and_repair(store: Store, node: Node) -> dict[str, Any]:
 
     Raises: Lost for an immutable object that can't be read; a mutable one is told of instead.
     """
-    if node.cap is None or is_literal(node):
+    if node.cap is None or not node.storage_index:
         return {"storage-index": "", "repair-attempted": False}
     before = result(store, node)
     # Tahoe cannot repair a mutable object through a read cap: its ticket 625.

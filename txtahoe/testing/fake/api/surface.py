@@ -12,6 +12,7 @@ from txtahoe.testing.fake.api import directories, files
 from txtahoe.testing.fake.api.calls import Call, put_on_nothing, upload
 from txtahoe.testing.fake.api.checks import server_id
 from txtahoe.testing.fake.api.walks import STARTED, Operations
+from txtahoe.testing.fake.http import refusals
 from txtahoe.testing.fake.http.question import (
     Answer,
     Question,
@@ -22,13 +23,7 @@ from txtahoe.testing.fake.http.question import (
     refusal,
     say,
 )
-from txtahoe.testing.fake.http.refusals import (
-    Refused,
-    Unanswered,
-    no_such_child,
-    no_such_resource,
-    unknown_method,
-)
+from txtahoe.testing.fake.http.refusals import Refused, Unanswered
 from txtahoe.testing.fake.objects.links import Directory, Link, new_directory, nfc
 from txtahoe.testing.fake.objects.nodes import node_at
 from txtahoe.testing.fake.objects.store import Store
@@ -61,7 +56,7 @@ class Surface:
         try:
             place = self._places.get(question.path[0].decode("utf-8", "replace"))
             if place is None:
-                raise no_such_resource()
+                raise refusals.no_such_resource()
             return place(question)
         except Refused as error:
             return refusal(error)
@@ -85,7 +80,7 @@ class Surface:
         methods = {"dirnode": directories.METHODS, "filenode": files.METHODS}
         method = methods.get(call.node.type, {"GET": _get_unknown}).get(question.method)
         if method is None:
-            raise unknown_method(question.method)
+            raise refusals.unknown_method(question.method)
         return method(call)
 
     def _unlinked(self, question: Question) -> Answer:
@@ -95,7 +90,7 @@ class Surface:
         if method in ("GET", "HEAD"):
             return _to_its_url(question)
         if method not in ("PUT", "POST"):
-            raise unknown_method(method)
+            raise refusals.unknown_method(method)
         if operation not in (_MKDIRS if method == "POST" else _MKDIRS[:1]):
             raise Refused(400, _UNLINKED)
         is_plain = operation == "mkdir"
@@ -129,7 +124,7 @@ class Surface:
     def _step(self, call: Call, name: str, *, is_last: bool) -> Call:
         makes_parents = _makes_parents(call.question)
         if call.target.type == "unknown":
-            raise no_such_resource()
+            raise refusals.no_such_resource()
         if call.target.type == "filenode" and makes_parents:
             why = f"Cannot create directory '{name}', because its parent is a file, not a directory"
             raise Refused(409, "no details", why)
@@ -156,7 +151,7 @@ class Surface:
         if is_last and method == "PUT" and operation in ("", "uri"):
             return Call(question, self._store, None, parent, name)
         if not is_mkdir and (is_last or not _makes_parents(question)):
-            raise no_such_child(nfc(name))
+            raise refusals.no_such_child(nfc(name))
         parent.require_writable()
         if is_mkdir:
             node = directories.made_directory(self._store, question, question.mutable_format)

@@ -1,16 +1,20 @@
-"""The HTTP server of the fake gateway."""
+"""The HTTP server of the fake gateway, and a loopback port to serve it on."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.pollreactor import PollReactor
+from twisted.python import threadable
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from txtahoe.testing.fake.http.question import Answer, Question
 
+_LOOPBACK = "127.0.0.1"
 # Tahoe's `TahoeLAFSRequest` puts these on every answer.
 _POLICY = {"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
 
@@ -90,3 +94,39 @@ class Root(Resource):
     def render(self, request: Request) -> int:
         self._deal(Exchange(request, self._do, self._clock))
         return NOT_DONE_YET
+
+
+class Loopback:
+    """
+    Serves a resource from now on until `stop`; `with` gives its URL, and stops it at the end.
+
+    The interpreter does not wait for it when it exits. The global reactor is neither used nor
+    installed: `make` gets a private one.
+    """
+
+    def __init__(self, make: Callable[[Any], IResource]) -> None:
+        self._reactor: Any = PollReactor()
+        site = quiet_site(make(self._reactor), self._reactor)
+        port = self._reactor.listenTCP(0, site, interface=_LOOPBACK)
+        self.url = f"http://{_LOOPBACK}:{port.getHost().port}/"
+        # A reactor that starts takes this for itself; it belongs to the application's.
+        self._reactor.callWhenRunning(setattr, threadable, "ioThread", threadable.ioThread)
+        self._thread = threading.Thread(
+            target=self._reactor.run, args=(False,), daemon=True, name="fake gateway"
+        )
+        self._thread.start()
+
+    def __enter__(self) -> str:
+        return self.url
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the port and the connections, and end the thread."""
+        if self._thread.is_alive():
+            self._reactor.callFromThread(self._reactor.stop)
+            self._thread.join()
+            # A reactor is made to last as long as its process, and does not do this itself.
+            for waker in self._reactor._internalReaders:
+                waker.connectionLost(None)

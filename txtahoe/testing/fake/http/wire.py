@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, TypeVar
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IConsumer,
     IProtocol,
-    IProtocolFactory,
-    IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
-    ITransport,
 )
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from twisted.web.resource import IResource
-from twisted.web.server import Site
 from zope.interface import implementer
 
 from txtahoe.testing.fake.http.site import quiet_site
@@ -33,10 +29,9 @@ T = TypeVar("T")
 
 # No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16
-_ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 
 
-@implementer(IAgent)
+@implementer(IAgent, IAgentEndpointFactory, IStreamClientEndpoint)
 class WireAgent:
     """
     Makes every request on a connection of its own, in memory.
@@ -47,10 +42,10 @@ class WireAgent:
     """
 
     def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
-        clock = clock or Clock()
-        self._endpoint = _Endpoint(quiet_site(resource, clock, timeout=None), clock)
-        pool = HTTPConnectionPool(clock, persistent=False)
-        self._agent = Agent.usingEndpointFactory(clock, self._endpoint, pool)
+        self._clock = clock or Clock()
+        self._site = quiet_site(resource, self._clock, timeout=None)
+        pool = HTTPConnectionPool(self._clock, persistent=False)
+        self._agent = Agent.usingEndpointFactory(self._clock, self, pool)
 
     def request(
         self,
@@ -61,7 +56,7 @@ class WireAgent:
     ) -> Deferred[IResponse]:
         body = _Body(bodyProducer) if bodyProducer else None
         answer: Deferred[IResponse] = self._agent.request(method, uri, headers, body)
-        wire = self._endpoint.newest
+        wire = self._newest
 
         def flow(result: T) -> T:
             wire.flow()
@@ -72,6 +67,15 @@ class WireAgent:
         # A cancelled request has hung up; that is for the server to hear.
         return answer.addBoth(flow)
 
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return self
+
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:  # noqa: N803
+        client: Any = protocolFactory.buildProtocol(None)
+        server: Any = self._site.buildProtocol(None)
+        self._newest = _Wire(client, server, self._clock)
+        return succeed(client)
+
 
 class _Body(proxyForInterface(IBodyProducer)):  # type: ignore[misc]
     """The body of a request. `sent` fires after the client has heard that the body has ended."""
@@ -81,26 +85,6 @@ class _Body(proxyForInterface(IBodyProducer)):  # type: ignore[misc]
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         self.sent = self.original.startProducing(consumer)
         return self.sent
-
-
-@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
-class _Endpoint:
-    """Connects to a site; for any URL."""
-
-    newest: _Wire
-
-    def __init__(self, site: Site, clock: IReactorTime) -> None:
-        self._site = site
-        self._clock = clock
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        return self
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803
-        client: Any = protocolFactory.buildProtocol(_ADDRESS)
-        server: Any = self._site.buildProtocol(_ADDRESS)
-        self.newest = _Wire(client, server, self._clock)
-        return succeed(client)
 
 
 class _Wire:
@@ -135,24 +119,25 @@ class _Wire:
             if writer.written and not reader.is_paused and not reader.disconnecting:
                 reader.protocol.dataReceived(writer.written.popleft())
                 return True
-        if any(end.disconnecting and (not end.written or end.is_gone) for end in self._ends):
+        if any(end.disconnecting and (not end.written or end.disconnected) for end in self._ends):
             self._is_open = False
             for end in self._ends:
                 end.protocol.connectionLost(Failure(ConnectionDone()))
         return False
 
 
-@implementer(ITransport, IPushProducer, IConsumer)
-class _End:
-    """The transport of one side."""
+class _End(StringTransport):
+    """The transport of one side. Nothing is asked to pause: what is written waits in memory."""
 
     def __init__(self, wire: _Wire, protocol: Any) -> None:
+        StringTransport.__init__(self, lenient=True)
         self._wire = wire
         self.protocol = protocol
         self.written: deque[bytes] = deque()
-        self.is_paused = False
-        self.disconnecting = False
-        self.is_gone = False
+
+    @property
+    def is_paused(self) -> bool:
+        return self.producerState == "paused"
 
     def write(self, data: bytes) -> None:
         if not self.disconnecting:
@@ -168,28 +153,10 @@ class _End:
         self.disconnecting = True
         self._wire.flow_later(self)
 
-    def abortConnection(self) -> None:
-        self.is_gone = True
-        self.loseConnection()
-
-    def pauseProducing(self) -> None:
-        self.is_paused = True
-
     def resumeProducing(self) -> None:
-        self.is_paused = False
+        StringTransport.resumeProducing(self)
         self._wire.flow()
 
     def stopProducing(self) -> None:
-        self.abortConnection()
+        StringTransport.abortConnection(self)
         self._wire.flow()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing is asked to pause: what is written waits in memory."""
-
-    def unregisterProducer(self) -> None:
-        """See `registerProducer`."""
-
-    def getPeer(self) -> IPv4Address:
-        return _ADDRESS
-
-    getHost = getPeer

@@ -16,12 +16,7 @@ from unicodedata import normalize
 from attrs import field, frozen
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.http.refusals import (
-    existing_child,
-    must_be_deep_immutable,
-    no_such_child,
-    not_writeable,
-)
+from txtahoe.testing.fake.http import refusals
 from txtahoe.testing.fake.objects.nodes import Node, linked_node, node_of, readable
 from txtahoe.testing.fake.objects.store import Store, as_directory, as_file
 
@@ -67,7 +62,7 @@ class Directory:
         """Raises: Refused with 404, Lost."""
         links = self.links()
         if nfc(name) not in links:
-            raise no_such_child(nfc(name))
+            raise refusals.no_such_child(nfc(name))
         return links[nfc(name)]
 
     def add(self, given: Mapping[str, Link], replace: bool | str) -> None:
@@ -87,13 +82,13 @@ class Directory:
         self.require_writable()
         links = self.links()
         if links.pop(nfc(name), None) is None:
-            raise no_such_child(nfc(name))
+            raise refusals.no_such_child(nfc(name))
         self._write(links)
 
     def require_writable(self) -> None:
         """Raises: Failed as NotWriteableError."""
         if not self._cap.is_writable:
-            raise not_writeable()
+            raise refusals.not_writeable()
 
     def _write(self, links: Links) -> None:
         self._store.write(as_file(self._cap), _pack(links, mutable=True))
@@ -108,7 +103,7 @@ def new_immutable_directory(store: Store, given: Mapping[str, Link]) -> Node:
     """Raises: Refused where a child is mutable, Failed with too few servers."""
     for name, link in given.items():
         if link.node.rw_uri or (link.node.cap and link.node.cap.is_mutable):
-            raise must_be_deep_immutable(nfc(name))
+            raise refusals.must_be_deep_immutable(nfc(name))
     return node_of(as_directory(store.put_immutable(_pack(given, mutable=False))))
 
 
@@ -123,7 +118,7 @@ def given_links(text: bytes) -> Links:
 def _updated(old: Link | None, given: Link, replace: bool | str) -> Link:
     is_protected = replace == "only-files" and old and old.node.type == "dirnode"
     if is_protected or (old and not replace):
-        raise existing_child()
+        raise refusals.existing_child()
     kept = (old and old.metadata) or {}
     metadata = kept if given.metadata is None else given.metadata
     now = time.time()

@@ -7,12 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake.http.refusals import (
-    Lost,
-    must_be_deep_immutable,
-    must_be_readonly,
-    must_not_be_unknown,
-)
+from txtahoe.testing.fake.http import refusals
 from txtahoe.testing.fake.objects.store import Store
 
 _FORMATS = {"SSK": "SDMF", "SSK-RO": "SDMF", "MDMF": "MDMF", "MDMF-RO": "MDMF"}
@@ -90,14 +85,18 @@ def linked_node(rw_uri: str | None, ro_uri: str | None, name: str) -> Node:
         return node_of(cap)
     if rw_uri and not ro_uri:
         if not _is_prefixed(rw_uri):
-            raise must_not_be_unknown(name)
+            raise refusals.must_not_be_unknown(name)
         rw_uri, ro_uri = None, rw_uri
     if ro_uri and not _is_prefixed(ro_uri):
         ro_uri = f"ro.{ro_uri}"
     elif ro_uri:
         prefix, _, rest = ro_uri.partition(".")
         if readable(rest):
-            raise must_be_readonly(name) if prefix == "ro" else must_be_deep_immutable(name)
+            raise (
+                refusals.must_be_readonly(name)
+                if prefix == "ro"
+                else refusals.must_be_deep_immutable(name)
+            )
     return Node(None, rw_uri, ro_uri)
 
 
@@ -111,7 +110,7 @@ def current_size(store: Store, cap: Cap) -> int | None:
     """The size of a file in bytes; None where a mutable one can't be read now."""
     try:
         return len(store.read(cap)) if cap.size is None else cap.size
-    except Lost:
+    except refusals.Lost:
         return None
 
 

@@ -9,12 +9,7 @@ from hashlib import sha256
 from attrs import define
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.http.refusals import (
-    no_shares,
-    not_enough_shares,
-    unhappy_upload,
-    unrecoverable,
-)
+from txtahoe.testing.fake.http import refusals
 
 NEEDED, HAPPY, TOTAL = 2, 2, 3
 """A file has TOTAL shares, NEEDED of them give it back; an upload wants HAPPY servers."""
@@ -70,7 +65,7 @@ class Store:
         if len(data) <= _LITERAL_MOST:
             return Cap.parse(f"URI:LIT:{base32(data)}")
         if self.servers < HAPPY:
-            raise unhappy_upload(self.servers, HAPPY, NEEDED)
+            raise refusals.unhappy_upload(self.servers, HAPPY, NEEDED)
         key = base32(sha256(self._secret + data).digest()[:16])
         digest = base32(sha256(data).digest())
         return self._put(f"URI:CHK:{key}:{digest}:{NEEDED}:{TOTAL}:{len(data)}", data)
@@ -87,7 +82,7 @@ class Store:
 
     def read(self, cap: Cap) -> bytes:
         """The bytes of a file, or of a directory in its packed form. Raises: Lost."""
-        literal = literal_of(cap)
+        literal = as_file(cap).literal
         return self._recoverable(cap).data if literal is None else literal
 
     def write(self, cap: Cap, data: bytes) -> None:
@@ -130,13 +125,8 @@ class Store:
         if len(good) >= NEEDED:
             return self._objects[_place(cap)]
         if cap.is_mutable:
-            raise unrecoverable()
-        raise not_enough_shares(NEEDED) if good else no_shares(NEEDED)
-
-
-def literal_of(cap: Cap) -> bytes | None:
-    """The bytes that are in the cap itself, of a file or a directory."""
-    return as_file(cap).literal
+            raise refusals.unrecoverable()
+        raise refusals.not_enough_shares(NEEDED) if good else refusals.no_shares(NEEDED)
 
 
 def as_directory(cap: Cap) -> Cap:
