@@ -18,10 +18,7 @@ from typing import IO
 from unittest import mock
 
 import psutil
-from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, ensureDeferred
-from twisted.internet.task import LoopingCall, deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.shared import shared_grid
 from tests.needs import GRID, TIME, needs
@@ -534,48 +531,3 @@ class CommandTests(SynchronousTestCase):
         text = command_parser().format_help()
         for option in ("--keep", "--servers", "--gateways", "--needed", "--total", "--happy"):
             self.assertIn(option, text)
-
-
-@needs(GRID, TIME)
-class ReactorTests(TestCase):
-    """`async with Grid().on(reactor)`."""
-
-    timeout = 60
-
-    def test_the_reactor_goes_on_while_the_grid_starts_and_stops(self) -> None:
-        beats: list[float] = []
-        heart = LoopingCall(lambda: beats.append(time.monotonic()))
-        heart.start(0.05)
-        self.addCleanup(lambda: heart.running and heart.stop())
-
-        async def use() -> Grid:
-            async with Grid(**SMALL).on(reactor) as grid:
-                self.assertEqual(connected(grid.gateways[0]), {"server-1"})
-                return grid
-
-        async def check() -> None:
-            grid = await use()
-            heart.stop()
-            self.assertGreater(len(beats), 20)
-            self.assertEqual(processes_in(grid.folder), [])
-            self.assertFalse(grid.folder.exists())
-
-        return ensureDeferred(check())
-
-    def test_a_cancelled_start_leaves_nothing(self) -> None:
-        grid = Grid(**SMALL)
-
-        async def use() -> None:
-            async with grid.on(reactor):
-                self.fail("it was cancelled")
-
-        async def check() -> None:
-            using = ensureDeferred(use())
-            await deferLater(reactor, 1.5)
-            self.assertNotEqual(processes_in(grid.folder), [])
-            using.cancel()
-            await self.assertFailure(using, CancelledError)
-            self.assertEqual(processes_in(grid.folder), [])
-            self.assertFalse(grid.folder.exists())
-
-        return ensureDeferred(check())

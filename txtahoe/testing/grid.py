@@ -16,14 +16,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Self
-
-from twisted.internet.interfaces import IReactorThreads
-from twisted.internet.threads import deferToThreadPool
 
 from txtahoe.testing.folder import GridFolder, Plan
 from txtahoe.testing.node import (
@@ -149,9 +145,10 @@ class Grid:
             try:
                 self._make_nodes()
                 self._start([self.introducer], deadline)
-                for client in [*self.servers, *self.gateways]:
-                    client.introduce(self.introducer.furl)
-                self._start([*self.servers, *self.gateways], deadline)
+                clients = self.nodes[1:]
+                for node in clients:
+                    node.introduce(self.introducer.furl)
+                self._start(clients, deadline)
                 self._step("connecting the gateways to the servers", 0)
                 self.wait_ready(deadline - time.monotonic())
                 for node in self.nodes:
@@ -204,22 +201,6 @@ class Grid:
 
     def __exit__(self, *raised: object) -> None:
         self.stop()
-
-    @asynccontextmanager
-    async def on(self, reactor: IReactorThreads) -> AsyncIterator[Self]:
-        """
-        The same for Twisted: `async with Grid().on(reactor) as grid`.
-
-        Starting and stopping run in the reactor's thread pool. Leaving, also by a cancelled start,
-        waits until the nodes have ended.
-        """
-        pool = reactor.getThreadPool()
-        try:
-            await deferToThreadPool(reactor, pool, self.start)
-            yield self
-        finally:
-            self._ending.set()
-            await deferToThreadPool(reactor, pool, self.stop)
 
     # Steps of the start
 

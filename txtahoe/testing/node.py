@@ -137,6 +137,12 @@ class Node:
         with (self.folder / "tahoe.cfg").open("w", encoding="utf-8") as file:
             config.write(file)
 
+    def introduce(self, furl: str) -> None:
+        """Write down the introducer's address; the node reads it when it starts."""
+        introducers = {"introducers": {"default": {"furl": furl}}}
+        # YAML is what Tahoe reads; JSON is YAML.
+        (self.folder / "private" / "introducers.yaml").write_text(json.dumps(introducers))
+
     def choose_port(self) -> None:
         """Take another port from the next `configure` on."""
         self.port = free_port()
@@ -314,24 +320,14 @@ class Introducer(Node):
         return (self.folder / "private" / "introducer.furl").read_text("ascii").strip()
 
 
-class Client(Node):
-    """A node that finds the others through the introducer."""
-
-    def introduce(self, furl: str) -> None:
-        """Write down the introducer's address; the node reads it when it starts."""
-        introducers = {"introducers": {"default": {"furl": furl}}}
-        # YAML is what Tahoe reads; JSON is YAML.
-        (self.folder / "private" / "introducers.yaml").write_text(json.dumps(introducers))
-
-
-class Server(Client):
+class Server(Node):
     """A storage server."""
 
     def settings(self) -> dict[str, dict[str, str]]:
         return {**super().settings(), "storage": {"enabled": "true", "reserved_space": "0"}}
 
 
-class Gateway(Client):
+class Gateway(Node):
     """A node that serves the web API."""
 
     port_option = "web.port"

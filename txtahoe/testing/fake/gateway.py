@@ -99,7 +99,7 @@ class FakeGateway:
         self._faults.clear()
 
     def _resource(self, clock: IReactorTime | None) -> Resource:
-        return Root(self._deal, self._do, clock)
+        return Root(lambda request: self._deal(Exchange(request, self._do, clock)))
 
     def _do(self, question: Question) -> Answer:
         with self._lock:

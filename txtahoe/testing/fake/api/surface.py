@@ -98,7 +98,7 @@ class Surface:
         if is_plain and method == "POST" and question.body and not is_form:
             text = "t=mkdir does not accept children=, try t=mkdir-with-children instead"
             raise Refused(400, text)
-        if is_plain and question.format() == "CHK":
+        if is_plain and question.argument("format").upper() == "CHK":
             currently = "currently " if method == "POST" else ""
             raise Refused(400, f"format=CHK not {currently}accepted for {method} /uri?t=mkdir")
         # Of children given at once Tahoe makes an SDMF directory, whatever format= says.

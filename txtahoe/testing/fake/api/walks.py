@@ -12,8 +12,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from attrs import frozen
-
 from txtahoe.testing.fake.api.calls import Call, Operation
 from txtahoe.testing.fake.api.checks import check_and_repair, result, wants_repair
 from txtahoe.testing.fake.http.question import (
@@ -68,7 +66,7 @@ def _stream(call: Call, more: Callable[[Node], dict[str, Any]]) -> Answer:
 
 def _described(path: Path, node: Node) -> dict[str, Any]:
     repair = ""
-    # Tahoe names no cap by which an immutable directory could be repaired.
+    # Tahoe names none for an immutable directory, nor for a mutable object behind a read cap.
     if node.cap and (node.cap.is_writable or node.cap.kind == "CHK"):
         repair = node.uri if node.cap.is_writable else node.verify_uri
     return {
@@ -84,12 +82,6 @@ def _described(path: Path, node: Node) -> dict[str, Any]:
 # Slow operations
 
 
-@frozen
-class _Outcome:
-    answer: Answer
-    expires: float
-
-
 class Operations:
     """
     The handles of a gateway, each with its result.
@@ -98,7 +90,8 @@ class Operations:
     """
 
     def __init__(self) -> None:
-        self._outcomes: dict[str, _Outcome] = {}
+        # Each with the time when it is forgotten.
+        self._outcomes: dict[str, tuple[Answer, float]] = {}
 
     def start(self, call: Call) -> Answer:
         """`POST ?t=start-…&ophandle=H`: redirect to where the result is. Raises: Refused."""
@@ -119,17 +112,17 @@ class Operations:
     def answer(self, question: Question) -> Answer:
         """Answer `/operations/HANDLE`; `t=cancel` and `release-after-complete` forget it."""
         handle = question.path[-1].decode()
-        outcome = self._outcomes.get(handle)
-        if outcome is None or time.time() >= outcome.expires:
+        answer, end = self._outcomes.get(handle, (None, 0.0))
+        if answer is None or time.time() >= end:
             raise Refused(404, f"unknown/expired handle '{handle}'", "Error")
-        self._keep(handle, outcome.answer, question, _DAY)
+        self._keep(handle, answer, question, _DAY)
         if question.operation == "cancel" or question.flag("release-after-complete"):
             del self._outcomes[handle]
-        return outcome.answer
+        return answer
 
     def _keep(self, handle: str, answer: Answer, question: Question, seconds: int) -> None:
         kept = float(question.argument("retain-for", str(seconds)))
-        self._outcomes[handle] = _Outcome(answer, time.time() + kept)
+        self._outcomes[handle] = answer, time.time() + kept
 
 
 def _manifest(call: Call) -> Answer:

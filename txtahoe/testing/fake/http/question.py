@@ -16,7 +16,7 @@ _FLAGS = {
     **dict.fromkeys(("true", "t", "1", "on"), True),
     **dict.fromkeys(("false", "f", "0", "off"), False),
 }
-_FORMATS = ("CHK", "SDMF", "MDMF")
+_MUTABLE_FORMATS = ("SDMF", "MDMF")
 _BELOW_A_CAP = ("uri", "cap", "named", "file")
 
 
@@ -96,18 +96,14 @@ class Question:
             raise Refused(400, f"invalid replace= argument: {given!r}")
         return _FLAGS[given.lower()]
 
-    def format(self) -> str | None:
-        """The argument `format`: "CHK", "SDMF" or "MDMF"; None without it. Raises: Refused."""
-        given = self.argument("format")
-        if given and given.upper() not in _FORMATS:
-            raise Refused(400, f"Unknown format: {given}, I know CHK, SDMF, MDMF")
-        return given.upper() or None
-
     @property
     def mutable_format(self) -> str | None:
-        """As `format`; None also for "CHK", which is not mutable."""
-        format_ = self.format()
-        return None if format_ == "CHK" else format_
+        """The argument `format` if it is "SDMF" or "MDMF", not "CHK". Raises: Refused."""
+        given = self.argument("format").upper()
+        if given not in ("", "CHK", *_MUTABLE_FORMATS):
+            text = f"Unknown format: {self.argument('format')}, I know CHK, SDMF, MDMF"
+            raise Refused(400, text)
+        return given if given in _MUTABLE_FORMATS else None
 
 
 @frozen

@@ -80,19 +80,12 @@ class Root(Resource):
 
     isLeaf = True
 
-    def __init__(
-        self,
-        deal: Callable[[Exchange], None],
-        do: Callable[[Question], Answer],
-        clock: IReactorTime | None,
-    ) -> None:
+    def __init__(self, deal: Callable[[Request], None]) -> None:
         Resource.__init__(self)
         self._deal = deal
-        self._do = do
-        self._clock = clock
 
     def render(self, request: Request) -> int:
-        self._deal(Exchange(request, self._do, self._clock))
+        self._deal(request)
         return NOT_DONE_YET
 
 
