@@ -12,7 +12,8 @@ from txtahoe.testing.grid import Grid
 
 @cache
 def shared_grid() -> Grid:
-    """A grid of 3 servers, 2-of-3, and 2 gateways, started at the first call (about 5 s, blocking).
+    """
+    A grid of 3 servers, 2-of-3, and 2 gateways, started at the first call (about 5 s, blocking).
 
     It stops when the interpreter exits. A test that stops or freezes nodes starts or thaws them
     again and calls `wait_ready` before it ends.
@@ -28,7 +29,8 @@ def shared_fake() -> tuple[FakeGateway, list[str]]:
 
 
 def is_on_grid(test: Any) -> bool:
-    """Whether a test uses the real grid, because it needs it, or because every test does.
+    """
+    Whether a test uses the real grid, because it needs it, or because every test does.
 
     All other tests use a grid in memory, whose gateway is verified by `tests.contract`.
     """

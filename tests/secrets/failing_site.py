@@ -27,7 +27,7 @@ def caps(name: str) -> list[str]:
 
 
 class Shown:
-    """What has a repr of its own."""
+    """An object with a repr of its own."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""Where a server finds the site: a copy of `served`, and a folder of the demo."""
+"""The site of a server: a copy of `served`, and a folder of the demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SERVED = Path(__file__).parent / "served"
-# Of no grid: for what does not ask one.
+# A cap of no grid, for tests that ask none.
 _ANY_CAP = (
     "URI:DIR2:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634pv7h7aebqkbq"
 )
@@ -32,7 +32,7 @@ def _without_tables(folder: Path, gateway: str, cap: str) -> dict[str, str]:
     (demo / "tahoe.cap").write_text(cap)
     return {
         "DJANGO_SETTINGS_MODULE": "served.settings",
-        # trial runs in a folder of its own, where the packages are not found otherwise.
+        # trial runs in a folder of its own, in which Python does not find the packages.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), *sys.path])),
         "TAHOE_DEMO_FOLDER": str(demo),
         "TAHOE_DEMO_GATEWAY": gateway,
