@@ -10,8 +10,8 @@ from txtahoe.testing.fake.api import calls
 from txtahoe.testing.fake.api.calls import CAPS, Call, Operation, delete, put_cap, put_new_file
 from txtahoe.testing.fake.api.checks import check
 from txtahoe.testing.fake.http.question import Answer, as_json, plain, say
-from txtahoe.testing.fake.http.refusals import Refused, existing_child
-from txtahoe.testing.fake.objects.nodes import current_size, describe_file
+from txtahoe.testing.fake.http.refusals import Lost, Refused, existing_child
+from txtahoe.testing.fake.objects.nodes import describe_file
 
 # As in `twisted.web.static`, whose import changes the global table of `mimetypes`, and warns.
 _ENCODINGS = {".gz": "gzip", ".bz2": "bzip2"}
@@ -51,7 +51,11 @@ def post(call: Call) -> Answer:
 
 def _json(call: Call) -> Answer:
     cap = call.target.known
-    told = describe_file(cap, current_size(call.store, cap))
+    try:
+        size = len(call.store.read(cap)) if cap.size is None else cap.size
+    except Lost:
+        size = None
+    told = describe_file(cap, size)
     return plain(as_json(["filenode", {**told, **call.target.uris(), **call.metadata()}]))
 
 

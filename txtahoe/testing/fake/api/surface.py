@@ -94,8 +94,7 @@ class Surface:
         if operation not in (_MKDIRS if method == "POST" else _MKDIRS[:1]):
             raise Refused(400, _UNLINKED)
         is_plain = operation == "mkdir"
-        is_form = question.headers.get("content-type", "").startswith("multipart/form-data")
-        if is_plain and method == "POST" and question.body and not is_form:
+        if is_plain and method == "POST" and question.body:
             text = "t=mkdir does not accept children=, try t=mkdir-with-children instead"
             raise Refused(400, text)
         if is_plain and question.argument("format").upper() == "CHK":
@@ -174,20 +173,23 @@ class Surface:
     def _welcome(self, question: Question) -> Answer:
         if question.operation != "json":
             return say("<!DOCTYPE html>\n<html><title>Tahoe-LAFS - Welcome</title></html>")
-        servers = [self._server(number) for number in range(self._store.known_servers)]
+        up = {
+            "connection_status": "connected",
+            "available_space": 10**12,
+            "version": "tahoe-lafs/1.20.0",
+            "last_received_data": time.time(),
+        }
+        down = {**dict.fromkeys(up), "connection_status": "not connected"}
+        servers = [
+            {
+                "nodeid": server_id(number),
+                "nickname": f"server-{number + 1}",
+                **(up if number < self._store.servers else down),
+            }
+            for number in range(self._store.known_servers)
+        ]
         told = {"introducers": {"statuses": []}, "servers": servers}
         return say(as_json(told), type_="application/json; charset=utf-8")
-
-    def _server(self, number: int) -> dict[str, object]:
-        is_connected = number < self._store.servers
-        return {
-            "nodeid": server_id(number),
-            "connection_status": "connected" if is_connected else "not connected",
-            "available_space": 10**12 if is_connected else None,
-            "nickname": f"server-{number + 1}",
-            "version": "tahoe-lafs/1.20.0" if is_connected else None,
-            "last_received_data": time.time() if is_connected else None,
-        }
 
     def _statistics(self, question: Question) -> Answer:
         counters = {"uploader.files_uploaded": self._store.uploads}

@@ -151,17 +151,13 @@ def _entry(name: str, link: Link, mutable: bool) -> bytes:
 @lru_cache(maxsize=2**15)
 def _unpacked(entry: bytes, writable: bool) -> tuple[str, Link]:
     name, ro_uri, rw_uri, metadata = _netstrings(entry)
-    write_cap = rw_uri[len(_SALT) : -len(_CODE)] if writable else b""
-    node = _stored_node(write_cap.decode(), ro_uri.decode(), "ro." if rw_uri else "imm.")
+    write_cap = rw_uri[len(_SALT) : -len(_CODE)].decode() if writable else ""
+    read_cap = ro_uri.decode()
+    cap = readable(write_cap or read_cap)
+    if not cap and read_cap and not read_cap.startswith("imm."):
+        read_cap = f"{'ro.' if rw_uri else 'imm.'}{read_cap}"
+    node = Node(cap, write_cap or None, read_cap or None)
     return name.decode(), Link(node, json.loads(metadata), entry)
-
-
-def _stored_node(rw_uri: str, ro_uri: str, prefix: str) -> Node:
-    """The node of what was linked before, without the checks that were made then."""
-    cap = readable(rw_uri or ro_uri)
-    if not cap and ro_uri and not ro_uri.startswith("imm."):
-        ro_uri = f"{prefix}{ro_uri}"
-    return Node(cap, rw_uri or None, ro_uri or None)
 
 
 def _netstring(data: bytes) -> bytes:

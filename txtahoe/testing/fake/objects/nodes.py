@@ -8,8 +8,8 @@ from attrs import frozen
 
 from txtahoe.caps import BadCap, Cap
 from txtahoe.testing.fake.http import refusals
-from txtahoe.testing.fake.objects.store import Store
 
+_PREFIXES = ("ro.", "imm.")
 _FORMATS = {"SSK": "SDMF", "SSK-RO": "SDMF", "MDMF": "MDMF", "MDMF-RO": "MDMF"}
 
 
@@ -84,10 +84,10 @@ def linked_node(rw_uri: str | None, ro_uri: str | None, name: str) -> Node:
     if cap is not None:
         return node_of(cap)
     if rw_uri and not ro_uri:
-        if not _is_prefixed(rw_uri):
+        if not rw_uri.startswith(_PREFIXES):
             raise refusals.must_not_be_unknown(name)
         rw_uri, ro_uri = None, rw_uri
-    if ro_uri and not _is_prefixed(ro_uri):
+    if ro_uri and not ro_uri.startswith(_PREFIXES):
         ro_uri = f"ro.{ro_uri}"
     elif ro_uri:
         prefix, _, rest = ro_uri.partition(".")
@@ -106,14 +106,6 @@ def describe_file(cap: Cap, size: int | None) -> dict[str, Any]:
     return told if size is None else {**told, "size": size}
 
 
-def current_size(store: Store, cap: Cap) -> int | None:
-    """The size of a file in bytes; None where a mutable one can't be read now."""
-    try:
-        return len(store.read(cap)) if cap.size is None else cap.size
-    except refusals.Lost:
-        return None
-
-
 def readable(text: str) -> Cap | None:
     """The cap, if it is a known one that can at least read."""
     try:
@@ -121,7 +113,3 @@ def readable(text: str) -> Cap | None:
     except BadCap:
         return None
     return cap if cap.is_readable else None
-
-
-def _is_prefixed(uri: str) -> bool:
-    return uri.startswith(("ro.", "imm."))
