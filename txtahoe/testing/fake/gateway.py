@@ -71,7 +71,8 @@ class FakeGateway:
 
     @servers.setter
     def servers(self, number: int) -> None:
-        self._store.connect(number)
+        self._store.servers = number
+        self._store.known_servers = max(number, self._store.known_servers)
 
     def make_directory(self) -> Cap:
         """The write cap of a new, empty directory, without a request."""

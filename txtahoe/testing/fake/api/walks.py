@@ -137,18 +137,10 @@ def _manifest(call: Call) -> Answer:
         "verifycaps": [node.verify_uri for node in shared],
         "storage-index": [node.storage_index for node in shared],
     }
-    return plain(json.dumps(told, indent=1))
+    return plain(as_json(told))
 
 
-def _size(call: Call) -> Answer:
-    return plain(json.dumps({"finished": True, "size": _stats_of(call)}))
-
-
-def _stats(call: Call) -> Answer:
-    return plain(json.dumps({**_stats_of(call), "finished": True}, indent=1))
-
-
-def _stats_of(call: Call) -> dict[str, Any]:
+def _stats(call: Call) -> dict[str, Any]:
     walk = Walk(call.store, call.target)
     for _ in walk:
         pass
@@ -212,7 +204,7 @@ def _repaired(results: Results) -> dict[str, Any]:
 
 STARTED: dict[str, Operation] = {
     "start-manifest": _manifest,
-    "start-deep-size": _size,
-    "start-deep-stats": _stats,
+    "start-deep-size": lambda call: plain(as_json({"finished": True, "size": _stats(call)})),
+    "start-deep-stats": lambda call: plain(as_json({**_stats(call), "finished": True})),
     "start-deep-check": _check,
 }

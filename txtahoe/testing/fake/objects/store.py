@@ -50,11 +50,6 @@ class Store:
         self._secret = secrets.token_bytes(32)
         self._objects: dict[str, Stored] = {}
 
-    def connect(self, servers: int) -> None:
-        """Let so many servers be connected from now on."""
-        self.servers = servers
-        self.known_servers = max(servers, self.known_servers)
-
     def put_immutable(self, data: bytes) -> Cap:
         """
         The CHK or LIT cap of `data`; the same bytes have the same cap.
