@@ -13,7 +13,7 @@ folder imports from those below it only. Begin to read with `storage.py`.
 import sys
 
 if "eventlet" in sys.modules:
-    from tahoestorage.reactor.threads import refuse_eventlet
+    from tahoestorage.reactor.threads import require_threads
 
-    # Before other imports, some of which fail with it and do not say why.
-    refuse_eventlet()
+    # Before other imports, some of which fail with eventlet without a reason.
+    require_threads()

@@ -23,23 +23,19 @@ from txtahoe.tree.paths import Path, split
 
 @admin.register(Grid)
 class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at run time
-    """Show pages of its own instead of lists and forms of a model."""
+    """Pages of their own instead of the lists and forms of a model."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
     def has_check_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may verify and repair files, which costs the grid time."""
+        """Whether the user is allowed to verify and repair files, which costs the grid time."""
         return request.user.has_perm("tahoestorage.check_grid")
 
     def has_open_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may open files: a URL can be all that reading a private file takes."""
+        """Whether the user is allowed to open files: a URL can give the right to read a file."""
         return request.user.has_perm("tahoestorage.open_grid")
 
     def get_urls(self) -> list[URLPattern]:
@@ -51,7 +47,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
     @method_decorator(require_safe)
     def grid_view(self, request: HttpRequest) -> HttpResponse:
-        """`?storage=`: the alias of a storage; the page shows its tree. By default the first."""
+        """Show the tree of a storage, by its alias at `?storage=`; by default the first tree."""
         root, context = self._begin(request)
         if root and root.whole:
             seen = overview.look_at(root.whole)
@@ -80,7 +76,8 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
         try:
             if "open" in request.GET:
                 return self._open(request, root, where)
-            sight = placement.look_at(root.whole, where, action, _page(request))
+            page = request.GET.get("page", "1")
+            sight = placement.look_at(root.whole, where, action, page)
         except (NoSuchChild, NotADirectory) as error:
             raise Http404(str(error)) from None
         except TahoeError as error:
@@ -91,7 +88,7 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
                 return redirect(request.get_full_path())
             context |= {
                 "sight": sight,
-                "may_open": self.has_open_permission(request) and not sight.is_directory,
+                "may_open": self.has_open_permission(request) and not sight.node.is_directory,
             }
         return TemplateResponse(request, "admin/tahoestorage/node.html", context)
 
@@ -104,11 +101,6 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
         return redirect(url)
 
     def _begin(self, request: HttpRequest) -> tuple[Root | None, dict[str, Any]]:
-        """
-        The tree of a request, and the context of every page.
-
-        Raises: PermissionDenied; Http404.
-        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         roots = all_roots()
@@ -139,7 +131,6 @@ class GridAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at ru
 
 
 def _tell_repair(request: HttpRequest, sight: placement.Sight) -> None:
-    """Leave a message for the page after the redirect."""
     report = sight.report.value
     if report is None:
         problem = sight.report.problem or gettext("it has no shares")
@@ -162,8 +153,3 @@ def _path(request: HttpRequest) -> Path:
         return split(request.GET.get("path", ""), may_be_reserved=True)
     except ValueError as error:
         raise Http404(str(error)) from None
-
-
-def _page(request: HttpRequest) -> int:
-    number = request.GET.get("page", "1")
-    return max(1, int(number)) if number.isdecimal() and len(number) < 10 else 1

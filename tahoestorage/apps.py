@@ -1,4 +1,4 @@
-"""The Django app: it registers the system checks, and hides the caps in settings and logs."""
+"""The Django app, which registers the system checks and hides caps in settings and logs."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy
@@ -10,12 +10,9 @@ class TahoeStorageConfig(AppConfig):
 
     def ready(self) -> None:
         from tahoestorage import conf, logs
-        from tahoestorage.checks import (  # noqa: F401 - they register themselves
-            deployment,
-            mounts,
-            options,
-            site,
-        )
+
+        # They register themselves.
+        from tahoestorage.checks import deployment, mounts, options, site  # noqa: F401
 
         conf.hide_caps()
         logs.install()

@@ -1,10 +1,10 @@
-"""Django's Storage on a Tahoe-LAFS grid, with names that carry the caps of their files."""
+"""Django's Storage on a Tahoe-LAFS grid, whose names carry the caps of their files."""
 
 from __future__ import annotations
 
+import posixpath
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -20,28 +20,25 @@ from tahoestorage.grid.captree import CapTree
 from tahoestorage.grid.paths import Name
 from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
-from txtahoe.errors import NoSuchChild, NotADirectory
 
 
 @deconstructible(path="tahoestorage.capstorage.TahoeCapStorage")
 class TahoeCapStorage(TahoeStorage):
     """
     As TahoeStorage, but `save` returns names such as `docs/2026/<cap>/report.pdf`, which hold the
-    read cap of the file.
+    read-cap of the file. A field needs `max_length=255`.
 
-    To save is one upload, and no directory is changed. To open such a name, its `size` and its
-    `url` ask nobody for the cap, in any process, for ever. A name is never taken; equal bytes that
-    are saved under one name twice have one name. What a name leads to never changes: `open` is
-    for reading. That `exists` says it is there means that it was saved; there are no times.
+    A save is one upload and changes no directory. `open`, `size` and `url` of such a name need no
+    look-up, in any process, for ever; `exists` is True. A name is never taken, and always leads to
+    the same bytes: `open` only reads. There are no times.
 
-    Files are linked below the root behind the back of `save`, some seconds later and many at once,
-    in `.tahoe-anchors`; what a process could not link before it ended is linked by `manage.py
-    tahoe anchor`, for whatever the database names. These links are what checks, leases and
-    snapshots go by, and `listdir` and `walk`, which read them all. `delete` can't take the cap back
-    from who has it: it has the link removed, by `tahoe anchor`, where no row has the name.
+    Links to the files follow in the background, many at once, in `.tahoe-anchors` below the root;
+    `manage.py tahoe anchor` makes those that a process did not make before it ended. Checks, leases
+    and snapshots go by these links; `listdir` and `walk` read them all. `delete` cannot take back a
+    cap: `tahoe anchor` removes the link when no row has the name.
 
-    Names without a cap lead where those of a TahoeStorage lead, so a field can change from that to
-    this, and keeps its files. A field needs `max_length=255`.
+    Names without a cap lead where those of a TahoeStorage lead, so a field can change to this
+    storage and keeps its files.
     """
 
     @property
@@ -58,13 +55,7 @@ class TahoeCapStorage(TahoeStorage):
 
     @property
     def operations(self) -> CapOperations:
-        return CapOperations(
-            tree=self._tree,
-            location=self._location,
-            chooser=self,
-            is_asked=self._is_asked_first,
-            overwrites=self._allow_overwrite,
-        )
+        return CapOperations(self, self._tree, self._location)
 
     @property
     def _seal(self) -> str:
@@ -72,15 +63,14 @@ class TahoeCapStorage(TahoeStorage):
 
     def flush(self) -> None:
         """
-        Link what this process has saved and not linked yet.
+        Make the links of this process that are not made yet.
 
-        Raises: the errors of `txtahoe`; it is tried again later then.
+        Raises: the errors of `txtahoe`; the links are tried again later.
         """
         done(self.operations.tree.flush())
 
     async def aflush(self) -> None:
-        """As `flush`."""
-        await self.operations.awaited.tree.flush()
+        await self.operations.tree.flush()
 
     def name_served(self, name: str) -> str:
         found = unseal(self._location.clean(name), self._seal)
@@ -88,12 +78,12 @@ class TahoeCapStorage(TahoeStorage):
             return found.text
         plain = super().name_served(name)
         if self.operations.tree.named(self._location.path_of(plain)) is not None:
-            # Anybody who has a cap could show what it leads to under an address of this site.
+            # Else anyone with a cap could show any file under an address of this site.
             raise SuspiciousFileOperation("the URL of a file was not made by url()")
         return plain
 
     def _served_url(self, name: str) -> str | None:
-        """As that of a TahoeStorage, or else the URL by the cap that the name carries."""
+        """As in TahoeStorage; else the URL by the cap in the name, if there is one."""
         served = super()._served_url(name)
         if served is not None or self.base_url is None:
             return served
@@ -106,26 +96,19 @@ class TahoeCapStorage(TahoeStorage):
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
-        As `TahoeStorage.walk`, of all that is linked. A directory of names with caps holds one for
-        each cap. All links are read first, and kept in memory.
+        As `TahoeStorage.walk`. A directory of names with caps holds one directory for each cap.
+        All links are read first, and kept in memory.
         """
         folders = done(self.operations.folders())
         start = self._location.clean(path)
-        # The directories that are there on the grid, and not in names with caps alone.
-        on_grid = {start}
+        on_grid = {start}  # directories that are not in names with caps alone
         waiting = deque([start])
         while waiting:
             directory = waiting.popleft()
-            directories, files = folders.pop(directory, (set(), set()))
             if directory in on_grid:
-                with suppress(*([NoSuchChild, NotADirectory] if directories or files else [])):
-                    others = done(self.operations.linked_in(directory))
-                    on_grid.update(_join(directory, name) for name in others[0])
-                    directories.update(others[0])
-                    files.update(others[1])
-            waiting.extend(_join(directory, name) for name in sorted(directories))
-            yield directory, sorted(directories), sorted(files)
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
+                below, directories, files = done(self.operations.listed(directory, folders))
+                on_grid.update(posixpath.join(directory, name) for name in below)
+            else:
+                directories, files = map(sorted, folders[directory])
+            waiting.extend(posixpath.join(directory, name) for name in directories)
+            yield directory, directories, files

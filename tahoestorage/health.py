@@ -1,4 +1,4 @@
-"""Whether a storage works now, for probes, dashboards and `manage.py tahoe status`."""
+"""The state of a storage now, for probes, dashboards and `manage.py tahoe status`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from time import monotonic
 from typing import Any, Literal
 
 from attrs import evolve, frozen
-from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import storages
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
+from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_done, each
@@ -29,10 +26,9 @@ from txtahoe.tree.tree import Tree
 
 PROBE = b"Can files be saved? django-tahoestorage asks by uploading these bytes, and reading them."
 """
-Always the same bytes, so that all probes through a gateway make one file; and more of them than
-Tahoe-LAFS puts into the cap, without asking the grid (55).
+Always the same bytes, so that all probes through a gateway make one file. Up to 55 bytes,
+Tahoe-LAFS would put them into the cap, without asking the grid.
 """
-
 
 Kind = Literal["gateway", "servers", "reading", "shares", "saving"]
 
@@ -40,10 +36,11 @@ Kind = Literal["gateway", "servers", "reading", "shares", "saving"]
 @frozen
 class Problem:
     """
-    What is not as it should be at the gateway at `url`; `str()` tells it, without caps.
+    A problem at the gateway at `url`; `str()` describes it, without caps.
 
-    `kind`: the gateway does not answer, or is none; it is not connected to all storage servers
-    that it knows; the root directory can't be read; it misses shares; nothing can be saved.
+    `kind`: the gateway does not answer, or is none ("gateway"); it is not connected to all storage
+    servers that it knows; the root directory cannot be read; it misses shares; nothing can be
+    saved.
     """
 
     url: str
@@ -57,14 +54,11 @@ class Problem:
 @frozen
 class GatewayHealth:
     """
-    What a gateway can do now.
+    The state of a gateway now. A value is None if its question failed.
 
     `is_reader`: whether files are read through it. `is_writer`: whether it makes the changes of
-    directories, as one of a storage's gateways does. `connected`, `known`: to how many storage
-    servers it is connected, and of how many it knows. `seconds`: how long its own answer took.
-    `read_seconds`: until the storage servers had told of the root directory. `write_seconds`:
-    until a small file was on the grid, and read back; not tried where the storage can only be
-    read. Each of them is None where nothing came of it.
+    directories. `connected`, `known`: numbers of storage servers. The seconds last until its own
+    answer, that about the root directory, and the end of a test upload that is read back.
     """
 
     url: str
@@ -85,10 +79,10 @@ class GatewayHealth:
 @frozen
 class StorageHealth:
     """
-    What a storage can do now, through each of its gateways.
+    The state of a storage now, through each of its gateways.
 
-    `is_writable`: whether the storage's cap lets it write at all. `needs_writer`: whether to save
-    takes the gateway that makes the changes; not so where names carry their caps.
+    `is_writable`: whether its cap lets it write. `needs_writer`: whether a save takes the gateway
+    that makes all changes.
     """
 
     gateways: tuple[GatewayHealth, ...]
@@ -97,25 +91,27 @@ class StorageHealth:
 
     @property
     def is_ok(self) -> bool:
-        """Whether files can be read, and saved where that is meant."""
+        """Whether files can be read, and saved if the storage's cap lets it write."""
         can_write = self.write_seconds is not None or not self.is_writable
         return self.read_seconds is not None and can_write
 
     @property
     def read_seconds(self) -> float | None:
-        """That of the first gateway through which files can be read."""
+        """The value of the first gateway through which files can be read."""
         return _first(gateway.read_seconds for gateway in self.gateways if gateway.is_reader)
 
     @property
     def write_seconds(self) -> float | None:
-        """That of the gateway that makes all changes, or of the first one that can save files."""
-        if self.needs_writer:
-            return _first(gateway.write_seconds for gateway in self.gateways if gateway.is_writer)
-        return _first(gateway.write_seconds for gateway in self.gateways if gateway.is_reader)
+        """The value of the gateway that makes all changes, or of the first that can save files."""
+        return _first(
+            gateway.write_seconds
+            for gateway in self.gateways
+            if (gateway.is_writer if self.needs_writer else gateway.is_reader)
+        )
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Those of all gateways. They need not keep files from being read and saved."""
+        """The problems of all gateways. Some do not keep files from being read and saved."""
         return tuple(problem for gateway in self.gateways for problem in gateway.problems)
 
 
@@ -125,30 +121,28 @@ def _first(every: Iterable[float | None]) -> float | None:
 
 def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> StorageHealth:
     """
-    What a storage, given by its alias or itself, can do now. `timeout`: seconds that it may take.
+    Examine a storage, given by its alias or itself. `timeout`: seconds that it can take.
 
-    Each gateway is asked three things, all at once: for its status; who has shares of the root
-    directory, which costs the same however much is in it; and to upload 88 bytes and give them
-    back. These are always the same, so that any number of probes leaves one such file behind for
-    each gateway; and a server that has it already need not take anything more. Nothing that the
-    storage knows is used, and no directory is changed. Where hosts have a common writer, the tree
-    is asked before which gateway that is now; half of the time is for this.
+    Each gateway gets three questions at once: its status; the shares of the root directory; and the
+    upload of PROBE, which is read back. No directory is changed, and nothing that the storage knows
+    is used. If hosts have a common writer, the tree is asked first which gateway that is now, for
+    half of the time at most.
 
-    Raises: ImproperlyConfigured where there is no such storage, or a setting is missing or wrong.
-    What is away is no error here: it is what is asked about.
+    Raises: ImproperlyConfigured if there is no such storage, or a setting is missing or wrong. A
+    gateway or a grid that is away is a result and no error.
     """
-    return done(_health(storage, timeout, Blocking()))
+    return done(_health(storage, timeout))
 
 
 async def ahealth(
     storage: str | TahoeStorage = "default", *, timeout: float = 5.0
 ) -> StorageHealth:
     """As `health`, for asyncio."""
-    return await _health(storage, timeout, Awaiting())
+    return await _health(storage, timeout)
 
 
-async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting) -> StorageHealth:
-    storage = _storage_of(storage)
+async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
+    storage = storage if isinstance(storage, TahoeStorage) else storage_of(storage)
     connection = storage.connection
     readers, root = connection.gateways, connection.base_cap
 
@@ -160,23 +154,11 @@ async def _health(storage: str | TahoeStorage, timeout: float, waiting: Waiting)
             writer = await _writer_now(reactor, seconds, connection)
         return await examine_storage(reactor, seconds, readers, writer, root)
 
-    found = await waiting.run(ask)
+    found = await in_reactor(ask)
     return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
 
 
-def _storage_of(storage: str | TahoeStorage) -> TahoeStorage:
-    if isinstance(storage, TahoeStorage):
-        return storage
-    found = storages[storage]
-    if isinstance(found, TahoeStorage):
-        return found
-    if storage == "default":  # files are elsewhere by default: it is that of the settings
-        return TahoeStorage()
-    raise ImproperlyConfigured(f"the storage {storage!r} is no TahoeStorage")
-
-
 async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:
-    """The gateway that makes the changes; None while they are handed over to another one."""
     urls = connection.gateways
     transports = [Transport(reactor, url, timeout=timeout, pauses=()) for url in urls]
     client = Client(Gateways(transports))
@@ -220,7 +202,6 @@ async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) ->
 
 
 async def _check_root(client: Client, root: Cap) -> str | None:
-    """What is wrong with the root directory, if it can be read. Raises: Unrecoverable."""
     report = await client.check(root)
     if not report.is_recoverable:
         raise Unrecoverable(f"too few shares of it are within reach: {report.summary}")
@@ -229,19 +210,14 @@ async def _check_root(client: Client, root: Cap) -> str | None:
 
 async def _write_and_read(client: Client) -> None:
     if await client.read(await client.upload(PROBE)) != PROBE:
-        raise IncompleteDownload("what was uploaded came back as something else")
+        raise IncompleteDownload("the uploaded bytes came back as something else")
 
 
 @frozen
 class _Answer:
-    """To a question: the `result` in so many `seconds`, or what went wrong."""
-
     result: Any = None
     seconds: float | None = None
     failure: TahoeError | None = None
-
-    def failing(self, what: str) -> str | None:
-        return None if self.failure is None else f"{what}: {self.failure}"
 
 
 async def _answer(reactor: Any, timeout: float, question: Callable[[], Awaitable[Any]]) -> _Answer:
@@ -256,18 +232,23 @@ async def _answer(reactor: Any, timeout: float, question: Callable[[], Awaitable
     return _Answer(result, monotonic() - began)
 
 
-def _judge(url: str, status: _Answer, root: _Answer, write: _Answer | None = None) -> GatewayHealth:
-    write = write or _Answer()
+def _judge(url: str, status: _Answer, root: _Answer, write: _Answer = _Answer()) -> GatewayHealth:
     if status.failure is not None:
         return GatewayHealth(url, problems=(Problem(url, "gateway", str(status.failure)),))
     told: GatewayStatus = status.result
-    missing = _missing_servers(told)
-    problems: list[tuple[Kind, str | None]] = [
-        ("servers", missing),
-        ("reading", root.failing("the root directory can't be read")),
-        ("shares", None if missing else root.result),  # else the shares come back with the servers
-        ("saving", write.failing("nothing can be saved")),
-    ]
+    away = [repr(server.nickname) for server in told.servers if not server.connected]
+    problems: list[tuple[Kind, str]] = []
+    if not told.servers:
+        problems.append(("servers", "it knows no storage server"))
+    elif away:
+        counts = f"{told.connected} of the {len(told.servers)} storage servers that it knows"
+        problems.append(("servers", f"it is connected to {counts}, and not to {', '.join(away)}"))
+    if root.failure is not None:
+        problems.append(("reading", f"the root directory can't be read: {root.failure}"))
+    if root.result is not None and not problems:  # else the shares come back with the servers
+        problems.append(("shares", root.result))
+    if write.failure is not None:
+        problems.append(("saving", f"nothing can be saved: {write.failure}"))
     return GatewayHealth(
         url=url,
         connected=told.connected,
@@ -275,15 +256,5 @@ def _judge(url: str, status: _Answer, root: _Answer, write: _Answer | None = Non
         seconds=status.seconds,
         read_seconds=root.seconds,
         write_seconds=write.seconds,
-        problems=tuple(Problem(url, kind, text) for kind, text in problems if text),
+        problems=tuple(Problem(url, kind, text) for kind, text in problems),
     )
-
-
-def _missing_servers(status: GatewayStatus) -> str | None:
-    if not status.servers:
-        return "it knows no storage server"
-    missing = [repr(server.nickname) for server in status.servers if not server.connected]
-    if not missing:
-        return None
-    counts = f"{status.connected} of the {len(status.servers)} storage servers that it knows"
-    return f"it is connected to {counts}, and not to {', '.join(missing)}"

@@ -1,5 +1,5 @@
 """
-A check for django-health-check, which is to be installed: `pip install django-health-check`.
+A check for django-health-check; it needs `pip install django-health-check`.
 
     from health_check.views import HealthCheckView
 
@@ -22,10 +22,10 @@ from tahoestorage.health import ahealth
 @dataclass
 class TahoeHealthCheck(HealthCheck):  # type: ignore[misc]
     """
-    Whether files can be read from a TahoeStorage and saved to it; see `tahoestorage.health`.
+    Whether files can be read from the TahoeStorage of an alias, and saved to it.
 
-    `alias`: which one of STORAGES. What is away and keeps no file from that, such as one storage
-    server of several, is no failure.
+    A problem that keeps no file from that, such as one storage server of several that is away, is
+    no failure. See `tahoestorage.health`.
     """
 
     alias: str = "default"

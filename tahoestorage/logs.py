@@ -6,7 +6,7 @@ import logging
 
 from tahoestorage.redaction import redact
 
-# What the packages log, and the lines of Django with the URLs of requests.
+# Those of the packages, and those of Django that log the URLs of requests.
 _LOGGERS = ("tahoestorage", "txtahoe", "django.request", "django.server")
 
 
@@ -14,31 +14,27 @@ class RedactCaps(logging.Filter):
     """Replaces the caps in every record by fingerprints; for the filters of LOGGING too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        redact_record(record)
+        """Redact the text, and the traceback that handlers show with it."""
+        try:
+            message, arguments = record.getMessage(), repr(record.args)
+        except Exception:
+            return True  # the call was wrong; `logging` reports that when it writes the record
+        safe = redact(message)
+        if safe != message or redact(arguments) != arguments:
+            record.msg, record.args = safe, ()
+        if record.exc_info and not record.exc_text:
+            traceback = logging.Formatter().formatException(record.exc_info)
+            if redact(traceback) != traceback:
+                record.exc_text = redact(traceback)
         return True
 
 
 def install() -> None:
-    """Redact what the packages log, and what the handlers of Django's own logger write and mail."""
+    """Redact the records of the packages, and all that the handlers of Django's logger get."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_filter)
     for handler in logging.getLogger("django").handlers:
         handler.addFilter(_filter)
-
-
-def redact_record(record: logging.LogRecord) -> None:
-    """Replace the caps in the text of a record, and in the traceback that handlers show with it."""
-    try:
-        message, arguments = record.getMessage(), repr(record.args)
-    except Exception:
-        return  # the call was wrong; `logging` reports that when it writes the record
-    safe = redact(message)
-    if safe != message or redact(arguments) != arguments:
-        record.msg, record.args = safe, ()
-    if record.exc_info and not record.exc_text:
-        traceback = logging.Formatter().formatException(record.exc_info)
-        if redact(traceback) != traceback:
-            record.exc_text = redact(traceback)
 
 
 _filter = RedactCaps()

@@ -1,4 +1,4 @@
-"""A model without a table: it puts the grid's page into the admin's index, with permissions."""
+"""A model without a table, which puts the grid's page and its permissions into the admin."""
 
 from __future__ import annotations
 

@@ -22,43 +22,34 @@ from django.core.management import CommandError
 
 from tahoestorage import conf
 from tahoestorage.contract.fileurls import public_url
-from tahoestorage.grid.file import TahoeFile
-from tahoestorage.grid.paths import Name, names_shown
+from tahoestorage.grid.paths import Name
 from tahoestorage.grid.pending import StagedTree
 from tahoestorage.reactor.waiting import done, in_any_thread
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import BadCap, Cap
-from txtahoe.concurrency import Done
-from txtahoe.errors import IsADirectory, NoSuchChild
+from txtahoe.errors import IsADirectory
 from txtahoe.sealing import sealed
 
-# A static file's name stands in templates and style sheets with what belongs to its URL only.
+# In templates and style sheets, a query or a fragment can follow the name of a static file.
 _NAME_AND_REST = re.compile(r"([^?#]*)(.*)", re.DOTALL)
-_SECONDS = 10.0  # for which an event loop may stand still until the manifest is read
+_SECONDS = 10.0  # for which an event loop can stand still until the manifest is read
 
 
 class TahoeStaticFilesStorage(TahoeStorage):
     """
     Static files on a Tahoe-LAFS grid, for Django's `collectstatic`.
 
-    The options are those of TahoeStorage. A file that is saved replaces the one of its name, with
-    or without `allow_overwrite`. Give it a `location` of its own: `collectstatic --clear` deletes
-    all files there.
+    A save always replaces the file of the same name. Give the storage a `location` of its own:
+    `collectstatic --clear` deletes all files there.
 
-    What is saved and deleted is pending: seen by this process at once, on the grid by `flush()`,
-    which links all files together, after they were uploaded side by side. `collectstatic` calls it
-    at its end, through `post_process()`; with `--no-post-process` it is called when the process
-    exits, and the exit status is 1 where it fails. Who saves files otherwise calls `flush()`. Of a
-    process that ends by an exception or a signal what is pending is not saved.
+    Saves and deletions are pending: this process sees them at once, the grid after `flush()`, which
+    `collectstatic` calls through `post_process()`; with `--no-post-process`, the exit of the
+    process does, with exit status 1 if it fails. If an exception or a signal ends the process,
+    pending changes are lost. All other changes, and `walk`, make the pending changes first.
 
-    Equal bytes are not uploaded again. Each directory is asked once; while changes are pending
-    the answer holds, so one process at a time should write the static files.
-
-    What changes or walks the grid in other ways, such as `save_many`, `walk`, opening for writing
-    and the deletion of a directory, makes the pending changes first.
-
-    By its URL, which begins with its cap, a file cannot be reached from another one: where style
-    sheets or scripts refer to other files, use TahoeManifestStaticFilesStorage.
+    Each directory is listed once, so only one process at a time should write static files. Equal
+    bytes are not uploaded again. If style sheets or scripts refer to other files, use
+    TahoeManifestStaticFilesStorage: no relative URL leads from cap to cap.
     """
 
     holds_scripts = True
@@ -71,26 +62,24 @@ class TahoeStaticFilesStorage(TahoeStorage):
     def _tree(self) -> StagedTree:
         return evolve(self._whole_tree, root=self._location.root)
 
-    @cached_property
-    def _allow_overwrite(self) -> bool:
-        return True
+    _allow_overwrite = True
 
     def flush(self) -> None:
         """
-        Make all changes that are pending: wait for the uploads, link the files, delete.
+        Make all pending changes: wait for the uploads, link the files, delete.
 
-        Raises: SomeFailed, which names the files; the others are saved. Where one could not be
-        saved nothing is deleted.
+        Raises: SomeFailed, which names the files; the others are saved. If a file could not be
+        saved, nothing is deleted.
         """
-        self._tree.flush()
+        done(self._tree.flush())
 
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
     ) -> Iterator[Any]:
         """
-        What `collectstatic` calls at its end.
+        Flush, at the end of `collectstatic`.
 
-        Raises: CommandError where two names are one on the grid; as `flush`.
+        Raises: CommandError if two names are one on the grid; as `flush`.
         """
         self._require_distinct(paths)
         if not dry_run:
@@ -98,7 +87,7 @@ class TahoeStaticFilesStorage(TahoeStorage):
         yield from ()
 
     def _require_distinct(self, names: Iterable[str]) -> None:
-        # `collectstatic` takes the second one for the first one, and leaves it out.
+        # `collectstatic` would take the second file for the first one, and leave it out.
         known: dict[str, str] = {}
         for name in names:
             other = known.setdefault(self._location.clean(name), name)
@@ -110,82 +99,28 @@ class TahoeStaticFilesStorage(TahoeStorage):
                 )
 
     def _save(self, name: str, content: File[Any]) -> str:
-        location = self._location
-        path = location.path_of(name)
+        path = self._location.path_of(name)
         self._require_writable(name)
-        self._tree.stage(path, content, name)
-        return location.name_of(path)
+        done(self._tree.stage(path, content, name))
+        return self._location.name_of(path)
 
     def delete(self, name: Name) -> None:
-        if not name:
-            raise ValueError("The name must be given to delete().")
-        path = self._location.path_of(name)
         self._require_writable(str(name))
-        try:
-            done(self._tree.staged(lambda staging, _: staging.delete(path), str(name)))
-        except IsADirectory:
-            self.flush()
-            super().delete(name)
-
-    def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        names = self._location.path_of(path)
-        try:
-            children = done(self._tree.staged(lambda staging, _: staging.list(names), str(path)))
-        except NoSuchChild:
-            if names != self._location.root:
-                raise
-            return [], []  # the first save makes it
-        return names_shown(children)
-
-    def _open(self, name: Name, mode: str = "rb") -> TahoeFile:
-        if set(mode) <= set("rbt"):
-            return super()._open(name, mode)
-        self.flush()
-        return _WrittenFile(
-            self._tree, self._location.path_of(name), str(name), mode, allow_overwrite=True
-        )
-
-    def save_many(
-        self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
-    ) -> list[str]:
-        self.flush()
-        return super().save_many(files, progress=progress)
-
-    def prefetch(self, names: Iterable[Name]) -> set[str]:
-        self.flush()
-        return super().prefetch(names)
-
-    def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
-        self.flush()
-        return super().walk(path)
+        super().delete(name)
 
     def _require_writable(self, name: str) -> None:
-        """Raises: NotWriteable."""
         self._tree.require_writable(name)
-
-
-class _WrittenFile(TahoeFile):
-    """A file that is saved as any other; what is known of the directories is outdated then."""
-
-    _tree: StagedTree
-
-    def _save(self, *spool: Any) -> None:
-        super()._save(*spool)
-        self._tree.flush()
 
 
 class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorage):  # type: ignore[misc]
     """
-    As TahoeStaticFilesStorage, and as Django's ManifestStaticFilesStorage: files are also saved
-    under names with a hash of their content.
+    As TahoeStaticFilesStorage and Django's ManifestStaticFilesStorage: files are also saved under
+    names with a hash of their content. References in them become full URLs with the cap of the
+    other file, so `collectstatic` needs the `base_url`.
 
-    References in style sheets and scripts become full URLs, with the cap of the file referred to,
-    so `collectstatic` needs to know the `base_url`.
-
-    The manifest holds the read caps of the files: `url()` needs no request once it was read, which
-    it is once in a process, in the thread of an event loop too. It is linked last, and what is
-    deleted goes after that, so the files of the old one are there until the new one is. A
-    `collectstatic` of which the post-processing fails changes nothing.
+    The manifest holds the read-caps of the files. A process reads it once, in the thread of an
+    event loop too; after that, `url()` makes no request. It is linked last, and deletions follow. A
+    `collectstatic` whose post-processing fails changes nothing.
 
     `manifest_storage`: another storage for the manifest.
     """
@@ -195,7 +130,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
     def __init__(
         self, *, manifest_storage: Storage | None = None, **options: Unpack[conf.Options]
     ) -> None:
-        # ManifestFilesMixin's own reads the manifest, which may wait until it is needed.
+        # Not ManifestFilesMixin's, which reads the manifest before it is needed.
         super(ManifestFilesMixin, self).__init__(**options)
         self.manifest_storage = self if manifest_storage is None else manifest_storage
         self._caps: dict[str, Cap] = {}
@@ -220,13 +155,13 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
 
     @sealed
     def save_manifest(self) -> None:
-        """Save the manifest, after all else. Raises: SomeFailed, where it is not saved."""
+        """Save the manifest after all other files. Raises: SomeFailed; then it is not saved."""
         paths = dict(sorted(self.hashed_files.items()))
         hashed = ContentFile(json.dumps(list(paths.items())).encode())
         self.manifest_hash = self.file_hash(self.manifest_name, hashed) or ""
         self._caps = {}
         for name in paths.values():
-            with suppress(OSError):  # what could not be uploaded, linking it tells
+            with suppress(OSError):  # the link of a failed upload raises
                 self._caps[name] = done(self.operations.node(name)).cap.reader
         manifest = {
             "paths": paths,
@@ -235,12 +170,12 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             "caps": {name: str(cap) for name, cap in self._caps.items()},
         }
         if self.manifest_storage is not self:
-            self._tree.link()
+            done(self._tree.link())
         if self.manifest_storage.exists(self.manifest_name):
             self.manifest_storage.delete(self.manifest_name)
         self.manifest_storage._save(self.manifest_name, ContentFile(json.dumps(manifest).encode()))
         if self.manifest_storage is self:
-            self._tree.link(but=self._location.path_of(self.manifest_name))
+            done(self._tree.link(but=self._location.path_of(self.manifest_name)))
 
     def post_process(
         self, paths: dict[str, Any], dry_run: bool = False, **options: Any
@@ -248,8 +183,8 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         """
         As Django's.
 
-        Raises: ImproperlyConfigured where there is no base URL; CommandError where two names are
-        one on the grid; SomeFailed as `flush`.
+        Raises: ImproperlyConfigured if there is no base URL; CommandError if two names are one on
+        the grid; as `flush`.
         """
         self._require_distinct(paths)
         if dry_run:
@@ -269,7 +204,6 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             raise
 
     def _require_writable(self, name: str) -> None:
-        """Raises: NotWriteable; ImproperlyConfigured where there is no base URL."""
         super()._require_writable(name)
         self._require_base_url()
 
@@ -289,7 +223,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
     def _post_process(
         self, paths: dict[str, Any], adjustable_paths: list[str], hashed_files: dict[str, str]
     ) -> Iterator[tuple[Any, ...]]:
-        # What refers to others comes after them, as their caps go into its content.
+        # A file that refers to others comes after them, because it gets their caps.
         adjustable = set(adjustable_paths)
         for is_adjustable in (False, True):
             some = {name: paths[name] for name in paths if (name in adjustable) is is_adjustable}
@@ -297,11 +231,11 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
 
     def _stored_name(self, name: str, hashed_files: dict[str, str]) -> str:
         """
-        The hashed name of a file that is referred to.
+        The hashed name of a file that another one refers to.
 
-        In the first pass it may be one that is yet to be processed. Django's mixin would open it
-        to find the hash, which here means to download it. Until the next pass what it became the
-        last time stands for it, so that what has not changed need not be saved in between.
+        In the first pass, it can be a file that is not processed yet. Django's mixin would open it
+        to find the hash, which here is a download. Until the next pass, its last hashed name stands
+        for it, so that unchanged files are not saved in between.
         """
         name = self.clean_name(posixpath.normpath(name.strip()))
         key = self.hash_key(name)
@@ -309,7 +243,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             return hashed_files[key]
         if not self.exists(name):
             raise ValueError(f"The file {name!r} could not be found with {self!r}.")
-        with suppress(ValueError, OSError):  # one that can't be read is about to be replaced
+        with suppress(ValueError, OSError):  # an unreadable manifest is about to be replaced
             former = self._manifest[0].get(key, name)
             return former if self.exists(former) else name
         return name
@@ -321,15 +255,15 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         force: bool = False,
         hashed_files: dict[str, str] | None = None,
     ) -> str:
-        """As Django's, which unquotes the URL; names with a percent sign are wrong then."""
+        """As Django's, but names with a percent sign are right: Django unquotes the URL."""
         path, rest = _NAME_AND_REST.fullmatch(name).groups()  # type: ignore[union-attr]
         if hashed_files is not None:
             if path.endswith("/"):
                 raise IsADirectory(f"{path!r} is a directory; only files have a URL")
-            # It is written into a file, so it must lead to one.
+            # A URL that is written into a file must lead to a file.
             hashed_name = hashed_name_func(path, hashed_files)
-            url = done(self.operations.url_of_file(hashed_name, str(self.base_url)))
-            # `url_converter` takes what follows the last slash, and unquotes it.
+            url = done(self.operations.url_of_file(hashed_name))
+            # `url_converter` takes the part after the last slash, and unquotes it.
             return quote(url + rest, safe="")
         if not path.endswith("/") and (force or not settings.DEBUG):
             path = hashed_name_func(path)
@@ -345,7 +279,7 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
         template: str | None = None,
         *ignored_blocks: Any,
     ) -> Callable[[re.Match[str]], str]:
-        """As Django's, whose URLs are relative to the file's own; there is no way between caps."""
+        """As Django's, but with full URLs: no relative one leads from cap to cap."""
         convert = super().url_converter(name, hashed_files, template, *ignored_blocks)
 
         def converter(match: re.Match[str]) -> str:
@@ -362,9 +296,9 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
 
 @sealed
 def _caps_of(manifest: str) -> dict[str, Cap]:
-    """The caps in a manifest, by hashed name; none in one that another storage has made."""
+    """The caps in a manifest by hashed name; none in the manifest of another storage."""
     caps: dict[str, Cap] = {}
-    with suppress(ValueError, AttributeError):  # what is wrong with it, `load_manifest` tells
+    with suppress(ValueError, AttributeError):  # `load_manifest` reports the problem
         for name, text in json.loads(manifest).get("caps", {}).items():
             with suppress(BadCap, TypeError):
                 cap = Cap.parse(text)

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import cached_property, lru_cache
-from typing import Any, Self, Unpack
+from datetime import datetime
+from functools import cache, cached_property, lru_cache
+from typing import Any, Self, Unpack, cast
 
-from django.conf import settings
+from asgiref.sync import sync_to_async
+from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
+from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
-from tahoestorage.contract.asynchronous import AsyncMethods
 from tahoestorage.contract.fileurls import mount_of
-from tahoestorage.contract.operations import Operations, to_save
-from tahoestorage.grid.file import TahoeFile
+from tahoestorage.contract.operations import Operations, to_save, twins
+from tahoestorage.grid.file import TahoeFile, is_only_read
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.waiting import done
-from txtahoe.caps import Cap, redact
-from txtahoe.concurrency import Done
+from txtahoe.caps import Cap
 from txtahoe.errors import NoSuchChild
 from txtahoe.tree.paths import is_reserved
 
@@ -35,22 +35,20 @@ _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
 
 
 @deconstructible(path="tahoestorage.storage.TahoeStorage")
-class TahoeStorage(AsyncMethods):
+class TahoeStorage(Storage):
     """
-    Files on a Tahoe-LAFS grid. It behaves as Django's FileSystemStorage does, where a remote
-    storage can; see Django's "File storage API".
+    Files on a Tahoe-LAFS grid, as Django's FileSystemStorage has them on a disk.
 
-    Arguments, all of them optional and by name, are those of `conf.Options`; what is not given
-    comes from the settings. Nothing is asked of the network before the first call.
+    All arguments are optional keywords, those of `conf.Options`; the settings give the others. No
+    request is made before the first call. Each method has an asynchronous twin; see `twins`.
 
-    Every method raises the errors of `txtahoe`, each an OSError: FileNotFoundError for what is
-    missing, and another one, never that, for what cannot be reached now. Names that climb out of
-    the storage raise SuspiciousFileOperation. Where a setting is missing or wrong, the first call
-    raises ImproperlyConfigured.
+    Every method raises the errors of `txtahoe`, each an OSError: FileNotFoundError for a missing
+    file, and always another error if the grid cannot answer. A name outside of the storage raises
+    SuspiciousFileOperation; a setting that is missing or wrong, ImproperlyConfigured.
     """
 
     holds_scripts = False
-    """Whether its files are the site's own scripts and style sheets, which its pages may load."""
+    """Whether its files are the site's own scripts and style sheets, which pages can load."""
 
     _constructor_args: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -58,15 +56,15 @@ class TahoeStorage(AsyncMethods):
         given: Any = options.get("tahoe_base_cap")
         options = conf.hidden(options)
         self.options = options
-        """The arguments; the cap among them in a form that shows itself nowhere."""
+        """The arguments, with the cap as a value whose repr shows a fingerprint."""
         self._write_down(given)
         problem = conf.unknown_options(dict(options))
-        del options, given  # a misspelt name may have the cap
+        del options, given  # a misspelt option may hold the cap
         if problem is not None:
             raise ImproperlyConfigured(f"TahoeStorage: {problem}")
         setting_changed.connect(self._setting_changed)
 
-    # Where its names begin. A subclass may have these say another place for each request.
+    # Where names begin. In a subclass, these can depend on the request.
 
     @property
     def base_location(self) -> str:
@@ -85,8 +83,6 @@ class TahoeStorage(AsyncMethods):
     def _location(self) -> Location:
         return _location_at(self.location)
 
-    # The values of the settings, kept until one of them changes.
-
     @cached_property
     def base_url(self) -> str | None:
         url = conf.base_url(self.options)
@@ -94,15 +90,14 @@ class TahoeStorage(AsyncMethods):
 
     @property
     def connection(self) -> conf.Connection:
-        """How its files are reached."""
         return self._tree.connection
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """What tells whether two storages have the same files."""
+        """Equal for two storages that have the same files."""
         return self.connection, self.location
 
-    @cached_property
+    @property
     def _allow_overwrite(self) -> bool:
         return bool(conf.value(self.options, "allow_overwrite"))
 
@@ -116,24 +111,20 @@ class TahoeStorage(AsyncMethods):
 
     @property
     def operations(self) -> Operations:
-        """What the methods do, for those who wait in other ways."""
-        return Operations(
-            self._tree, self._location, self, self._is_asked_first, self._allow_overwrite
-        )
+        """The operations behind the methods, as coroutines."""
+        return Operations(self, self._tree, self._location)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in conf.SETTINGS.values():
-            for name in ("base_url", "_whole_tree", "_allow_overwrite"):
+            for name in ("base_url", "_whole_tree"):
                 self.__dict__.pop(name, None)
-
-    # Django's contract.
 
     def save(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
         """
-        Save a file under `name`, or under another one where that is taken; return which.
+        Save a file under `name`, or under another name if that is taken; return the name.
 
-        It returns when the bytes are on the grid and the name leads to them. They are uploaded
-        once, whatever names turn out to be taken, and no name is asked for beforehand.
+        The bytes are on the grid, and the name leads to them, when this returns. They are uploaded
+        once, whatever names turn out to be taken.
         """
         token = _max_length.set(max_length)
         try:
@@ -148,34 +139,10 @@ class TahoeStorage(AsyncMethods):
     def _save(self, name: str, content: File[Any]) -> str:
         return done(self.operations.save(name, content, _max_length.get()))
 
-    def save_many(
-        self, files: Iterable[tuple[Name, Any]], *, progress: Done | None = None
-    ) -> list[str]:
-        """
-        Save many files, given as names and contents; return the names that they have got.
-
-        They are uploaded side by side, and each directory is written once for 500 of them. Names
-        are chosen as by `save`. `files` is read, and `progress` called with the number of files
-        that were uploaded since the last call, in this thread.
-
-        Raises: SomeFailed, whose `results` have each file's name or exception; those with a name
-        are saved.
-        """
-        return done(self.operations.save_many(files, progress))
-
-    def prefetch(self, names: Iterable[Name]) -> set[str]:
-        """
-        Look up many names at once; return those that are there.
-
-        Each directory is asked once, side by side. For `max_age` seconds the `url`, `size`, times
-        and opening of these names need no look then.
-        """
-        return done(self.operations.prefetch(names))
-
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """
-        The directories below one, and itself first, each as its path, the names of the
-        directories in it and those of the files, as `os.walk` gives them.
+        Walk a directory and those below it, as `os.walk` does: for each, give its path, and the
+        names of the directories and of the files in it.
         """
         location = self._location
         start = location.path_of(path)
@@ -199,41 +166,17 @@ class TahoeStorage(AsyncMethods):
             allow_overwrite=self._allow_overwrite,
         )
 
-    def delete(self, name: Name) -> None:
-        """Delete a file, or a directory that is empty. What is missing is deleted already."""
-        done(self.operations.delete(name))
-
-    def exists(self, name: Name) -> bool:
-        """Whether there is a file or directory of this name; a grid that can't answer raises."""
-        return done(self.operations.exists(name))
-
-    def listdir(self, path: Name) -> tuple[list[str], list[str]]:
-        """The names of the directories and of the files in a directory."""
-        return done(self.operations.listdir(path))
-
-    def size(self, name: Name) -> int:
-        """The size of a file in bytes."""
-        return done(self.operations.size(name))
-
     def url(self, name: str | None) -> str:
         """
-        `<base_url>named/<read cap>/<name>`, which reads the file and gives no other right; of a
-        file that is missing, a link that leads nowhere. Where there is no base URL, or links are
-        signed: the address at which `tahoestorage.urls` serves it, without a look whether it is
-        there.
+        The URL of a file: `<base_url>named/<read-cap>/<name>`, which gives only the right to read
+        the file. If the file is missing, the URL leads nowhere. If there is no base URL, or links
+        are signed: the address at which `tahoestorage.urls` serves the file; its name is not
+        looked up.
 
-        Raises: ValueError where there is neither.
+        Raises: ValueError if the file has no URL.
         """
         name = name or ""
-        return self._served_url(name) or done(self.operations.url(name, self.base_url))
-
-    def get_created_time(self, name: Name) -> datetime:
-        """When the name was first linked; see Django on aware and naive times."""
-        return self._time(name, done(self.operations.linked(name)).created)
-
-    def get_modified_time(self, name: Name) -> datetime:
-        """When the name was last linked; see Django on aware and naive times."""
-        return self._time(name, done(self.operations.linked(name)).modified)
+        return self._served_url(name) or done(self.operations.url_by_cap(name))
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -250,68 +193,92 @@ class TahoeStorage(AsyncMethods):
             return f"{file_root}{file_ext}"
         return super().get_alternative_name(file_root, file_ext)
 
-    # What stands behind them.
+    delete, adelete = twins(Operations.delete)
+    exists, aexists = twins(Operations.exists)
+    get_created_time, aget_created_time = twins(Operations.get_created_time)
+    get_modified_time, aget_modified_time = twins(Operations.get_modified_time)
+    listdir, alistdir = twins(Operations.listdir)
+    prefetch, aprefetch = twins(Operations.prefetch)
+    save_many, asave_many = twins(Operations.save_many)
+    size, asize = twins(Operations.size)
+    aurl = twins(Operations.url)[1]  # `url` itself is for any thread, if the site serves the file
+
+    async def aget_accessed_time(self, name: Name) -> datetime:
+        return await sync_to_async(self.get_accessed_time)(name)
+
+    async def aopen(self, name: Name, mode: str = "rb") -> TahoeFile:
+        """
+        Open a file for reading with `aread` and `aiter_chunks`. To write, use `asave`.
+
+        Raises: ValueError for another mode.
+        """
+        if not is_only_read(mode):
+            raise ValueError(f"aopen() is for reading, not for mode {mode!r}: use asave()")
+        if self._has_own("open", "_open"):
+            return cast(TahoeFile, await sync_to_async(self.open)(str(name), mode))
+        operations = self.operations
+        path = operations.location.path_of(name)
+        found = await operations.file(name)
+        return TahoeFile(operations.tree, path, str(name), mode, found=found)
+
+    async def asave(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
+        if self._has_own("save", "_save") or self._is_asked_first:
+            chosen = content.name if name is None else str(name)
+            return await sync_to_async(self.save)(chosen, content, max_length)
+        saved = await self.operations.save(*to_save(name, content), max_length)
+        validate_file_name(saved, allow_relative_path=True)
+        return saved
 
     def _served_url(self, name: str) -> str | None:
-        """The address at which this site serves a file, where it has no other."""
+        """The address at which this site serves a file, if it has no other."""
         seconds = conf.signed_urls(self.options)
         if self.base_url is not None and seconds is None:
             return None
         mount = mount_of(self.place)
-        if mount is None and seconds is not None:
+        if mount is not None:
+            name = self._location.clean(name)
+            return mount.url(name, self._name_in_url(name), seconds)
+        if seconds is not None:
             raise ImproperlyConfigured(
                 "the option 'signed_urls' is for files that this site serves: add "
                 "path('media/', include('tahoestorage.urls')) to its URLs"
             )
-        if mount is None:
-            return None
-        name = self._location.clean(name)
-        return mount.url(name, self._name_in_url(name), seconds)
+        return None
 
     def _name_in_url(self, name: str) -> str:
-        """The name that the URL of a file has where this site serves it."""
         return name
 
     def name_served(self, name: str) -> str:
         """
         The name of the file that is served under a name in a URL.
 
-        Raises: SuspiciousFileOperation where no file can have it.
+        Raises: SuspiciousFileOperation if no file can have it.
         """
         return self._location.clean(name)
 
     @property
     def _is_asked_first(self) -> bool:
-        """Whether a subclass has its own way to choose names, which `save` must then follow."""
+        """Whether a subclass chooses names in its own way, which `save` must then follow."""
         return self._has_own("get_available_name", "is_name_available", "exists")
 
     def _has_own(self, *methods: str) -> bool:
-        """Whether a subclass has other methods of these names."""
         return any(getattr(type(self), name) is not getattr(TahoeStorage, name) for name in methods)
-
-    def _time(self, name: Name, timestamp: float | None) -> datetime:
-        if timestamp is None:
-            raise NotImplementedError(f"The grid has no time for {redact(str(name))!r}.")
-        return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
-
-    # How it is written down: without the cap.
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {conf.value(self.options, 'location') or '/'}>"
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), *self._constructor_args)
 
     def _write_down(self, given: Any) -> None:
         """
-        Let @deconstructible, which keeps all arguments, keep a fingerprint in place of the cap that
-        was `given`: by this the cap is found again, where it is known, and nowhere else.
+        Replace the cap that was `given` in the arguments that @deconstructible keeps, by its
+        fingerprint. A process that knows the cap finds it again by that.
         """
         shown = conf.written_down(self.options)
 
@@ -325,6 +292,27 @@ class TahoeStorage(AsyncMethods):
             tuple(map(written, args)),
             {name: written(value, name) for name, value in kwargs.items()},
         )
+
+
+def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:
+    """
+    The TahoeStorage of an alias in STORAGES; that of the three settings if the default storage is
+    of another kind.
+
+    Raises: ImproperlyConfigured.
+    """
+    storage = storages[alias]
+    if isinstance(storage, TahoeStorage):
+        return storage
+    if alias == DEFAULT_STORAGE_ALIAS:
+        return _of_settings()
+    kind = type(storage).__name__
+    raise ImproperlyConfigured(
+        f"STORAGES[{alias!r}] is not a TahoeStorage but a {kind}; give the alias of one"
+    )
+
+
+_of_settings = cache(TahoeStorage)
 
 
 def _unpickled(cls: type[TahoeStorage], args: Any, options: dict[str, Any]) -> TahoeStorage:

@@ -1,8 +1,7 @@
-"""Uploads that go on to the grid while the browser still sends them."""
+"""Uploads that reach the grid while the browser still sends them."""
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import Any, NoReturn
 
@@ -15,28 +14,23 @@ from django.http import HttpRequest
 from tahoestorage.conf import Connection
 from tahoestorage.grid.file import Reader
 from tahoestorage.grid.tree import OnGrid, StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
-from tahoestorage.serving.aliases import storage_of
+from tahoestorage.reactor.waiting import Caller, done, is_in_event_loop
+from tahoestorage.storage import storage_of
 from txtahoe.caps import Cap
 from txtahoe.nodes import Node
 from txtahoe.tree.arrival import Arrival
 from txtahoe.tree.tree import Tree
 from txtahoe.tree.uploads import SMALL
 
-# Bytes that are handed over by one change of threads.
-_BLOCK = 2**18
-# The gateway closes a connection on which nothing comes for so many seconds.
-_GATEWAY_PATIENCE = 60.0
+_BLOCK = 2**18  # bytes that one change of threads hands over
+_GATEWAY_PATIENCE = 60.0  # seconds after which the gateway closes a silent connection
 
 
 class TahoeUploadedFile(OnGrid, UploadedFile):  # type: ignore[type-arg]
     """
-    A file of `request.FILES` whose bytes are on the grid, under no name yet.
+    A file of `request.FILES` whose bytes are on the grid, without a name.
 
-    A TahoeStorage on the same gateways saves it by giving it a name. It can be read, and saved
-    elsewhere, as any file; what is read is fetched. Where its `file` was replaced, that is what is
-    read and saved.
+    A TahoeStorage on the same gateways saves it by linking it. Any other use fetches the bytes.
     """
 
     _file: Any
@@ -57,7 +51,6 @@ class TahoeUploadedFile(OnGrid, UploadedFile):  # type: ignore[type-arg]
 
     @property
     def file(self) -> Any:
-        """What is read; opened at the first use."""
         if self._file is None and self._cap is not None:
             node = Node("filenode", self._cap, self._cap.size)
             self._file = io.BufferedReader(Reader(self._tree, node))
@@ -68,7 +61,6 @@ class TahoeUploadedFile(OnGrid, UploadedFile):  # type: ignore[type-arg]
         self._file, self._cap = file, None
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeUploadedFile:
-        """Go back to the start, also after `close`."""
         if self._cap is not None and self.closed:
             self._file = None
         super().open(mode, *args, **kwargs)
@@ -85,8 +77,8 @@ class Upload:
     """
     The bytes of one file on their way to the grid, from the thread that receives them.
 
-    A small file is gathered, and uploaded by `finish`; a larger one is sent as it comes, and
-    `write` waits while the gateway is slower than the browser.
+    A small file is gathered, and uploaded by `finish`. A larger one is sent as it comes; `write`
+    waits while the gateway is slower than the browser.
     """
 
     def __init__(self, tree: StorageTree, name: str | None) -> None:
@@ -94,21 +86,18 @@ class Upload:
         self.closed = False
         self.tree = tree
         self._name = name
-        self._gathered: list[bytes] = []
-        self._gathered_size = 0
+        self._gathered = bytearray()
         self._under_way: tuple[Tree, Arrival] | None = None
 
     def write(self, data: bytes) -> None:
-        """Raises: the errors of `Tree.upload`, and as `Loop.run`."""
         self.size += len(data)
-        self._gathered.append(data)
-        self._gathered_size += len(data)
-        if self._gathered_size >= (_BLOCK if self._under_way else SMALL):
+        self._gathered += data
+        if len(self._gathered) >= (_BLOCK if self._under_way else SMALL):
             data = self._take()
             done(self.tree.run(lambda tree, caller: self._arrival(tree).put(data), self._name))
 
     def finish(self) -> Cap:
-        """The cap of all that was written. Raises: as `write`."""
+        """Return the cap of all bytes. Raises: as `write`."""
         data = self._take()
 
         async def finish(tree: Tree, caller: Caller) -> Cap:
@@ -121,7 +110,7 @@ class Upload:
         return cap
 
     def close(self) -> None:
-        """Want it no more: end the request to the gateway, unless it is over. Does not wait."""
+        """End the request to the gateway, unless it is over, without waiting."""
         self.closed = True
         if self._under_way:
             tree, arrival = self._under_way
@@ -132,9 +121,8 @@ class Upload:
         self.close()
 
     def _take(self) -> bytes:
-        data = b"".join(self._gathered)
+        data = bytes(self._gathered)
         self._gathered.clear()
-        self._gathered_size = 0
         return data
 
     def _arrival(self, tree: Tree) -> Arrival:
@@ -149,23 +137,23 @@ class Upload:
 
 class TahoeUploadHandler(FileUploadHandler):
     """
-    Sends each file on to the grid as it comes in. In `request.FILES` it is a TahoeUploadedFile.
+    Sends each file to the grid as it comes in, for a TahoeUploadedFile in `request.FILES`.
 
-    It takes all files, so that handlers behind it get none. In the thread of a running event loop,
-    where it must not wait, it leaves them to those.
+    It takes all files; the handlers after it get none. In the thread of a running event loop, where
+    it must not wait, it leaves them to those.
 
-    What goes wrong on the grid is raised where the request is parsed, as an OSError of `txtahoe`.
+    The code that parses the request raises the errors of the grid, as OSErrors of `txtahoe`.
     """
 
     storage: str = DEFAULT_STORAGE_ALIAS
-    """The alias in STORAGES whose grid it is; see `storage_of`."""
+    """The alias of the storage on the grid; see `storage_of`."""
     max_size: int | None = None
     """
-    Bytes that a file may have. With the first one beyond, RequestDataTooBig is raised, as Django
-    does it for its own limits: the answer is 400, and the rest is not read.
+    Bytes of a file, at most. The next byte raises RequestDataTooBig, as for Django's own limits:
+    the answer is 400, and the rest is not read.
     """
 
-    file: Upload  # Django closes what is called so, where a file is skipped or all are stopped
+    file: Upload  # by this name, Django closes it if it skips the file or stops all uploads
 
     def handle_raw_input(self, *args: Any, **kwargs: Any) -> None:
         if self.request is not None:
@@ -174,8 +162,13 @@ class TahoeUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.upload_interrupted()
-        if _is_in_event_loop():
-            self._require_another()
+        if is_in_event_loop():
+            if self.request is not None and self.request.upload_handlers[-1] is self:
+                raise SynchronousOnlyOperation(
+                    "TahoeUploadHandler cannot wait in the thread of a running event loop, and no "
+                    "other handler is behind it in FILE_UPLOAD_HANDLERS. Add one of Django's, or "
+                    "use sync_to_async() for the first access to request.POST or request.FILES."
+                )
             return
         self.file = Upload(storage_of(self.storage)._tree, self.file_name)
         raise StopFutureHandlers
@@ -184,7 +177,8 @@ class TahoeUploadHandler(FileUploadHandler):
         if not self._is_receiving:
             return raw_data
         try:
-            self._require_not_too_big(self.file.size + len(raw_data))
+            if self.max_size is not None and self.file.size + len(raw_data) > self.max_size:
+                raise RequestDataTooBig(f"{self.file_name!r} has more than {self.max_size} bytes")
             self.file.write(raw_data)
         except BaseException:
             self.file.close()
@@ -215,25 +209,13 @@ class TahoeUploadHandler(FileUploadHandler):
     def _is_receiving(self) -> bool:
         return hasattr(self, "file") and not self.file.closed
 
-    def _require_not_too_big(self, size: int) -> None:
-        if self.max_size is not None and size > self.max_size:
-            raise RequestDataTooBig(f"{self.file_name!r} has more than {self.max_size} bytes")
-
-    def _require_another(self) -> None:
-        if self.request is not None and self.request.upload_handlers[-1] is self:
-            raise SynchronousOnlyOperation(
-                "TahoeUploadHandler cannot wait in the thread of a running event loop, and no "
-                "other handler is behind it in FILE_UPLOAD_HANDLERS. Add one of Django's, or use "
-                "sync_to_async() for the first access to request.POST or request.FILES."
-            )
-
 
 def _end_with(request: HttpRequest, handler: TahoeUploadHandler) -> None:
     """
-    Let nothing of `handler` outlive its request.
+    End the upload of `handler` with its request.
 
-    Django tells no handler of an exception that ends the parsing, be it of a limit, of another
-    handler or of the connection; but it closes every request.
+    Django closes every request, but tells no handler of an exception that ends the parsing: of a
+    limit, of another handler, or of the connection.
     """
     close = request.close
 
@@ -242,11 +224,3 @@ def _end_with(request: HttpRequest, handler: TahoeUploadHandler) -> None:
         close()
 
     request.close = close_all  # type: ignore[method-assign]
-
-
-def _is_in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

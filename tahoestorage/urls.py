@@ -1,7 +1,7 @@
 """
 Files by name: `path("media/", include("tahoestorage.urls"))`.
 
-Another storage than the default one, and who may read, are said there too:
+It takes the alias of another storage, and a permission hook:
 `path("private/", include("tahoestorage.urls", namespace="private"), {"storage": "private",
 "permission": may_read})`.
 """

@@ -8,8 +8,7 @@ from typing import TypeVar
 from attrs import evolve, field, fields, frozen
 
 from tahoestorage.conf import Connection
-from tahoestorage.reactor.kept import Kept
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.loop import Kept, current_loop
 from tahoestorage.storage import TahoeStorage
 
 S = TypeVar("S", bound=TahoeStorage)

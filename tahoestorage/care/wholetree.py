@@ -11,8 +11,7 @@ from attrs import frozen
 from tahoestorage import conf
 from tahoestorage.grid.paths import Location, Name
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import Blocking, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from tahoestorage.storage import TahoeStorage
 from txtahoe.api.client import Client
 from txtahoe.concurrency import each
@@ -126,4 +125,4 @@ def ask_gateway(url: str, question: Callable[[Client], Awaitable[T]], timeout: f
         finally:
             await client.close()
 
-    return done(Blocking().run(ask))
+    return done(in_reactor(ask))

@@ -21,8 +21,7 @@ from tahoestorage.checks.found import User, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.health import PROBE, Kind, examine_storage
 from tahoestorage.reactor import threads
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import Blocking, done
+from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_of
@@ -79,7 +78,7 @@ def check_deployment() -> list[CheckMessage]:
         examining = partial(_examine, caller.loop.reactor)
         return await all_of(deployments, examining, len(deployments))
 
-    found = zip(deployments.values(), done(Blocking().run(examine)), strict=True)
+    found = zip(deployments.values(), done(in_reactor(examine)), strict=True)
     return told_once(
         (user, message) for users, messages in found for message in messages for user in users
     )

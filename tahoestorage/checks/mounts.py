@@ -14,8 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from tahoestorage.checks.found import Place, class_of, every_place, name_of, place_of
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import Mount, mounts
-from tahoestorage.serving.aliases import storage_of
 from tahoestorage.serving.views import hook_name
+from tahoestorage.storage import storage_of
 
 _PARAMETERS = {"storage", "permission"}
 

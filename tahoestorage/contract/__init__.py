@@ -1,5 +1,5 @@
 """
-What Django's storage API asks for, written once for callers that block and for those that await.
+Django's storage API, written once for callers that block and for callers that await.
 
 The storage classes import it. Begin with `operations.py`.
 """

@@ -1,4 +1,4 @@
-"""What a storage does whose names carry the caps of their files."""
+"""The operations of a storage whose names carry the caps of their files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
-from django.core.files.utils import validate_file_name
 
-from tahoestorage.contract.freenames import FreeName
-from tahoestorage.contract.operations import Operations
+from tahoestorage.contract.operations import FreeName, Operations, told_of
 from tahoestorage.grid.captree import CapTree, Naming
 from tahoestorage.grid.paths import Name, is_for_files
 from txtahoe.capnames.anchors import Anchors
@@ -25,16 +23,16 @@ from txtahoe.errors import NoSuchChild, NotADirectory
 Folders = dict[str, tuple[set[str], set[str]]]
 
 
-@frozen
 class CapOperations(Operations):
-    """As Operations; `save` makes names that carry caps, and others lead where they always did."""
-
-    tree: CapTree = field(kw_only=True)
+    tree: CapTree
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
         self.tree.require_writable(redact(name))
-        naming = self._naming(name, max_length)
-        return (await self.tree.save_named(content, naming, name)).text
+        [saved] = await self._save_all([(self._naming(name, max_length), content)], None)
+        if isinstance(saved, Exception):
+            told_of(saved, name)
+            raise saved
+        return saved
 
     async def delete(self, name: Name) -> None:
         named = self.tree.named(self.location.path_of(name)) if name else None
@@ -43,20 +41,22 @@ class CapOperations(Operations):
         self.tree.require_writable(redact(str(name)))
         return await self.tree.forget(named)
 
-    async def listdir(self, name: Name) -> tuple[list[str], list[str]]:
-        directory = self.location.clean(name)
-        found = (await self.folders()).get(directory)
-        if found is None:
-            return await self.linked_in(directory)
-        directories, files = found
-        with suppress(NoSuchChild, NotADirectory):
-            others = await self.linked_in(directory)
-            directories.update(others[0])
-            files.update(others[1])
-        return sorted(directories), sorted(files)
+    async def listdir(self, path: Name) -> tuple[list[str], list[str]]:
+        _, directories, files = await self.listed(self.location.clean(path), await self.folders())
+        return directories, files
+
+    async def listed(
+        self, directory: str, folders: Folders
+    ) -> tuple[list[str], list[str], list[str]]:
+        """The directories in one on the grid; all directories, names with caps included; files."""
+        directories, files = folders.get(directory, (set(), set()))
+        on_grid: tuple[list[str], list[str]] = [], []
+        with suppress(*([NoSuchChild, NotADirectory] if directory in folders else [])):
+            on_grid = await super().listdir(directory)
+        return on_grid[0], sorted(directories.union(on_grid[0])), sorted(files.union(on_grid[1]))
 
     async def folders(self) -> Folders:
-        """Of each directory that names with caps have, the directories and files in it."""
+        """The directories and files in each directory that names with caps have."""
 
         async def every(anchors: Anchors) -> Folders:
             folders: Folders = {}
@@ -67,35 +67,20 @@ class CapOperations(Operations):
 
         return await self.tree.anchors(every)
 
-    async def linked_in(self, directory: str) -> tuple[list[str], list[str]]:
-        """What is in a directory on the grid."""
-        return await super().listdir(directory)
+    def _target(self, name: str) -> Naming:
+        return self._naming(name, None)
 
-    async def _save_together(
-        self, files: Sequence[tuple[Name, Any]], progress: Done | None
+    async def _save_all(
+        self, files: Sequence[tuple[Naming, File[Any]]], progress: Done | None
     ) -> list[str | Exception]:
-        namings = [self._checked_naming(str(name)) for name, _ in files]
-        good = [
-            (naming, content if hasattr(content, "chunks") else File(content, str(name)))
-            for naming, (name, content) in zip(namings, files, strict=True)
-            if not isinstance(naming, Exception)
-        ]
-        saved = iter(await self.tree.save_many_named(good, progress))
         return [
-            naming if isinstance(naming, Exception) else _text_or_error(next(saved), str(name))
-            for naming, (name, _) in zip(namings, files, strict=True)
+            named.text if isinstance(named, CapName) else named
+            for named in await self.tree.save_all(files, progress)
         ]
-
-    def _checked_naming(self, name: str) -> Naming | SuspiciousFileOperation:
-        try:
-            validate_file_name(name, allow_relative_path=True)
-            return self._naming(name, None)
-        except SuspiciousFileOperation as error:
-            return error
 
     def _naming(self, name: str, max_length: int | None) -> Naming:
-        """What makes the name of the file of a cap. Caps in the name that is asked for go."""
-        name = FreeName(self.chooser, name, None, is_asked=False).chosen
+        """The function that names the file of a cap. Caps in the wished name are dropped."""
+        name = FreeName(self.storage, name, None, is_asked=False).chosen
         *above, file = self.location.path_of(name)[len(self.location.root) :]
         for component in (*above, file):
             if is_cap(component):
@@ -107,7 +92,7 @@ class CapOperations(Operations):
 
 
 def _fitted(name: CapName, max_length: int | None) -> CapName:
-    """A name of so many characters, at most: what is too long of it is cut from the file's name."""
+    """The name, its last component cut so that it has `max_length` characters at most."""
     length = len(name.text)
     if max_length is None or length <= max_length:
         return name
@@ -120,14 +105,6 @@ def _fitted(name: CapName, max_length: int | None) -> CapName:
             "a cap of some 100 characters needs a file field with max_length=255"
         )
     return evolve(name, file=root[:kept] + extension)
-
-
-def _text_or_error(saved: CapName | Exception, name: str) -> str | Exception:
-    if isinstance(saved, CapName):
-        return saved.text
-    if isinstance(saved, OSError):
-        saved.filename = saved.filename or redact(name)
-    return saved
 
 
 def _add(folders: Folders, name: CapName) -> None:

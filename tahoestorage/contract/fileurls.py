@@ -20,25 +20,25 @@ from tahoestorage.grid.paths import Location
 from txtahoe.caps import Cap
 
 NAMESPACE = "tahoestorage"
-# A signed URL stays the same for this part of its time, so that browsers can keep the file.
+# A signed URL stays the same for a tenth of its time, so that browsers can keep the file.
 _STEADY = 10
-# Seconds by which the clocks of hosts that sign and that serve may differ: a URL that was signed
-# just now must be served.
+# Seconds by which the clocks of two hosts can differ: one must serve a URL that the other one has
+# just signed.
 _APART = 5
 
 
 def public_url(base_url: str, cap: Cap, file_name: str) -> str:
-    """`<base_url>named/<cap>/<file name>`; see txtahoe/docs/gateway.md 3."""
+    """The URL of a file at a public gateway; see txtahoe/docs/gateway.md 3."""
     return f"{base_url}named/{cap!s}/{_quoted(file_name)}"
 
 
 def missing_url(base_url: str, file_name: str) -> str:
-    """A link that leads nowhere: a gateway, and a proxy before it, answers 404 there."""
+    """A URL that leads nowhere: a gateway, and a proxy before it, answers 404 there."""
     return f"{base_url}missing/{_quoted(file_name)}"
 
 
 def _quoted(file_name: str) -> str:
-    # Percent signs for what JavaScript's encodeURIComponent() escapes, as Django does it.
+    # As Django: the characters that JavaScript's encodeURIComponent() does not escape are safe.
     return quote(file_name, safe="~!*()'")
 
 
@@ -47,8 +47,8 @@ class Mount:
     """
     A place among the URLs of this site where `tahoestorage.urls` serves a storage.
 
-    `route`: as it stands there. `given`: what its `path()` gives to the view.
-    `captured`: the parameters that are taken from the URL; the view takes none of them.
+    `given`: the arguments of its `path()` for the view.
+    `captured`: the parameters in its route; the view takes none of them.
     """
 
     route: str
@@ -58,20 +58,18 @@ class Mount:
 
     @property
     def alias(self) -> str:
-        """That of the storage."""
         return str(self.given.get("storage", DEFAULT_STORAGE_ALIAS))
 
     @property
     def permission(self) -> Any:
-        """The hook that says who may read, if there is one."""
         return self.given.get("permission")
 
     @property
     def place(self) -> Any:
-        """See `TahoeStorage.place`; None where the storage is of another kind."""
+        """See `TahoeStorage.place`; None for a storage of another kind."""
         storage = storages[self.alias]
         if self.alias == DEFAULT_STORAGE_ALIAS and not hasattr(storage, "place"):
-            # Files are elsewhere by default: what is served is the storage of the three settings.
+            # The default storage is of another kind: the three settings name the one served.
             return conf.connection({}), Location(conf.location({})).path
         return getattr(storage, "place", None)
 
@@ -92,24 +90,24 @@ class Mount:
 
 def is_signed(alias: str, name: str, expires: str, signature: str, seconds: float) -> bool:
     """
-    Whether a URL was made by `Mount.url`, for this file, and can still be used.
+    Whether `Mount.url` has made a URL, for this file, and the URL can still be used.
 
-    `seconds`: for how long it can be used at most. A host whose clock is ahead signs URLs that
-    could be used for longer; these are refused.
+    `seconds`: for how long it can be used at most. A host whose clock is ahead signs URLs for
+    longer; they are refused.
     """
     try:
         _signer().unsign(f"{_signed(alias, name, expires)}:{signature}")
     except (BadSignature, UnicodeEncodeError):
         return False
-    # It is a number: nobody else could have signed it.
+    # Only this site can have signed it, so it is a number.
     return 0 <= int(expires) - time.time() <= seconds + _APART
 
 
 def mount_of(place: Any) -> Mount | None:
-    """Where the storage of a place, see `TahoeStorage.place`, is served, if it is."""
+    """The mount that serves the storage of a place, see `TahoeStorage.place`, if there is one."""
     reachable: dict[str, Mount] = {}
     for mount in mounts():
-        # Of two with one namespace, Django makes the URLs of the first.
+        # Of two mounts with one namespace, Django makes the URLs of the first.
         reachable.setdefault(mount.namespace, mount)
     for mount in reachable.values():
         if not mount.captured and mount.place == place:
@@ -118,7 +116,6 @@ def mount_of(place: Any) -> Mount | None:
 
 
 def mounts() -> tuple[Mount, ...]:
-    """All mounts of the site, or of what serves the present request."""
     return _mounts(get_urlconf() or getattr(settings, "ROOT_URLCONF", None))
 
 
@@ -128,7 +125,6 @@ def _mounts(urlconf: Any) -> tuple[Mount, ...]:
 
 
 def _mounts_in(above: Mount, urlconf: Any) -> Iterator[Mount]:
-    """The mounts in a URLconf, which is included at the place of `above`."""
     resolver = urlconf if isinstance(urlconf, URLResolver) else get_resolver(urlconf)
     for below in resolver.url_patterns:
         if not isinstance(below, URLResolver):
@@ -151,5 +147,5 @@ def _signer() -> Signer:
 
 
 def _signed(alias: str, name: str, expires: str) -> str:
-    """What is signed, in a form that can be read in one way only."""
+    """The text that is signed, in a form that can be read in one way only."""
     return json.dumps([alias, name, expires])

@@ -1,6 +1,7 @@
 """
-Names with caps in the URLs of a site that serves its files: sealed, so that no URL shows a cap, and
-that nobody can make one for a file that the site has not.
+Names with caps in the URLs of a site that serves its files.
+
+They are sealed: no URL shows a cap, and nobody can make the URL of a file that the site has not.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from txtahoe.capnames.names import CapName
 from txtahoe.caps import Cap
 from txtahoe.sealing import sealed
 
-# Of the shortest cap there is.
+# At least as long as the shortest cap becomes.
 _SEALED = re.compile(r"[\w-]{32,}", re.ASCII)
 
 
 @sealed
 def seal(name: CapName, place: str) -> str:
     """
-    The name with a word in the place of the cap, the same one each time.
+    The name with a word in the place of the cap, always the same one.
 
-    `place`: what tells the storage from others, where the word leads nowhere.
+    `place`: the storage; at others the word leads nowhere.
     """
     bound = _bound(place, name.directory, name.file)
     box = next(_boxes()).encrypt(str(name.cap).encode(), bound)
@@ -38,7 +39,7 @@ def seal(name: CapName, place: str) -> str:
 
 @sealed
 def unseal(text: str, place: str) -> CapName | None:
-    """The name that was sealed; None for what is no such name, or was changed."""
+    """The name that was sealed; None for any other text."""
     above, _, file = text.rpartition("/")
     directory, _, word = above.rpartition("/")
     if not _SEALED.fullmatch(word) or len(word) % 4 == 1:
@@ -58,7 +59,7 @@ def _bound(*texts: str) -> list[bytes]:
 
 
 def _boxes() -> Iterator[AESSIV]:
-    """What seals with the secret keys of the site; the first one is that of new names."""
+    """The ciphers of the site's secret keys; the first one seals new names."""
     return map(_box, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS])
 
 

@@ -1,5 +1,5 @@
 """
-A grid, a site on it, one command: `python -m tahoestorage.demo`.
+A grid and a site on it with one command: `python -m tahoestorage.demo`.
 
-Nothing imports it. Begin with `__main__.py`.
+Nothing imports it. Begin with `server.py`. `settings.py` and `models.py` are the site's.
 """

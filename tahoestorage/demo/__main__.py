@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tahoestorage.management.arguments import number
 
@@ -27,65 +27,37 @@ def command_parser() -> argparse.ArgumentParser:
         "--folder",
         metavar="DIR",
         type=Path,
-        help="where the grid, the database and the secrets are kept (./tahoe-demo; with --check a"
-        " temporary folder)",
-    )
-    parser.add_argument(
-        "--host",
-        choices=["127.0.0.1", "::1", "localhost"],
-        default="127.0.0.1",
-        help="where the site listens (127.0.0.1): only on loopback, because its password is public",
+        default=Path("tahoe-demo"),
+        help="where the grid, the database and the secrets are kept (./tahoe-demo)",
     )
     parser.add_argument(
         "--port",
         metavar="N",
         type=number(int, 0, 2**16 - 1),
         default=8000,
-        help="the site's port (8000); 0 takes any free port",
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="instead of serving the site: save a file, read it back, delete it, and exit; the"
-        " status is 0 if the file came back unchanged, else 1",
+        help="the site's port on 127.0.0.1 (8000); 0 takes any free port",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run the demo and return its exit status: 0 after Ctrl-C or SIGTERM. With `--check`, 0 only if
-    the file came back.
-    """
+    """Run the demo and return its exit status: 0 after Ctrl-C or SIGTERM."""
     options = command_parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        return 1 if options.check else 0
-
-
-def _run(options: argparse.Namespace) -> int:
-    if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
-        return _fail(
-            f"{' and '.join(missing)} must be installed: pip install 'django-tahoestorage[demo]'"
-        )
-
-    # These imports need the packages, and take a second in which Ctrl-C may come.
-    from tahoestorage.demo.folder import DemoError, DemoFolder
-    from tahoestorage.demo.server import check, serve
-    from txtahoe.testing.grid import GridError, interrupt_once
-
+    # Imports take a second, and some swallow KeyboardInterrupt. There is nothing to stop yet.
     for interrupting in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(interrupting, interrupt_once)
+        signal.signal(interrupting, lambda number, frame: os._exit(0))
+    if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
+        packages = " and ".join(missing)
+        return _fail(f"{packages} must be installed: pip install 'django-tahoestorage[demo]'")
+    from tahoestorage.demo.server import problems, serve  # needs the packages
+
     try:
-        if options.check:
-            with TemporaryDirectory(prefix="tahoe-demo-") as temporary:
-                check(DemoFolder(options.folder or temporary))
-        else:
-            serve(DemoFolder(options.folder or "tahoe-demo"), options.host, options.port)
-        return 0
-    except (DemoError, GridError, OSError) as problem:
+        serve(options.folder.absolute(), options.port)
+    except KeyboardInterrupt:
+        pass
+    except problems as problem:
         return _fail(str(problem))
+    return 0
 
 
 def _fail(why: str) -> int:

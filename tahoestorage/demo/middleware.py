@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
 
 from tahoestorage.demo.views import page
 from txtahoe.errors import TahoeError
 
-View = Callable[[HttpRequest], HttpResponse]
 
-
-class GridErrors:
+class GridErrors(MiddlewareMixin):
     """Answer every error of the grid with 404 for a missing file, else with 503."""
-
-    def __init__(self, get_response: View) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, problem: Exception) -> HttpResponse | None:
         if not isinstance(problem, TahoeError):

@@ -4,27 +4,27 @@ Settings of the demo's site.
 A site needs only the first three to keep its files on a grid. Any small site has the others.
 """
 
-from tahoestorage.demo.folder import DemoFolder
-from txtahoe.caps import Cap
+import os
+from pathlib import Path
 
-folder = DemoFolder.of_environment()
-kept = folder.values()
+FOLDER = Path(os.environ["TAHOE_DEMO_FOLDER"])
 
-TAHOE_STORAGE_BASE_URL = kept["gateway"]
-# A string works too. A Cap hides itself on Django's error pages.
-TAHOE_STORAGE_BASE_CAP = Cap.parse(kept["base_cap"])
+TAHOE_STORAGE_BASE_URL = os.environ["TAHOE_DEMO_GATEWAY"]
+TAHOE_STORAGE_BASE_CAP_FILE = FOLDER / "tahoe.cap"
 # In production, name a proxy in front of the gateway that passes only GET and HEAD of /named/:
 # anyone who can reach a gateway can write with it.
-TAHOE_PUBLIC_BASE_URL = kept["gateway"]
+TAHOE_PUBLIC_BASE_URL = TAHOE_STORAGE_BASE_URL
 
-SECRET_KEY = kept["secret_key"]
-DEBUG = True  # The command serves only loopback.
+# The command serves only loopback, and the password is public.
+SECRET_KEY = "django-insecure-demo"  # noqa: S105
+DEBUG = True
 ROOT_URLCONF = "tahoestorage.demo.urls"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder.database}}
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "database.sqlite3"}
+}
 STATIC_URL = "static/"
 # Error pages and error mails show no caps.
 DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
-USE_TZ = True
 TIME_ZONE = "UTC"
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -11,7 +11,8 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller, Loop
+from tahoestorage.reactor.loop import Loop
+from tahoestorage.reactor.waiting import Caller
 from txtahoe.capnames.anchors import Anchors
 from txtahoe.capnames.background import Anchoring
 from txtahoe.capnames.names import CapName
@@ -29,10 +30,10 @@ Naming = Callable[[Cap], CapName]
 @frozen
 class CapTree(StorageTree):
     """
-    As StorageTree; a path with a cap before its last name leads to the file of that cap, and
-    nobody is asked about it.
+    As StorageTree; a path with a cap before its last name leads to the file of that cap, without a
+    request.
 
-    `root`: the path at which the names begin; below it are the links to their files.
+    `root`: the path at which the names begin. Below it are the links to their files.
     """
 
     root: Path
@@ -44,8 +45,8 @@ class CapTree(StorageTree):
 
     def require_replaceable(self, name: str | None) -> None:
         raise NotWriteable(
-            f"{name!r} cannot be written: where names carry the caps of their files, what a name "
-            "leads to never changes. save() the new content, and keep the name that it returns"
+            f"{name!r} cannot be written: a name that carries the cap of its file always leads to "
+            "that file. save() the new content, and keep the name that it returns"
         )
 
     def named(self, path: Path) -> CapName | None:
@@ -66,40 +67,32 @@ class CapTree(StorageTree):
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         return self._node(path) or await super().resolve(path, name, fresh=fresh)
 
-    async def save_named(self, content: File[Any], naming: Naming, name: str) -> CapName:
-        """
-        Upload a Django file, as `StorageTree.save` does, and return the name that `naming` makes
-        of its cap. It is linked later.
-        """
-        source = self._cap_of(content) or await self._opened(content)
-
-        async def save(tree: Tree, caller: Caller) -> CapName:
-            cap = source if isinstance(source, Cap) else await tree.upload(source(caller))
-            return self._named(naming, cap, self._anchoring(caller.loop, tree))
-
-        return await self.run(save, name)
-
-    async def save_many_named(
-        self, files: Sequence[tuple[Naming, File[Any]]], progress: Done | None
+    async def save_all(
+        self, files: Sequence[tuple[Naming, File[Any]]], progress: Done | None = None
     ) -> list[CapName | Exception]:
-        """As `save_named`, side by side. `progress` is called in this thread."""
+        """
+        Upload Django files, as `StorageTree.save_many` does, and return the name that each `Naming`
+        makes of the cap, or the exception. The names are linked later.
+        """
 
         async def save(tree: Tree, caller: Caller) -> list[CapName | Exception]:
             told = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
-            contents = self._contents([content for _, content in files], caller)
+            contents = [self._content(content, caller) for _, content in files]
             caps = await tree.upload_many(contents, progress=told)
             anchoring = self._anchoring(caller.loop, tree)
-            pairs = zip([naming for naming, _ in files], caps, strict=True)
-            return [
-                cap if isinstance(cap, Exception) else self._try(naming, cap, anchoring)
-                for naming, cap in pairs
-            ]
+            names: list[CapName | Exception] = []
+            for (naming, _), cap in zip(files, caps, strict=True):
+                try:
+                    names.append(cap if isinstance(cap, Exception) else naming(cap))
+                except SuspiciousFileOperation as error:
+                    names.append(error)
+                if isinstance(names[-1], CapName):
+                    anchoring.link(names[-1])
+            return names
 
         return await self.run(save)
 
     async def forget(self, name: CapName) -> None:
-        """Have it written down that a name was deleted."""
-
         async def forget(tree: Tree, caller: Caller) -> None:
             self._anchoring(caller.loop, tree).delete(name)
 
@@ -110,7 +103,6 @@ class CapTree(StorageTree):
         await self.run(lambda tree, caller: self._anchoring(caller.loop, tree).flush())
 
     async def anchors(self, operation: Callable[[Anchors], Awaitable[T]]) -> T:
-        """The result of an operation on the links, as `run`."""
         return await self.run(lambda tree, _: operation(Anchors(tree, self.root)))
 
     def _node(self, path: Path) -> Node | None:
@@ -119,17 +111,6 @@ class CapTree(StorageTree):
 
     async def _offered(self, path: Path) -> Node | None:
         return self._node(path) or await super()._offered(path)
-
-    def _try(self, naming: Naming, cap: Cap, anchoring: Anchoring) -> CapName | Exception:
-        try:
-            return self._named(naming, cap, anchoring)
-        except SuspiciousFileOperation as error:
-            return error
-
-    def _named(self, naming: Naming, cap: Cap, anchoring: Anchoring) -> CapName:
-        name = naming(cap)
-        anchoring.link(name)
-        return name
 
     def _anchoring(self, loop: Loop, tree: Tree) -> Anchoring:
         return loop.kept.use(self, lambda: Anchoring(Anchors(tree, self.root)))

@@ -1,4 +1,4 @@
-"""What the bytes of a file are, written down in the metadata of its link."""
+"""SHA-256 digests of files, kept in the metadata of their links."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import Any
 from txtahoe.caps import Cap
 from txtahoe.nodes import Node
 
-# The key in a link's metadata under which it stands.
 DIGEST = "txtahoe-sha256"
+"""The key in the metadata of a link."""
 
 
 def with_digest(cap: Cap, digest: str) -> dict[str, Any]:
     """
-    The metadata of a link to a file whose bytes have this SHA-256, in hexadecimal.
+    The metadata of a link to a file with this SHA-256, in hexadecimal.
 
-    It counts for that cap alone: other clients keep the metadata of a link when they replace the
-    file.
+    It is valid for that cap alone: other clients keep the metadata when they replace the file.
     """
     return {DIGEST: {cap.fingerprint: digest}}
 
 
 def digest_of(node: Node) -> str | None:
-    """The digest of a file's bytes, if its link has one, and leads where it led then."""
-    # Metadata is anybody's: whoever writes the directory may put anything there.
+    """The digest of a file, if its link has one for the same cap."""
+    # Anyone who writes the directory can put anything into the metadata.
     digests = node.metadata.get(DIGEST)
     digest: Any = digests.get(node.cap.fingerprint) if isinstance(digests, Mapping) else None
     return digest if isinstance(digest, str) and not node.cap.is_mutable else None

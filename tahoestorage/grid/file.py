@@ -1,4 +1,4 @@
-"""The file that the storage opens: read by ranges, written by spooling."""
+"""The file that a storage opens: reads fetch ranges, writes go to a spool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dis import opmap
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import finalize
 
@@ -22,8 +21,7 @@ from twisted.internet.defer import DeferredLock
 
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.api.download import Download
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
@@ -36,30 +34,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tahoestorage")
 
-# What is asked for after a seek, in bytes: enough for a header. When reading goes on in sequence,
-# the second range is larger, and the third one is the rest of the file.
+# Bytes of the first range after a seek: enough for a header. If reading goes on in sequence, the
+# second range is larger, and the third one is the rest of the file.
 _FIRST_WINDOW = 2**17
 _SECOND_WINDOW = 2**20
-# Reading over a gap of so many bytes is faster than asking for another range.
-_GAP = 2**16
-# Bytes that are fetched, where so many come, by one change of threads.
-_BLOCK = 2**18
+_GAP = 2**16  # bytes that are read over faster than another range is asked for
+_BLOCK = 2**18  # bytes that one change of threads fetches, if so many come
 
 
 class TahoeFile(File):  # type: ignore[type-arg]
     """
-    A file on the grid, in any mode of `open()`.
+    A file on the grid, in any mode of `open()`. Text is UTF-8.
 
-    Reading fetches what is read, with some read-ahead; `seek` costs nothing. `close` saves what was
-    written. It does not if an exception leaves the `with` block of the file, or of something that
-    closes the file, such as a FieldFile. If saving fails the file stays open, for another `close`,
-    or for `discard`. Text is UTF-8.
+    `close` saves the written bytes, unless an exception leaves the `with` block of the file, or of
+    an object that closes the file, such as a FieldFile. If saving fails, the file stays open for
+    another `close`, or for `discard`. Without `allow_overwrite`, a file is replaced only if it is
+    still the one that was there at opening; see `Tree.replace`.
 
-    Without `allow_overwrite`, a file is replaced only if it is still the one that was there when
-    this one was opened; see `Tree.replace`. With mode "x", `close` takes the name, or raises if it
-    is taken meanwhile.
-
-    Raises: NoSuchChild, IsADirectory, and, with mode "x", ExistingChild.
+    Raises: NoSuchChild, IsADirectory; with mode "x", ExistingChild, at opening or at `close`.
     """
 
     def __init__(
@@ -74,14 +66,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
     ) -> None:
         super().__init__(None, name)
         self.file: Any
+        self._raw: Reader | Spool
+        self._was: Node | None
         self._tree = tree
         self._path = path
         self._allow_overwrite = allow_overwrite
         self._begin(mode, found)
 
     def _begin(self, mode: str, found: Node | None = None) -> None:
-        self._raw: Reader | Spool
-        self._was: Node | None
         self._left_when_opened = _leaving_exception()
         if is_only_read(mode):
             was = self._was = found or done(self._tree.file(self._path, self.name))
@@ -89,7 +81,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
         else:
             self._raw = spool = self._begin_writing(_kind(mode))
-            self.file = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(spool)
+            buffered: Any = io.BufferedRandom if "+" in mode else io.BufferedWriter
+            self.file = buffered(spool)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
         if isinstance(self._raw, Spool):
@@ -97,9 +90,19 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self.mode = mode
 
     def _begin_writing(self, kind: str) -> Spool:
-        """A Spool with what is there already, which is no change."""
         self._tree.require_replaceable(self.name)
-        self._was = self._look_up(kind)
+        self._was, is_taken = None, True
+        try:  # a fresh look-up, because a known file can be too old to be replaced
+            self._was = done(self._tree.file(self._path, self.name, fresh=True))
+        except NoSuchChild:
+            if kind == "r":
+                raise
+            is_taken = False
+        except IsADirectory:
+            if kind != "x":
+                raise
+        if kind == "x" and is_taken:
+            raise ExistingChild(f"the name {self.name!r} is taken")
         spool = Spool(appends=kind == "a")
         if self._was is not None and kind in "ra":
             with Reader(self._tree, self._was) as reader:
@@ -112,23 +115,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         return redact(super().__repr__())  # a name may carry the cap of its file
 
-    def _look_up(self, kind: str) -> Node | None:
-        """What is there now: what is known of it may be too old for it to be replaced."""
-        try:
-            there = done(self._tree.file(self._path, self.name, fresh=True))
-        except NoSuchChild:
-            if kind == "r":
-                raise
-            return None
-        except IsADirectory:
-            if kind != "x":
-                raise
-        if kind == "x":
-            raise ExistingChild(f"the name {self.name!r} is taken")
-        return there
-
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> TahoeFile:
-        """Go back to the start; with another mode, or after `close`, open anew."""
+        """Go back to the start; open anew with another mode, or after `close`."""
         if not self.closed and mode in (None, self.mode):
             self.seek(0)
         else:
@@ -139,10 +127,9 @@ class TahoeFile(File):  # type: ignore[type-arg]
     async def aread(self, size: int | None = None) -> bytes:
         """As `read`, of a file opened with "rb", for a task of asyncio."""
         reader = self._binary_reader()
-        start = self.file.tell()
-        end = reader.size if size is None or size < 0 else min(start + size, reader.size)
-        blocks: list[bytes] = []
-        position = start
+        position = self.file.tell()
+        end = reader.size if size is None or size < 0 else min(position + size, reader.size)
+        blocks: list[memoryview] = []
         while position < end:
             blocks.append(await reader.aread_at(position, end - position))
             position += len(blocks[-1])
@@ -157,20 +144,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
             yield chunk
 
     async def aclose(self) -> None:
-        """Close a file that was only read."""
         self._binary_reader()
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.__exit__(exc_type, exc_value, tb)
+    async def __aexit__(self, *error: Any) -> None:
+        self.__exit__(*error)
 
     def _binary_reader(self) -> Reader:
         if not isinstance(self._raw, Reader) or "b" not in self.mode:
@@ -179,7 +160,6 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     @property
     def size(self) -> int:
-        """Bytes of the file; while it is being written, those written so far."""
         if not self.closed:
             self.file.flush()
             self._size = self._raw.size
@@ -191,34 +171,30 @@ class TahoeFile(File):  # type: ignore[type-arg]
             return
         if isinstance(self._raw, Spool):
             leaving = _leaving_exception()
-            # An `__exit__` may also write a file of its own, of what has happened.
+            # An `__exit__` can also write a file of its own, about the exception.
             if leaving is not None and leaving is not self._left_when_opened:
                 self.discard()
                 return
-            self._require_all_written(self._raw)
+            with suppress(OSError):  # it is the `failure`
+                self.file.flush()
+            failure = self._raw.failure
+            if failure is not None:
+                self.discard()
+                text = f"{self.name!r} is not saved, as a write to it failed: {failure}"
+                raise OSError(errno.EIO, text) from failure
             if self._raw.is_changed:
                 self._save(self._raw)
         self._size = self.size
         self.file.close()
 
     def discard(self) -> None:
-        """Close, and save nothing of what was written."""
+        """Close, and save nothing."""
         if self.closed:
             return
         self._size = 0 if self._was is None else self._was.size or 0
         if isinstance(self._raw, Spool):
             self._raw.is_changed = False
-        self._raw.close()  # then nothing is written to it any more
-
-    def _require_all_written(self, spool: Spool) -> None:
-        """Raises: OSError if a write has failed; then it can't be saved, and is closed."""
-        with suppress(OSError):  # it is the `failure`
-            self.file.flush()
-        if spool.failure is not None:
-            self.discard()
-            raise OSError(
-                errno.EIO, f"{self.name!r} is not saved, as a write to it failed: {spool.failure}"
-            ) from spool.failure
+        self._raw.close()  # first, so that no buffer writes to it
 
     def _save(self, spool: Spool) -> None:
         cap = done(self._tree.upload(spool.content(self.name), self.name))
@@ -231,12 +207,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         done(self._tree.change(link, self._path, self.name))
         spool.is_changed = False
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *error: Any) -> None:
         if exc_type is None:
             self.close()
         else:
@@ -247,8 +218,8 @@ def _leaving_exception() -> BaseException | None:
     """
     The exception that leaves a `with` block now, if an `__exit__` has led to this call.
 
-    Wrappers do not pass it on: the `__exit__` of Django's File, or of TextIOWrapper, only calls
-    `close`. A call in an `except` or `finally` is the caller's decision, and gives None.
+    The `__exit__` of wrappers, such as Django's File or TextIOWrapper, only calls `close`, without
+    the exception. A call in an `except` or `finally` is the caller's decision, and gives None.
     """
     error = sys.exception()
     if error is None or error.__traceback__ is None:
@@ -259,8 +230,8 @@ def _leaving_exception() -> BaseException | None:
 
 
 def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
-    """Tell if a file is dropped, or the process ends, before what was written is saved."""
-    with suppress(Exception):  # the rest of what was written, unless it is closed
+    """Report a file that is dropped, or whose process ends, before it is saved."""
+    with suppress(Exception):  # the buffered bytes, unless it is closed
         file.flush()
     if spool.is_changed:
         text = f"{redact(name)!r} was not closed: what was written to it is not saved"
@@ -269,15 +240,19 @@ def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
 
 
 class Reader(io.RawIOBase):
-    """The bytes of a file on the grid. Reading raises the errors of `txtahoe.Download.read`."""
+    """
+    The bytes of a file on the grid, up to `node.size`; any caller can read at any position.
+
+    Raises: the errors of `txtahoe.Download.read`.
+    """
 
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
-        self._waiting = tree
+        self._storage_tree = tree
         self._cap = node.cap
         self.size = node.size
         self._position = 0
-        # Where they begin, and the bytes: one value, for who looks while others fetch.
+        # Their start, and the bytes: one value, because other threads can look meanwhile.
         self._fetched: tuple[int, bytes] = 0, b""
         self._fetching = DeferredLock()
         self._tree: Tree | None = None
@@ -307,7 +282,7 @@ class Reader(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         if self._position >= self.size or not target:
             return 0
-        data = done(self._read_at(self._waiting, self._position, len(target)))
+        data = self.read_at(self._position, len(target))
         target[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -319,29 +294,30 @@ class Reader(io.RawIOBase):
             read += count
         return bytes(rest)
 
-    async def aread_at(self, position: int, most: int) -> bytes:
-        """Some bytes from a position before the end on, at least one, for a task of asyncio."""
-        return bytes(await self._read_at(self._waiting.awaited, position, most))
-
     def close(self) -> None:
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
         if not self.closed and window is not None and tree is not None:
-            self._waiting.close(window, tree)
+            self._storage_tree.close(window, tree)
         super().close()
 
-    async def _read_at(self, tree: StorageTree, position: int, most: int) -> memoryview:
+    def read_at(self, position: int, most: int) -> memoryview:
+        """Return at least one byte from a position before the end."""
+        return done(self.aread_at(position, most))
+
+    async def aread_at(self, position: int, most: int) -> memoryview:
         data = self._at_hand(position, most)
         if data:
             return data
 
         async def fetch(tree: Tree, caller: Caller) -> memoryview:
-            self._adopt(tree)
+            if tree is not self._tree:  # a forked child must not use the download of its parent
+                self._tree, self._window, self._fetching = tree, None, DeferredLock()
             async with self._fetching:
                 if not self._at_hand(position, most):
                     await self._fetch(tree, position, most)
                 return self._at_hand(position, most)
 
-        return await tree.run(fetch)
+        return await self._storage_tree.run(fetch)
 
     def _at_hand(self, position: int, most: int) -> memoryview:
         start, data = self._fetched
@@ -349,15 +325,12 @@ class Reader(io.RawIOBase):
             return memoryview(b"")
         return memoryview(data)[position - start : position - start + most]
 
-    def _adopt(self, tree: Tree) -> None:
-        """Go on with the tree of this process, and without what belongs to the parent's."""
-        if tree is not self._tree:
-            self._tree, self._window, self._fetching = tree, None, DeferredLock()
-
     async def _fetch(self, tree: Tree, position: int, wanted: int) -> None:
-        """Fetch the byte at a position, and what comes along with it."""
+        """Fetch the byte at a position, and those that come along with it."""
         window = self._window
-        if window is None or not self._is_ahead(window, position):
+        if window is None or not (
+            window.position <= position < min(self._window_end, window.position + _GAP)
+        ):
             window = await self._next_window(tree, position, wanted)
         data = b""
         while window.position <= position:
@@ -368,9 +341,6 @@ class Reader(io.RawIOBase):
         fetched = b"".join(blocks)
         self._fetched = window.position - len(fetched), fetched
 
-    def _is_ahead(self, window: Download, position: int) -> bool:
-        return window.position <= position < min(self._window_end, window.position + _GAP)
-
     async def _next_window(self, tree: Tree, position: int, wanted: int) -> Download:
         length = _FIRST_WINDOW
         if position == self._window_end:
@@ -379,17 +349,17 @@ class Reader(io.RawIOBase):
             self._window.close()
         self._window_length = max(wanted, length)
         self._window_end = min(self.size, position + self._window_length)
-        self._window = await tree.client.download(self._cap, position, self._window_length)
+        length = self._window_end - position
+        self._window = await tree.client.download(self._cap, position, length)
         return self._window
 
 
 def is_only_read(mode: str) -> bool:
-    """Whether a file is opened for reading alone. Raises: ValueError for what is no mode."""
+    """Whether a mode is for reading alone. Raises: ValueError if it is none of `open()`."""
     return _kind(mode) == "r" and "+" not in mode
 
 
 def _kind(mode: str) -> str:
-    """Raises: ValueError for what is no mode of `open()`."""
     letters = set(mode)
     kind = letters & set("rwxa")
     is_double = len(letters) != len(mode) or len(kind) != 1 or {"b", "t"} <= letters

@@ -17,19 +17,19 @@ Name = str | PathLike[str]
 
 
 class Location:
-    """The directory in which the names of a storage begin, given as its path."""
+    """The directory in which the names of a storage begin, given by its path."""
 
     def __init__(self, path: str) -> None:
         self.root = split(slashed(path))
-        # Libraries cut it out of names, as easy-thumbnails does: no name may hold it.
+        # No name can hold it, because libraries, such as easy-thumbnails, cut it out of names.
         self.path = "//" + "/".join(self.root) if self.root else ""
 
     def path_of(self, name: Name) -> Path:
         """
-        The path below the root cap. As `safe_join` does it, a name may be absolute.
+        The path of a name below the root cap. As for `safe_join`, a name can be absolute.
 
-        Raises: SuspiciousFileOperation for what lies outside, cannot be a name, or leads to what
-        belongs to the tree itself.
+        Raises: SuspiciousFileOperation if it lies outside, cannot be a name, or belongs to the tree
+        itself.
         """
         text = slashed(name)
         below = posixpath.normpath(text)
@@ -44,26 +44,24 @@ class Location:
         raise SuspiciousFileOperation(reason)
 
     def clean(self, name: Name) -> str:
-        """The one name of all those that lead to the same file. Raises: as `path_of`."""
+        """The normal form of a name. Raises: as `path_of`."""
         return self.name_of(self.path_of(name))
 
     def name_of(self, path: Path) -> str:
-        """The name of what is at a path below the root cap."""
         return "/".join(path[len(self.root) :])
 
 
 def is_for_files(name: Name) -> bool:
-    """Whether a file may have the last component of a name, or it belongs to the tree itself."""
+    """Whether the last component of a name is for files; others belong to the tree itself."""
     return not is_reserved([slashed(name).rpartition("/")[2]])
 
 
 def names_shown(children: Mapping[str, Node]) -> tuple[list[str], list[str]]:
-    """The names of the directories and of the files in a directory, as a listing shows them."""
     shown = {name: node for name, node in children.items() if not is_reserved([name])}
     directories = [name for name, node in shown.items() if node.is_directory]
     return directories, [name for name, node in shown.items() if not node.is_directory]
 
 
 def slashed(name: Name) -> str:
-    """A name with slashes between its parts, composed as the gateway composes it."""
+    """A name with slashes between its parts, composed as the gateway does it (NFC)."""
     return normalize("NFC", fspath(name)).replace("\\", "/")

@@ -1,11 +1,11 @@
-"""A tree on the grid with changes that are pending, for threads that wait."""
+"""A tree on the grid with pending changes, for threads that wait."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -17,9 +17,9 @@ from django.core.files import File
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.loop import Caller, Loop, running_loop
-from tahoestorage.reactor.waiting import done
-from txtahoe.errors import SomeFailed, TahoeError
+from tahoestorage.reactor.loop import Loop, running_loop
+from tahoestorage.reactor.waiting import Caller, done
+from txtahoe.errors import IsADirectory, SomeFailed, TahoeError
 from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
@@ -28,17 +28,17 @@ from txtahoe.tree.uploads import SMALL
 
 T = TypeVar("T")
 
-_NAMED = 5
-# What is called at the exit of the process for changes that are pending.
+_NAMED = 5  # failures that a message names
+# Called when the process exits while changes are pending.
 _exits: dict[Staging, Callable[[], None]] = {}
 
 
 @frozen
 class StagedTree(StorageTree):
     """
-    As StorageTree; `staged` changes become pending, and are made by `flush`.
+    As StorageTree, with changes that `flush` makes. They belong to this process and its reactor.
 
-    `root`: below it are the changes, which belong to this process and its reactor.
+    `root`: the path below which they are.
     """
 
     root: Path
@@ -64,59 +64,86 @@ class StagedTree(StorageTree):
         return None if staging is not None and staging.pending else super().known(path)
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
-        """As `Staging.resolve`; nothing is shared with other processes."""
+        """As `Staging.resolve`; processes share nothing of it."""
         node = None if fresh else self.known(path)
         if node is not None:
             return node
         return await self.staged(lambda staging, _: staging.resolve(path), name)
 
-    def stage(self, path: Path, content: File[Any], name: str) -> None:
+    async def children(self, path: Path, name: str | None) -> dict[str, Node]:
+        return await self.staged(lambda staging, _: staging.list(path), name)
+
+    async def delete(self, path: Path, name: str | None) -> None:
+        try:
+            await self.staged(lambda staging, _: staging.delete(path), name)
+        except IsADirectory:
+            await super().delete(path, name)
+
+    async def stage(self, path: Path, content: File[Any], name: str) -> None:
         """
         As `Staging.save`, of a Django file, which is read in this thread, from its start, and not
-        closed. A small one is uploaded later; a large one is uploaded when this returns.
+        closed. A small file is uploaded later, a large one before this returns.
         """
-        content = content if _is_repeatable(content) else _spooled(content)
+        if not (hasattr(content, "seekable") and content.seekable()):
+            content = _spooled(content)
         chunks = iter(content.chunks())
         head = gather(chunks, SMALL)
+        is_small = len(head) < SMALL
         digest = sha256(head)
-        if len(head) < SMALL:
-            done(self.staged(lambda staging, _: staging.save(path, head, digest.hexdigest()), name))
-            return
-        while block := gather(chunks, SMALL):
+        while not is_small and (block := gather(chunks, SMALL)):
             digest.update(block)
 
         async def save(staging: Staging, caller: Caller) -> None:
-            source = BlockingSource(content.chunks, caller.run, repeatable=True)
-            await staging.save(path, source, digest.hexdigest())
+            large = BlockingSource(content.chunks, caller.run, repeatable=True)
+            await staging.save(path, head if is_small else large, digest.hexdigest())
 
-        done(self.staged(save, name))
+        await self.staged(save, name)
 
-    def link(self, but: Path | None = None) -> None:
+    async def link(self, but: Path | None = None) -> None:
         """As `Staging.link`. Raises: SomeFailed, which names the files."""
-        self._make(lambda staging: staging.link(but))
+        await self._make(lambda staging, _: staging.link(but))
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """As `Staging.commit`. Raises: SomeFailed, which names the files."""
-        self._make(Staging.commit)
+        await self._make(lambda staging, _: staging.commit())
+
+    # The other changes, and those that read in other ways, make the pending changes first.
+
+    async def change(
+        self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None
+    ) -> T:
+        await self.flush()
+        try:
+            return await super().change(operation, path, name)
+        finally:
+            await self.flush()  # the views of directories are outdated
+
+    async def save_many(self, *files: Any, **options: Any) -> list[Exception | None]:
+        await self.flush()
+        return await super().save_many(*files, **options)
+
+    async def prefetch(self, paths: Collection[Path]) -> set[Path]:
+        await self.flush()
+        return await super().prefetch(paths)
+
+    def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
+        done(self.flush())
+        return super().walk(path, name)
 
     def discard(self) -> None:
-        """Drop what is pending."""
         loop, staging = running_loop(), self._running_staging()
         if loop is not None and staging is not None:
             loop.call_soon(staging.forget)
 
-    def _make(self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]) -> None:
-        done(self._made(changes))
-
-    async def _made(
-        self, changes: Callable[[Staging], Awaitable[Mapping[Path, Exception]]]
+    async def _make(
+        self, changes: Callable[[Staging, Caller], Awaitable[Mapping[Path, Exception]]]
     ) -> None:
         staging = self._running_staging()
         if staging is None:
             return
         pending = list(staging.pending)
         async with self._changing(pending):
-            failed = await self.staged(lambda staging, _: changes(staging))
+            failed = await self.staged(changes)
         if failed:
             raise self._error(failed, len(pending))
 
@@ -124,19 +151,16 @@ class StagedTree(StorageTree):
         told = []
         for path, error in failed.items():
             name = "/".join(path[len(self.root) :])
+            told.append(f"{name!r}: {error}")
             if isinstance(error, TahoeError):
                 error.filename = name
-                told.append(str(error))
-            else:
-                told.append(f"{name!r}: {error}")
-        more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
-        return SomeFailed(
-            f"{len(told)} of {pending} changes of files failed: {'; '.join(told[:_NAMED] + more)}",
-            list(failed.values()),
-        )
+        if len(told) > _NAMED:
+            told[_NAMED:] = [f"and {len(told) - _NAMED} more"]
+        text = f"{len(failed)} of {pending} changes of files failed: {'; '.join(told)}"
+        return SomeFailed(text, list(failed.values()))
 
     def _note(self, loop: Loop, staging: Staging) -> None:
-        """Have what is pending made when the process exits, and hold it until then."""
+        """Have the pending changes made at the exit of the process, and hold them until then."""
         if staging.pending and staging not in _exits:
             _exits[staging] = atexit.register(partial(self._at_exit, loop, staging, os.getpid()))
         elif not staging.pending and staging in _exits:
@@ -147,7 +171,7 @@ class StagedTree(StorageTree):
         return None if loop is None else loop.kept.get(self)
 
     def _at_exit(self, loop: Loop, staging: Staging, process: int) -> None:
-        """Make what is pending; where that fails, the process fails."""
+        """Make the pending changes; if that fails, the process fails."""
         pending = len(staging.pending)
         if os.getpid() != process or not pending:
             return
@@ -158,14 +182,10 @@ class StagedTree(StorageTree):
         try:
             if running_loop() is not loop:
                 raise ConnectionAbortedError(f"{pending} changes of files, and the reactor is gone")
-            self.flush()
+            done(self.flush())
         except BaseException as error:
             _tell(f"{type(error).__name__}: {error}")
             os._exit(1)  # no other way leads to an exit status now
-
-
-def _is_repeatable(content: File[Any]) -> bool:
-    return hasattr(content, "seekable") and content.seekable()
 
 
 def _spooled(content: File[Any]) -> File[Any]:
@@ -177,7 +197,7 @@ def _spooled(content: File[Any]) -> File[Any]:
 
 
 def _tell(text: str) -> None:
-    with suppress(Exception):  # streams may be closed by now
+    with suppress(Exception):  # streams can be closed by now
         print(text, file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()

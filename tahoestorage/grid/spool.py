@@ -1,35 +1,35 @@
-"""What is written to a file of the grid until it is saved."""
+"""The bytes that are written to a file of the grid, until they are saved."""
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 from contextlib import suppress
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, cast
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files import File
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 
-class Spool(io.RawIOBase):
+class Spool(SpooledTemporaryFile[bytes]):
     """
-    What is written until it is saved: in memory at first, then in a temporary file.
+    A temporary file: in memory at first, then on the disk.
 
     `appends`: whether every write goes to the end.
-    `is_changed`: whether something was written that is not saved.
-    `failure`: what ended a write, if one failed. What is here is not all that was written then.
+    `is_changed`: whether it has bytes that are not saved.
+    `failure`: the error of a write, if one failed; then some bytes are missing here.
     """
 
     def __init__(self, *, appends: bool = False) -> None:
-        self._file: IO[bytes] = io.BytesIO()
+        # 0 would mean "without a limit".
+        most = max(1, settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
+        super().__init__(most, dir=settings.FILE_UPLOAD_TEMP_DIR)
         self._appends = appends
-        # A new file is saved though nothing is written to it.
-        self.is_changed = True
+        self.is_changed = True  # a new file is saved even if it stays empty
         self.failure: BaseException | None = None
 
     @property
@@ -40,32 +40,10 @@ class Spool(io.RawIOBase):
         return size
 
     def content(self, name: str | None) -> File[bytes]:
-        """What is here, as a Django file to be saved."""
-        # For Django's types a file is an IO; an io.RawIOBase does as well.
-        return File(cast("IO[bytes]", self), name)
+        """The spool as a Django file, to be saved."""
+        return File(self, name)
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        target = memoryview(buffer).cast("B")
-        data = self._file.read(len(target))
-        target[: len(data)] = data
-        return len(data)
-
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: Any) -> int:
         if self._appends:
             self.seek(0, os.SEEK_END)
         return self._put(data)
@@ -79,43 +57,27 @@ class Spool(io.RawIOBase):
             self.seek(position)
         else:
             self.is_changed = True
-            self._file.truncate(size)
+            super().truncate(size)
         return size
 
     def close(self) -> None:
-        super().close()
-        with suppress(OSError):  # a full disk fails again, for what it has not taken
-            self._file.close()
+        with suppress(OSError):  # a full disk fails again, for bytes that it has not taken
+            super().close()
 
     def _put(self, data: ReadableBuffer) -> int:
-        """Write all of the data where the file stands; what a full disk does not take fails now."""
+        """Write all of the data at the position. A full disk fails now, and not at `close`."""
+        if self.failure is not None:
+            raise OSError(errno.EIO, f"an earlier write has failed: {self.failure}")
         self.is_changed = True
-        count = memoryview(data).nbytes
         try:
-            end = self.tell() + count
-            if isinstance(self._file, io.BytesIO) and end > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-                self._file = _on_disk(self._file)
-            self._file.write(data)
-            self._file.flush()
+            super().write(data)
+            self.flush()
         except BaseException as error:
             self.failure = error
+            if isinstance(error, OSError) and error.filename is not None:
+                # Not FileNotFoundError, which would mean that the file of the grid is missing.
+                text = f"no temporary file could be made: {error}. Set FILE_UPLOAD_TEMP_DIR"
+                self.failure = OSError(errno.EIO, text)
+                raise self.failure from error
             raise
-        return count
-
-
-def _on_disk(memory: io.BytesIO) -> IO[bytes]:
-    """A temporary file with the same bytes, which stands at the same byte."""
-    try:
-        file = TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - closed by the Spool
-    except OSError as error:
-        # Not a FileNotFoundError, which would say that the name of the file is missing.
-        raise OSError(
-            errno.EIO, f"no temporary file could be made: {error}. Set FILE_UPLOAD_TEMP_DIR"
-        ) from error
-    try:
-        file.write(memory.getbuffer())
-        file.seek(memory.tell())
-    except BaseException:
-        file.close()
-        raise
-    return file
+        return memoryview(data).nbytes

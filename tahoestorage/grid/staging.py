@@ -1,11 +1,10 @@
-"""Changes of a tree that are seen at once and made together, later."""
+"""Changes of a tree that show at once and are made together, later."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from time import time
-from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, DeferredSemaphore
@@ -20,21 +19,20 @@ from txtahoe.nodes import Link, Node
 from txtahoe.tree.paths import Path, split_name
 from txtahoe.tree.tree import Tree
 
-# Files that are held in memory until they are on the grid: enough to keep the uploads of a tree
-# busy, and little memory.
+# Files that memory holds until they are on the grid: enough to keep the uploads of a tree busy.
 _ROOM = 16
-# So many uploads in a row fail for a reason that is not of one file: the rest would fail too, and
-# each may take as long as its deadline allows.
+# If so many uploads fail in a row, the reason is not one file: the rest would fail too, each after
+# its deadline.
 _HOPELESS = 8
 _UNLINKS = 4
 
-# A directory that is yet to be made. Its cap is of no known kind, so it is never linked.
+# A directory that does not exist yet. Its cap is of no known kind, so it is never linked.
 _UNBORN = Node("dirnode", Cap.parse("unborn"))
 
 
 @define(eq=False)
 class _Upload:
-    """A file on its way to the grid, or there already. Any number may wait for its cap."""
+    """The upload of a file, under way or over. Any number of callers can wait for its cap."""
 
     outcome: Cap | Exception | None = None
     work: Deferred[None] | None = None
@@ -50,15 +48,10 @@ class _Upload:
             raise another(self.outcome)
         return self.outcome
 
-    def finish(self, outcome: Cap | Exception) -> None:
-        self.outcome = outcome
-        while self.waiting:
-            self.waiting.pop().callback(None)
-
 
 @frozen(eq=False)
 class _Saved:
-    """A file that was saved and is not linked yet."""
+    """A file that is saved and not linked yet."""
 
     digest: str
     upload: _Upload
@@ -71,30 +64,18 @@ class _Saved:
         return Node("filenode", cap, cap.size, {**with_digest(cap, self.digest), **times})
 
 
-@frozen
-class _Change:
-    """What the grid has under a name, and what it shall have."""
-
-    before: Node | None
-    after: _Saved | None
-
-
-View = dict[str, Node | _Saved]
-
-
 class Staging:
     """
-    A tree as it will be when the changes that are pending are made.
+    A tree with pending changes, which this tree shows at once and makes together.
 
-    For programs that change many files one by one and are alone in doing so, such as one that
-    deploys. Each directory is listed when it is first asked about. The answer, also that a name
-    or a directory is missing, holds until all changes are made, and where none are pending for
-    `max_age` seconds. A directory that is missing answers for all below it.
+    For a program that changes many files one by one and is alone in doing so, such as a deployment.
+    The first question about a directory lists it. The answer, also that a name or a directory is
+    missing, holds until all changes are made, and for `max_age` seconds if none are pending.
 
-    Uploads begin at once, no more than 16 at a time; who saves yet another file waits. Equal
-    bytes are uploaded once: the links have digests in their metadata.
+    Uploads begin at once, 16 at a time; a further save waits. Equal bytes are uploaded once: the
+    links have digests in their metadata.
 
-    Every method raises the errors of `Tree`. Calls at the same time are made one after another.
+    Every method raises the errors of `Tree`. Calls at the same time run one after another.
     """
 
     def __init__(self, tree: Tree, *, max_age: float) -> None:
@@ -105,22 +86,23 @@ class Staging:
         self.forget()
 
     def forget(self) -> None:
-        """Drop all that is pending, and what is known."""
-        self._views: dict[Path, View] = {}
+        # The grid, by directory, with the directories that pending files need.
+        self._views: dict[Path, dict[str, Node]] = {}
         self._asked: dict[Path, float] = {}
-        self._changes: dict[Path, _Change] = {}
+        # A saved file; None for a deleted one; _UNBORN for one that a directory replaces.
+        self._changes: dict[Path, _Saved | Node | None] = {}
         self._uploads: dict[str, _Upload] = {}
         self._failures: list[Exception] = []
 
     @property
     def pending(self) -> Collection[Path]:
-        """The paths whose changes are not made yet. May be called in any thread."""
+        """The paths whose changes are pending. Any thread can read it."""
         return self._changes.keys()
 
     async def resolve(self, path: Path) -> Node:
         """
-        What a path leads to. That is known of a file when it is uploaded; a directory that is yet
-        to be made has a cap that gives no rights.
+        Look up a path; of a pending file, wait for its upload. A directory that does not exist yet
+        has a cap that gives no rights.
         """
         async with self._lock:
             there = await self._there(path) if path else Node("dirnode", self._tree.root)
@@ -129,53 +111,55 @@ class Staging:
         return await there.node() if isinstance(there, _Saved) else there
 
     async def list(self, path: Path) -> dict[str, Node]:
-        """The children of a directory, by name."""
         if not (await self.resolve(path)).is_directory:
             raise NotADirectory(f"{path[-1]!r} is not a directory")
         async with self._lock:
-            view = dict(await self._view(path))
+            children: dict[str, _Saved | Node | None] = {**await self._view(path)}
+            pending = {p[-1]: there for p, there in self._changes.items() if p[:-1] == path}
         return {
             name: await there.node() if isinstance(there, _Saved) else there
-            for name, there in view.items()
+            for name, there in {**children, **pending}.items()
+            if there is not None
         }
 
     async def save(self, path: Path, source: Uploadable, digest: str) -> None:
         """
-        Save a file, in place of one that is there.
+        Save a file, in place of a file that is there.
 
-        `digest`: of its bytes, SHA-256 in hexadecimal. A source that is not `bytes` is read to
-        its end before this returns; `bytes` are uploaded while the caller goes on, and what fails
-        then, `link` tells.
+        `digest`: SHA-256 of its bytes in hexadecimal. This returns when the source is read to its
+        end; `bytes` are uploaded while the caller goes on, and `link` reports their failures.
 
-        Raises: IsADirectory; SomeFailed where many uploads in a row have failed.
+        Raises: IsADirectory; SomeFailed if many uploads in a row have failed.
         """
         async with self._lock:
-            if await self._is_there(path, digest):
+            if await self._has(path, digest):
                 return
         upload = await self._upload(source, digest)
         async with self._lock:
-            before = self._before(path, await self._file(path))
+            await self._file(path)
             for depth in range(1, len(path)):
-                directory, name = split_name(path[:depth])
-                self._views[directory].setdefault(name, _UNBORN)
-            self._set(path, _Change(before, _Saved(digest, upload)))
+                directory = path[:depth]
+                if directory in self._changes:
+                    self._changes[directory] = _UNBORN
+                else:
+                    self._views[directory[:-1]].setdefault(directory[-1], _UNBORN)
+            self._change(path, _Saved(digest, upload))
 
     async def delete(self, path: Path) -> None:
-        """Delete a file. What is missing is deleted already. Raises: IsADirectory."""
+        """Delete a file; if it is missing, do nothing. Raises: IsADirectory."""
         async with self._lock:
             there = await self._file(path)
-            before = self._before(path, there)
-            if before is None:
-                self._undo(path, None)
+            if self._on_grid(path) is None:
+                self._changes.pop(path, None)
             elif there is not None:
-                self._set(path, _Change(before, None))
+                self._change(path, None)
 
     async def link(self, but: Path | None = None) -> dict[Path, Exception]:
         """
-        Make the links to what was saved, `but` one; each directory is written once.
+        Link the saved files, `but` one; each directory is written once.
 
-        Returns what failed, by path; the others are linked. Where something failed, what is
-        pending still is dropped.
+        Return the failures by path; the other files are linked. After a failure, drop the pending
+        changes that are left.
         """
         async with self._lock:
             failed = await self._link(but)
@@ -185,24 +169,35 @@ class Staging:
 
     async def commit(self) -> dict[Path, Exception]:
         """
-        Make all changes: `link`, then delete; and forget what is known.
+        Make all changes: `link`, then delete; and forget all knowledge.
 
-        Returns what failed, by path; the others are done. Where a save failed nothing is deleted:
-        what was to be replaced is better than nothing.
+        Return the failures by path; the other changes are made. If a save fails, nothing is
+        deleted: an old file is better than none.
         """
         async with self._lock:
             failed = await self._link() or await self._unlink(self._changes)
             self.forget()
         return failed
 
-    # What follows is called by one who holds the lock.
+    # The caller of these methods holds the lock.
 
-    async def _there(self, path: Path) -> Node | _Saved | None:
+    async def _there(self, path: Path) -> _Saved | Node | None:
         directory, name = split_name(path)
-        return (await self._view(directory)).get(name)
+        view = await self._view(directory)
+        return self._changes[path] if path in self._changes else view.get(name)
 
-    async def _view(self, directory: Path) -> View:
-        """The children of a directory as they will be; none where it is missing."""
+    async def _file(self, path: Path) -> _Saved | Node | None:
+        """As `_there`. Raises: IsADirectory."""
+        there = await self._there(path)
+        if there is not None and there.is_directory:
+            raise IsADirectory(f"{path[-1]!r} is a directory")
+        return there
+
+    def _on_grid(self, path: Path) -> Node | None:
+        return self._views[path[:-1]].get(path[-1])
+
+    async def _view(self, directory: Path) -> dict[str, Node]:
+        """The children of a directory on the grid; none if it is missing."""
         for depth in range(len(directory) + 1):
             if not self._is_known(directory[:depth]):
                 await self._ask(directory[:depth])
@@ -216,7 +211,7 @@ class Staging:
 
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()
-        there = self._views[directory[:-1]].get(directory[-1]) if directory else None
+        there = await self._there(directory) if directory else None
         if directory and there in (None, _UNBORN):
             self._views[directory] = {}
             return
@@ -229,74 +224,35 @@ class Staging:
                 self._uploads.setdefault(digest, _Upload(node.cap))
         self._views[directory] = {**children}
 
-    async def _file(self, path: Path) -> Node | _Saved | None:
-        """As `_there`. Raises: IsADirectory."""
-        there = await self._there(path)
-        if there is not None and there.is_directory:
-            raise IsADirectory(f"{path[-1]!r} is a directory")
-        return there
-
-    def _before(self, path: Path, there: Node | _Saved | None) -> Node | None:
-        """What the grid has under a name, where `there` is what shows."""
-        if path in self._changes:
-            return self._changes[path].before
-        return there if isinstance(there, Node) else None
-
-    async def _is_there(self, path: Path, digest: str) -> bool:
-        """Whether these bytes are there already; a change that is pending may be undone."""
+    async def _has(self, path: Path, digest: str) -> bool:
+        """Whether these bytes are there already; a pending change that hides them is undone."""
         there = await self._file(path)
-        before = self._before(path, there)
+        before = self._on_grid(path)
         if before is not None and digest_of(before) == digest:
-            self._undo(path, before)
+            self._changes.pop(path, None)
             return True
-        # An upload that has failed is not among them.
+        # A failed upload is not among the uploads.
         return isinstance(there, _Saved) and there.digest == digest and digest in self._uploads
 
-    def _set(self, path: Path, change: _Change) -> None:
+    def _change(self, path: Path, there: _Saved | None) -> None:
         if not self._changes:
-            # From now on views do not grow old, so those that are go.
+            # From now on views do not grow old, so drop those that are.
             for directory in list(self._views):
                 if directory != path[: len(directory)] and not self._is_known(directory):
                     del self._views[directory]
-        self._changes[path] = change
-        self._show(path, change.after)
+        self._changes[path] = there
 
-    def _undo(self, path: Path, before: Node | None) -> None:
-        self._changes.pop(path, None)
-        self._show(path, before)
-
-    def _show(self, path: Path, there: Node | _Saved | None) -> None:
+    def _show(self, path: Path, there: Node | None) -> None:
         view = self._views[path[:-1]]
-        if there is None:
-            view.pop(path[-1], None)
-        else:
+        view.pop(path[-1], None)
+        if there is not None:
             view[path[-1]] = there
 
     async def _link(self, but: Path | None = None) -> dict[Path, Exception]:
-        saved = {
-            path: change.after
-            for path, change in self._changes.items()
-            if change.after is not None and path != but
-        }
+        saved = {p: s for p, s in self._changes.items() if isinstance(s, _Saved) and p != but}
         directories = {path[:depth] for path in saved for depth in range(1, len(path))}
-        failed = await self._unlink(directories & self._changes.keys())  # files, until now
-        nodes = await self._uploaded(saved, failed)
-        links = {path: Link(node.cap, _own(node)) for path, node in nodes.items()}
-        try:
-            await self._tree.link_many(links.items(), replace="only-files")
-        except SomeFailed as error:
-            results = zip(links, error.results, strict=True)
-            failed.update({p: result for p, result in results if isinstance(result, Exception)})
-        for path in saved:
-            self._undo(path, nodes.get(path))
-        if not self._changes:
-            self.forget()  # of directories that had yet to be made
-        return failed
-
-    async def _uploaded(
-        self, saved: Mapping[Path, _Saved], failed: dict[Path, Exception]
-    ) -> dict[Path, Node]:
-        nodes = {}
+        failed = await self._unlink(directories & self._changes.keys())
+        nodes: dict[Path, Node] = {}
         for path, file in saved.items():
             try:
                 nodes[path] = await file.node()
@@ -304,7 +260,18 @@ class Staging:
                 raise
             except Exception as error:
                 failed[path] = error
-        return nodes
+        links = {path: Link(n.cap, {DIGEST: n.metadata[DIGEST]}) for path, n in nodes.items()}
+        try:
+            await self._tree.link_many(links.items(), replace="only-files")
+        except SomeFailed as error:
+            results = zip(links, error.results, strict=True)
+            failed.update({p: result for p, result in results if isinstance(result, Exception)})
+        for path in saved:
+            del self._changes[path]
+            self._show(path, nodes.get(path))
+        if not self._changes:
+            self.forget()  # the views have directories that did not exist
+        return failed
 
     async def _unlink(self, paths: Collection[Path]) -> dict[Path, Exception]:
         async def unlink(path: Path) -> None:
@@ -314,7 +281,8 @@ class Staging:
         wanted = list(paths)
         results = await each(wanted, unlink, _UNLINKS)
         for path in wanted:
-            del self._changes[path]
+            there = self._changes.pop(path)
+            self._show(path, there if isinstance(there, Node) else None)
         pairs = zip(wanted, results, strict=True)
         return {path: result for path, result in pairs if isinstance(result, Exception)}
 
@@ -326,36 +294,28 @@ class Staging:
             await self._room.acquire()
             if len(self._failures) >= _HOPELESS:
                 self._room.release()
-                last = self._failures[-1]
-                count = len(self._failures)
+                count, last = len(self._failures), self._failures[-1]
                 raise SomeFailed(f"{count} uploads in a row have failed, the last one with: {last}")
             upload = self._uploads[digest] = _Upload()
             upload.work = Deferred.fromCoroutine(self._send(upload, source, digest))
         if not isinstance(source, bytes):
-            await self._finished(upload)
+            try:
+                await upload.cap()
+            except CancelledError:  # the caller does not read the source any more
+                if upload.work is not None:
+                    upload.work.cancel()
+                raise
         return upload
 
-    async def _finished(self, upload: _Upload) -> None:
-        try:
-            await upload.cap()
-        except CancelledError:  # nobody is there any more who reads the source
-            if upload.work is not None:
-                upload.work.cancel()
-            raise
-
     async def _send(self, upload: _Upload, source: Uploadable, digest: str) -> None:
-        outcome: Cap | Exception
         try:
-            outcome = await self._tree.upload(source)
+            upload.outcome = await self._tree.upload(source)
             self._failures.clear()
         except Exception as error:
-            outcome = error
+            upload.outcome = error
             self._uploads.pop(digest, None)
             if not isinstance(error, CancelledError):
                 self._failures.append(error)
         self._room.release()
-        upload.finish(outcome)
-
-
-def _own(node: Node) -> dict[str, Any]:
-    return {DIGEST: node.metadata[DIGEST]}
+        while upload.waiting:
+            upload.waiting.pop().callback(None)

@@ -1,4 +1,4 @@
-"""A tree on the grid, for those that wait for it outside of the reactor thread."""
+"""A tree on the grid, for callers that wait outside of the reactor thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from functools import partial
 from inspect import getattr_static
 from itertools import chain
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 from django.core.files import File
@@ -27,8 +27,8 @@ from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
 from tahoestorage.grid.sharedcache import SharedCache
-from tahoestorage.reactor.loop import Caller, Loop, current_loop, running_loop
-from tahoestorage.reactor.waiting import Awaiting, Blocking, Waiting, done
+from tahoestorage.reactor.loop import Loop, current_loop, running_loop
+from tahoestorage.reactor.waiting import Caller, done, in_reactor, unblocked
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
 from txtahoe.api.download import Download
@@ -55,39 +55,29 @@ class OnGrid(ABC):
 
     @abstractmethod
     def cap_at(self, connection: Connection) -> Cap | None:
-        """Its cap, where that leads to the bytes of the file through this connection too."""
+        """Its cap, if that leads to the same bytes through this connection."""
 
 
 @frozen
 class StorageTree:
-    """
-    What `connection` leads to. It can be used in any thread and any process.
-
-    `waiting`: how its users wait. With Blocking its coroutines are run by `done`.
-    """
+    """The tree that `connection` leads to, for any thread of any process."""
 
     connection: Connection
-    waiting: Waiting = field(factory=Blocking, eq=False, kw_only=True)
     shared: SharedCache = field(eq=False, repr=False, kw_only=True)
 
     @shared.default
     def _shared(self) -> SharedCache:
         return SharedCache(self.connection.cache, self.connection.base_cap)
 
-    @property
-    def awaited(self) -> Self:
-        """The same tree, for tasks of asyncio."""
-        return evolve(self, waiting=Awaiting())
-
     async def run(
         self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
     ) -> T:
         """
-        The result of an operation on the tree, which runs in the reactor thread.
+        Return the result of an operation on the tree, which runs in the reactor thread.
 
-        `name`: the file that errors are about.
+        `name`: the file that an OSError is about.
 
-        Raises: what the operation raises, and as `Waiting.run`.
+        Raises: what the operation raises, and as `in_reactor`.
         """
 
         async def run(caller: Caller) -> T:
@@ -95,29 +85,29 @@ class StorageTree:
                 return await operation(self._tree(caller.loop), caller)
 
         try:
-            return await self.waiting.run(run)
+            return await in_reactor(run)
         except OSError as error:
             error.filename = error.filename or name
             raise
 
     def require_writable(self, name: str | None) -> None:
-        """Raises: NotWriteable where nothing can be saved."""
+        """Raises: NotWriteable if nothing can be saved."""
         cap = self.connection.base_cap
         if not cap.is_writable:
             raise NotWriteable(f"{name!r} cannot be written: {cap!r} can only be read")
 
     def require_replaceable(self, name: str | None) -> None:
-        """Raises: NotWriteable where the file of a name cannot be replaced by another one."""
+        """Raises: NotWriteable if no other file can replace that of the name."""
         self.require_writable(name)
 
     def known(self, path: Path) -> Node | None:
-        """What a path leads to, if that is known in this process; no change of threads."""
+        """Look up a path in the memory of this process, without a change of threads."""
         tree = self._running_tree()
         with asking(self.connection.terms):
             return None if tree is None else tree.known(path)
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
-        """As `Tree.resolve`; without `fresh` it may be known to other processes too."""
+        """As `Tree.resolve`; without `fresh`, other processes share what they know."""
         node = None if fresh else await self._offered(path)
         if node is None and not fresh:
             node = (await self._share(lambda shared: shared.files([path]))).get(path)
@@ -143,7 +133,7 @@ class StorageTree:
         return evolve(node, size=size)
 
     async def prefetch(self, paths: Collection[Path]) -> set[Path]:
-        """As `Tree.prefetch`; which of the paths lead anywhere."""
+        """As `Tree.prefetch`; return the paths that lead anywhere."""
         unknown = [path for path in paths if await self._offered(path) is None]
         tree = self._running_tree()
         changes = 0 if tree is None else tree.changes
@@ -168,9 +158,24 @@ class StorageTree:
     async def change(
         self, operation: Callable[[Tree], Awaitable[T]], path: Path, name: str | None
     ) -> T:
-        """As `run`, of an operation that changes what a path leads to."""
+        """As `run`, of an operation that changes the target of a path."""
         async with self._changing([path]):
             return await self._run_in([path[:-1]], lambda tree, caller: operation(tree), name)
+
+    async def children(self, path: Path, name: str | None) -> dict[str, Node]:
+        """As `Tree.list`."""
+        return await self.run(lambda tree, caller: tree.list(path), name)
+
+    async def delete(self, path: Path, name: str | None) -> None:
+        """Unlink a file, or remove a directory that is empty. Raises: NoSuchChild."""
+
+        async def delete(tree: Tree) -> None:
+            try:
+                await tree.unlink(path)
+            except IsADirectory:
+                await tree.remove_directory(path)
+
+        await self.change(delete, path, name)
 
     async def save(
         self,
@@ -182,28 +187,32 @@ class StorageTree:
         otherwise: Callable[[], Path] | None = None,
     ) -> None:
         """
-        As `Tree.save`, of a Django file, which is read from its start, and not closed; what is on
-        the grid is not read. `otherwise` is called in this thread.
+        As `Tree.save`, of a Django file, which is read from its start, and not closed; an OnGrid is
+        not read. `otherwise` is called in this thread.
 
-        Raises: what reading it raises; the errors of `Tree.save`.
+        Raises: what reading the file raises; the errors of `Tree.save`.
         """
-        source = self._cap_of(content) or await self._opened(content)
-        chosen = [path]
-
-        def choose(otherwise: Callable[[], Path]) -> Path:
-            chosen.append(otherwise())
-            return chosen[-1]
+        source: Cap | Callable[[Caller], Uploadable] | None = self._cap_of(content)
+        if source is None:
+            opening = partial(_opened, content)
+            source = await unblocked(opening) if _blocks(content) else opening()
 
         async def save(tree: Tree, caller: Caller) -> Cap:
-            again = None if otherwise is None else partial(caller.run, partial(choose, otherwise))
+            async def again() -> Path:
+                nonlocal path
+                assert otherwise is not None
+                path = await caller.run(otherwise)
+                return path
+
             opened = source if isinstance(source, Cap) else source(caller)
-            return await tree.save(path, opened, replace=replace, otherwise=again)
+            other = again if otherwise else None
+            return await tree.save(path, opened, replace=replace, otherwise=other)
 
         asked = monotonic()
         async with self._changing([path] if replace else []):
             cap = await self._run_in([path[:-1]], save, name)
         if not replace:
-            await self._share(lambda shared: shared.add_new_file(chosen[-1], cap, asked))
+            await self._share(lambda shared: shared.add_new_file(path, cap, asked))
 
     async def save_many(
         self,
@@ -214,15 +223,14 @@ class StorageTree:
         progress: Done | None = None,
     ) -> list[Exception | None]:
         """
-        As `Tree.save_many`, of Django files. `progress` is called in this thread. Returns of each
-        the exception, or None where it was saved.
+        As `Tree.save_many`, of Django files. `progress` is called in this thread. Return for each
+        file its exception, or None.
         """
 
         async def save(tree: Tree, caller: Caller) -> list[Exception | None]:
             again = None if otherwise is None else lambda n: caller.run(partial(otherwise, n))
             told = None if progress is None else lambda n: caller.call_soon(partial(progress, n))
-            contents = self._contents([file for _, file in files], caller)
-            sources = [(path, content) for (path, _), content in zip(files, contents, strict=True)]
+            sources = [(path, self._content(file, caller)) for path, file in files]
             try:
                 await tree.save_many(sources, replace=replace, otherwise=again, progress=told)
             except SomeFailed as error:
@@ -239,8 +247,7 @@ class StorageTree:
 
         Raises: what reading it raises; the errors of `Client.upload`.
         """
-        source = await self._opened(content)
-        return await self.run(lambda tree, caller: tree.upload(source(caller)), name)
+        return await self.run(lambda tree, caller: tree.upload(_opener(content, caller)), name)
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         """As `Tree.walk`, for a thread that waits."""
@@ -259,12 +266,12 @@ class StorageTree:
             while (found := done(self.run(step, name))) is not None:
                 yield found
         finally:
-            # It ends in the reactor thread, where it began, and not in a child of this process.
+            # The walk must end in the reactor thread where it began, never in a forked child.
             if steps and loop is running_loop():
                 loop.call_soon(lambda: Deferred.fromCoroutine(close()))
 
     def close(self, transfer: Download | Arrival, tree: Tree) -> None:
-        """End a transfer of `tree`, if that is of this process; does not wait."""
+        """End a transfer of `tree`, if that belongs to this process, without waiting."""
         loop = running_loop()
         if loop is not None and loop.kept.get(self.connection) is tree:
             loop.call_soon(transfer.close)
@@ -275,7 +282,7 @@ class StorageTree:
         operation: Callable[[Tree, Caller], Awaitable[T]],
         name: str | None = None,
     ) -> T:
-        """As `run`; other processes share what they know of the directories that it is about."""
+        """As `run`; processes share what they know of the directories of the operation."""
         unknown = [path for path in directories if path and self.known(path) is None]
         shared = await self._share(lambda shared: shared.directories(unknown))
 
@@ -293,16 +300,17 @@ class StorageTree:
         return result
 
     async def _offered(self, path: Path) -> Node | None:
-        """As `known`; the other processes may know it then too."""
+        """As `known`; the answer is offered to the other processes."""
         node = self.known(path)
         if node is not None:
-            told, since = node, monotonic() - self.connection.max_age
-            await self._share(lambda shared: shared.offer_file(path, told, since))
+            since = monotonic() - self.connection.max_age
+            add = partial(SharedCache.add_file, path=path, node=node, asked=since, once=True)
+            await self._share(add)
         return node
 
     @asynccontextmanager
     async def _changing(self, paths: Collection[Path]) -> AsyncIterator[None]:
-        """While this lasts, and for a time thereafter, none of those paths is shared."""
+        """Share nothing of those paths while the block lasts, and for a time after it."""
         await self._share(lambda shared: shared.mark(paths))
         try:
             yield
@@ -310,28 +318,15 @@ class StorageTree:
             await self._share(lambda shared: shared.mark(paths))
 
     async def _share(self, call: Callable[[SharedCache], T]) -> T:
-        """What comes of a call that may have to ask a cache."""
         if not self.shared.is_there:
             return call(self.shared)
-        return await self.waiting.call(lambda: call(self.shared))
+        return await unblocked(lambda: call(self.shared))
 
-    def _contents(self, files: Iterable[File[Any]], caller: Caller) -> list[Content]:
-        """What is saved of Django files, which are opened when their turn has come."""
-
-        def opener(file: File[Any]) -> Opener:
-            async def opened() -> Uploadable:
-                return (await caller.run(partial(_opened, file), blocks=_blocks(file)))(caller)
-
-            return opened
-
-        return [self._cap_of(file) or opener(file) for file in files]
+    def _content(self, file: File[Any], caller: Caller) -> Content:
+        return self._cap_of(file) or _opener(file, caller)
 
     def _cap_of(self, content: File[Any]) -> Cap | None:
         return content.cap_at(self.connection) if isinstance(content, OnGrid) else None
-
-    async def _opened(self, content: File[Any]) -> Callable[[Caller], Uploadable]:
-        opening = partial(_opened, content)
-        return await self.waiting.call(opening) if _blocks(content) else opening()
 
     def _running_tree(self) -> Tree | None:
         loop = running_loop()
@@ -366,15 +361,24 @@ def _new_tree(connection: Connection, loop: Loop) -> Tree:
     return tree
 
 
+def _opener(file: File[Any], caller: Caller) -> Opener:
+    """Opens a Django file where the caller waits, when its turn has come."""
+
+    async def opened() -> Uploadable:
+        return (await caller.run(partial(_opened, file), blocks=_blocks(file)))(caller)
+
+    return opened
+
+
 def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
-    """What is uploaded of a Django file, when it is known who reads it."""
+    """The source of a Django file, for the caller that reads it."""
     chunks = iter(content.chunks())
-    # A small file is read before the request begins: it has a length then, can be repeated, and
-    # needs no more of who waits.
+    # A small file is read before the request begins: it has a length then, can be sent again, and
+    # the caller has nothing more to do.
     head = gather(chunks, SMALL)
     if len(head) < SMALL:
         return lambda caller: head
-    # The first pass goes on with what was begun; `chunks` goes back to the start by itself.
+    # The first pass goes on from here; `chunks` itself goes back to the start.
     passes = chain([chain([head], chunks)], iter(content.chunks, None))
     repeatable = hasattr(content, "seekable") and content.seekable()
     blocks = _blocks(content)
@@ -384,6 +388,6 @@ def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
 
 
 def _blocks(content: File[Any]) -> bool:
-    """Whether a Django file may have to wait for its bytes, and is not just in memory."""
+    """Whether a Django file can have to wait for its bytes, because it is not just in memory."""
     # A FieldFile has no such attribute of its own: to ask for it is to open the file.
     return not isinstance(getattr_static(content, "file", None), io.BytesIO | io.StringIO)

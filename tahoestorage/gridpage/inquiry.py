@@ -35,24 +35,23 @@ class Inquiry:
 
     def __init__(self, reactor: Any, seconds: float) -> None:
         self.reactor = reactor
-        self._seconds = seconds
         self._until = reactor.seconds() + seconds
+        # Lazy: the reactor's thread does not know the language of the page.
+        text = gettext_lazy("no answer within {seconds} seconds")
+        self._late = cast(str, format_lazy(text, seconds=f"{seconds:g}"))
 
     def ask(self, work: Coroutine[Any, Any, T]) -> Deferred[Part[T]]:
         """Start now. An error of the grid becomes the problem of the answer."""
         return Deferred.fromCoroutine(self._part(work))
 
     async def _part(self, work: Coroutine[Any, Any, T]) -> Part[T]:
-        # Lazy: this thread does not know the language of the page.
-        text = gettext_lazy("no answer within {seconds} seconds")
-        late: Part[T] = Part(problem=cast(str, format_lazy(text, seconds=f"{self._seconds:g}")))
         left = self._until - self.reactor.seconds()
         if left <= 0:
             work.close()
-            return late
+            return Part(problem=self._late)
         try:
             return Part(await Deferred.fromCoroutine(work).addTimeout(left, self.reactor))
         except TimeoutError:
-            return late
+            return Part(problem=self._late)
         except TahoeError as error:
             return Part(problem=str(error))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import ceil
-from typing import cast
+from collections.abc import Sequence
 
-from attrs import evolve, field, frozen
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy
+from attrs import frozen
+from django.core.paginator import Page, Paginator
 
 from tahoestorage.gridpage.inquiry import Inquiry, Part
-from txtahoe.concurrency import all_done, each
+from txtahoe.concurrency import all_of
 from txtahoe.maintenance import Usage, usage
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
@@ -26,34 +23,16 @@ _REQUESTS = 2
 
 @frozen
 class Row:
-    """
-    An entry of a directory. `usage`: the usage below it, if it is a directory.
-
-    Templates use its properties, so that no template meets a cap.
-    """
+    """An entry of a directory. `usage`: the usage below it, if it is a directory."""
 
     path: Path
     node: Node
-    usage: Part[Usage] = field(factory=Part)
+    usage: Part[Usage]
 
     @property
     def label(self) -> str:
         """The name; a directory's name ends with a slash."""
-        return f"{self.path[-1]}/" if self.is_directory else self.path[-1]
-
-    @property
-    def is_directory(self) -> bool:
-        return self.node.is_directory
-
-    @property
-    def size(self) -> int | None:
-        """The size of a file in bytes; None if it is not known."""
-        return self.node.size
-
-    @property
-    def modified(self) -> float | None:
-        """The time of the last link, in seconds since 1970 UTC."""
-        return self.node.modified
+        return f"{self.path[-1]}/" if self.node.is_directory else self.path[-1]
 
 
 @frozen
@@ -61,22 +40,17 @@ class Listing:
     """
     One page of a directory: first its directories, then its files, each by name.
 
-    `count`: the number of all entries. `files`: the usage of the files directly in it.
+    `page`: of all names. `files`: the usage of the files directly in the directory.
     """
 
     rows: Sequence[Row]
-    page: int
-    count: int
+    page: Page[str]
     files: Usage
-
-    @property
-    def pages(self) -> int:
-        return _pages(self.count)
 
     @property
     def directories(self) -> list[Row]:
         """The directories on this page."""
-        return [row for row in self.rows if row.is_directory]
+        return [row for row in self.rows if row.node.is_directory]
 
     @property
     def total(self) -> Usage:
@@ -88,51 +62,33 @@ class Listing:
     def is_total(self) -> bool:
         """Whether everything was counted."""
         are_counted = all(row.usage.value is not None for row in self.directories)
-        are_here = self.pages == 1 or (self.page == 1 and not self.rows[-1].is_directory)
-        return are_counted and are_here
+        are_more = self.page.has_next() and self.rows[-1].node.is_directory
+        return are_counted and self.page.number == 1 and not are_more
 
 
-async def list_directory(inquiry: Inquiry, tree: Tree, path: Path, page: int = 1) -> Part[Listing]:
-    """A page of a directory; its last page if there are fewer."""
+async def list_directory(
+    inquiry: Inquiry, tree: Tree, path: Path, page: str | int = 1
+) -> Part[Listing]:
+    """A page of a directory: the first one if `page` is no number, the last one if it is none."""
     listed = await inquiry.ask(tree.list(path))
     children = listed.value
     if children is None:
         return Part(problem=listed.problem)
-    page = min(page, _pages(len(children)))
+
+    async def row_of(name: str) -> Row:
+        node = children[name]
+        counted: Part[Usage] = Part()
+        if node.is_directory and node.cap.is_readable:
+            counted = await inquiry.ask(_usage(Tree(tree.client, node.cap)))
+        return Row((*path, name), node, counted)
+
     names = sorted(children, key=lambda name: (not children[name].is_directory, name))
-    start = (page - 1) * ON_A_PAGE
-    rows = [Row((*path, name), children[name]) for name in names[start : start + ON_A_PAGE]]
-    counted = await each(rows, lambda row: _counted(inquiry, tree, row), _AT_ONCE)
-    files = _files(children.values())
-    return Part(Listing(all_done(counted, "counting"), page, len(children), files))
-
-
-def _pages(count: int) -> int:
-    return max(1, ceil(count / ON_A_PAGE))
-
-
-def _files(nodes: Iterable[Node]) -> Usage:
-    files = [node for node in nodes if not node.is_directory]
+    shown = Paginator(names, ON_A_PAGE).get_page(page)
+    rows = await all_of(shown.object_list, row_of, _AT_ONCE)
+    files = [node for node in children.values() if not node.is_directory]
     sizes = [node.size for node in files if node.size is not None]
-    return Usage(sum(sizes), len(files), len(files) - len(sizes))
+    return Part(Listing(rows, shown, Usage(sum(sizes), len(files), len(files) - len(sizes))))
 
 
-async def _counted(inquiry: Inquiry, tree: Tree, row: Row) -> Row:
-    if not row.is_directory or not row.node.cap.is_readable:
-        return row
-    done = 0
-
-    def progress(finished: int, known: int) -> None:
-        nonlocal done
-        done = finished
-
-    async def count() -> Usage:
-        below = Tree(tree.client, row.node.cap)
-        return (await usage(below, at_once=_REQUESTS, progress=progress))[()]
-
-    part = await inquiry.ask(count())
-    if part.problem and done:
-        text = gettext_lazy("{problem}; directories counted: {count}")
-        problem = format_lazy(text, problem=part.problem, count=done)
-        part = evolve(part, problem=cast(str, problem))
-    return evolve(row, usage=part)
+async def _usage(tree: Tree) -> Usage:
+    return (await usage(tree, at_once=_REQUESTS))[()]

@@ -30,37 +30,29 @@ _KINDS = {
 
 @frozen
 class Transfer:
-    """
-    A transfer that is under way.
-
-    `size`: in bytes. `progress`: from 0 to 1. Each is None if the gateway does not report it.
-    """
+    """A transfer that is under way. `size`: in bytes. None: the gateway does not report it."""
 
     kind: Any
     size: int | None
-    progress: float | None
+    percent: int | None
 
 
 @frozen
 class Gateway:
-    """A gateway. `seconds`: the time until it answered or was given up."""
+    """A gateway. `milliseconds`: until it answered, or until the page gave it up."""
 
     url: str
-    seconds: float
+    milliseconds: int
     status: Part[GatewayStatus]
     transfers: Part[list[Transfer]]
 
 
 @frozen
 class SeenServer:
-    """
-    A storage server, as described by the gateway that heard of it last.
-
-    `seen`: for each gateway that answers, whether it is connected to the server; None if the
-    gateway does not know it.
-    """
+    """A storage server, as the gateway that heard of it last describes it."""
 
     server: Server
+    # For each gateway that answers: whether it is connected; None if it does not know the server.
     seen: Sequence[bool | None]
 
     @property
@@ -71,12 +63,7 @@ class SeenServer:
 
 @frozen
 class Overview:
-    """
-    A tree and its grid.
-
-    `root`: the health of the root directory. `renewed`: the start of the last complete renewal of
-    leases, in seconds since 1970 UTC.
-    """
+    """A tree and its grid. `renewed`: as `last_renewal` tells it."""
 
     gateways: Sequence[Gateway]
     root: Part[CheckReport]
@@ -92,42 +79,36 @@ class Overview:
 
     @property
     def servers(self) -> list[SeenServer]:
-        """The servers that any gateway knows, by name."""
-        return _seen_servers([each.status.value for each in self.gateways if each.status.value])
+        """The servers that any gateway knows: each server once, by name."""
+        known = [
+            {server.id or server.nickname: server for server in gateway.status.value.servers}
+            for gateway in self.gateways
+            if gateway.status.value is not None
+        ]
+        found = []
+        for key in set().union(*known):
+            told = [servers.get(key) for servers in known]
+            newest = max(filter(None, told), key=lambda one: (one.connected, one.last_seen or 0.0))
+            found.append(SeenServer(newest, [one.connected if one else None for one in told]))
+        return sorted(found, key=lambda seen: (seen.server.nickname, seen.server.id))
 
     @property
-    def needed(self) -> int | None:
-        """The number of shares that give a file back, as reported for the root directory."""
-        return self._count("needed")
-
-    @property
-    def expected(self) -> int | None:
-        """The number of shares of a file, as reported for the root directory."""
-        return self._count("expected")
-
-    @property
-    def kept(self) -> float | None:
+    def stored(self) -> dict[str, float] | None:
         """The bytes that servers keep, at least, for the counted files; None if not known."""
-        if self.listing.value is None or not self.needed or not self.expected:
-            return None
-        return self.listing.value.total.size * self.expected / self.needed
-
-    def _count(self, name: str) -> int | None:
         counts = self.root.value.counts if self.root.value else {}
-        return counts.get(f"count-shares-{name}")
+        needed, expected = (counts.get(f"count-shares-{name}") for name in ("needed", "expected"))
+        if self.listing.value is None or not needed or not expected:
+            return None
+        size = self.listing.value.total.size * expected / needed
+        return {"size": size, "expected": expected, "needed": needed}
 
 
 def look_at(whole: WholeTree) -> Overview:
-    """
-    Ask a grid, for PATIENCE seconds at most. A question without an answer is no error.
-
-    Raises: the errors of `Loop.run`.
-    """
+    """Ask a grid, for PATIENCE seconds at most. A question without an answer is no error."""
 
     async def ask(tree: Tree, _: Any) -> Overview:
         inquiry = Inquiry(tree.client.reactor, PATIENCE)
-        connection = whole.connection
-        urls = dict.fromkeys([*connection.gateways, connection.writer])
+        urls = dict.fromkeys([*whole.connection.gateways, whole.connection.writer])
         gateways = [Deferred.fromCoroutine(_gateway(inquiry, url)) for url in urls]
         root = inquiry.ask(tree.client.check(tree.root))
         listing = Deferred.fromCoroutine(list_directory(inquiry, tree, ()))
@@ -146,40 +127,28 @@ def look_at(whole: WholeTree) -> Overview:
     return whole.run(ask)
 
 
-def _seen_servers(statuses: Sequence[GatewayStatus]) -> list[SeenServer]:
-    """Merge the servers of all gateways: each server once, by name."""
-    known = [{server.id or server.nickname: server for server in each.servers} for each in statuses]
-    found = []
-    for key in set().union(*known):
-        told = [servers.get(key) for servers in known]
-        server = max(filter(None, told), key=lambda each: (each.connected, each.last_seen or 0.0))
-        found.append(SeenServer(server, [each.connected if each else None for each in told]))
-    return sorted(found, key=lambda each: (each.server.nickname, each.server.id))
-
-
 async def _gateway(inquiry: Inquiry, url: str) -> Gateway:
     began = inquiry.reactor.seconds()
     client = Client(Transport(inquiry.reactor, url, pauses=()))
     status = await inquiry.ask(client.status())
-    seconds = inquiry.reactor.seconds() - began
+    milliseconds = round(1000 * (inquiry.reactor.seconds() - began))
     transfers = await inquiry.ask(_transfers(client))
     await client.close()
-    return Gateway(url, seconds, status, transfers)
+    return Gateway(url, milliseconds, status, transfers)
 
 
 async def _transfers(client: Client) -> list[Transfer]:
     told = await client.transfers()
     try:
         return [_transfer(each) for each in told["active"] if each["type"] in _KINDS]
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         raise NotAGateway("the gateway reports its transfers in an unknown form") from None
 
 
 def _transfer(told: Any) -> Transfer:
-    # The storage index is left out: it means nothing to a person.
     size, progress = told.get("total-size"), told.get("progress", told.get("progress-encode-push"))
     return Transfer(
         _KINDS[told["type"]],
         size if isinstance(size, int) else None,
-        progress if isinstance(progress, int | float) else None,
+        round(100 * progress) if isinstance(progress, int | float) else None,
     )

@@ -11,12 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from tahoestorage.gridpage.overview import Gateway, Overview, SeenServer
 from txtahoe.maintenance import Health, State
 
-# From one box to the next.
-_STEP = 76
-# The longest bar of free space.
-_LONGEST = 166
-# Nobody looks at more boxes.
-_MOST = 20
+_STEP = 76  # from one box to the next
+_LONGEST = 166  # the longest bar of free space
+_MOST = 20  # boxes that are drawn
 
 # In the order of the bar: the words of each state, and its colour in the style sheet.
 _STATES = {
@@ -30,42 +27,24 @@ _STATES = {
     State.UNKNOWN: (_("of an unknown kind"), "unknown"),
 }
 _WHOLE_BAR = 1000
-# The shortest visible piece, even for one name of a million.
-_LEAST = 10
-
-
-@frozen
-class GatewayBox:
-    top: int
-    gateway: Gateway
-
-
-@frozen
-class ServerBox:
-    """`free`: the length of its bar; the server with the most free space has the longest."""
-
-    top: int
-    seen: SeenServer
-    free: int
-
-
-@frozen
-class Line:
-    """A line from the top of a gateway's box to the top of a server's box."""
-
-    start: int
-    end: int
-    is_connected: bool
+_LEAST = 10  # the shortest visible piece, even for one name of a million
 
 
 @frozen
 class Map:
-    """Gateways on the left, servers on the right. `left_out`: the number of servers not drawn."""
+    """
+    Gateways on the left, servers on the right.
+
+    `gateways`: each with the top of its box. `servers`: each with the top of its box and the
+    length of its bar; the server with the most free space has the longest. `lines`: from the top
+    of a gateway's box to the top of a server's box, and whether the gateway is connected.
+    `left_out`: the number of servers that are not drawn.
+    """
 
     height: int
-    gateways: Sequence[GatewayBox]
-    servers: Sequence[ServerBox]
-    lines: Sequence[Line]
+    gateways: Sequence[tuple[int, Gateway]]
+    servers: Sequence[tuple[int, SeenServer, int]]
+    lines: Sequence[tuple[int, int, bool]]
     left_out: int
 
 
@@ -86,20 +65,17 @@ def map_of(overview: Overview) -> Map:
     drawn = sorted(every, key=lambda seen: seen.connected)[:_MOST] if len(every) > _MOST else every
     height = _STEP * max(len(drawn), len(overview.gateways))
     most = max((seen.server.available_space or 0 for seen in drawn), default=0) or 1
-    tops = _tops(len(drawn), height)
     servers = [
-        ServerBox(top, seen, _LONGEST * (seen.server.available_space or 0) // most)
-        for top, seen in zip(tops, drawn, strict=True)
+        (top, seen, _LONGEST * (seen.server.available_space or 0) // most)
+        for top, seen in zip(_tops(len(drawn), height), drawn, strict=True)
     ]
     tops = _tops(len(overview.gateways), height)
-    gateways = [
-        GatewayBox(top, gateway) for top, gateway in zip(tops, overview.gateways, strict=True)
-    ]
-    answering = [box for box in gateways if box.gateway.status.value is not None]
+    gateways = list(zip(tops, overview.gateways, strict=True))
+    answering = [top for top, gateway in gateways if gateway.status.value is not None]
     lines = [
-        Line(gateway.top, server.top, is_connected)
-        for server in servers
-        for gateway, is_connected in zip(answering, server.seen.seen, strict=True)
+        (start, end, is_connected)
+        for end, server, _ in servers
+        for start, is_connected in zip(answering, server.seen, strict=True)
         if is_connected is not None
     ]
     return Map(height, gateways, servers, lines, len(every) - len(drawn))
@@ -108,7 +84,7 @@ def map_of(overview: Overview) -> Map:
 def bar_of(health: Health) -> list[Segment]:
     """The number of names in each state, without empty states."""
     counts = [(state, health.counts[state]) for state in _STATES if health.counts[state]]
-    total = sum(count for state, count in counts)
+    total = sum(count for _, count in counts)
     room = _WHOLE_BAR - _LEAST * len(counts)
     segments = []
     start = 0
@@ -121,11 +97,11 @@ def bar_of(health: Health) -> list[Segment]:
 
 
 def words_for(state: State) -> Any:
-    """The words of a state, as in the legend of the bar."""
+    """The words of a state, as in the legend."""
     return _STATES[state][0]
 
 
-def _tops(number: int, height: int) -> list[int]:
+def _tops(number: int, height: int) -> Sequence[int]:
     """The tops of boxes that stand in the middle of a column."""
     first = (height - _STEP * number) // 2
-    return [first + _STEP * each for each in range(number)]
+    return range(first, first + _STEP * number, _STEP)

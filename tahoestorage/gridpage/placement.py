@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import frozen
-from django.utils.translation import gettext
-from twisted.internet.defer import Deferred
+from django.utils.translation import gettext, gettext_lazy
 
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.gridpage.inquiry import PATIENCE, Inquiry, Part
@@ -25,14 +24,18 @@ Action = Literal["check", "verify", "repair"]
 LONG_PATIENCE = 25.0
 """Seconds to read or write all of a file. Web servers often end requests after 30."""
 
+# By whether it is a directory, and whether it is mutable.
+_KINDS = {
+    (True, True): gettext_lazy("directory"),
+    (True, False): gettext_lazy("directory of a snapshot, which does not change"),
+    (False, True): gettext_lazy("file of another program, which can change"),
+    (False, False): gettext_lazy("file"),
+}
+
 
 @frozen
 class Share:
-    """
-    A share on a server.
-
-    `version`: of a directory, if there are several: "seq2" is newer than "seq1".
-    """
+    """A share. `version`: of a directory that has several: "seq2" is newer than "seq1"."""
 
     version: str = ""
     is_damaged: bool = False
@@ -40,14 +43,10 @@ class Share:
 
 @frozen
 class Holder:
-    """
-    A storage server, and its share of each number; None if it has none.
-
-    `has_answered`: whether it was connected and reported its shares.
-    """
+    """A storage server, and its share of each number; None if it has none."""
 
     name: str
-    has_answered: bool
+    has_answered: bool  # whether it was connected and reported its shares
     shares: Sequence[Share | None]
 
 
@@ -68,39 +67,17 @@ class Sight:
     neither listing nor problem.
     """
 
-    path: Path
     node: Node
     report: Part[CheckReport | None]
     status: Part[GatewayStatus]
     listing: Part[Listing]
 
     @property
-    def kind(self) -> str:
-        """The kind, in the words of the active language."""
+    def kind(self) -> Any:
+        """The kind, in words."""
         if not self.is_known:
-            return gettext("unknown")
-        is_mutable = self.node.cap.is_mutable
-        if self.node.is_directory:
-            if is_mutable:
-                return gettext("directory")
-            return gettext("directory of a snapshot, which does not change")
-        if is_mutable:
-            return gettext("file of another program, which can change")
-        return gettext("file")
-
-    @property
-    def is_directory(self) -> bool:
-        return self.node.is_directory
-
-    @property
-    def size(self) -> int | None:
-        """The size of a file in bytes; None if it is not known."""
-        return None if self.is_directory else self.node.size
-
-    @property
-    def modified(self) -> float | None:
-        """The time of the last link, in seconds since 1970 UTC."""
-        return self.node.modified
+            return gettext_lazy("unknown")
+        return _KINDS[self.node.is_directory, self.node.cap.is_mutable]
 
     @property
     def is_known(self) -> bool:
@@ -122,7 +99,7 @@ class Sight:
         return None
 
 
-def look_at(whole: WholeTree, path: Path, action: Action | None = None, page: int = 1) -> Sight:
+def look_at(whole: WholeTree, path: Path, action: Action | None, page: str) -> Sight:
     """
     Ask a grid for the file or directory at a path; a directory comes with a page of its listing.
 
@@ -132,31 +109,27 @@ def look_at(whole: WholeTree, path: Path, action: Action | None = None, page: in
     """
 
     async def ask(tree: Tree, _: Any) -> Sight:
-        reactor = tree.client.reactor
-        inquiry = Inquiry(reactor, PATIENCE)
+        client = tree.client
+        inquiry = Inquiry(client.reactor, PATIENCE)
         resolving = tree.resolve(path, fresh=True)
-        node = await Deadline(reactor, PATIENCE, "looking up the name").guard(resolving)
-        patient = Inquiry(reactor, LONG_PATIENCE) if action else inquiry
-        report = patient.ask(_report(tree, node, action))
-        status = inquiry.ask(tree.client.status())
-        listing = Deferred.fromCoroutine(_listing(inquiry, tree, path, node, page))
-        return Sight(path, node, await report, await status, await listing)
+        node = await Deadline(client.reactor, PATIENCE, "looking up the name").guard(resolving)
+
+        async def check() -> CheckReport | None:
+            if not node.cap.is_readable or node.cap.storage_index is None:
+                return None
+            # Only a check that reads everything finds and repairs damage.
+            verify, repair = action in ("verify", "repair"), action == "repair"
+            return await client.check(node.cap, verify=verify, repair=repair)
+
+        patient = Inquiry(client.reactor, LONG_PATIENCE) if action else inquiry
+        report = patient.ask(check())
+        status = inquiry.ask(client.status())
+        listing: Part[Listing] = Part()
+        if node.is_directory:
+            listing = await list_directory(inquiry, tree, path, page)
+        return Sight(node, await report, await status, listing)
 
     return whole.run(ask)
-
-
-async def _report(tree: Tree, node: Node, action: Action | None) -> CheckReport | None:
-    if not node.cap.is_readable or node.cap.storage_index is None:
-        return None
-    # Only a check that reads everything finds and repairs damage.
-    verify, repair = action in ("verify", "repair"), action == "repair"
-    return await tree.client.check(node.cap, verify=verify, repair=repair)
-
-
-async def _listing(
-    inquiry: Inquiry, tree: Tree, path: Path, node: Node, page: int
-) -> Part[Listing]:
-    return await list_directory(inquiry, tree, path, page) if node.is_directory else Part()
 
 
 def share_counts(counts: Mapping[str, Any]) -> str:
@@ -164,9 +137,10 @@ def share_counts(counts: Mapping[str, Any]) -> str:
     names = ("good", "expected", "needed")
     numbers = {name: counts.get(f"count-shares-{name}", "?") for name in names}
     text = gettext("%(good)s of %(expected)s shares are good, and %(needed)s are enough to read it")
+    text %= numbers
     if damaged := counts.get("count-corrupt-shares"):
-        return f"{text % numbers}; " + gettext("%(number)s damaged") % {"number": damaged}
-    return text % numbers
+        text += "; " + gettext("%(number)s damaged") % {"number": damaged}
+    return text
 
 
 def _placement(counts: Mapping[str, Any], servers: Sequence[Server]) -> Placement:
@@ -174,18 +148,16 @@ def _placement(counts: Mapping[str, Any], servers: Sequence[Server]) -> Placemen
     shares = _shares(counts)
     highest = max((number for held in shares.values() for number in held), default=-1)
     numbers = range(max(highest + 1, int(counts["count-shares-expected"])))
-    names = {id_: id_ for id_ in shares} | {each.id: each.nickname for each in servers}
-    return Placement(
-        numbers,
-        [
-            Holder(
-                names[id_] or id_,
-                id_ in counts["servers-responding"],
-                [shares.get(id_, {}).get(number) for number in numbers],
-            )
-            for id_ in sorted(names, key=lambda each: (names[each], each))
-        ],
-    )
+    names = dict.fromkeys(shares, "") | {server.id: server.nickname for server in servers}
+    holders = [
+        Holder(
+            name or id_,
+            id_ in counts["servers-responding"],
+            [shares.get(id_, {}).get(number) for number in numbers],
+        )
+        for id_, name in names.items()
+    ]
+    return Placement(numbers, sorted(holders, key=lambda holder: holder.name))
 
 
 def _shares(counts: Mapping[str, Any]) -> dict[str, dict[int, Share]]:

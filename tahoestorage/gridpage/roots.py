@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import define, field
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import storages
+from django.core.files.storage import Storage, storages
 
 from tahoestorage import conf
 from tahoestorage.care.references import every_file_field
@@ -18,30 +19,30 @@ from tahoestorage.storage import TahoeStorage
 from txtahoe.tree.paths import Path, is_reserved
 
 
-@frozen
+@define
 class Root:
     """
-    A tree, and the storages on it.
+    A tree, and the storages on it: their aliases in STORAGES, and the file fields that use them.
 
-    `names`: the alias of each storage in STORAGES; if none has an alias, the fields that use them.
     `whole`: None if settings are missing or wrong; `problem` then says what to change.
     """
 
-    names: tuple[str, ...]
     whole: WholeTree | None = field(default=None, repr=False)
     problem: str = ""
-    storages: tuple[TahoeStorage, ...] = field(default=(), repr=False)
+    aliases: list[str] = field(factory=list)
+    fields: list[str] = field(factory=list)
+    storages: list[TahoeStorage] = field(factory=list, repr=False)
 
     @property
-    def key(self) -> str:
-        """The name of the tree in an address."""
-        return self.names[0]
+    def names(self) -> list[str]:
+        """The aliases of its storages; if none has one, the fields. The first is for URLs."""
+        return self.aliases or self.fields
 
     @property
     def alias(self) -> str | None:
         """The value of `--storage` for `manage.py tahoe`; None if the option is not needed."""
-        aliases = [name for name in self.names if name in settings.STORAGES]
-        return None if DEFAULT_STORAGE_ALIAS in aliases or not aliases else aliases[0]
+        is_needed = self.aliases and DEFAULT_STORAGE_ALIAS not in self.aliases
+        return self.aliases[0] if is_needed else None
 
     def url_of(self, path: Path) -> str | None:
         """
@@ -62,54 +63,32 @@ class Root:
                 return None
         return None
 
-    @property
-    def _identity(self) -> Any:
-        connection = self.whole and self.whole.connection
-        return (connection.gateways, connection.base_cap) if connection else self.problem
-
 
 def all_roots() -> list[Root]:
     """Each tree once, with all storages on it."""
-    found: dict[Any, Root] = {}
-    for roots in (_of_settings(), _of_fields()):
-        named = set(found)
-        for root in roots:
-            if root._identity not in named:
-                known = found.setdefault(root._identity, evolve(root, names=(), storages=()))
-                found[root._identity] = evolve(
-                    known,
-                    names=known.names + root.names,
-                    storages=known.storages + root.storages,
-                )
-    return list(found.values()) or list(_of_the_three_settings())
-
-
-def _of_settings() -> Iterator[Root]:
+    roots: dict[Any, Root] = {}
     for alias in settings.STORAGES:
-        try:
-            storage = storages[alias]
-        except ImproperlyConfigured as error:
-            yield Root((alias,), problem=str(error))
-            continue
-        if isinstance(storage, TahoeStorage):
-            yield _root(alias, storage)
-
-
-def _of_fields() -> Iterator[Root]:
+        if root := _root_of(roots, partial(storages.__getitem__, alias)):
+            root.aliases.append(alias)
     for _, each in every_file_field():
-        with suppress(ImproperlyConfigured):  # of the default storage, which is in the list already
-            if isinstance(each.storage, TahoeStorage):
-                yield _root(str(each), each.storage)
+        if root := _root_of(roots, partial(getattr, each, "storage")):
+            root.fields.append(str(each))
+    # Perhaps the site's own code makes its only storage.
+    if not roots and conf.value({}, "tahoe_base_url") and (root := _root_of(roots, TahoeStorage)):
+        root.fields.append("settings")
+    return list(roots.values())
 
 
-def _of_the_three_settings() -> Iterator[Root]:
-    """A storage that only the site's own code may construct."""
-    if conf.value({}, "tahoe_base_url"):
-        yield _root("settings", TahoeStorage())
-
-
-def _root(name: str, storage: TahoeStorage) -> Root:
+def _root_of(roots: dict[Any, Root], storage_of: Callable[[], Storage]) -> Root | None:
+    """The known or new root of a storage; None if it is not a TahoeStorage."""
     try:
-        return Root((name,), WholeTree.of(storage), storages=(storage,))
+        storage = storage_of()
+        if not isinstance(storage, TahoeStorage):
+            return None
+        whole = WholeTree.of(storage)
+        key = whole.connection.gateways, whole.connection.base_cap
     except ImproperlyConfigured as error:
-        return Root((name,), problem=str(error))
+        return roots.setdefault(str(error), Root(problem=str(error)))
+    root = roots.setdefault(key, Root(whole))
+    root.storages.append(storage)
+    return root

@@ -14,8 +14,7 @@ from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.arguments import Argument, argument, flag
 from tahoestorage.management.printing import Line, bar
 from tahoestorage.management.quoting import quoted, visible
-from tahoestorage.serving.aliases import storage_of
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.errors import (
     AnswerLost,
     GatewayUnreachable,

@@ -1,4 +1,4 @@
-"""The reactor thread: started at the first call, one a process, new after a fork."""
+"""The reactor thread: one in each process, started at the first call, and anew after a fork."""
 
 from __future__ import annotations
 
@@ -7,66 +7,73 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from crochet import EventLoop  # type: ignore[attr-defined]
 from django.core.exceptions import SynchronousOnlyOperation
 from django.utils.asyncio import async_unsafe
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.python import threadable
-from twisted.python.failure import Failure
 
 from tahoestorage.reactor import threads
-from tahoestorage.reactor.kept import Kept
 from txtahoe.http.clock import keep_steady
 
 T = TypeVar("T")
-Job = Callable[[], None]
+
+# A process uses fewer trees within `max_age`, some seconds, than this. A tree that was let go costs
+# its next user a walk from the root; a tree that is kept, about a kilobyte for each name it knows.
+_MOST = 64
 
 
-class Caller(Protocol):
-    """Who waits for an operation in the reactor thread, and meanwhile does what it asks for."""
+class Kept:
+    """
+    Objects by key, never two of one key. The last `most` that were used stay; others live as long
+    as somebody holds them, for example a request that is under way.
+    """
 
-    loop: Any
-    """The Loop of the operation."""
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._recent: OrderedDict[Hashable, Any] = OrderedDict()
+        self._alive: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
 
-    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
-        """
-        The Deferred result of `function`. To be called in the reactor thread.
+    def get(self, key: Hashable) -> Any:
+        """The object of a key, or None. Any thread can call it."""
+        return self._alive.get(key)
 
-        `blocks`: whether it may take a while, because it reads a file, say.
-        """
-
-    def call_soon(self, function: Job) -> None:
-        """Run a function, whose result nobody waits for. What it raises ends the operation."""
-
-    def end(self) -> None:
-        """Wait no more: the operation is over. Any thread may call it; it never blocks."""
+    def use(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The object of a key; it is made if there is none. In the reactor thread."""
+        thing: T | None = self._alive.get(key)
+        if thing is None:
+            thing = self._alive[key] = make()
+        self._recent[key] = thing
+        self._recent.move_to_end(key)
+        if len(self._recent) > self._most:
+            self._recent.popitem(last=False)
+        return thing
 
 
 class Loop:
     """
-    A reactor that runs in another thread than those that wait for it, and what belongs to it.
+    A running reactor, and the objects that belong to it.
 
-    `kept`: what the users of the loop keep, such as trees and transports with their connections.
+    `kept`: objects of the users of the loop, such as trees and transports with their connections.
     """
 
     def __init__(self, reactor: Any) -> None:
-        self._waiting: set[Caller] = set()
+        self._ends: set[Callable[[], None]] = set()
         self._thread: int | None = None
         self._process = os.getpid()
         self.reactor = reactor
         self.kept = Kept()
-
         ready = threading.Event()
 
         def started() -> None:
             self._thread = threading.get_ident()
-            reactor.addSystemEventTrigger("before", "shutdown", self._wake_all)
+            reactor.addSystemEventTrigger("before", "shutdown", self._end_all)
             ready.set()
 
         reactor.callFromThread(started)
@@ -79,130 +86,38 @@ class Loop:
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs in this thread."""
         return threading.get_ident() == self._thread
-
-    def run(self, operation: Callable[[], Awaitable[T]], caller: CallingThread | None = None) -> T:
-        """
-        Run `operation` in the reactor thread and wait for its result.
-
-        `caller`: does meanwhile in this thread what the operation asks of it.
-        An exception in this thread, such as KeyboardInterrupt, cancels the operation.
-
-        Raises: what the operation raises; ConnectionAbortedError where the reactor is stopped.
-        """
-        caller = caller or CallingThread()
-        with self.working(operation, caller) as work:
-            while (job := caller.jobs.get()) is not None:
-                job()
-        return work.result()
-
-    @contextmanager
-    def working(self, operation: Callable[[], Awaitable[T]], caller: Caller) -> Iterator[Work[T]]:
-        """Run `operation` in the reactor thread, on behalf of `caller`, who waits in the block."""
-        caller.loop = self
-        work = Work(operation, caller)
-        self._waiting.add(caller)
-        try:
-            if self.is_running:
-                self.reactor.callFromThread(work.begin)
-            else:
-                caller.end()
-            yield work
-        except BaseException:
-            self.reactor.callFromThread(work.cancel)
-            raise
-        finally:
-            self._waiting.discard(caller)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call a function in the reactor thread, and do not wait for it."""
         self.reactor.callFromThread(function)
 
-    def _wake_all(self) -> None:
-        for caller in list(self._waiting):
-            caller.end()
+    @contextmanager
+    def until_stopped(self, end: Callable[[], None]) -> Iterator[None]:
+        """Call `end`, which must not block, if the reactor stops in the block, or has stopped."""
+        self._ends.add(end)
+        try:
+            if not self.is_running:
+                end()
+            yield
+        finally:
+            self._ends.discard(end)
 
-
-class Work(Generic[T]):
-    """An operation in the reactor thread, for a caller that is told when it is over."""
-
-    def __init__(self, operation: Callable[[], Awaitable[T]], caller: Caller) -> None:
-        self._operation = operation
-        self._caller = caller
-        self._running: Deferred[None] | None = None
-        self._outcome: list[T | Failure] = []
-
-    def begin(self) -> None:
-        self._running = Deferred.fromCoroutine(self._run()).addBoth(self._finish)
-
-    def cancel(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
-
-    def result(self) -> T:
-        """Raises: what the operation raised; ConnectionAbortedError where it could not end."""
-        if not self._outcome:
-            raise _stopped()
-        result = self._outcome[0]
-        if isinstance(result, Failure):
-            result.raiseException()
-        return result
-
-    async def _run(self) -> T:
-        return await self._operation()
-
-    def _finish(self, result: T | Failure) -> None:
-        self._outcome.append(result)
-        self._caller.end()
-
-
-class CallingThread:
-    """
-    Runs functions in the thread that waits for an operation in the reactor thread.
-
-    So a file is read by the thread that was asked to save it: the reactor does not block, and
-    what the file belongs to, such as a database connection, stays with its thread.
-    """
-
-    def __init__(self) -> None:
-        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self.loop: Any = None
-
-    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
-        """As `Caller.run`."""
-        done: Deferred[T] = Deferred()
-
-        def job() -> None:
-            result: T | Failure
-            try:
-                result = function()
-            except Exception:
-                result = Failure()
-            self.loop.reactor.callFromThread(done.callback, result)
-
-        self.jobs.put(job)
-        return done
-
-    def call_soon(self, function: Job) -> None:
-        """As `Caller.call_soon`."""
-        self.jobs.put(function)
-
-    def end(self) -> None:
-        """As `Caller.end`."""
-        self.jobs.put(None)
+    def _end_all(self) -> None:
+        for end in list(self._ends):
+            end()
 
 
 class _Events(EventLoop):  # type: ignore[misc]
     def _startReapingProcesses(self) -> None:
-        """Does nothing: no processes are started here, and ten wake-ups a second are not free."""
+        """Do nothing: no processes are started here, and ten wake-ups a second are not free."""
 
 
 class _Process:
     """
-    What a process has of its own, and the children that it forks have not.
+    The state of one process; its forked children have their own.
 
-    `inherited`: the application's reactor, where that ran in the parent and does not run here.
+    `inherited`: the application's reactor, if it ran in the parent and does not run here.
     """
 
     def __init__(self, inherited: Any = None) -> None:
@@ -212,28 +127,28 @@ class _Process:
         self.inherited = inherited
 
 
-# By their ids: this one, and those that it was forked from. Theirs are kept and never touched: to
-# finalise a loop would be to act on sockets that the parent goes on using.
+# By process id: this process, and those that it was forked from. Their loops are kept and never
+# touched: to finalise one would act on sockets that the parent goes on using.
 _processes = {os.getpid(): _Process()}
 _namesakes: list[_Process | None] = []
 
 
 def _this_process() -> _Process:
-    # Made at the first look, not only after a fork: uWSGI's master does not tell Python that it
-    # has forked, and any lock of before may be held by a thread that is not here.
+    # Made at the first look too: uWSGI's master does not tell Python that it has forked, and a
+    # thread of the parent may hold any older lock.
     own = _processes.get(os.getpid())
     return own or _processes.setdefault(os.getpid(), _Process(_application_reactor()))
 
 
 def current_loop() -> Loop:
     """
-    The loop of this process, which is started if it is not running.
+    The loop of this process; it is started if it is not running.
 
-    Raises: ImproperlyConfigured where its thread would not run, see `threads.problem`;
-    ConnectionAbortedError where the process ends, and no thread runs any more.
+    Raises: ImproperlyConfigured if its thread would not run, see `threads.problem`;
+    ConnectionAbortedError if the process ends, and no thread runs any more.
     """
     if sys.is_finalizing():
-        raise _stopped()
+        raise stopped()
     process = _this_process()
     with process.lock:
         if process.loop is None or not process.loop.is_running:
@@ -248,7 +163,6 @@ def current_loop() -> Loop:
 
 
 def running_loop() -> Loop | None:
-    """The loop of this process, if it is running."""
     loop = _this_process().loop
     return loop if loop is not None and loop.is_running else None
 
@@ -268,7 +182,8 @@ def require_waiting_thread() -> None:
         )
 
 
-def _stopped() -> ConnectionAbortedError:
+def stopped() -> ConnectionAbortedError:
+    """The error of an operation that cannot end."""
     return ConnectionAbortedError(
         errno.ECONNABORTED, "the reactor was stopped, because the process ends"
     )
@@ -277,61 +192,57 @@ def _stopped() -> ConnectionAbortedError:
 def _start_private() -> Loop:
     threads.require_threads()
     threads.warn_before_fork()
-    # Threads inherit "daemon", and crochet starts its thread without saying which it is: the
-    # interpreter must not wait for the reactor when it exits.
     loops: list[Loop] = []
-    starter = threading.Thread(target=lambda: loops.append(_started()), daemon=True)
+
+    def start() -> None:
+        events = _Events(_new_reactor, _not_at_exit)
+        events.setup()
+        loops.append(Loop(events._reactor))
+
+    # crochet's thread inherits "daemon" from this one, so that the interpreter exits without
+    # waiting for the reactor.
+    starter = threading.Thread(target=start, daemon=True)
     try:
         starter.start()
-    except RuntimeError as error:  # as Python 3.12 raises it once the main thread has ended
+    except RuntimeError as error:  # Python 3.12 starts no thread once the main thread has ended
         text = f"the reactor thread cannot be started, as when the process ends: {error}"
         raise ConnectionAbortedError(errno.ECONNABORTED, text) from None
     starter.join()
     return loops[0]
 
 
-def _started() -> Loop:
-    events = _Events(_new_reactor, _not_at_exit)
-    events.setup()
-    return Loop(events._reactor)
-
-
 def _new_reactor() -> IReactorCore:
     """A reactor with a steady clock; not the global one, which belongs to the application."""
-    reactor = _reactor_class()()
+    reactor: IReactorCore
+    # gevent's poll() does not stop the other greenlets; it has no epoll.
+    if hasattr(select, "epoll") and not threads.has_greenlets():
+        from twisted.internet.epollreactor import EPollReactor
+
+        reactor = EPollReactor()
+    else:
+        from twisted.internet.pollreactor import PollReactor
+
+        reactor = PollReactor()
     keep_steady(reactor)
     return reactor
 
 
-def _reactor_class() -> Callable[[], IReactorCore]:
-    # gevent has a poll() that does not stop its other greenlets, and no epoll.
-    if hasattr(select, "epoll") and not threads.has_greenlets():
-        from twisted.internet.epollreactor import EPollReactor
-
-        return EPollReactor
-    from twisted.internet.pollreactor import PollReactor
-
-    return PollReactor
-
-
 def _running_reactor() -> Any:
-    """The application's own reactor, where one runs in this process."""
     reactor = _application_reactor()
     return None if reactor is _this_process().inherited else reactor
 
 
 def _is_applications_thread() -> bool:
-    """Whether this thread is that of the application's own reactor."""
-    # Twisted's own answer outlives the reactor, and its thread's identifier may be another's.
+    # Twisted's own answer outlives the reactor; a later thread can have the same identifier.
     return threadable.isInIOThread() and _running_reactor() is not None
 
 
 def _application_reactor() -> Any:
     """
-    The application's own reactor, if it runs, or did so when this process was forked.
+    The application's own reactor, if it runs, or ran when this process was forked.
 
-    One that runs on an asyncio loop, as daphne's does, is left alone: asynchronous views run in its
-    thread, which then could not wait for anything; see `in_any_thread`.
+    A reactor on an asyncio loop, such as daphne's, is left alone: asynchronous views run in its
+    thread, which could then not wait for anything; see `in_any_thread`.
     """
     reactor = sys.modules.get("twisted.internet.reactor")
     asyncio = sys.modules.get("twisted.internet.asyncioreactor")
@@ -344,8 +255,8 @@ def _not_at_exit(*stop: object) -> None:
     """
     Leave the reactor running at the end of the process.
 
-    Other functions of `atexit`, `weakref.finalize` and `logging` are called then, in any order, and
-    may save files. The daemon thread ends with the interpreter.
+    Functions of `atexit`, `weakref.finalize` and `logging` run then, in any order, and can save
+    files. The daemon thread ends with the interpreter.
     """
 
 
@@ -356,14 +267,11 @@ def _after_fork_in_child() -> None:
         # The child has the parent's greenlets too, and goes on with all of them.
         for process in _processes.values():
             if process is not own and process.loop is not None:
-                _silence(process.loop.reactor)
-
-
-def _silence(reactor: Any) -> None:
-    reactor.removeAll()
-    reactor.removeReader(reactor.waker)
-    for call in reactor.getDelayedCalls():
-        call.cancel()
+                reactor = process.loop.reactor
+                reactor.removeAll()
+                reactor.removeReader(reactor.waker)
+                for call in reactor.getDelayedCalls():
+                    call.cancel()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

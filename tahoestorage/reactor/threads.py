@@ -1,10 +1,9 @@
-"""What servers do to the threads and processes of a site, as far as calls would suffer from it."""
+"""Servers that replace threads or fork in a way that would make calls wait for ever."""
 
 from __future__ import annotations
 
 import queue
 import sys
-from collections.abc import Callable
 from typing import Any
 from warnings import warn
 
@@ -16,39 +15,34 @@ _queue_at_import = queue.SimpleQueue
 
 @frozen
 class Problem:
-    """Why a call would wait for ever in this process, and what to do about it."""
+    """The reason why a call would wait for ever in this process, and what to do about it."""
 
     text: str
     hint: str
 
-    def error(self) -> ImproperlyConfigured:
-        return ImproperlyConfigured(f"{self.text}. {self.hint}")
 
-
+_NEVER = "and calls of a TahoeStorage would never return"
 _EVENTLET = Problem(
-    "eventlet has replaced the threads of this process, and calls of a TahoeStorage would never "
-    "return",
+    f"eventlet has replaced the threads of this process, {_NEVER}",
     "Use threads, as `gunicorn -k gthread` does, or gevent.",
 )
 _TOO_LATE = Problem(
-    "gevent has replaced the threads of this process after tahoestorage was imported, and calls "
-    "of a TahoeStorage would never return",
+    "gevent has replaced the threads of this process after tahoestorage was imported, " + _NEVER,
     "Call gevent.monkey.patch_all() before all imports: for gunicorn in its configuration file, "
     "where `gunicorn -k gevent --preload` would call it too late.",
 )
 _IN_PART = Problem(
-    "gevent has replaced the threads of this process, but not what they wait with, and calls of a "
-    "TahoeStorage would never return",
+    "gevent has replaced the threads of this process, but not what they wait with, " + _NEVER,
     "Call gevent.monkey.patch_all() without arguments.",
 )
 
 
 def problem() -> Problem | None:
-    """What keeps calls from returning in this process, if anything does."""
-    if _eventlet("thread"):
+    """The problem that keeps calls from returning in this process, if there is one."""
+    if _is_patched("eventlet.patcher", "is_monkey_patched", "thread"):
         return _EVENTLET
     if has_greenlets():
-        if not (_gevent("select") and _gevent("queue")):
+        if not (_is_gevents("select") and _is_gevents("queue")):
             return _IN_PART
         if queue.SimpleQueue is not _queue_at_import:
             return _TOO_LATE
@@ -57,26 +51,19 @@ def problem() -> Problem | None:
 
 def has_greenlets() -> bool:
     """Whether threads are gevent's greenlets, which all run in one thread."""
-    return _gevent("threading")
-
-
-def refuse_eventlet() -> None:
-    """Raises: ImproperlyConfigured where the threads are eventlet's."""
-    if _eventlet("thread"):
-        raise _EVENTLET.error()
+    return _is_gevents("threading")
 
 
 def require_threads() -> None:
-    """Raises: ImproperlyConfigured where there is a `problem`."""
     found = problem()
     if found is not None:
-        raise found.error()
+        raise ImproperlyConfigured(f"{found.text}. {found.hint}")
 
 
 def warn_before_fork() -> None:
-    """Warn that a thread is started here, where it may be in the way of uWSGI's fork."""
-    # It forks without Python's lock, so that a worker may begin while a thread of the master, which
-    # is not there any more, has it. It then waits for ever.
+    """Warn that a thread is started here, where it can be in the way of uWSGI's fork."""
+    # uWSGI forks without Python's lock. A thread of the master, which is not there any more, can
+    # have it when a worker begins; the worker then waits for ever.
     uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or uwsgi.worker_id() or "py-call-uwsgi-fork-hooks" in uwsgi.opt:
         return
@@ -89,14 +76,11 @@ def warn_before_fork() -> None:
         )
 
 
-def _patched(library: str, question: str) -> Callable[[str], bool]:
-    def is_patched(module: str) -> bool:
-        # Where nobody has imported it, it has not replaced anything.
-        answer = getattr(sys.modules.get(library), question, None)
-        return answer is not None and bool(answer(module))
-
-    return is_patched
+def _is_gevents(module: str) -> bool:
+    return _is_patched("gevent.monkey", "is_module_patched", module)
 
 
-_gevent = _patched("gevent.monkey", "is_module_patched")
-_eventlet = _patched("eventlet.patcher", "is_monkey_patched")
+def _is_patched(library: str, question: str, module: str) -> bool:
+    # A library that is not imported has not replaced anything.
+    answer = getattr(sys.modules.get(library), question, None)
+    return answer is not None and bool(answer(module))

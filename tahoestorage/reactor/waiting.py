@@ -1,103 +1,206 @@
-"""Two ways to wait for the reactor thread: in a thread of one's own, or in a task of asyncio."""
+"""Two ways to wait for the reactor thread: in a thread that blocks, or in a task of asyncio."""
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from threading import Thread
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread, local
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tahoestorage.reactor.loop import Caller, CallingThread, current_loop, require_waiting_thread
+from tahoestorage.reactor.loop import current_loop, require_waiting_thread, stopped
 from txtahoe.errors import RequestTimeout
 
 T = TypeVar("T")
-# Runs in the reactor thread, and is told who waits for it.
-Operation = Callable[[Caller], Awaitable[T]]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Waiting(Protocol):
-    """
-    A way to wait.
-
-    What is written with it once, as `async def`, serves both: with Blocking it is run by `done`,
-    with Awaiting it is awaited.
-    """
-
-    async def run(self, operation: Operation[T]) -> T:
-        """The result of an operation in the reactor thread. Raises: what the operation raises."""
-
-    async def call(self, function: Callable[[], T]) -> T:
-        """The result of a function that may block, such as a question to a cache."""
+class _Here(local):
+    is_blocking = False  # whether `done` runs a coroutine in this thread
 
 
-@frozen
-class Blocking:
-    """The thread waits. Raises: as `Loop.run`."""
-
-    async def run(self, operation: Operation[T]) -> T:
-        caller = CallingThread()
-        return current_loop().run(lambda: operation(caller), caller)
-
-    async def call(self, function: Callable[[], T]) -> T:
-        return function()
-
-
-@frozen
-class Awaiting:
-    """
-    The task waits, and its loop goes on; cancelling the task cancels the operation.
-
-    No thread is needed for a call, but for what may block: that runs where Django runs it too, in
-    the thread of `sync_to_async`.
-    """
-
-    async def run(self, operation: Operation[T]) -> T:
-        caller = CallingTask()
-        with current_loop().working(lambda: operation(caller), caller) as work:
-            while (job := await caller.jobs.get()) is not None:
-                await job()
-        return work.result()
-
-    async def call(self, function: Callable[[], T]) -> T:
-        return await sync_to_async(function)()
+_here = _Here()
 
 
 def done(steps: Coroutine[Any, Any, T]) -> T:
     """
-    The result of what is written for both ways, and was given the blocking one.
+    Block until a coroutine has its result, and return that.
 
-    Raises: as `require_waiting_thread`, be the result in memory or not.
+    So code that waits is written once, as `async def`: `in_reactor` and `unblocked` block the
+    thread below `done`, and suspend the task if a task of asyncio awaits the coroutine.
+
+    Raises: what the coroutine raises; as `require_waiting_thread`, even if the result is in memory.
     """
+    was_blocking = _here.is_blocking
     try:
+        _here.is_blocking = True
         require_waiting_thread()
         steps.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
     finally:
+        _here.is_blocking = was_blocking
         steps.close()
-    raise RuntimeError("what blocks cannot be suspended")
+    raise RuntimeError("a coroutine that blocks cannot be suspended")
+
+
+async def unblocked(function: Callable[[], T]) -> T:
+    """
+    Return the result of a function that can block, such as a question to a cache.
+
+    For a task, it runs where Django runs what blocks, in the thread of `sync_to_async`.
+    """
+    return function() if _here.is_blocking else await sync_to_async(function)()
+
+
+async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
+    """
+    Return the result of an operation, which runs in the reactor thread. An exception that ends the
+    waiting, such as KeyboardInterrupt, cancels the operation.
+
+    Raises: what the operation raises; ConnectionAbortedError if the reactor is stopped; as
+    `current_loop`.
+    """
+    caller = _Thread() if _here.is_blocking else _Task()
+    loop = caller.loop
+    running: list[Deferred[None]] = []
+    outcome: list[T | Failure] = []
+
+    async def run() -> T:
+        return await operation(caller)
+
+    def finish(result: T | Failure) -> None:
+        outcome.append(result)
+        caller.end()
+
+    def begin() -> None:
+        running.append(Deferred.fromCoroutine(run()).addBoth(finish))
+
+    def cancel() -> None:
+        for operation in running:
+            operation.cancel()
+
+    with loop.until_stopped(caller.end):
+        try:
+            if loop.is_running:
+                loop.call_soon(begin)
+            while (job := await caller.next_job()) is not None:
+                await job()
+        except BaseException:
+            loop.call_soon(cancel)
+            raise
+    if not outcome:
+        raise stopped()
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return outcome[0]
+
+
+class Caller(ABC):
+    """
+    A thread or task that waits for an operation in the reactor thread, and meanwhile runs what the
+    operation asks for.
+
+    So the thread that was asked to save a file also reads it: the reactor does not block, and the
+    file can use a database connection of its thread.
+    """
+
+    def __init__(self) -> None:
+        self.loop = current_loop()
+
+    @abstractmethod
+    async def next_job(self) -> Job | None: ...
+
+    @abstractmethod
+    def _put(self, job: Job | None) -> None:
+        """Hand over a job, or the end of the waiting. Any thread can call it; it never blocks."""
+
+    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
+        """
+        Run a function where this caller waits. To be called in the reactor thread.
+
+        `blocks`: whether it can take a while, because it reads a file, for example.
+        """
+        result: Deferred[T] = Deferred()
+
+        async def job() -> None:
+            outcome: T | Failure
+            try:
+                outcome = await unblocked(function) if blocks else function()
+            except Exception:
+                outcome = Failure()
+            self.loop.call_soon(partial(result.callback, outcome))
+
+        self._put(job)
+        return result
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Run a function where this caller waits. Its exception ends the operation."""
+
+        async def job() -> None:
+            function()
+
+        self._put(job)
+
+    def end(self) -> None:
+        self._put(None)
+
+
+class _Thread(Caller):
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+
+    async def next_job(self) -> Job | None:
+        return self._jobs.get()
+
+    def _put(self, job: Job | None) -> None:
+        self._jobs.put(job)
+
+
+class _Task(Caller):
+    """It runs its jobs itself: its context goes along, and with it Django's choice of a thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._asyncio = asyncio.get_running_loop()
+
+    async def next_job(self) -> Job | None:
+        return await self._jobs.get()
+
+    def _put(self, job: Job | None) -> None:
+        with suppress(RuntimeError):  # in a closed loop, no task waits
+            self._asyncio.call_soon_threadsafe(self._jobs.put_nowait, job)
+
+
+def is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def in_any_thread(function: Callable[[], T], seconds: float) -> T:
     """
-    The result of a function that blocks, in the thread of an event loop too.
+    Return the result of a function that blocks, in the thread of an event loop too.
 
-    The event loop stands still meanwhile, for so many seconds at most. So this is for what a
-    process does once, where nothing can be awaited.
+    The event loop stands still meanwhile, for so many seconds at most. So this is for work that a
+    process does once, where it cannot await.
 
     Raises: what the function raises; RequestTimeout.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not is_in_event_loop():
         return function()
     outcome: Future[T] = Future()
 
@@ -108,54 +211,8 @@ def in_any_thread(function: Callable[[], T], seconds: float) -> T:
             outcome.set_exception(error)
 
     Thread(target=work, daemon=True).start()
-    wait([outcome], seconds)
-    if not outcome.done():
+    if not wait([outcome], seconds).done:
         raise RequestTimeout(
             f"there was no result within {seconds:g} seconds, in which the event loop stood still"
         )
     return outcome.result()
-
-
-class CallingTask:
-    """
-    A task of asyncio that waits for an operation in the reactor thread, and meanwhile runs what it
-    asks for; see `Caller`.
-
-    It runs that itself: its context goes along, and with it Django's choice of a thread.
-    """
-
-    def __init__(self) -> None:
-        self.loop: Any = None
-        self.jobs: asyncio.Queue[Callable[[], Awaitable[None]] | None] = asyncio.Queue()
-        self._asyncio = asyncio.get_running_loop()
-
-    def run(self, function: Callable[[], T], *, blocks: bool = False) -> Deferred[T]:
-        """As `Caller.run`. What blocks runs in the thread of `sync_to_async`."""
-        result: Deferred[T] = Deferred()
-
-        async def job() -> None:
-            outcome: T | Failure
-            try:
-                outcome = await sync_to_async(function)() if blocks else function()
-            except Exception:
-                outcome = Failure()
-            self.loop.reactor.callFromThread(result.callback, outcome)
-
-        self._put(job)
-        return result
-
-    def call_soon(self, function: Callable[[], None]) -> None:
-        """As `Caller.call_soon`."""
-
-        async def job() -> None:
-            function()
-
-        self._put(job)
-
-    def end(self) -> None:
-        """As `Caller.end`."""
-        self._put(None)
-
-    def _put(self, job: Callable[[], Awaitable[None]] | None) -> None:
-        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
-            self._asyncio.call_soon_threadsafe(self.jobs.put_nowait, job)

@@ -1,6 +1,6 @@
 """
 Files by name over HTTP: the view behind `tahoestorage.urls`.
 
-`urls.py` and the checks import it. Begin with `views.py`. The Range header is parsed in
-`txtahoe.api.ranges`, for Django and Twisted alike; `ranges.py` here adds If-Range.
+`urls.py` and the checks import it. Begin with `views.py`. `txtahoe.api.ranges` parses the Range
+header, for Django and Twisted alike.
 """

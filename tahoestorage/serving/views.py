@@ -1,4 +1,4 @@
-"""Files of a storage, served by name to who may read them."""
+"""The view that serves the files of a storage by name, to those who may read them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,21 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import DEFAULT_STORAGE_ALIAS
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    PermissionDenied,
-    SuspiciousFileOperation,
-)
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.crypto import salted_hmac
-from django.utils.http import content_disposition_header, http_date
+from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 from django.views.decorators.http import require_safe
 
 from tahoestorage import conf
 from tahoestorage.contract.fileurls import is_signed
 from tahoestorage.reactor.waiting import done
-from tahoestorage.serving.aliases import storage_of
-from tahoestorage.serving.ranges import Unsatisfiable, requested_range
-from tahoestorage.serving.streaming import Stream
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.serving.streaming import AwaitedStream, Stream
+from tahoestorage.storage import TahoeStorage, storage_of
+from txtahoe.api.ranges import Unsatisfiable, byte_range
 from txtahoe.caps import Cap, redact
 from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
 
@@ -39,12 +34,12 @@ logger = logging.getLogger("tahoestorage")
 Verdict = bool | HttpResponseBase
 Permission = Callable[[HttpRequest, str], Verdict | Awaitable[Verdict]]
 
-# Types that can run scripts when a browser opens them: these are shown in a sandbox.
+# Browsers show these types in a sandbox, because they can run scripts.
 _ACTIVE = re.compile(r"text/html|text/xml|application/xml|multipart/related|message/rfc822|.*\+xml")
-# Of the others, browsers show these, and download the rest.
+# Browsers show these too, and download all others.
 _SHOWN = re.compile(r"(image|audio|video)/.+|application/pdf|text/plain")
-# Types that pages of this site can run or apply, however the file is disposed: with "nosniff" a
-# browser does neither where the type is another one.
+# Pages of this site can run or apply files of these types, however the file is disposed. With
+# "nosniff" a browser does neither if the type is another one.
 _LOADABLE = re.compile(
     r"(application|text)/(x-)?(java|ecma|j|live)script[\d.]*|text/css|application/wasm"
 )
@@ -67,15 +62,14 @@ def serve(
     permission: Permission | None = None,
 ) -> HttpResponseBase:
     """
-    A file of the storage of this alias, or the part of it that the request asks for.
+    Serve a file of the storage of an alias, or the part of it that the request asks for.
 
-    `permission`: is called with the request and the file's name. True, and nothing else, lets the
-    client read the file; a response is sent instead of the file. It may be `async def` where an
-    asynchronous server has sent the request. With the storage's option `signed_urls`, only URLs
-    that `url()` has made lead anywhere.
+    `permission`: called with the request and the file's name. The client can read the file only if
+    it returns True; a response is sent instead of the file. It can be `async def` if the server is
+    asynchronous. With the storage's option `signed_urls`, only URLs from `url()` lead to files.
 
-    Raises: Http404 for what is no file; PermissionDenied; ImproperlyConfigured for an `async def`
-    hook that can't be awaited.
+    Raises: Http404; PermissionDenied; ImproperlyConfigured for an `async def` hook that the server
+    cannot await.
     """
     store = storage_of(storage)
     try:
@@ -84,7 +78,9 @@ def serve(
         raise Http404("No file has such a name.") from None
     seconds = conf.signed_urls(store.options)
     if seconds is not None:
-        _require_signature(request, storage, name, seconds)
+        expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
+        if not is_signed(storage, name, expires, signature, seconds):
+            raise PermissionDenied("This link is not valid, or no longer.")
     verdict = permission is None or _verdict(permission, request, name)
     if isinstance(verdict, HttpResponseBase):
         return verdict
@@ -103,12 +99,6 @@ def serve(
     return answer
 
 
-def _require_signature(request: HttpRequest, alias: str, name: str, seconds: float) -> None:
-    expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
-    if not is_signed(alias, name, expires, signature, seconds):
-        raise PermissionDenied("This link is not valid, or no longer.")
-
-
 def hook_name(permission: Permission) -> str:
     """A permission hook as it is written in Python, for messages."""
     name = getattr(permission, "__qualname__", None) or type(permission).__qualname__
@@ -116,7 +106,7 @@ def hook_name(permission: Permission) -> str:
 
 
 def _verdict(permission: Permission, request: HttpRequest, name: str) -> Any:
-    """What a hook says. Raises: ImproperlyConfigured where it can't be awaited."""
+    """The answer of a hook. Raises: ImproperlyConfigured if the server cannot await it."""
     said = permission(request, name)
     if isawaitable(said):
         if not isinstance(request, ASGIRequest):
@@ -126,7 +116,7 @@ def _verdict(permission: Permission, request: HttpRequest, name: str) -> Any:
                 f"the permission hook {hook_name(permission)} is 'async def', which only an "
                 "asynchronous server (ASGI) can wait for: make it 'def'"
             )
-        # Django calls this view in a thread, for which the loop of the server awaits.
+        # Django calls this view in a thread; the server's loop awaits for it.
         said = async_to_sync(_awaited)(said)
     if said and said is not True and not isinstance(said, HttpResponseBase):
         logger.warning(
@@ -146,46 +136,53 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     size = node.size or 0
     etag = None if node.cap.is_mutable else _etag(node.cap)
     modified = None if node.modified is None else int(node.modified)
-    headers = _validators(etag, modified)
+    headers = {} if etag is None else {"ETag": etag}
+    if modified is not None:
+        headers["Last-Modified"] = http_date(modified)
     unchanged = get_conditional_response(request, etag, modified)
     if unchanged is not None:
         for header, value in headers.items():
             unchanged.headers[header] = value
         return unchanged
     try:
-        part = requested_range(request, size, etag, modified)
+        part = None
+        if request.method == "GET" and _is_same_file(request, etag, modified):
+            part = byte_range(request.headers.get("Range", ""), size)
     except Unsatisfiable:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    offset, length = part or (0, size)
+    start, stop = part or (0, size)
     headers |= _description(name, store.holds_scripts)
-    headers |= {"Accept-Ranges": "bytes", "Content-Length": str(length)}
+    headers |= {"Accept-Ranges": "bytes", "Content-Length": str(stop - start)}
     if part is not None:
-        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-        # A part must not be compressed on its way, as Django's GZipMiddleware would do it.
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        # A part must not be compressed on its way, for example by Django's GZipMiddleware.
         headers["Content-Encoding"] = "identity"
-    if request.method == "HEAD" or not length:
+    if request.method == "HEAD" or start == stop:
         return HttpResponse(headers=headers)
-    stream = Stream(store.operations.tree, node.cap, offset, length)
-    content = stream.awaited if isinstance(request, ASGIRequest) else stream
-    return StreamingHttpResponse(content, status=206 if part else 200, headers=headers)
+    kind = AwaitedStream if isinstance(request, ASGIRequest) else Stream
+    stream = kind(store.operations.tree, node, start, stop)
+    return StreamingHttpResponse(stream, status=206 if part else 200, headers=headers)
+
+
+def _is_same_file(request: HttpRequest, etag: str | None, modified: int | None) -> bool:
+    """Whether If-Range is not sent, or names this version of the file; see RFC 9110, 14."""
+    named = request.headers.get("If-Range")
+    if named is None or named == etag:
+        return True
+    return modified is not None and parse_http_date_safe(named) == modified
 
 
 def _etag(cap: Cap) -> str:
-    """It tells files apart, and nothing of the cap to anybody without the site's secret key."""
+    """An ETag that tells nothing of the cap to anyone without the site's secret key."""
     return f'"{salted_hmac("tahoestorage.etag", str(cap), algorithm="sha256").hexdigest()[:32]}"'
 
 
-def _validators(etag: str | None, modified: int | None) -> dict[str, str]:
-    headers = {} if etag is None else {"ETag": etag}
-    return headers if modified is None else headers | {"Last-Modified": http_date(modified)}
-
-
 def _description(name: str, holds_scripts: bool) -> dict[str, str]:
-    """What a browser is told of the file, and what it may do with it."""
+    """The headers that tell a browser the type of a file, and limit what it does with the file."""
     file_name = name.rpartition("/")[2]
     kind, encoding = mimetypes.guess_type(file_name)
     if encoding is not None:
-        # Bytes that are compressed already are what they are; the browser shall not unpack them.
+        # The browser must not unpack a compressed file.
         kind = _COMPRESSED.get(encoding)
     kind = (kind or _UNKNOWN).lower()
     is_active = _ACTIVE.fullmatch(kind) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,13 +36,11 @@ def address(path: Path) -> str | None:
 
 @register.filter
 def moment(timestamp: float | None) -> datetime | None:
-    """Seconds since 1970 UTC as a datetime for Django's own filters; None if it is none."""
-    if not timestamp:
-        return None
-    try:
-        return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None  # gateways and records may contain anything
+    """Seconds since 1970 UTC as a datetime for Django's own filters; None if it is not a time."""
+    with suppress(TypeError, ValueError, OverflowError, OSError):  # anybody can write a record
+        if timestamp:
+            return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
+    return None
 
 
 @register.filter
@@ -52,22 +51,9 @@ def ago(timestamp: float | None) -> str:
         return gettext("never")
     if timestamp > 0 and not is_past(timestamp):
         return gettext("in the future")
-    words = timesince(time, depth=1)
-    return (
-        gettext("just now") if words.startswith("0") else gettext("%(time)s ago") % {"time": words}
-    )
-
-
-@register.filter
-def thousandths(number: float) -> int:
-    """A number times 1000, such as seconds in milliseconds."""
-    return round(number * 1000)
-
-
-@register.filter
-def percent(share: float) -> int:
-    """A number from 0 to 1 as one from 0 to 100."""
-    return round(share * 100)
+    if (words := timesince(time, depth=1)).startswith("0"):
+        return gettext("just now")
+    return gettext("%(time)s ago") % {"time": words}
 
 
 @register.filter
@@ -84,18 +70,18 @@ def above(path: Path) -> list[Path]:
 
 @register.simple_tag(takes_context=True)
 def grid_url(context: Context) -> str:
-    """The address of the grid's page of this tree."""
+    """The URL of the grid's page of this tree."""
     return _url(context, "changelist", {})
 
 
 @register.simple_tag(takes_context=True)
 def node_url(context: Context, address: str, page: int = 1) -> str:
-    """The address of the page of a file or directory in this tree."""
+    """The URL of the page of a file or directory in this tree."""
     return _url(context, "node", {"path": address} | ({"page": page} if page > 1 else {}))
 
 
 def _url(context: Context, view: str, query: dict[str, Any]) -> str:
     if len(context["roots"]) > 1:
-        query["storage"] = context["root"].key
+        query["storage"] = context["root"].names[0]
     url = reverse(f"admin:tahoestorage_grid_{view}", current_app=context["request"].current_app)
     return f"{url}?{urlencode(query)}" if query else url

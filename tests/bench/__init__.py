@@ -1,1 +1,1 @@
-"""What the storage costs, beside the fewest requests that do the same; see `__main__`."""
+"""The cost of the storage, beside the fewest bare requests that do the same; see `__main__`."""

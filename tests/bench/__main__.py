@@ -24,7 +24,7 @@ from txtahoe.testing.grid import Grid, interrupt_once
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Time the storage and bare HTTP requests that do the same, in turn, on a grid"
@@ -71,7 +71,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases, and print what came of them."""
+    """Run the cases, and print the results."""
     parser = command_parser()
     options = parser.parse_args(arguments)
     wanted = _filter(options.case)
@@ -121,7 +121,7 @@ def _measured(cases: list[Case], rounds: int) -> tuple[Concurrency, list[Result]
             for case in cases:
                 bar.set_description_str(case.name)
                 results.append(bench.measure(case, bar.update))
-        except KeyboardInterrupt:  # what was measured until now took minutes, and is shown
+        except KeyboardInterrupt:  # show the results so far: they took minutes
             results += [_interrupted(case) for case in cases[len(results) :]]
     return bench.concurrency, results
 

@@ -1,7 +1,7 @@
 """
 How long an upload takes after its last byte: `python -m tests.bench.arriving`.
 
-With curl, in turn to a site that has the upload handler, and saves the file, and to the gateway.
+curl sends a file in turn to a site with the upload handler, which saves it, and to the gateway.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
                 "the gateway": lambda path: ("--upload-file", path, f"{gateway}uri"),
             }
             for number in range(asked.rounds):
-                # Each of them comes first in turn: the disks go on for a while after an upload.
+                # Each is first in turn: the disks are still busy for a while after an upload.
                 for way in sorted(ways, reverse=number % 2 == 0):
                     arguments = ways[way](new_file(folder, asked.megabytes))
                     seconds[way].append(after_last_byte(*arguments))

@@ -1,4 +1,4 @@
-"""The gateway's web API by `http.client`: what the storage is compared with."""
+"""The gateway's web API by `http.client`, as a comparison for the storage."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _IDLE_SECONDS = 30
 
 
 class RefusedRequest(Exception):
-    """The gateway answered with an error, which is not handled here."""
+    """The gateway answered with an error. No code here handles it."""
 
 
 class Bare:
     """
-    The fewest requests on kept connections, one a thread, and no care for any fault.
+    The fewest requests, on one kept connection a thread, without care for faults.
 
-    Caps are strings here. Every method raises RefusedRequest, and what `http.client` raises.
+    Caps are strings here. Every method raises RefusedRequest, and the errors of `http.client`.
     """
 
     def __init__(self, gateway: str) -> None:
@@ -44,23 +44,23 @@ class Bare:
         return self._ask("GET", _path(cap, *names))
 
     def make_directory(self, children: Mapping[str, str] | None = None) -> str:
-        """The write cap of a new directory."""
+        """Make a directory; return its write-cap."""
         if not children:
             return self._ask("POST", "/uri?t=mkdir").decode()
         return self._ask("POST", "/uri?t=mkdir-with-children", _links(children)).decode()
 
     def make_immutable_directory(self, children: Mapping[str, str]) -> str:
-        """The read cap of a new directory that never changes."""
+        """Make an immutable directory; return its read-cap."""
         return self._ask("POST", "/uri?t=mkdir-immutable", _links(children)).decode()
 
     def listing(self, directory: str) -> dict[str, Any]:
-        """All that the gateway tells of the children of a directory, by name."""
+        """The gateway's listing of a directory, by name."""
         _, told = json.loads(self._ask("GET", f"{_path(directory)}?t=json"))
         children: dict[str, Any] = told["children"]
         return children
 
     def copy(self, listing: Mapping[str, Any]) -> str:
-        """The read cap of an immutable directory with the children of a listing."""
+        """Make an immutable directory with the children of a listing; return its read-cap."""
         children = {
             name: [type_, {"ro_uri": told["ro_uri"], "metadata": told["metadata"]}]
             for name, (type_, told) in listing.items()
@@ -68,7 +68,7 @@ class Bare:
         return self._ask("POST", "/uri?t=mkdir-immutable", json.dumps(children).encode()).decode()
 
     def link(self, directory: str, children: Mapping[str, str]) -> None:
-        """Give caps names in a directory, where none of these is taken."""
+        """Link caps in a directory, under names that are free."""
         query = "?t=set_children&replace=false"
         self._ask("POST", _path(directory) + query, _links(children))
 
@@ -77,19 +77,19 @@ class Bare:
         return {name: _cap(child) for name, child in self.listing(directory).items()}
 
     def look_up(self, directory: str, *names: str) -> str:
-        """The cap of what lies below a directory, by one request however deep it lies."""
+        """The cap at a path below a directory, by one request for a path of any depth."""
         return self._ask("GET", f"{_path(directory, *names)}?t=uri").decode().strip()
 
     def together(
         self, function: Callable[[Item], T], items: Iterable[Item], at_once: int
     ) -> list[T]:
-        """The results of a function for each item, `at_once` of them at the same time."""
+        """Call a function for each item, `at_once` of them at the same time; return the results."""
         if at_once not in self._threads:
             self._threads[at_once] = ThreadPoolExecutor(at_once)
         return list(self._threads[at_once].map(function, items))
 
     def close(self) -> None:
-        """End the threads, and with each its connection."""
+        """End the threads and their connections."""
         for threads in self._threads.values():
             threads.shutdown()
 
@@ -99,7 +99,7 @@ class Bare:
         answer = connection.getresponse()
         content = answer.read()
         if answer.status not in (200, 201):
-            # Neither the path nor the answer is shown: they may hold caps.
+            # The message has neither the path nor the answer, because they can hold caps.
             raise RefusedRequest(f"{method}: {answer.status} {answer.reason}")
         return content
 
@@ -109,7 +109,7 @@ class Bare:
         if not hasattr(local, "connection"):
             local.connection = HTTPConnection(*self._address)
         elif now - local.used > _IDLE_SECONDS:
-            local.connection.close()  # it opens again by itself
+            local.connection.close()  # the next request opens it again
         local.used = now
         connection: HTTPConnection = local.connection
         return connection

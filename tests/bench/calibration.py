@@ -1,4 +1,4 @@
-"""How many bare requests at the same time are fastest on this machine."""
+"""The number of simultaneous bare requests that is fastest on this machine."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from txtahoe.capnames.anchors import BATCH
 from txtahoe.capnames.names import CapName
 
 _THREADS = 16
-# A save takes longer than this in no case: its links may be made while the next ones are saved.
+# No save takes longer. The storage may make its links while the next files are saved.
 _FLUSHES = 10
 
 
 def sequential_cap_saves(files: int = 20) -> Case:
-    """One save after the other, each of them an upload."""
+    """Saves one after another. Each is one upload."""
 
     def save(storage: TahoeCapStorage, contents: dict[str, bytes]) -> None:
         for name, content in contents.items():
@@ -72,7 +72,7 @@ def concurrent_cap_saves(files: int = 64) -> Case:
 
 
 def cap_urls(calls: int = 500) -> Case:
-    """The URL and the size of a name of which a process knows nothing."""
+    """The URL and the size of a name that a process does not know."""
 
     def ours(place: Place) -> Action:
         name = place.cap_storage(place.bare.make_directory()).save(
@@ -98,7 +98,7 @@ def cap_urls(calls: int = 500) -> Case:
 
 
 def anchors(names: int = 10_000) -> Case:
-    """Links to all files of names of which none is linked, against the same directory writes."""
+    """Link all of many unlinked names, against the same directory writes."""
 
     def ours(place: Place) -> Action:
         tree = place.cap_storage(place.bare.make_directory()).operations.tree
@@ -139,7 +139,7 @@ def anchors(names: int = 10_000) -> Case:
 
 
 def more_anchors(names: int = 10_000, more: int = 100) -> Case:
-    """Links to some new names, beside many that are linked, against those of some alone."""
+    """Link some new names beside many linked ones, against some new names alone."""
 
     def side(before: int) -> Callable[[Place], Action]:
         def ours(place: Place) -> Action:
@@ -168,7 +168,7 @@ def more_anchors(names: int = 10_000, more: int = 100) -> Case:
 
 
 def random_names(number: int) -> list[str]:
-    """Names of files that are nowhere."""
+    """Names of files that do not exist."""
     return [CapName("docs", _random_cap(), f"{index}.pdf").text for index in range(number)]
 
 

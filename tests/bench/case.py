@@ -1,4 +1,4 @@
-"""A case: the same work done by the storage and by bare requests, and what is promised of it."""
+"""A case: work that the storage and bare requests both do, and the targets for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Side = Callable[[Place], Action]
 
 
 class Skipped(Exception):
-    """A case, or a side of it, that can't be run here; the text says why."""
+    """A case, or a side of it, cannot run here; the text says why."""
 
 
 @frozen
 class Limits:
-    """The most requests of one run of ours; None: any number."""
+    """The highest numbers of requests in one run of ours; None: any number."""
 
     requests: int | None = None
     uploads: int | None = None
@@ -49,7 +49,7 @@ class Limits:
 @frozen
 class Speed:
     """
-    How fast ours has to be; None: no matter.
+    The target for our speed; None: no target.
 
     `time`: its time, at most, as a multiple of bare's.
     `throughput`: its throughput, at least, as a fraction of bare's.
@@ -68,7 +68,7 @@ class Speed:
         return "" if self.seconds is None else f"<= {self.seconds * 1e6:.0f} µs"
 
     def missed_by(self, ours: float, bare: float | None) -> list[str]:
-        """The target in words where it is missed, from seconds of an operation."""
+        """The missed target in words, from the seconds of an operation."""
         is_missed = (
             (self.seconds is not None and ours > self.seconds)
             or (self.time is not None and bare is not None and ours > self.time * bare)
@@ -80,9 +80,9 @@ class Speed:
 @frozen
 class Case:
     """
-    `operations`: how many one run consists of; times are those of one operation.
-    `bare`: None where there is nothing to compare with.
-    `most_rounds`: for what takes long.
+    `operations`: their number in one run; times are of one operation.
+    `bare`: None if there is nothing to compare with.
+    `most_rounds`: for a case that takes long.
     """
 
     name: str

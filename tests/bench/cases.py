@@ -31,7 +31,7 @@ from tests.bench.statics import first_collectstatic, unchanged_collectstatic
 
 
 def every_case(large_megabytes: int = 300) -> list[Case]:
-    """The cases with the sizes of the targets, in the order of the table."""
+    """All cases, with the sizes that the targets are for, in the order of the table."""
     return [
         sequential_saves(),
         concurrent_saves(),

@@ -1,4 +1,4 @@
-"""Charts of the results, where matplotlib is installed; nothing else needs it."""
+"""Charts of the results, if matplotlib is installed. Nothing else needs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_available() -> bool:
 def draw(
     folder: Path, results: Sequence[Result], growth: Sequence[tuple[Growth, Result]]
 ) -> list[Path]:
-    """Write the charts to a folder, which is made; the PNG files."""
+    """Make a folder, and write the charts to it as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {}
     compared = [result for result in results if result.ratio is not None]
@@ -42,14 +42,14 @@ def draw(
 
 
 def _figure(width: float, height: float) -> Any:
-    # Without pyplot, no display is looked for, and nothing is kept.
+    # pyplot would look for a display, and keep every figure.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def _cases(results: Sequence[Result]) -> Any:
-    """How many times as long as bare ours takes, whatever the target is about."""
+    """The ratio of our time to the bare time, for each case."""
     figure = _figure(9, 1.2 + 0.4 * len(results))
     axes = figure.add_subplot()
     names = [result.case.name for result in results]
@@ -74,7 +74,7 @@ def _most_time(result: Result) -> float | None:
 
 
 def _growth(axis: str, points: Sequence[tuple[Growth, Result]]) -> Any:
-    """A curve for each operation, of ours and of bare, in a frame of its own."""
+    """A frame for each operation, with a curve of ours and one of bare."""
     operations = list(dict.fromkeys(point.operation for point, _ in points))
     figure = _figure(3.2 * len(operations), 3.6)
     frames = figure.subplots(1, len(operations), sharey=True, squeeze=False)[0]

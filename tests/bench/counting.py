@@ -1,4 +1,4 @@
-"""A gateway's other address, at which requests are counted."""
+"""A proxy before a gateway that counts requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHANGES = {"set_children", "unlink", "delete", "rename", "relink", "uri", "uplo
 
 
 class Kind(Enum):
-    """What a request does to the grid."""
+    """The kinds of requests, by their effect on the grid."""
 
     UPLOAD = "upload"
     FILE_READ = "file read"
@@ -52,7 +52,7 @@ def kind_of(method: str, target: str) -> Kind:
 
 @frozen
 class Counts:
-    """How many requests were made, and how many of them were under way at the same time."""
+    """The number of requests, and the highest number under way at the same time."""
 
     requests: int
     uploads: int
@@ -64,10 +64,10 @@ class Counts:
 
 class CountingProxy:
     """
-    Passes requests on to a gateway, for as long as the `with` block lasts, and counts them.
+    Pass requests on to a gateway while the `with` block lasts, and count them.
 
-    Each connection has one of its own to the gateway. Requests are parsed, so that any number of
-    them on a connection, with bodies of any form, are counted exactly.
+    Each connection has one of its own to the gateway. The proxy parses requests, so it
+    counts any number of them on a connection exactly, with bodies of any form.
     """
 
     def __init__(self, gateway: str) -> None:
@@ -76,7 +76,7 @@ class CountingProxy:
 
     @property
     def counts(self) -> Counts:
-        """What was counted since the last `reset`."""
+        """The counts since the last `reset`."""
         return self._server.tally.counts
 
     def reset(self) -> None:
@@ -124,7 +124,7 @@ class _Tally:
 
 
 class _Server(ThreadingHTTPServer):
-    # Many threads connect at once.
+    # Many threads connect at the same moment.
     request_queue_size = 128
 
     def __init__(self, gateway: str) -> None:
@@ -142,7 +142,7 @@ class _Server(ThreadingHTTPServer):
                 pass
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A side that goes away in the middle takes the connection with it, which is enough.
+        # If one side goes away, the connection ends. No more is needed.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: paths hold caps."""
+        """Log nothing: paths hold caps."""
 
     def _pass_on(self) -> None:
         tally = self.server.tally

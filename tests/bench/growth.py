@@ -1,4 +1,4 @@
-"""What one call costs as a directory grows, and as paths become longer."""
+"""The cost of one call as a directory grows, and as paths become longer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.bench.place import Place, random_content
 NAMES = (0, 100, 1_000, 10_000)
 DEPTHS = (1, 4, 8)
 _BATCH = 2_000
-# Larger directories are filled once for all runs. The saves add a few names to them.
+# All runs share the larger directories. Saves add a few names to them.
 _MOST_FILLED_ANEW = 100
 _TARGET = "target.bin"
 
 
 @frozen
 class Growth:
-    """One point of a curve: what is called, along which axis ("names", "depth"), and where."""
+    """A point of a curve: the call, its axis ("names" or "depth"), and the value on the axis."""
 
     operation: str
     axis: str
@@ -36,7 +36,7 @@ class Bed:
     """
     A file on the grid, below `root` in directories of these `names`.
 
-    `directory`: the cap of the directory that it is in.
+    `directory`: the cap of its directory.
     """
 
     root: str
@@ -51,12 +51,12 @@ class Bed:
 
 @frozen
 class Beds:
-    """Directories with many names, filled once each."""
+    """Directories with many names. Each is filled once."""
 
     _kept: dict[int, Bed] = field(factory=dict)
 
     def of_names(self, names: int, place: Place) -> Bed:
-        """A directory of so many names beside that of the file."""
+        """A directory with a number of names beside that of the file."""
         if names in self._kept:
             return self._kept[names]
         bed = _filled(place, names)
@@ -112,7 +112,7 @@ def _deep(depth: int, place: Place) -> Bed:
 
 
 def _save(place: Place, bed: Bed) -> Action:
-    """In a process that has saved there before."""
+    """Save in a process that has saved there before."""
     storage = place.storage(bed.root)
     storage.save(bed.prefix + _unused_name(), ContentFile(random_content()))
     return _saving(storage, bed.prefix + _unused_name())

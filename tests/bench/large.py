@@ -1,4 +1,4 @@
-"""Cases of one large file, which is compared with curl."""
+"""Cases of one large file, against curl."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def upload_of_large(megabytes: int = 300) -> Case:
     def bare(place: Place) -> Action:
         path = _file(place, megabytes)
         directory = place.bare.make_directory()
-        # curl would wait up to a second for leave to send.
+        # Without it, curl waits up to a second for the permission to send.
         command = ["--header", "Expect:", "--upload-file", str(path), f"{place.gateway}uri"]
         return lambda: place.bare.link(directory, {"large.bin": _curl(*command)})
 
@@ -41,7 +41,7 @@ def upload_of_large(megabytes: int = 300) -> Case:
         ours,
         bare,
         Speed(throughput=0.95),
-        # The third asks for the root, see `txtahoe.tree.spread`, while the file is on its way.
+        # The third asks for the root while the file is on its way: see `txtahoe.tree.spread`.
         Limits(requests=3),
         most_rounds=3,
     )
@@ -49,7 +49,7 @@ def upload_of_large(megabytes: int = 300) -> Case:
 
 def download_of_large(megabytes: int = 300) -> Case:
     """Read a large file through `chunks()`, and keep nothing."""
-    # It is uploaded once: to read a file does not change what reading it costs.
+    # It is uploaded once: a read does not change the cost of the next one.
     uploaded: list[str] = []
 
     def cap(place: Place) -> str:
@@ -84,7 +84,7 @@ def download_of_large(megabytes: int = 300) -> Case:
 
 
 def _file(place: Place, megabytes: int) -> Path:
-    """A file of random bytes, new ones as far as its cap can tell."""
+    """A file of random bytes, with a cap of its own."""
     path = place.folder / f"{megabytes}.bin"
     if not path.exists():
         with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Cases of what is done to whole trees."""
+"""Cases of work on whole trees."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from txtahoe.maintenance import renew, take_snapshot
 
 
 def snapshot(files: int = 2000, directories: int = 100) -> Case:
-    """A snapshot of a tree whose files lie in directories beside each other."""
+    """A snapshot of a tree with many directories in one directory."""
 
     def albums(place: Place) -> dict[str, str]:
         cap = place.bare.upload(random_content())
-        # No two directories are alike: the same bytes again would cost less.
+        # All directories differ: the same bytes again would cost less.
         children = (
             {f"{token_hex(4)}.bin": cap for _ in range(files // directories)}
             for _ in range(directories)
@@ -24,7 +24,7 @@ def snapshot(files: int = 2000, directories: int = 100) -> Case:
 
     def ours(place: Place) -> Action:
         root = place.bare.make_directory()
-        # So there is where to keep it.
+        # This makes the directory of snapshots.
         done(place.storage(root).operations.tree.run(lambda tree, _: renew(tree)))
         place.bare.link(root, albums(place))
         storage = place.storage(root)
@@ -55,7 +55,7 @@ def snapshot(files: int = 2000, directories: int = 100) -> Case:
         ours,
         bare,
         Speed(time=1.2),
-        # Of each directory one, the root among them; and the list of snapshots is written.
+        # One for each directory and the root, and one write of the list of snapshots.
         Limits(
             requests=2 * (directories + 1) + 1,
             directory_reads=directories + 1,

@@ -1,4 +1,4 @@
-"""Both sides of a case, timed in turn; its requests, counted in a run of their own."""
+"""Time both sides of a case in turn, and count its requests in a run of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Result:
     """
     `ours`, `bare`: seconds of an operation in each round.
     `counts`: of one run of ours. `memory`: bytes by which the process grew at most in ours.
-    `problem`: why something is missing here. `is_failure`: whether that is an error.
+    `problem`: why something is missing. `is_failure`: whether the reason is an error.
     """
 
     case: Case
@@ -44,19 +44,19 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """Of the times, ours to bare; where the target is a throughput, of the throughputs."""
+        """Ours to bare: of the times, or of the throughputs if the target is one."""
         if self.ours_median is None or self.bare_median is None:
             return None
         return self._ratio_of(self.ours_median, self.bare_median)
 
     @property
     def ratios(self) -> list[float]:
-        """The same of each round, which tells how far `ratio` can be relied on."""
+        """The ratio of each round. Their spread shows how reliable `ratio` is."""
         return [self._ratio_of(*pair) for pair in zip(self.ours, self.bare, strict=False)]
 
     @property
     def missed(self) -> list[str]:
-        """The targets that were missed, in words."""
+        """The missed targets, in words."""
         missed = self.case.limits.broken_by(self.counts) if self.counts else []
         if self.ours_median is not None:
             missed += self.case.speed.missed_by(self.ours_median, self.bare_median)
@@ -68,9 +68,9 @@ class Result:
 
 class Bench:
     """
-    Runs cases at one gateway, which nobody else may use meanwhile.
+    Run cases at one gateway. Nobody else may use it meanwhile.
 
-    `folder`: for the files that are uploaded. `rounds`: how often each side is timed.
+    `folder`: for the files to upload. `rounds`: how often each side is timed.
     """
 
     def __init__(self, gateway: str, folder: Path, rounds: int) -> None:
@@ -83,11 +83,11 @@ class Bench:
         place.close()
 
     def steps(self, case: Case) -> int:
-        """How often `step` is called while a case is measured, where all goes well."""
+        """The number of calls of `step` for a case without errors."""
         return (self._rounds_of(case) + 1) * (1 if case.bare is None else 2) + 1
 
     def measure(self, case: Case, step: Callable[[], object] = lambda: None) -> Result:
-        """What comes of a case; errors are in the result."""
+        """Measure a case; errors are in the result."""
         place = Place(self._gateway, self._folder, self.concurrency)
         timing = _Timing(place, step)
         counts, problem, is_failure = None, "", False
@@ -116,7 +116,7 @@ class Bench:
 
 
 def count(side: Side, place: Place) -> Counts:
-    """The requests of one run at the gateway of `place`, without those that prepare it."""
+    """Count the requests of one run at the gateway of `place`, after its preparation."""
     with CountingProxy(place.gateway) as proxy:
         counted = Place(proxy.url, place.folder, place.concurrency, **place.others)
         try:
@@ -129,7 +129,7 @@ def count(side: Side, place: Place) -> Counts:
 
 
 def _use_once(place: Place) -> None:
-    """Have everything imported and the reactor started, which no case is about."""
+    """Import everything and start the reactor, so that no case pays for it."""
     storage = place.storage(place.bare.make_directory())
     with storage.open(storage.save("first.bin", ContentFile(random_content()))) as file:
         file.read()
@@ -145,7 +145,7 @@ class _Timing:
         self.problem = ""
 
     def run(self, case: Case, rounds: int) -> None:
-        # The first round warms both sides up. Who begins alternates: the machine has moods.
+        # The first round warms both sides up. The sides begin in turn: the machine's speed varies.
         for number in range(rounds + 1):
             for is_ours in (True, False) if number % 2 else (False, True):
                 if is_ours:

@@ -1,4 +1,4 @@
-"""How much memory a process takes at most while something runs."""
+"""The most memory that a process takes while something runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _RESET_PEAK = "5"  # see proc(5), clear_refs
 
 class MemoryGrowth:
     """
-    `process`: by its number; else this one.
+    `process`: its number; by default this process.
     `size`: bytes by which the resident memory had grown at its peak within the `with` block; None
     on a system that does not tell.
 
-    The kernel keeps the peak: no sampling disturbs what is timed, and no short peak is missed.
+    The kernel keeps the peak, so no sampling disturbs the times or misses a short peak.
     """
 
     size: int | None = None

@@ -1,4 +1,4 @@
-"""Where a case runs: at a gateway, in new directories, with bytes that the grid does not know."""
+"""The place of a case: a gateway, new directories, and bytes that the grid does not know."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE_SIZE = 10_000
 
 @frozen
 class Concurrency:
-    """How many requests at the same time are fastest for bare requests; see `calibration`."""
+    """The numbers of simultaneous bare requests that are fastest; see `calibration`."""
 
     uploads: int = 4
     new_directories: int = 4
@@ -28,10 +28,10 @@ class Concurrency:
 
 class Place:
     """
-    A gateway and what a case needs there.
+    A gateway, and things that a case needs there.
 
     `folder`: for files of this machine.
-    `bare`: goes to the same gateway; what it prepares is on the grid before a run begins.
+    `bare`: requests to the same gateway, which also prepare a run.
     `others`: further options of the storages.
     """
 
@@ -50,22 +50,22 @@ class Place:
         self._cap_storages: list[TahoeCapStorage] = []
 
     def storage(self, cap: str) -> TahoeStorage:
-        """A storage that knows nothing yet, as in a new process."""
+        """A storage without any memory, as in a new process."""
         return apart(TahoeStorage(**self.options(cap)))
 
     def cap_storage(self, cap: str) -> TahoeCapStorage:
-        """The same, with names that carry caps."""
+        """A new storage of names that carry caps."""
         self.settle()
         self._cap_storages.append(apart(TahoeCapStorage(**self.options(cap))))
         return self._cap_storages[-1]
 
     def settle(self) -> None:
-        """Make the links that are still to come, so that they do not come later."""
+        """Make all pending links now."""
         while self._cap_storages:
             self._cap_storages.pop().flush()
 
     def options(self, cap: str) -> dict[str, Any]:
-        """The options of such a storage, which others share what they know with."""
+        """The options of storages that share one memory."""
         return {
             "tahoe_base_url": self.gateway,
             "tahoe_base_cap": cap,
@@ -74,26 +74,26 @@ class Place:
         }
 
     def upload_all(self, contents: dict[str, bytes]) -> dict[str, str]:
-        """The caps of new files, by the names given."""
+        """Upload new files; return their caps by name."""
         caps = self.bare.together(self.bare.upload, contents.values(), self.concurrency.uploads)
         return dict(zip(contents, caps, strict=True))
 
     def make_directories(self, *children: dict[str, str]) -> list[str]:
-        """A new directory for each mapping of names to caps."""
+        """Make a directory for each mapping of names to caps."""
         make, at_once = self.bare.make_directory, self.concurrency.new_directories
         return self.bare.together(make, children, at_once)
 
     def close(self) -> None:
-        """Make links that are to come, and end the threads of the bare requests."""
+        """Make pending links, and end the threads of the bare requests."""
         self.settle()
         self.bare.close()
 
 
 def random_content() -> bytes:
     """
-    The bytes of a file. Uploads are convergent: the same bytes again would cost less.
+    The bytes of a new file. Uploads are convergent: the same bytes again would cost less.
 
-    None ends as the gateway's word of a failure begins: the last byte would be asked for twice.
+    They do not end like the beginning of the gateway's failure text, which would cost a request.
     """
     return os.urandom(FILE_SIZE - 1) + b"."
 

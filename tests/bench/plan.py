@@ -1,7 +1,7 @@
 """
-What sites beyond this machine pay for their files: `python -m tests.bench.plan --help`.
+The costs of sites larger than this machine: `python -m tests.bench.plan --help`.
 
-Prices are measured here, costs are calculated from them by `sites`.
+This module measures prices; `sites` calculates costs from them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RATES = (0.1, 1.0, 10.0, 100.0)
 DAYS = 1_000
 """On which the files came, where they are kept by day."""
 
-# Where a layout stops being good.
+# The limits of a good layout.
 _SAVE_SECONDS = 1.0
 _PAGE_SECONDS = 2.0
 _WRITE_SECONDS = 10.0
@@ -79,19 +79,19 @@ class Choice:
 
 
 def choices(prices: Prices) -> list[Choice]:
-    """What there is to choose from; the simplest first."""
+    """All choices; the simplest first."""
     return [
         Choice("flat", Flat(prices)),
         Choice("flat, by day", Flat(prices), DAYS),
         Choice("fanout", Fanout(prices)),
         Choice("fanout, by day", Fanout(prices), DAYS),
-        # Its links stand by day, whatever its names are.
+        # Its links are in a directory for each day, whatever its names are.
         Choice("caps", Caps(prices), DAYS),
     ]
 
 
 def price_table(prices: Prices) -> str:
-    """The price list; of directories for 0 and for 1,000 more names."""
+    """The price list; for directories, with 0 names and for 1,000 more."""
     rows = []
     for name in ("upload", "file_read", "renew", "read", "write", "make"):
         price: Price = getattr(prices, name)
@@ -109,7 +109,7 @@ def price_table(prices: Prices) -> str:
 
 
 def save_table(every: Sequence[Choice]) -> str:
-    """A save of a process that saves all the time, and the first one of a process."""
+    """A save of a process that saves all the time, and the first save of a process."""
 
     def cell(choice: Choice, files: int) -> str:
         layout, site = choice.layout, choice.site(files)
@@ -130,7 +130,7 @@ def cost_table(every: Sequence[Choice], cost: Callable[[Layout, Site], Cost]) ->
 
 
 def size_table(every: Sequence[Choice]) -> str:
-    """Bytes of all directories, how many they are, and what it takes to change the largest."""
+    """The bytes and number of all directories, and the cost of a change of the largest."""
 
     def cell(choice: Choice, files: int) -> str:
         directories = choice.layout.directories(choice.site(files))
@@ -143,7 +143,7 @@ def size_table(every: Sequence[Choice]) -> str:
 
 
 def rate_table(every: Sequence[Choice], files: Sequence[int] = FILES) -> str:
-    """The highest rates: simulated, and in brackets by the formula, without common writes."""
+    """The highest rates: by simulation; in brackets by the formula, without shared writes."""
     rows = []
     for number in files:
         for hosts in HOSTS:
@@ -157,7 +157,7 @@ def rate_table(every: Sequence[Choice], files: Sequence[int] = FILES) -> str:
 
 
 def wait_table(every: Sequence[Choice], files: int) -> str:
-    """How long saves take at several rates: half of them, and all but 5 in 100."""
+    """The time of saves at several rates: the median, and the 95th percentile."""
     rows = []
     for hosts in HOSTS:
         for rate in RATES:
@@ -170,7 +170,7 @@ def wait_table(every: Sequence[Choice], files: int) -> str:
 
 
 def linking_table(caps: Choice) -> str:
-    """Which part of the common gateway's processor links of caps take, at several rates."""
+    """The part of the writer's processor that links of caps take, at several rates."""
     assert isinstance(caps.layout, Caps)
     rows = []
     for hosts in HOSTS:
@@ -206,13 +206,13 @@ CRITERIA: tuple[Criterion, ...] = (
 
 
 def renewal_days(choice: Choice, files: float) -> float:
-    """How long one gateway takes to renew the leases of everything, in days."""
+    """The days that one gateway takes to renew all leases."""
     directories = sum(number for number, _ in choice.layout.directories(choice.site(files)))
     return (files + directories) * choice.layout.prices.renew.together.of() / 86_400
 
 
 def limit(choice: Choice, is_good: Callable[[Choice, float], bool]) -> float:
-    """Up to how many files something holds; 0 where it does not for the fewest."""
+    """The highest number of files for which something holds; 0 if it holds for none."""
     steps = [10 ** (power / 8) for power in range(8 * 3, 8 * 8 + 1)]
     good = 0.0
     for files in steps:
@@ -223,7 +223,7 @@ def limit(choice: Choice, is_good: Callable[[Choice, float], bool]) -> float:
 
 
 def limit_table(every: Sequence[Choice]) -> str:
-    """Up to how many files each criterion holds."""
+    """The highest number of files for which each criterion holds."""
     rows = []
     for name, is_good in CRITERIA:
         rows.append([name, *(_up_to(limit(choice, is_good)) for choice in every)])
@@ -231,7 +231,7 @@ def limit_table(every: Sequence[Choice]) -> str:
 
 
 def advice(every: Sequence[Choice]) -> str:
-    """The simplest layout that will do, for 10 hosts."""
+    """The simplest layout that is good enough, for 10 hosts."""
     limits = [[limit(choice, is_good) for _, is_good in CRITERIA[:3]] for choice in every]
     rows = []
     for files in FILES:
@@ -255,7 +255,7 @@ def advice(every: Sequence[Choice]) -> str:
 
 
 def predictions(prices: Prices, measured: Sequence[tuple[str, int, float]]) -> str:
-    """What was measured apart from the price list, and what that says."""
+    """Measurements apart from the price list, and the predictions for them."""
     flat = Flat(prices)
     predicted: dict[str, Callable[[int], float]] = {
         "directory read": prices.read.alone.of,
@@ -275,7 +275,7 @@ def predictions(prices: Prices, measured: Sequence[tuple[str, int, float]]) -> s
 
 
 def real_saves(place: Place, names: int) -> list[tuple[str, int, float]]:
-    """How long the storage takes in a directory of so many names, which no price is made from."""
+    """The time of a real save in a directory of so many names. No price uses it."""
     links = random_links(names)
     bare = place.bare
     root = bare.make_directory({"d": bare.make_directory(links)})
@@ -301,7 +301,7 @@ def real_saves(place: Place, names: int) -> list[tuple[str, int, float]]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their names, the first to the left."""
+    """Columns under their names; the first is aligned to the left."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -315,7 +315,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.plan",
         description="Measure what requests cost at a gateway of a grid on this machine, which"
@@ -343,14 +343,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure() -> Prices:
-    """The price list of this machine, and what it is compared with."""
+    """The price list of this machine, and measurements to compare it with."""
     with Grid(servers=3, gateways=1, needed=2, total=3, happy=2) as grid:
         measuring = Measuring(grid)
         prices = measuring.prices()
         measuring.close()
         with TemporaryDirectory() as folder:
             place = Place(grid.gateway_urls[0], Path(folder))
-            real_saves(place, 1)  # has everything imported and the reactor started
+            real_saves(place, 1)  # imports everything and starts the reactor
             real = real_saves(place, 500)
             place.close()
     return evolve(prices, measured=[*prices.measured, *real])
@@ -423,7 +423,7 @@ def _timed(act: Callable[[object], object], storage: object) -> float:
 
 
 def _seconds(seconds: float) -> str:
-    """Two digits: no more is meant."""
+    """Seconds with two digits: the plan is not more exact."""
     if seconds >= 3 * 86_400:
         return f"{_two(seconds / 86_400)} d"
     if seconds >= 3 * 3_600:

@@ -1,4 +1,4 @@
-"""What bare requests cost at a gateway, one at a time and side by side."""
+"""The cost of bare requests at a gateway, one at a time and side by side."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MANY = 32
 
 @frozen
 class Line:
-    """Seconds, or bytes: a constant, and so much for each name in a directory."""
+    """Seconds or bytes: a constant, and a part for each name in a directory."""
 
     constant: float
     each: float = 0.0
@@ -40,7 +40,7 @@ class Line:
 
     @classmethod
     def through(cls, points: Sequence[tuple[float, float]]) -> Line:
-        """The line with the smallest relative errors at some points, rising from above zero."""
+        """The rising line from above zero with the smallest relative errors at some points."""
         weights = [1 / max(value, 1e-9) ** 2 for _, value in points]
         total = sum(weights)
         x = sum(w * names for w, (names, _) in zip(weights, points, strict=True)) / total
@@ -54,9 +54,9 @@ class Line:
 @frozen
 class Price:
     """
-    Of one kind of request. `alone`: seconds until the answer at best, when nothing else is asked.
-    `together`: seconds for each, when AT_ONCE of them are under way.
-    `gateway`: seconds for which the gateway's processor is busy.
+    The price of a kind of request. `alone`: the fewest seconds to its answer, on an idle gateway.
+    `together`: seconds for each, if AT_ONCE of them are under way.
+    `gateway`: busy seconds of the gateway's processor.
     """
 
     alone: Line
@@ -89,7 +89,7 @@ class Prices:
     processors: int = 0
 
     def dump(self, path: Path) -> None:
-        """Write them to a file, for `load_prices`."""
+        """Write the prices to a file, for `load_prices`."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
@@ -114,7 +114,7 @@ def _priced(told: dict[str, object]) -> Line | Price:
 
 
 class Measuring:
-    """Measures at the first gateway of a grid, which nobody else may use meanwhile."""
+    """Measure at the first gateway of a grid. Nobody else may use it meanwhile."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
@@ -125,7 +125,7 @@ class Measuring:
         self._sample = self._bare.upload(random_content())
 
     def prices(self) -> Prices:
-        """The price list; takes less than a minute where the machine has nothing else to do."""
+        """Measure the price list; it takes less than a minute on an idle machine."""
         before = os.getloadavg()[0]
         contents = iter(random_content, None)
         upload = self._price(lambda _: self._bare.upload(next(contents)), [0])
@@ -158,30 +158,30 @@ class Measuring:
         self._bare.close()
 
     def _directories(self, names: int) -> list[str]:
-        # Large ones are made only once: the processor is what requests for them share.
+        # Large ones are made once: requests for them share the processor, and nothing else.
         number = AT_ONCE if names <= FITTED[1] else 1
         return [self._bare.make_directory(random_links(names)) for _ in range(number)]
 
     def _price(self, ask: Callable[..., object], on: dict[int, list[object]] | list[int]) -> Price:
-        """Of a request, for directories of several sizes."""
+        """The price of a request, for directories of several sizes."""
         beds = on if isinstance(on, dict) else {0: [None]}
         alone: dict[int, list[float]] = {names: [] for names in beds}
         busy = {names: _Busy(self._gateway) for names in beds}
-        # In turn: what else the machine does comes and goes.
+        # In turn, because other work of the machine comes and goes.
         for _ in range(_TIMES):
             for names, bed in beds.items():
                 with busy[names]:
                     alone[names].append(_timed(ask, bed[0]))
         together = []
         for names, bed in beds.items():
-            # A large one tells nothing more, and takes long.
+            # A large one takes long, and shows nothing more.
             if names <= FITTED[1]:
                 many = (bed * _MANY)[: _MANY if names <= FITTED[0] else 2 * AT_ONCE]
                 began = time.perf_counter()
                 self._bare.together(ask, many, AT_ONCE)
                 together.append((names, (time.perf_counter() - began) / len(many)))
         return Price(
-            # The fastest: others on the machine only add to it.
+            # The fastest: other work on the machine only adds to it.
             Line.through([(names, min(seconds)) for names, seconds in alone.items()]),
             Line.through(together),
             Line.through([(names, each.seconds / _TIMES) for names, each in busy.items()]),
@@ -192,7 +192,7 @@ class Measuring:
         return _timed(lambda told: list(map(parse_child, told)), children.values()) / len(children)
 
     def _largest(self) -> tuple[Line, list[tuple[str, int, float]]]:
-        """What the gateway's memory grows by; and times of sizes that are in no line."""
+        """The growth of the gateway's memory; and times for sizes that no line uses."""
         measured = []
         before = _most_memory(self._gateway)
         for names in LEFT_OUT:
@@ -218,7 +218,7 @@ class _Bare(Bare):
 
 
 class _Busy:
-    """For how many seconds a process has used its processor in a `with` block."""
+    """The processor seconds of a process in a `with` block."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
@@ -237,7 +237,7 @@ class _Busy:
 
 
 def random_links(number: int) -> dict[str, str]:
-    """Names, as long as those of usual files, with caps of files that are nowhere."""
+    """Names of a usual length, with caps of files that do not exist."""
     return {f"{_random(10)}-report.pdf": _random_file() for _ in range(number)}
 
 
@@ -261,7 +261,7 @@ def _family(pid: int) -> Iterable[psutil.Process]:
 
 
 def _most_memory(process: psutil.Process) -> int:
-    """Bytes that a process has had at most until now."""
+    """The peak memory of a process until now, in bytes."""
     status = Path(f"/proc/{process.pid}/status")
     if not status.exists():
         return int(process.memory_info().rss)

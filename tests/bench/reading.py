@@ -1,4 +1,4 @@
-"""Cases of reading, and of asking about names."""
+"""Cases of reading, and of questions about names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.bench.place import Place, random_content, random_files
 
 
 def reads_of_saved(files: int = 20) -> Case:
-    """Open and read what this process has saved."""
+    """Open and read files that this process has saved."""
 
     def ours(place: Place) -> Action:
         storage = place.storage(place.bare.make_directory())
@@ -26,7 +26,7 @@ def reads_of_saved(files: int = 20) -> Case:
 
 
 def reads_of_listed(files: int = 20) -> Case:
-    """Open and read what another process has saved and this one has listed."""
+    """Open and read files that another process has saved and this one has listed."""
 
     def ours(place: Place) -> Action:
         contents = random_files(files)
@@ -41,7 +41,7 @@ def reads_of_listed(files: int = 20) -> Case:
 
 
 def reads_in_new_process(files: int = 40, directories: int = 4) -> Case:
-    """Open and read files in some directories below `a/b/c`, of which nothing is known."""
+    """Open and read files in unknown directories below `a/b/c`."""
 
     def tree(place: Place) -> tuple[str, dict[str, bytes]]:
         contents = random_files(files)
@@ -160,7 +160,7 @@ def prefetch(names: int = 200, directories: int = 20) -> Case:
 
 
 def warm_url(calls: int = 500) -> Case:
-    """The URL of a name that is known."""
+    """The URL of a known name."""
 
     def ours(place: Place) -> Action:
         storage = place.storage(place.bare.make_directory())

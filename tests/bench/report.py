@@ -35,7 +35,7 @@ _LEGEND = (
 
 
 def table(results: Sequence[Result]) -> str:
-    """A line for each result, and below it what was missed, skipped and failed."""
+    """A line for each result; below the table, missed targets, skipped cases and errors."""
     rows = [_HEAD, *map(_row, results)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_cells(row, widths)).rstrip() for row in rows]
@@ -48,7 +48,7 @@ def document(
     concurrency: Concurrency,
     rounds: int,
 ) -> dict[str, Any]:
-    """Everything that was measured, for `json`; times in seconds, sizes in bytes."""
+    """All measurements, for `json`; times in seconds, sizes in bytes."""
     return {
         "machine": {
             "python": platform.python_version(),

@@ -15,7 +15,7 @@ _THREADS = 16
 
 
 def sequential_saves(files: int = 20) -> Case:
-    """One save after the other into a directory that is there and known."""
+    """Saves one after another into a known directory."""
 
     def ours(place: Place) -> Action:
         storage = place.storage(place.bare.make_directory())
@@ -69,19 +69,19 @@ def batch(files: int = 64) -> Case:
 
 
 def batch_into_new_directories(files: int = 64) -> Case:
-    """`save_many` of files that have a new directory each, all of them in one new directory."""
+    """`save_many` of files, each in a new directory of its own, all below one new directory."""
     return Case(
         f"save_many, {files} new directories",
         files,
         _saving_into_new(files, _save_many),
         _bare_into_new(files),
-        # A write for each directory, one for that above them, and one for the root.
+        # A write for each directory, one for the directory above them, and one for the root.
         limits=Limits(uploads=files, directory_writes=files + 2),
     )
 
 
 def concurrent_saves_into_new_directories(files: int = 64) -> Case:
-    """The same by `save` from 16 threads."""
+    """Saves from 16 threads, each into a new directory of its own."""
     return Case(
         f"save, {files} new directories, threads",
         files,

@@ -1,6 +1,6 @@
 """
-What a site pays for its files, from a price list: by formulas, and where saves wait for each other
-by simulation.
+The costs of a site, from a price list: by formulas, and by simulation where saves wait for each
+other.
 
 Three layouts. `Flat`: a directory of names is a directory on the grid. `Fanout`: it is spread over
 parts of at most LIMIT names, sixteen in each that is full. `Caps`: names carry their caps, and
@@ -40,8 +40,8 @@ PAGE = 100
 DEADLINE = 60.0
 """Seconds without an answer after which a request is given up: the option `timeout`."""
 
-_KNOWN = 10_000  # what a process keeps, of names and of directories
-_PACE = 10.0  # seconds for which it goes by what it has read of a part
+_KNOWN = 10_000  # the names and directories that a process keeps
+_PACE = 10.0  # seconds for which a process uses what it has read of a part
 _LINK_EVERY = 5.0  # seconds that links wait for others
 _LINK_READERS = 4
 _COMMIT_DELAY = 0.5
@@ -65,7 +65,7 @@ class Site:
 
     @property
     def above(self) -> list[int]:
-        """How many directories there are on each level above those of names."""
+        """The number of directories on each level above those of names."""
         if not self.days:
             return [1]
         dates = [_FIRST_DAY + timedelta(days=number) for number in range(self.days)]
@@ -118,9 +118,9 @@ class Work:
     background: Callable[[float], float] = field(default=lambda rate: 0.0)
 
     def most(self, hosts: int) -> float:
-        """Saves a second at which some processor, or the only directory, is busy all the time."""
+        """The saves a second at which a processor, or the only directory, is always busy."""
         own = self.upload[1] + self.read[1]
-        if not self.places:  # but for the background
+        if not self.places:  # without the background
             return hosts / own
         common = own / hosts + self.write[1]
         alone = self.write[0] if self.places < 2 else 0.0
@@ -135,41 +135,41 @@ class Layout(ABC):
 
     @abstractmethod
     def save(self, site: Site) -> Cost:
-        """Of a process that has been saving for long, once a second."""
+        """A save of a process that has saved once a second for long."""
 
     @abstractmethod
     def first_save(self, site: Site) -> Cost:
-        """Of a new process."""
+        """The first save of a process."""
 
     @abstractmethod
     def listing(self, site: Site) -> Cost:
-        """Of all names, by a new process."""
+        """A listing of all names, by a new process."""
 
     @abstractmethod
     def page(self, site: Site) -> Cost:
-        """Of the URLs of PAGE files of any age, by `prefetch` and `url` in a new process."""
+        """The URLs of PAGE files of any age, by `prefetch` and `url` in a new process."""
 
     @abstractmethod
     def directories(self, site: Site) -> list[Round]:
-        """How many there are, of how many names."""
+        """The number of directories, and of the names in each."""
 
     @abstractmethod
     def work(self, site: Site) -> Work:
-        """Of a save, of a process that has been saving for long."""
+        """The work of a save of a process that has saved for long."""
 
     def bytes(self, site: Site) -> float:
-        """Of all directories on all servers."""
+        """The bytes of all directories on all servers."""
         return sum(number * self.prices.size.of(names) for number, names in self.directories(site))
 
     def is_possible(self, cost: Cost, site: Site) -> bool:
-        """Whether each request of an operation is answered before its deadline."""
+        """Whether each request of an operation ends before its deadline."""
         seconds = [self.prices.read.alone.of(names) for number, names in cost.reads if number]
         if cost.writes:
             seconds.append(self.work(site).write[0])
         return max(seconds, default=0.0) <= DEADLINE
 
     def seconds_of(self, reads: tuple[Round, ...], at_once: int = AT_ONCE) -> float:
-        """Of reads, round by round."""
+        """The seconds of reads, round by round."""
         return sum(self._round(number, names, at_once) for number, names in reads)
 
     def _round(self, number: float, names: float, at_once: int) -> float:
@@ -180,7 +180,7 @@ class Layout(ABC):
         return min(alone * number, max(alone * min(number, 1), together)) + parsing
 
     def _upload(self, reads: tuple[Round, ...] = ()) -> float:
-        """Seconds of an upload, with reads that go on meanwhile."""
+        """The seconds of an upload while reads go on."""
         return max(self.prices.upload.alone.of(), self.seconds_of(reads))
 
     def _first(self, site: Site, reads: tuple[Round, ...], names: float) -> Cost:
@@ -292,7 +292,7 @@ class Caps(Layout):
         return self.save(site)
 
     def listing(self, site: Site) -> Cost:
-        """By the links; who has the database asks that."""
+        """A listing by the links. A site asks its database instead."""
         reads = tuple(self.directories(site))
         return Cost(self.seconds_of(reads, _LINK_READERS), 0, reads)
 
@@ -342,18 +342,18 @@ class Spread:
 
     @property
     def parts(self) -> float:
-        """Directories that take names."""
+        """The number of parts that take names."""
         pairs = zip(self.levels, self.full, strict=True)
         return sum(number * (1 - full) for number, full in pairs)
 
     @property
     def depth(self) -> float:
-        """Parts on the way to a name."""
+        """The number of parts on the way to a name."""
         return sum(self.full)
 
     @property
     def names_of_part(self) -> float:
-        """In the part of a name."""
+        """The number of names in the part of a name."""
         shares = [1.0, *self.full]
         return sum(
             (above - full) * min(self.names / 16**depth, LIMIT)
@@ -373,7 +373,7 @@ class Spread:
 
 @cache
 def spread_of(names: float) -> Spread:
-    """How a directory of so many names is spread."""
+    """The average spread of a directory of so many names."""
     levels, full = [1.0], [1.0 if names > LIMIT else 0.0]
     while full[-1] > 1e-6:
         levels.append(16.0 ** len(levels) * full[-1])
@@ -382,7 +382,7 @@ def spread_of(names: float) -> Spread:
 
 
 def _more_than(limit: int, mean: float) -> float:
-    """How likely a part has more names than the limit, if it has so many on average (Poisson)."""
+    """The probability that a part has more names than the limit, from its average (Poisson)."""
     if mean > 4 * limit:
         return 1.0
     term = total = exp(-mean)
@@ -426,11 +426,11 @@ def _above_page(site: Site) -> list[Round]:
 
 
 def _distinct(number: float, names: float = PAGE) -> float:
-    """How many of a number of equals are met, on average, by so many names."""
+    """The average number of equal places that so many names reach."""
     return 1.0 if number <= 1 else number * -expm1(names * log1p(-1 / number))
 
 
-# Saves that wait for each other.
+# Saves wait for each other.
 
 
 @frozen
@@ -465,13 +465,13 @@ def most_saves(work: Work, hosts: int, seconds: float, saves: int = 1_000) -> fl
 
 @define(eq=False)
 class _Processor:
-    """Does one thing after the other."""
+    """A processor, which does one thing after another."""
 
     speed: float = 1.0
     free: float = 0.0
 
     def work(self, now: float, seconds: float) -> float:
-        """When it has done that too."""
+        """Do some more work; return the time of its end."""
         self.free = max(self.free, now) + seconds / self.speed
         return self.free
 
@@ -544,7 +544,7 @@ class _Saving:
             self._gather(now, process)
 
     def _gather(self, now: float, process: _Process) -> None:
-        """Wait for those that are on their way, as `txtahoe.tree.commits` does."""
+        """Wait for uploads that are under way, as `txtahoe.tree.commits` does."""
         process.is_gathering = True
         process.awaited = set(process.uploading)
         awaited = process.awaited

@@ -1,4 +1,4 @@
-"""What one call costs as a directory grows whose names are spread over parts, and as a flat one."""
+"""The cost of one call as a directory grows: a flat one, and one that is spread over parts."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _TARGET = "target.bin"
 
 @frozen
 class Bed:
-    """A directory below `root`, with a file of its own that is read."""
+    """A directory below `root`, with a file to read."""
 
     root: str
     content: bytes
 
 
-# What is timed of a storage, with a name that is new; and what gets ready for that.
+# The call that is timed, with a new name; and the call that prepares it.
 Call = Callable[[TahoeStorage, Bed, str], None]
 Prepare = Callable[[TahoeStorage, Bed], Action]
 
 
 @define
 class Beds:
-    """Directories with many names, filled once each."""
+    """Directories with many names. Each is filled once."""
 
     fanout: bool
     _kept: dict[int, Bed] = field(factory=dict)
@@ -64,7 +64,7 @@ class Beds:
         tree = self.storage(place, bed).operations.tree
         links = [(f"{_DIRECTORY}/{number:06}.bin", _SMALL) for number in range(names)]
         links.append((f"{_DIRECTORY}/{_TARGET}", Cap.parse(place.bare.upload(bed.content))))
-        # A directory that is made with many names is spread; a flat one takes few at a time.
+        # A directory made with many names is spread. A flat one takes few names at a time.
         batch = len(links) if self.fanout else _BATCH
         for start in range(0, len(links), batch):
             some = links[start : start + batch]
@@ -95,7 +95,7 @@ def spreading_cases(most_names: int) -> list[Growth]:
 
 
 def listing(beds: Beds, names: int) -> Case:
-    """All names, against the same requests for the parts, as fast as bare requests can be."""
+    """List all names, against the fastest bare requests for the same parts."""
     return Case(
         f"growth: list, fanout {names:,}",
         1,
@@ -132,12 +132,12 @@ def _delete(storage: TahoeStorage, bed: Bed, name: str) -> None:
 
 
 def _first(call: Call) -> Prepare:
-    """A call in a process that knows nothing yet."""
+    """A call in a new process."""
     return lambda storage, bed: partial(call, storage, bed, _new_name())
 
 
 def _warm(call: Call, before: Call = _exists) -> Prepare:
-    """A call right after another one about the same name, `before`, or about the file that is."""
+    """A call right after the call `before`, about the same name or the existing file."""
 
     def prepare(storage: TahoeStorage, bed: Bed) -> Action:
         name = _new_name()

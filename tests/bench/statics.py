@@ -84,14 +84,14 @@ def _admin_files() -> Path:
 
 
 def _extent(below: str) -> tuple[int, int]:
-    """How many files there are, and how many directories with the root and those in between."""
+    """The number of files, and of directories with the root and those in between."""
     paths = list((_admin_files() / below).rglob("*"))
     files = sum(path.is_file() for path in paths)
     return files, len(paths) - files + len(Path(below).parts) + 1
 
 
 def _new_files(place: Place, below: str) -> Path:
-    """A folder of the admin's files, each made new by a comment at its end."""
+    """A folder of the admin's files, each with a new comment at its end."""
     source = _admin_files()
     folder = Path(mkdtemp(dir=place.folder))
     for path in (source / below).rglob("*"):
@@ -128,7 +128,7 @@ def _static_settings(folder: Path, options: dict[str, Any]) -> Iterator[None]:
 
 
 def _uploaded(place: Place, folder: Path) -> dict[str, str]:
-    """What lies in a folder, put on the grid: its names, and the cap of each."""
+    """Upload the files of a folder; return their names and caps."""
     paths = sorted(folder.rglob("*"))
     files = [path for path in paths if path.is_file()]
 
@@ -147,7 +147,7 @@ def _uploaded(place: Place, folder: Path) -> dict[str, str]:
 
 
 def _levels(directories: list[Path]) -> list[list[Path]]:
-    """Directories by their depth, the deepest ones first: they are born with their children."""
+    """Directories by depth, the deepest first: each is made with its children."""
     levels: dict[int, list[Path]] = defaultdict(list)
     for path in directories:
         levels[len(path.parts)].append(path)

@@ -1,4 +1,4 @@
-"""What the benchmark counts is what was asked of the gateway."""
+"""The benchmark counts the requests that reach the gateway."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ DIRECTORY = "URI%3ADIR2%3Aa%3Ab"
 
 
 class KindTests(SynchronousTestCase):
-    """The kind of a request, from its line."""
+    """Tests of the kind of a request."""
 
     def assert_kind(self, kind: Kind, *requests: str) -> None:
         for request in requests:
             self.assertEqual(kind_of(*request.split()), kind, request)
 
-    def test_uploads(self) -> None:
+    def test_the_kind_of_uploads(self) -> None:
         self.assert_kind(Kind.UPLOAD, "PUT /uri", "PUT /uri?format=SDMF")
 
-    def test_reads_of_files(self) -> None:
+    def test_the_kind_of_reads_of_files(self) -> None:
         self.assert_kind(
             Kind.FILE_READ,
             f"GET /uri/{FILE}",
@@ -36,7 +36,7 @@ class KindTests(SynchronousTestCase):
             "GET /uri/URI:LIT:a",
         )
 
-    def test_reads_of_directories(self) -> None:
+    def test_the_kind_of_reads_of_directories(self) -> None:
         self.assert_kind(
             Kind.DIRECTORY_READ,
             f"GET /uri/{DIRECTORY}?t=json",
@@ -45,7 +45,7 @@ class KindTests(SynchronousTestCase):
             "GET /uri/URI:DIR2-CHK:a:b:2:3:4",
         )
 
-    def test_writes_of_directories(self) -> None:
+    def test_the_kind_of_writes_of_directories(self) -> None:
         self.assert_kind(
             Kind.DIRECTORY_WRITE,
             f"POST /uri/{DIRECTORY}?t=set_children&replace=false",
@@ -57,14 +57,14 @@ class KindTests(SynchronousTestCase):
             f"PUT /uri/{DIRECTORY}/name?t=uri",
         )
 
-    def test_others(self) -> None:
+    def test_the_kind_of_other_requests(self) -> None:
         self.assert_kind(
             Kind.OTHER, "GET /?t=json", f"POST /uri/{DIRECTORY}?t=check", "GET /statistics"
         )
 
 
 class CountingProxyTests(SynchronousTestCase):
-    """The proxy before a gateway."""
+    """Tests of the proxy before a gateway."""
 
     def setUp(self) -> None:
         self.proxy = CountingProxy(gateways_for(self)[0]).__enter__()
@@ -83,7 +83,7 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual(self.bare.read(directory, "b"), content)
         self.assertEqual(self.proxy.counts, Counts(7, 1, 1, 3, 2, 1))
 
-    def test_a_body_of_unknown_length(self) -> None:
+    def test_a_body_of_unknown_length_arrives(self) -> None:
         content = os.urandom(300_000)
         path = Path(self.mktemp())
         path.write_bytes(content)
@@ -92,7 +92,7 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual(self.bare.read(cap), content)
         self.assertEqual(self.proxy.counts, Counts(2, 1, 1, 0, 0, 1))
 
-    def test_answers_without_a_body(self) -> None:
+    def test_an_answer_without_a_body_arrives(self) -> None:
         cap = self.bare.upload(os.urandom(1000))
         connection = HTTPConnection(urlsplit(self.proxy.url).netloc)
         self.addCleanup(connection.close)
@@ -109,7 +109,7 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual(self.bare.children(directory), {})
         self.assertEqual(self.proxy.counts, Counts(3, 0, 0, 2, 1, 1))
 
-    def test_requests_at_the_same_time(self) -> None:
+    def test_the_most_requests_at_the_same_time_are_counted(self) -> None:
         contents = [os.urandom(1000) for _ in range(20)]
         caps = self.bare.together(self.bare.upload, contents, 10)
         self.assertEqual(self.bare.together(self.bare.read, caps, 10), contents)
@@ -117,7 +117,7 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual((counts.requests, counts.uploads, counts.file_reads), (40, 20, 20))
         self.assertTrue(2 <= counts.most_at_once <= 10, counts)
 
-    def test_reset(self) -> None:
+    def test_reset_counts_from_zero(self) -> None:
         self.bare.upload(os.urandom(1000))
         self.proxy.reset()
         self.assertEqual(self.proxy.counts, Counts(0, 0, 0, 0, 0, 0))

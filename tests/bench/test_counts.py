@@ -1,4 +1,4 @@
-"""The requests of each case of the benchmark, without its times."""
+"""The numbers of requests in each case of the benchmark."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class CountsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        # A slow machine needs longer for as many uploads.
+        # A slow machine needs longer for the same uploads.
         self.place = Place(gateways_for(self)[0], folder, commit_delay=30)
         self.addCleanup(self.place.close)
 
     def count(self, case: Case) -> Counts:
-        """What ours asks, which is within the limits of the case."""
+        """Count the requests of our side. They must be within the limits of the case."""
         try:
             counts = count(case.ours, self.place)
         except Skipped as reason:
@@ -75,19 +75,19 @@ class SavingTests(CountsTestCase):
         self.assertEqual((counts.uploads, counts.directory_writes), (16, 1))
         self.assertGreater(counts.most_at_once, 1)
 
-    def test_new_directories_are_born_with_their_files(self) -> None:
+    def test_new_directories_are_made_with_their_files(self) -> None:
         counts = self.count(batch_into_new_directories(16))
         self.assertEqual((counts.uploads, counts.directory_writes), (16, 18))
 
-    def test_threads_make_new_directories(self) -> None:
+    def test_threads_share_the_making_of_new_directories(self) -> None:
         self.assertEqual(self.count(concurrent_saves_into_new_directories(16)).uploads, 16)
 
 
 class ReadingTests(CountsTestCase):
-    def test_what_was_saved_here_is_read_by_one_request(self) -> None:
+    def test_a_saved_file_is_read_with_one_request(self) -> None:
         self.assertEqual(self.count(reads_of_saved(5)), Counts(5, 0, 5, 0, 0, 1))
 
-    def test_what_was_listed_is_read_by_one_request(self) -> None:
+    def test_a_listed_file_is_read_with_one_request(self) -> None:
         self.assertEqual(self.count(reads_of_listed(5)), Counts(5, 0, 5, 0, 0, 1))
 
     def test_a_new_process_reads_each_directory_once(self) -> None:
@@ -95,7 +95,7 @@ class ReadingTests(CountsTestCase):
         self.assertEqual((counts.file_reads, counts.directory_reads), (8, 6))
         self.assertEqual(counts.requests, 14)
 
-    def test_questions_about_what_was_listed_need_no_request(self) -> None:
+    def test_questions_about_listed_files_need_no_request(self) -> None:
         self.assertEqual(self.count(questions_about_listed(50)), Counts(1, 0, 0, 1, 0, 1))
 
     def test_prefetch_reads_each_directory_once_and_several_at_the_same_time(self) -> None:
@@ -103,29 +103,29 @@ class ReadingTests(CountsTestCase):
         self.assertEqual((counts.requests, counts.directory_reads), (10, 10))
         self.assertGreater(counts.most_at_once, 1)
 
-    def test_a_url_that_is_known_needs_no_request(self) -> None:
+    def test_the_url_of_a_known_name_needs_no_request(self) -> None:
         self.assertEqual(self.count(warm_url(20)).requests, 0)
 
 
 class LargeFileTests(CountsTestCase):
-    def test_up(self) -> None:
+    def test_a_large_upload(self) -> None:
         counts = self.count(upload_of_large(3))
         # The directory is read while the bytes are on their way, or before, on a fast gateway.
         self.assertIn(counts.most_at_once, (1, 2))
         self.assertEqual(evolve(counts, most_at_once=2), Counts(3, 1, 0, 1, 1, 2))
 
-    def test_down(self) -> None:
+    def test_a_large_download(self) -> None:
         counts = self.count(download_of_large(3))
         self.assertEqual(counts.directory_reads, 1)
         self.assertEqual(counts.requests, counts.file_reads + 1)
 
 
 class StaticFilesTests(CountsTestCase):
-    def test_first(self) -> None:
+    def test_the_first_collectstatic(self) -> None:
         case = first_collectstatic("admin/css")
         self.assertEqual(self.count(case).uploads, case.operations)
 
-    def test_unchanged(self) -> None:
+    def test_an_unchanged_collectstatic(self) -> None:
         counts = self.count(unchanged_collectstatic("admin/css"))
         self.assertEqual(counts.requests, counts.directory_reads)
         self.assertEqual((counts.uploads, counts.directory_writes), (0, 0))
@@ -147,10 +147,10 @@ class CarryingTests(CountsTestCase):
     def test_a_new_process_asks_nothing(self) -> None:
         self.assertEqual(self.count(cap_urls(20)).requests, 0)
 
-    def test_links_to_all_names_are_a_write_for_each_batch(self) -> None:
+    def test_anchoring_writes_once_for_each_batch(self) -> None:
         self.count(anchors(1000))
 
-    def test_more_links_cost_the_same_beside_few_and_many(self) -> None:
+    def test_anchoring_more_names_costs_the_same_beside_few_and_many(self) -> None:
         few, many = (self.count(more_anchors(names, 10)) for names in (10, 1500))
         self.assertEqual(
             (few.uploads, few.directory_reads, few.directory_writes),
@@ -159,13 +159,13 @@ class CarryingTests(CountsTestCase):
 
 
 class BareTests(CountsTestCase):
-    """What the storage is compared with does the same, with as few requests."""
+    """The bare side does the same work, with as few requests."""
 
     def bare(self, case: Case) -> Counts:
         assert case.bare is not None
         return count(case.bare, self.place)
 
-    def test_saving(self) -> None:
+    def test_bare_saving(self) -> None:
         counts = self.bare(sequential_saves(3))
         self.assertEqual(counts, Counts(6, 3, 0, 0, 3, 1))
         counts = self.bare(batch(8))
@@ -173,20 +173,20 @@ class BareTests(CountsTestCase):
         counts = self.bare(batch_into_new_directories(4))
         self.assertEqual((counts.requests, counts.uploads, counts.directory_writes), (10, 4, 6))
 
-    def test_reading(self) -> None:
+    def test_bare_reading(self) -> None:
         self.assertEqual(self.bare(reads_of_saved(3)), Counts(3, 0, 3, 0, 0, 1))
         self.assertEqual(self.bare(reads_in_new_process(4, 2)), Counts(10, 0, 4, 6, 0, 1))
         self.assertEqual(self.bare(questions_about_listed(5)), Counts(1, 0, 0, 1, 0, 1))
         counts = self.bare(prefetch(8, 4))
         self.assertEqual((counts.requests, counts.directory_reads), (6, 6))
 
-    def test_maintenance(self) -> None:
+    def test_bare_maintenance(self) -> None:
         counts = self.bare(snapshot(files=8, directories=4))
         self.assertEqual((counts.directory_reads, counts.directory_writes), (5, 6))
         case = anchors(1000)
         self.assertEqual(self.bare(case).directory_writes, case.limits.directory_writes)
 
-    def test_static_files(self) -> None:
+    def test_bare_static_files(self) -> None:
         case = first_collectstatic("admin/css/vendor")
         counts = self.bare(case)
         self.assertEqual(counts.uploads, case.operations)

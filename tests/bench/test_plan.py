@@ -1,4 +1,4 @@
-"""What the plan says of sites is what the storage asks, and what its formulas must say."""
+"""Tests of the plan: its formulas, its simulation, and the requests that it counts."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ PRICES = Prices(
 
 
 class LineTests(SynchronousTestCase):
-    def test_it_goes_through_what_lies_on_a_line(self) -> None:
+    def test_a_line_goes_through_points_on_it(self) -> None:
         line = Line.through([(names, 2.0 + 0.5 * names) for names in (0, 10, 1_000)])
         self.assertAlmostEqual(line.constant, 2.0)
         self.assertAlmostEqual(line.each, 0.5)
 
-    def test_it_never_falls(self) -> None:
+    def test_a_line_never_falls(self) -> None:
         self.assertEqual(Line.through([(16, 3.0), (1_000, 1.0)]).each, 0.0)
         self.assertEqual(Line.through([(16, 0.0), (1_000, 5.0)]).constant, 0.0)
 
@@ -70,7 +70,7 @@ class LineTests(SynchronousTestCase):
         prices.dump(path)
         self.assertEqual(load_prices(path), prices)
 
-    def test_another_file_is_refused(self) -> None:
+    def test_a_file_without_prices_is_refused(self) -> None:
         path = Path(self.mktemp())
         for text in ("[]", "{}", "no json"):
             path.write_text(text)
@@ -79,9 +79,9 @@ class LineTests(SynchronousTestCase):
 
 
 class SpreadTests(SynchronousTestCase):
-    """How names are spread, on average."""
+    """Tests of the average spread of names."""
 
-    def test_it_is_as_by_real_digests(self) -> None:
+    def test_the_spread_agrees_with_real_digests(self) -> None:
         for names in (100, 3_000, 20_000):
             digests = [sha256(b"%d" % number).hexdigest() for number in range(names)]
             directories = 1
@@ -91,7 +91,7 @@ class SpreadTests(SynchronousTestCase):
             told = sum(spread_of(names).levels)
             self.assertLess(abs(told - directories), 0.05 * directories)
 
-    def test_parts_have_all_names_and_none_too_many(self) -> None:
+    def test_parts_have_all_names_and_no_part_is_too_large(self) -> None:
         for names in (1e3, 1e4, 1e5, 1e6, 1e8):
             spread = spread_of(names)
             self.assertLess(abs(spread.parts * spread.names_of_part / names - 1), 0.02)
@@ -101,7 +101,7 @@ class SpreadTests(SynchronousTestCase):
         spread = spread_of(float(LIMIT))
         self.assertEqual((spread.parts, spread.depth, spread.names_of_part), (1, 0, LIMIT))
 
-    def test_what_a_process_keeps_saves_reads(self) -> None:
+    def test_a_process_rarely_reads_the_parts_that_it_knows(self) -> None:
         reads = [spread_of(names).usual_reads for names in (100.0, 1e4, 1e6, 1e8)]
         self.assertEqual(reads, sorted(reads))
         self.assertLess(reads[0], 0.2)
@@ -109,45 +109,45 @@ class SpreadTests(SynchronousTestCase):
 
 
 class FormulaTests(SynchronousTestCase):
-    """Costs by files and hosts."""
+    """Tests of costs by files and hosts."""
 
-    def test_a_flat_directory_costs_by_its_names_and_days_divide_it(self) -> None:
+    def test_a_flat_directory_costs_by_its_names_and_days_divide_the_cost(self) -> None:
         flat = Flat(PRICES)
         seconds = [flat.save(Site(files)).seconds for files in (1e3, 1e5, 1e7)]
         self.assertEqual(seconds, sorted(set(seconds)))
         self.assertAlmostEqual(seconds[1], 0.03 + 0.06 + 10)
         self.assertAlmostEqual(flat.save(Site(1e8, days=1_000)).seconds, seconds[1])
 
-    def test_a_spread_one_costs_about_the_same_at_any_size(self) -> None:
+    def test_a_spread_directory_costs_about_the_same_at_any_size(self) -> None:
         fanout = Fanout(PRICES)
         seconds = [fanout.save(Site(files)).seconds for files in (1e3, 1e5, 1e7)]
         self.assertLess(max(seconds), 2 * min(seconds))
 
-    def test_with_caps_nothing_depends_on_the_number(self) -> None:
+    def test_with_caps_the_number_of_files_does_not_matter(self) -> None:
         caps = Caps(PRICES)
         self.assertEqual(caps.first_save(Site(1e3)), caps.save(Site(1e8, 100)))
         self.assertEqual(caps.page(Site(1e8)).requests, 0)
 
-    def test_links_of_caps_are_in_batches(self) -> None:
+    def test_links_of_caps_are_made_in_batches(self) -> None:
         *_, (batches, names) = Caps(PRICES).directories(Site(1e7, days=10))
         self.assertEqual((batches, names), (20_000, 500))
         shares = [Caps(PRICES).linking(4, rate) for rate in (1, 10, 100)]
         self.assertEqual(shares, sorted(shares))
 
-    def test_hosts_look_up_which_gateway_makes_changes(self) -> None:
+    def test_several_hosts_look_up_the_writer(self) -> None:
         alone, many = (Flat(PRICES).first_save(Site(1e3, hosts)) for hosts in (1, 10))
         self.assertEqual(many.requests, alone.requests + 1)
 
-    def test_days_are_in_months_and_years(self) -> None:
+    def test_days_have_directories_of_months_and_years(self) -> None:
         self.assertEqual(Site(1e3, days=31).above, [1, 1, 1])
         self.assertEqual(Site(1e3, days=366).above, [1, 2, 13])
 
-    def test_a_page_that_is_larger_than_what_is_kept_is_read_again(self) -> None:
+    def test_a_page_larger_than_the_memory_is_read_again(self) -> None:
         pages = [Flat(PRICES).page(Site(files)).read_count for files in (9_000, 20_000)]
         self.assertEqual(pages[0], 2)
         self.assertEqual(round(pages[1]), 52)
 
-    def test_what_takes_longer_than_the_deadline_is_not_possible(self) -> None:
+    def test_an_operation_beyond_the_deadline_is_not_possible(self) -> None:
         flat = Flat(PRICES)
         for files, is_possible in ((1e5, True), (1e6, False)):
             site = Site(files)
@@ -156,17 +156,17 @@ class FormulaTests(SynchronousTestCase):
 
 
 class SimulationTests(SynchronousTestCase):
-    """Saves that wait for each other."""
+    """Tests of the simulation."""
 
     write = Work(upload=(0.02, 0.001), read=(0.0, 0.0), write=(1.0, 0.01), places=1)
 
-    def test_a_lone_save_waits_for_nobody(self) -> None:
+    def test_a_lone_save_does_not_wait(self) -> None:
         told = waits(self.write, hosts=1, rate=0.001)
         self.assertAlmostEqual(told.median, 1.02)
         self.assertEqual(told.writes, 1)
 
-    def test_one_directory_is_the_queue_of_the_books(self) -> None:
-        # M/D/1: so many processes that hardly two saves share a write.
+    def test_one_directory_waits_as_queueing_theory_says(self) -> None:
+        # M/D/1: with so many processes, hardly any two saves share a write.
         told = waits(self.write, hosts=200, rate=0.5, saves=10_000)
         load = 0.5
         self.assertLess(abs(told.mean / (1.02 + load / (2 * (1 - load))) - 1), 0.1)
@@ -181,13 +181,13 @@ class SimulationTests(SynchronousTestCase):
         spread = evolve(self.write, places=1_000)
         self.assertGreater(most_saves(spread, 10, 2.0), 10 * most_saves(self.write, 10, 2.0))
 
-    def test_without_writes_hosts_add_up(self) -> None:
+    def test_without_writes_the_rates_of_hosts_add_up(self) -> None:
         upload = evolve(self.write, places=0)
         one, ten = (most_saves(upload, hosts, 2.0) for hosts in (1, 10))
         self.assertLess(abs(ten / one - 10), 1)
         self.assertLessEqual(one, upload.most(1))
 
-    def test_a_seed_is_a_result(self) -> None:
+    def test_the_same_seed_gives_the_same_result(self) -> None:
         one, same, other = (waits(self.write, 2, 0.8, seed=seed) for seed in (1, 1, 2))
         self.assertEqual(one, same)
         self.assertNotEqual(one, other)
@@ -201,12 +201,12 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("fails", save_table(every))
         self.assertIn("upload", price_table(PRICES))
 
-    def test_a_limit_is_where_it_ends(self) -> None:
+    def test_a_limit_is_the_last_number_that_holds(self) -> None:
         flat = choices(PRICES)[0]
         self.assertLess(limit(flat, lambda choice, files: files <= 20_000), 20_001)
         self.assertEqual(limit(flat, lambda choice, files: False), 0)
 
-    def test_without_prices_it_says_so(self) -> None:
+    def test_missing_prices_get_a_message(self) -> None:
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), self.assertRaises(SystemExit):
             main(["--prices", "missing.json"])
@@ -214,7 +214,7 @@ class CommandTests(SynchronousTestCase):
 
 
 class RealCountsTests(SynchronousTestCase):
-    """The storage asks what the plan counts."""
+    """The storage sends the requests that the plan counts."""
 
     def setUp(self) -> None:
         folder = Path(self.mktemp())
@@ -223,7 +223,7 @@ class RealCountsTests(SynchronousTestCase):
         self.addCleanup(self.place.close)
 
     def assert_counts(self, cost: Cost, side: Side, *, more: int = 0) -> None:
-        """That an action asks what it should cost; with up to so many more reads."""
+        """Require that an action sends the predicted requests, and at most so many reads more."""
         counts = count(side, self.place)
         reads = round(cost.read_count)
         self.assertEqual((counts.uploads, counts.directory_writes), (cost.uploads, cost.writes))
@@ -241,7 +241,7 @@ class RealCountsTests(SynchronousTestCase):
         root = bare.make_directory({"d": bare.make_directory(links)})
         return root, [f"d/{name}" for name in links]
 
-    def test_one_directory(self) -> None:
+    def test_the_requests_of_one_directory(self) -> None:
         flat, site = Flat(PRICES), Site(20)
         root, names = self.directory(20)
         self.assert_first_save(flat.first_save(site), lambda place: saving(place.storage(root)))
@@ -249,7 +249,7 @@ class RealCountsTests(SynchronousTestCase):
         self.assert_counts(flat.listing(site), lambda place: listing(place.storage(root)))
         self.assert_counts(flat.page(site), lambda place: showing(place.storage(root), names))
 
-    def test_days(self) -> None:
+    def test_the_requests_of_days(self) -> None:
         flat, site = Flat(PRICES), Site(3, days=3)
         bare = self.place.bare
         days = {f"{day:02}": bare.make_directory(random_links(1)) for day in (1, 2, 3)}
@@ -260,7 +260,7 @@ class RealCountsTests(SynchronousTestCase):
         )
         self.assert_counts(flat.listing(site), lambda place: walking(place.storage(root)))
 
-    def test_parts(self) -> None:
+    def test_the_requests_of_parts(self) -> None:
         fanout, site = Fanout(PRICES), Site(LIMIT + 2)
         root = self.place.bare.make_directory()
         links = [(f"d/{name}", Cap.parse(cap)) for name, cap in random_links(LIMIT + 2).items()]
@@ -272,7 +272,7 @@ class RealCountsTests(SynchronousTestCase):
         self.assert_counts(fanout.listing(site), lambda place: listing(spreading(place, root)))
         self.assert_counts(fanout.page(site), lambda place: showing(spreading(place, root), names))
 
-    def test_caps(self) -> None:
+    def test_the_requests_of_caps(self) -> None:
         caps, site = Caps(PRICES), Site(20)
         root = self.place.bare.make_directory()
         name = self.place.cap_storage(root).save("d/1.bin", ContentFile(random_content()))

@@ -1,4 +1,4 @@
-"""How the benchmark judges and shows what it has measured."""
+"""Tests of the verdicts and reports of the benchmark."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ def case(speed: Speed = Speed(), limits: Limits = Limits(), operations: int = 20
 
 
 class VerdictTests(SynchronousTestCase):
-    """A target is met or missed."""
+    """Tests of targets, met or missed."""
 
-    def test_times(self) -> None:
+    def test_a_slow_time_is_missed(self) -> None:
         self.assertEqual(Speed(time=1.2).missed_by(1.1, 1.0), [])
         self.assertEqual(Speed(time=1.2).missed_by(1.3, 1.0), ["not time <= 1.2 x"])
 
-    def test_throughputs(self) -> None:
+    def test_a_low_throughput_is_missed(self) -> None:
         self.assertEqual(Speed(throughput=0.8).missed_by(1.2, 1.0), [])
         self.assertEqual(Speed(throughput=0.8).missed_by(1.3, 1.0), ["not throughput >= 0.8 x"])
 
-    def test_seconds(self) -> None:
+    def test_too_many_seconds_are_missed(self) -> None:
         self.assertEqual(Speed(seconds=50e-6).missed_by(49e-6, None), [])
         self.assertEqual(Speed(seconds=50e-6).missed_by(51e-6, None), ["not <= 50 µs"])
 
-    def test_without_anything_to_compare_with_nothing_is_missed(self) -> None:
+    def test_without_a_bare_side_no_ratio_is_missed(self) -> None:
         self.assertEqual(Speed(time=1.2).missed_by(9.0, None), [])
 
-    def test_requests(self) -> None:
+    def test_too_many_requests_break_a_limit(self) -> None:
         self.assertEqual(Limits(requests=40, uploads=20).broken_by(COUNTS), [])
         broken = Limits(requests=39, directory_writes=8).broken_by(COUNTS)
         self.assertEqual(broken, ["40 requests, not 39", "20 directory writes, not 8"])
 
-    def test_the_ratio_is_of_medians_and_of_what_the_target_is_about(self) -> None:
+    def test_the_ratio_is_of_medians_of_times_or_throughputs(self) -> None:
         times = Result(case(Speed(time=1.2)), [2.0, 2.0, 9.0], [1.0, 1.0, 1.0])
         rates = Result(case(Speed(throughput=0.8)), [2.0, 2.0, 9.0], [1.0, 1.0, 1.0])
         self.assertEqual((times.ratio, rates.ratio), (2.0, 0.5))
 
 
 class ReportTests(SynchronousTestCase):
-    """What is shown."""
+    """Tests of tables, JSON and charts."""
 
-    def test_a_table(self) -> None:
+    def test_the_table(self) -> None:
         limited = case(Speed(time=1.15), Limits(requests=30))
         shown = table([Result(limited, [0.06], [0.05], COUNTS, 2_000_000)])
         row = " ".join(shown.splitlines()[1].split())
@@ -70,7 +70,7 @@ class ReportTests(SynchronousTestCase):
         )
         self.assertIn("* save: 40 requests, not 30; not time <= 1.15 x", shown)
 
-    def test_what_was_skipped_and_what_failed(self) -> None:
+    def test_the_table_shows_skipped_and_failed_cases(self) -> None:
         shown = table(
             [
                 Result(case(), [], [], problem="skipped: curl is missing"),
@@ -82,11 +82,11 @@ class ReportTests(SynchronousTestCase):
             [line.split()[-1] for line in shown.splitlines()[1:3]], ["skipped", "failed"]
         )
 
-    def test_durations(self) -> None:
+    def test_durations_have_three_digits(self) -> None:
         shown = [duration(seconds) for seconds in (None, 12.34, 0.0123, 0.000_045_6)]
         self.assertEqual(shown, ["", "12.3 s", "12.3 ms", "45.6 µs"])
 
-    def test_json(self) -> None:
+    def test_the_json_document(self) -> None:
         result = Result(case(Speed(time=1.15)), [0.06], [0.05], COUNTS, 5)
         point = Growth("save", "names", 100, result.case)
         told = json.loads(json.dumps(document([result], [(point, result)], Concurrency(), 1)))
@@ -94,7 +94,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(told["cases"][0]["missed"], ["not time <= 1.15 x"])
         self.assertEqual((told["growth"][0]["value"], told["growth"][0]["ours"]), (100, [0.06]))
 
-    def test_charts(self) -> None:
+    def test_charts_are_png_files(self) -> None:
         if not charts.is_available():
             self.skipTest("matplotlib is not installed")
         result = Result(case(Speed(time=1.15)), [0.06], [0.05], COUNTS)
@@ -112,7 +112,7 @@ class ReportTests(SynchronousTestCase):
 
 
 class MeasuringTests(SynchronousTestCase):
-    """Rounds, sides, and what happens when one of them can't be run. No grid is asked."""
+    """Tests of rounds and sides, and of a side that cannot run. They need no grid."""
 
     def setUp(self) -> None:
         self.ran: list[str] = []
@@ -130,22 +130,22 @@ class MeasuringTests(SynchronousTestCase):
         steps: list[int] = []
         both = Case("x", 1, self.side("ours"), self.side("bare"))
         result = self.bench.measure(both, lambda: steps.append(1))
-        # The last one is the run that is counted.
+        # The last run is the counted one.
         self.assertEqual(" ".join(self.ran), "bare ours ours bare bare ours ours bare ours")
         self.assertEqual((len(result.ours), len(result.bare)), (3, 3))
         self.assertEqual(len(steps), self.bench.steps(both))
 
-    def test_times_are_those_of_an_operation(self) -> None:
+    def test_times_are_of_one_operation(self) -> None:
         one = self.bench.measure(Case("x", 1, self.side("ours"), None)).ours_median
         many = self.bench.measure(Case("x", 1_000_000, self.side("ours"), None)).ours_median
         assert one is not None and many is not None
         self.assertLess(many * 1000, one)
 
-    def test_a_case_that_cannot_be_run(self) -> None:
+    def test_a_case_that_cannot_run_is_skipped(self) -> None:
         result = self.bench.measure(Case("x", 1, self.skipped, None))
         self.assertEqual((result.problem, result.is_failure), ("skipped: it is missing", False))
 
-    def test_ours_is_measured_also_with_nothing_to_compare_with(self) -> None:
+    def test_ours_is_measured_without_a_bare_side(self) -> None:
         result = self.bench.measure(Case("x", 1, self.side("ours"), self.skipped))
         self.assertEqual(result.problem, "nothing to compare with: it is missing")
         self.assertEqual(len(result.ours), 3)
@@ -158,7 +158,7 @@ class MeasuringTests(SynchronousTestCase):
 
 
 class MemoryTests(SynchronousTestCase):
-    """The growth of this process."""
+    """Tests of the memory of this process."""
 
     def test_a_short_peak_is_noticed(self) -> None:
         with MemoryGrowth() as growth:
@@ -184,7 +184,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(len(listed), 21 + 28 + 45)
         self.assertIn("time <= 1.15 x; <= 40 requests", listed[0])
 
-    def test_cases_are_chosen_by_parts_of_their_names(self) -> None:
+    def test_a_part_of_its_name_chooses_a_case(self) -> None:
         listed = self.run_command("--list", "--case", "prefetch", "--case", "depth 8")
         self.assertEqual(len(listed.splitlines()), 5)
         self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 21)

@@ -30,13 +30,13 @@ _DASHED = {
     "retain_for": "retain-for",
     "release_after_complete": "release-after-complete",
 }
-# Of the server, or of the connection.
+# Headers of the server, or of the connection.
 _OTHERS = ("date", "server", "connection", "content-length", "transfer-encoding")
 
 
 @frozen
 class Answer:
-    """`length`: what was announced; None for a body that came in chunks."""
+    """`length`: the announced one; None for a body that came in chunks."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,7 +64,7 @@ class Answer:
 
 
 class Place:
-    """Where the contract is tested."""
+    """A gateway on which the contract is tested."""
 
     def exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
@@ -85,7 +85,7 @@ class Place:
         timeout: float = 30,
         **query: str,
     ) -> Any:
-        """`path`: a cap, or words before it, and names. `t=` and such are keywords."""
+        """Ask; `path`: a cap, or words before it, and names. `t=` and such are keywords."""
         first = (
             "" if path[:1] in (("",), ("cap",), ("named",), ("file",), ("operations",)) else "/uri"
         )
@@ -95,7 +95,7 @@ class Place:
         url = f"{first}{segments}" + (f"?{urlencode(query)}" if query else "")
         return self.exchange(method, url, encoded(body), headers, timeout)
 
-    # What most tests begin with
+    # The beginnings of most tests
 
     def upload(self, data: bytes = DATA, **query: str) -> str:
         return str(self.ask("PUT", body=data, **query).text)
@@ -105,7 +105,7 @@ class Place:
         return str(self.ask("POST", body=body, t="mkdir-with-children").text)
 
     def children(self, cap: str) -> dict[str, Any]:
-        """Of each child its type and what is told of it."""
+        """The type and the facts of each child, by name."""
         listed: dict[str, Any] = self.ask("GET", cap, t="json").json[1]["children"]
         return listed
 
@@ -172,7 +172,7 @@ class _Fake(Place):
 class OnFake(_Fake, OverSocket):
     def setUp(self) -> None:
         self.fake = FakeGateway()
-        loopback = self.fake.listen()
+        loopback = self.fake.listening()
         self.addCleanup(loopback.stop)
         self.url = loopback.url
 
@@ -237,7 +237,7 @@ def everywhere(contract: type) -> type:
 
 
 def encoded(body: Any) -> bytes:
-    """The bytes of a body; JSON of what is neither bytes nor text."""
+    """The bytes of a body; JSON, unless it is bytes or text."""
     if isinstance(body, bytes):
         return body
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""Changes of directories: made below others, unlinked, renamed, moved; and paths."""
+"""Changes of directories: mkdir, unlink, rename, relink; and paths that make directories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @everywhere
 class Mkdir(Place):
-    def test_below_a_directory(self) -> None:
+    def test_mkdir_with_a_name_links_a_new_directory(self) -> None:
         cap = self.mkdir()
         children = {"k": entry(LITERAL)}
         for t, query, expected in (
@@ -29,7 +29,7 @@ class Mkdir(Place):
             if t != "mkdir-immutable":
                 self.assertEqual(kind(answer.text), expected)
 
-    def test_mkdir_replaces_what_is_there_unless_told(self) -> None:
+    def test_mkdir_replaces_a_child_unless_replace_is_false(self) -> None:
         cap = self.mkdir({"d": self.mkdir({"k": LITERAL})})
         answer = self.ask("POST", cap, t="mkdir", name="d", replace="false")
         self.assertEqual((answer.status, answer.text), (409, TAKEN))
@@ -40,14 +40,14 @@ class Mkdir(Place):
         self.assertEqual((answer.status, self.caps(cap)), (200, {"d": answer.text}))
         self.assertEqual(self.caps(answer.text), {})
 
-    def test_the_others_do_not(self) -> None:
+    def test_mkdir_with_children_and_mkdir_immutable_replace_nothing(self) -> None:
         cap = self.mkdir({"d": self.mkdir()})
         for t in ("mkdir-with-children", "mkdir-immutable"):
             for query in ({}, {"replace": "true"}):
                 answer = self.ask("POST", cap, body={}, t=t, name="d", **query)
                 self.assertEqual((answer.status, answer.text), (409, TAKEN))
 
-    def test_what_is_refused(self) -> None:
+    def test_wrong_children_are_refused(self) -> None:
         cap = self.mkdir()
         body = {"k": entry(self.upload(format="SDMF"))}
         answer = self.ask("POST", cap, body=body, t="mkdir-immutable", name="d")
@@ -57,7 +57,7 @@ class Mkdir(Place):
         self.assertEqual((answer.status, answer.raised), (500, "json.decoder.JSONDecodeError"))
         self.assertEqual(self.caps(cap), {})
 
-    def test_without_a_name_it_is_there_already(self) -> None:
+    def test_mkdir_without_a_name_changes_nothing(self) -> None:
         cap = self.mkdir()
         for t in ("mkdir", "mkdir-with-children", "mkdir-immutable"):
             answer = self.ask("POST", cap, body={"k": entry(LITERAL)}, t=t)
@@ -67,7 +67,7 @@ class Mkdir(Place):
 
 @everywhere
 class Paths(Place):
-    def test_what_is_missing_on_the_way_is_made(self) -> None:
+    def test_put_makes_missing_directories(self) -> None:
         cap = self.mkdir()
         answer = self.ask("PUT", cap, "a", "b", "file", body=DATA)
         self.assertEqual(answer.status, 201)
@@ -76,7 +76,7 @@ class Paths(Place):
         self.assertEqual((answer.status, answer.text), (200, LITERAL))
         self.assertEqual(set(self.caps(self.caps(cap)["a"])), {"b", "c"})
 
-    def test_directories(self) -> None:
+    def test_mkdir_by_path_makes_missing_directories(self) -> None:
         cap = self.mkdir()
         children = {"k": entry(LITERAL)}
         for method, name, t, query in (
@@ -90,7 +90,7 @@ class Paths(Place):
             made = self.ask(method, cap, "a", name, body=body, t=t, **query)
             self.assertEqual(made.status, 200)
             self.assertEqual(set(self.caps(made.text)), set(body and children))
-            # What is there stays as it is, and the children are ignored.
+            # An existing directory stays as it is, and the children are ignored.
             again = self.ask(method, cap, "a", name, body={} if body else b"", t=t)
             self.assertEqual((again.status, again.text), (200, made.text))
         self.assertEqual(kind(self.caps(self.caps(cap)["a"])["m"]), "DIR2-MDMF")
@@ -98,7 +98,7 @@ class Paths(Place):
         answer = self.ask("POST", cap, "file", t="mkdir")
         self.assertEqual((answer.status, answer.text), (400, "POST to file: bad t=mkdir"))
 
-    def test_what_some_posts_do_not_make(self) -> None:
+    def test_delete_rename_and_check_make_no_directories(self) -> None:
         cap = self.mkdir()
         for t in ("delete", "rename", "check"):
             self.assertEqual(self.ask("POST", cap, "a", "b", t=t).status, 404)
@@ -106,7 +106,7 @@ class Paths(Place):
         self.assertEqual(self.ask("POST", cap, "a", "b", t="unlink").status, 404)
         self.assertEqual(set(self.caps(cap)), {"a"})
 
-    def test_a_file_in_the_way(self) -> None:
+    def test_a_file_in_the_way_is_a_conflict(self) -> None:
         cap = self.mkdir({"file": LITERAL})
         for path in (("x",), ("x", "y")):
             answer = self.ask("PUT", cap, "file", *path, body=DATA)
@@ -116,7 +116,7 @@ class Paths(Place):
         self.assertEqual(answer.status, 400)
         self.assertIn("<h1>Files have no children named 'x'</h1>", answer.text)
 
-    def test_some_failures_on_the_way_go_unanswered(self) -> None:
+    def test_some_failures_on_a_path_get_no_answer(self) -> None:
         cap = self.mkdir()
         for method, path, body, query in (
             ("PUT", (readonly(cap), "new", "file"), DATA, {}),
@@ -129,7 +129,7 @@ class Paths(Place):
 
 @everywhere
 class Unlinking(Place):
-    def test_the_ways_to_do_it(self) -> None:
+    def test_delete_and_three_posts_unlink(self) -> None:
         file, below = self.upload(), self.mkdir()
         cap = self.mkdir(dict.fromkeys("abcd", file) | {"e": below})
         answer = self.ask("DELETE", cap, "a")
@@ -142,7 +142,7 @@ class Unlinking(Place):
         answer = self.ask("POST", cap, body="name=d", headers=FORM, t="unlink")
         self.assertEqual((answer.status, self.caps(cap)), (200, {}))
 
-    def test_what_is_not_there(self) -> None:
+    def test_a_missing_name_is_not_found(self) -> None:
         cap = self.mkdir()
         for query, text in (({"name": "a"}, "No such child: a"), ({}, "No such child: ")):
             answer = self.ask("POST", cap, t="unlink", **query)
@@ -152,7 +152,7 @@ class Unlinking(Place):
 
 @everywhere
 class Moving(Place):
-    def test_rename(self) -> None:
+    def test_rename_moves_a_link_and_strips_blanks(self) -> None:
         file = self.upload()
         cap = self.mkdir({"a": file})
         for old, new in (("a", "b"), (" b ", " c "), ("c", "c"), ("c", "é")):
@@ -170,7 +170,7 @@ class Moving(Place):
         self.assertEqual(new["x"], 1)
         self.assertGreater(new["tahoe"]["linkcrtime"], old["tahoe"]["linkcrtime"])
 
-    def test_relink(self) -> None:
+    def test_relink_moves_a_link_to_another_directory(self) -> None:
         cap, below = self.mkdir({"a": LITERAL, "b": LITERAL, "c": LITERAL}), self.mkdir()
         to = self.mkdir({"below": below})
         for query in (
@@ -184,7 +184,7 @@ class Moving(Place):
         self.assertEqual(self.caps(to), {"below": below, "a": LITERAL, "x": LITERAL})
         self.assertEqual(self.caps(below), {"c": LITERAL})
 
-    def test_what_is_taken(self) -> None:
+    def test_replace_decides_about_a_taken_name(self) -> None:
         cap = self.mkdir({"file": LITERAL, "directory": self.mkdir(), "a": LITERAL})
         for replace, name in (("false", "file"), ("only-files", "directory")):
             query = {"from_name": "a", "to_name": name, "replace": replace}
@@ -193,7 +193,7 @@ class Moving(Place):
         answer = self.ask("POST", cap, t="rename", from_name="a", to_name="directory")
         self.assertEqual((answer.status, set(self.caps(cap))), (200, {"file", "directory"}))
 
-    def test_what_is_refused(self) -> None:
+    def test_wrong_names_and_targets_are_refused(self) -> None:
         cap = self.mkdir({"a": LITERAL})
         for t, query, status, text in (
             ("rename", {"from_name": "none", "to_name": "x"}, 404, "No such child: none"),

@@ -1,4 +1,4 @@
-"""Checks, repair, and what the gateway tells of itself."""
+"""Checks, repair, and the gateway's reports about itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Checks(Place):
             {host for hosts in shares_found.values() for host in hosts}, set(servers)
         )
 
-    def test_what_is_healthy(self) -> None:
+    def test_whole_objects_are_healthy(self) -> None:
         for cap in (self.upload(), self.upload(format="SDMF"), self.mkdir()):
             for query in ({}, {"verify": "true"}, {"add_lease": "true"}):
                 self.assertFound(self.check(cap, **query), cap, "Healthy", HEALTHY, 3)
@@ -63,19 +63,19 @@ class Checks(Place):
             for key in ("pre-repair-results", "post-repair-results"):
                 self.assertFound(told[key], cap, "Healthy", HEALTHY, 3)
 
-    def test_the_names_of_shares(self) -> None:
+    def test_shares_have_names(self) -> None:
         cap = self.upload(format="SDMF")
         self.ask("PUT", cap, body=b"again")
         for asked, pattern in ((self.upload(), r"^\d$"), (cap, r"^seq2-[a-z2-7]{4}-sh\d$")):
             for name in self.check(asked)["results"]["sharemap"]:
                 self.assertRegex(name, pattern)
 
-    def test_what_has_no_shares_is_healthy(self) -> None:
+    def test_objects_without_shares_are_healthy(self) -> None:
         for cap in (LITERAL, "URI:DIR2-LIT:"):
             for query in ({}, {"verify": "true"}, {"repair": "true"}):
                 self.assertEqual(self.check(cap, **query), LITERAL_RESULT)
 
-    def test_one_share_is_lost_and_repaired(self) -> None:
+    def test_repair_replaces_a_lost_share(self) -> None:
         for cap, summary in (
             (self.upload(b"immutable" * 100), "Not Healthy: 2 shares (enc 2-of-3)"),
             (self.upload(format="MDMF"), "Unhealthy: 2 shares (enc 2-of-3)"),
@@ -89,14 +89,14 @@ class Checks(Place):
             self.assertTrue(told["post-repair-results"]["results"]["healthy"])
             self.assertEqual(self.check(cap)["summary"], "Healthy")
 
-    def test_a_read_cap_does_not_repair(self) -> None:
+    def test_a_read_cap_repairs_no_mutable_object(self) -> None:
         cap = self.upload(format="SDMF")
         self.lose(cap, 1)
         told = self.check(readonly(cap), repair="true")
         self.assertEqual((told["repair-attempted"], told["repair-successful"]), (False, False))
         self.assertFalse(told["post-repair-results"]["results"]["healthy"])
 
-    def test_an_immutable_file_is_lost(self) -> None:
+    def test_a_lost_immutable_file_is_unrecoverable(self) -> None:
         for shares, error in ((1, "NotEnoughSharesError: "), (0, "NoSharesError: ")):
             cap = self.upload(b"immutable %d" % shares * 100)
             self.lose(cap, 3 - shares)
@@ -107,7 +107,7 @@ class Checks(Place):
             self.assertEqual(answer.status, 410)
             self.assertTrue(answer.text.startswith(error))
 
-    def test_a_mutable_file_is_lost(self) -> None:
+    def test_a_lost_mutable_file_is_unrecoverable(self) -> None:
         some = "some versions are unrecoverable "
         defaults = {"count-shares-needed": 3, "count-shares-expected": 10}
         for shares, words, more in (
@@ -123,7 +123,7 @@ class Checks(Place):
             self.assertEqual((told["repair-attempted"], told["repair-successful"]), (True, False))
             self.assertFound(told["post-repair-results"], cap, summary, counts, shares)
 
-    def test_a_page_for_people(self) -> None:
+    def test_the_result_is_html_unless_json_is_asked_for(self) -> None:
         answer = self.ask("POST", self.upload(), t="check")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/html"))
         self.assertIn("<title>Tahoe-LAFS - Check Results</title>", answer.text)
@@ -136,7 +136,7 @@ class Checks(Place):
 
 @everywhere
 class Gateway(Place):
-    def test_what_it_tells_of_its_servers(self) -> None:
+    def test_the_welcome_page_lists_servers_as_json(self) -> None:
         answer = self.ask("GET", "", t="json")
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.headers["content-type"], "application/json; charset=utf-8")
@@ -153,12 +153,12 @@ class Gateway(Place):
             self.assertEqual(server["version"], "tahoe-lafs/1.20.0")
             self.assertEqual(len(server), 6)
 
-    def test_a_page_for_people(self) -> None:
+    def test_the_welcome_page_is_html(self) -> None:
         answer = self.ask("GET", "")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/html"))
         self.assertIn("<title>Tahoe-LAFS - Welcome</title>", answer.text)
 
-    def test_its_counters(self) -> None:
+    def test_statistics_count_uploads(self) -> None:
         def uploaded() -> int:
             answer = self.ask("GET", "statistics", t="json")
             self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/plain"))
@@ -170,13 +170,13 @@ class Gateway(Place):
         self.upload(b"literal")
         self.assertEqual(uploaded(), before + 2)
 
-    def test_its_transfers(self) -> None:
+    def test_status_lists_transfers(self) -> None:
         answer = self.ask("GET", "status", t="json")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/json"))
         self.assertEqual(answer.json["active"], [])
         self.assertIsInstance(answer.json["recent"], list)
 
-    def test_what_is_not_there(self) -> None:
+    def test_an_unknown_place_is_not_found(self) -> None:
         answer = self.exchange("GET", "/nothing", b"", {}, 30)
         self.assertEqual(answer.status, 404)
         self.assertIn("<h1>No Such Resource</h1>", answer.text)

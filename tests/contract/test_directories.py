@@ -1,4 +1,4 @@
-"""Directories: what is told of them, and what puts children into them."""
+"""Directories: their JSON and pages, and the requests that put children into them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def entry(cap: str, **more: Any) -> list[Any]:
 
 @everywhere
 class NewDirectories(Place):
-    def test_the_formats(self) -> None:
+    def test_mkdir_makes_the_format_that_is_asked_for(self) -> None:
         for method, query, expected in (
             ("POST", {}, "DIR2"),
             ("PUT", {}, "DIR2"),
@@ -33,7 +33,7 @@ class NewDirectories(Place):
             self.assertEqual(answer.headers["content-type"], "text/html")
             self.assertEqual(self.children(answer.text), {})
 
-    def test_what_is_refused(self) -> None:
+    def test_mkdir_refuses_wrong_formats_and_bodies(self) -> None:
         for method, query, body, text in (
             ("POST", {"format": "CHK"}, b"", "format=CHK not currently accepted for POST"),
             ("PUT", {"format": "CHK"}, b"", "format=CHK not accepted for PUT"),
@@ -43,8 +43,8 @@ class NewDirectories(Place):
             self.assertEqual(answer.status, 400)
             self.assertTrue(answer.text.startswith(text))
 
-    def test_with_children(self) -> None:
-        # The times too are as given, or missing.
+    def test_mkdir_with_children_keeps_their_metadata(self) -> None:
+        # The times too are as given, or absent.
         metadata = {"x": 1, "tahoe": {"linkcrtime": 1.5, "linkmotime": 2.5}}
         body = {"a": entry(LITERAL, metadata=metadata), "e\u0301": entry(LITERAL)}
         answer = self.ask("POST", body=body, t="mkdir-with-children", format="MDMF")
@@ -61,7 +61,7 @@ class NewDirectories(Place):
         answer = self.ask("POST", body="{", headers=PLAIN, t="mkdir-with-children")
         self.assertEqual((answer.status, answer.raised), (500, "json.decoder.JSONDecodeError"))
 
-    def test_immutable_ones(self) -> None:
+    def test_mkdir_immutable_makes_equal_directories_of_equal_children(self) -> None:
         big = self.upload()
         for children, expected in (
             ({}, "DIR2-LIT"),
@@ -78,7 +78,7 @@ class NewDirectories(Place):
         self.assertEqual(cap, "URI:DIR2-LIT:gi3dumj2nmwdcmb2kvjesosmjfkdu3lffqydulbshj5x2lbm")
         self.assertEqual(self.ask("GET", cap, "k").body, b"a")
 
-    def test_immutable_ones_have_no_mutable_children(self) -> None:
+    def test_mkdir_immutable_refuses_mutable_children(self) -> None:
         for child in (
             entry(self.upload(format="SDMF")),
             entry(readonly(self.mkdir())),
@@ -88,7 +88,7 @@ class NewDirectories(Place):
             self.assertEqual(answer.status, 400)
             self.assertTrue(answer.text.startswith("MustBeDeepImmutableError: a cap passed to"))
 
-    def test_what_is_unknown_in_immutable_ones_is_taken_to_be_immutable(self) -> None:
+    def test_unknown_caps_in_immutable_directories_count_as_immutable(self) -> None:
         children = {
             given: ["filenode", {"ro_uri": given}] for given in ("new", "ro.new", "imm.new")
         }
@@ -100,8 +100,8 @@ class NewDirectories(Place):
 
 
 @everywhere
-class Told(Place):
-    def test_what_is_told_of_a_directory_depends_on_the_cap(self) -> None:
+class Reports(Place):
+    def test_the_json_of_a_directory_depends_on_the_cap(self) -> None:
         for query in ({}, {"format": "MDMF"}):
             cap = self.ask("POST", t="mkdir", **query).text
             read = {"ro_uri": readonly(cap), "verify_uri": verifier(cap), "mutable": True}
@@ -113,7 +113,7 @@ class Told(Place):
                 self.assertEqual(self.ask("GET", asked, t="uri").text, asked)
                 self.assertEqual(self.ask("GET", asked, t="readonly-uri").text, readonly(cap))
 
-    def test_what_is_told_of_an_immutable_directory(self) -> None:
+    def test_an_immutable_directory_has_json_and_etags(self) -> None:
         cap = self.ask("POST", body={"k": entry(self.upload())}, t="mkdir-immutable").text
         answer = self.ask("GET", cap, t="json")
         told = {"ro_uri": cap, "verify_uri": verifier(cap), "mutable": False}
@@ -125,7 +125,7 @@ class Told(Place):
             answer = self.ask("GET", cap, headers={"If-None-Match": tag}, **query)
             self.assertEqual((answer.status, answer.headers["etag"]), (304, tag))
 
-    def test_what_is_told_of_children_depends_on_the_cap(self) -> None:
+    def test_the_json_of_children_depends_on_the_cap(self) -> None:
         mutable, below, file = self.upload(format="SDMF"), self.mkdir(), self.upload()
         cap = self.mkdir({"m": mutable, "d": below, "f": file, "r": readonly(below)})
         immutable = {"mutable": False, "format": "CHK", "size": 1000}
@@ -143,7 +143,7 @@ class Told(Place):
         read["m"][1]["rw_uri"], read["d"][1]["rw_uri"] = mutable, below
         self.assertEqual(self.children(cap), read)
 
-    def test_a_page_for_people(self) -> None:
+    def test_a_directory_has_a_page_of_html(self) -> None:
         cap = self.mkdir()
         immutable = self.ask("POST", t="mkdir-immutable").text
         for asked, rights in (
@@ -159,7 +159,7 @@ class Told(Place):
                 title = f"<title>Tahoe-LAFS - Directory SI={index} ({rights})</title>"
                 self.assertIn(title, answer.text)
 
-    def test_a_child_by_its_name(self) -> None:
+    def test_a_child_is_read_by_its_name(self) -> None:
         file = self.upload()
         cap = self.mkdir({"f": file, "d": self.mkdir({"below": file}), "é": file, "a/b": file})
         for name in ("f", "é", "e\u0301", "a/b"):
@@ -171,7 +171,7 @@ class Told(Place):
         told = self.ask("GET", cap, "d", t="json").json[1]
         self.assertEqual((set(told["children"]), "metadata" in told), ({"below"}, False))
 
-    def test_a_child_that_is_not_there(self) -> None:
+    def test_a_missing_child_is_not_found(self) -> None:
         cap = self.mkdir()
         for path in (("none",), ("none", "below")):
             for method, headers in (("GET", {}), ("GET", PLAIN), ("DELETE", {})):
@@ -183,7 +183,7 @@ class Told(Place):
         self.assertEqual(answer.status, 400)
         self.assertIn("The webapi does not allow empty pathname components", answer.text)
 
-    def test_operations_that_directories_do_not_have(self) -> None:
+    def test_unknown_operations_are_refused(self) -> None:
         cap = self.mkdir()
         for method, text in {
             "GET": "GET directory: bad t=foo",
@@ -200,7 +200,7 @@ class Told(Place):
 
 @everywhere
 class PutData(Place):
-    def test_a_new_child_and_one_in_its_place(self) -> None:
+    def test_put_makes_or_replaces_a_child(self) -> None:
         cap = self.mkdir()
         for data, query, status in (
             (b"hello", {"replace": "false"}, 201),
@@ -259,7 +259,7 @@ class PutData(Place):
 
 @everywhere
 class PutCaps(Place):
-    def test_a_cap_is_linked(self) -> None:
+    def test_put_links_a_cap(self) -> None:
         cap, file = self.mkdir(), self.upload()
         for query, linked in (({"replace": "false"}, file), ({}, LITERAL), ({}, self.mkdir())):
             answer = self.ask("PUT", cap, "a", body=linked, t="uri", **query)
@@ -271,7 +271,7 @@ class PutCaps(Place):
         answer = self.ask("PUT", cap, "a", body=file, t="uri")
         self.assertEqual((answer.status, self.caps(cap)), (200, {"a": file}))
 
-    def test_the_same_as_a_post(self) -> None:
+    def test_post_links_a_cap(self) -> None:
         cap = self.mkdir()
         answer = self.ask("POST", cap, t="uri", name="a", uri=LITERAL)
         self.assertEqual((answer.status, answer.text), (200, LITERAL))
@@ -284,7 +284,7 @@ class PutCaps(Place):
             answer = self.ask("POST", cap, t="uri", **query)
             self.assertEqual((answer.status, answer.text), (400, text))
 
-    def test_unknown_caps(self) -> None:
+    def test_an_unknown_cap_needs_a_prefix(self) -> None:
         cap = self.mkdir()
         answer = self.ask("PUT", cap, "a", body="garbage", t="uri")
         self.assertEqual(answer.status, 400)
@@ -302,7 +302,7 @@ class SetChildren(Place):
     def change(self, cap: str, children: Any, **query: str) -> Any:
         return self.ask("POST", cap, body=children, headers=PLAIN, t="set_children", **query)
 
-    def test_many_at_once(self) -> None:
+    def test_many_children_are_linked_at_once(self) -> None:
         cap, file, below = self.mkdir({"old": LITERAL}), self.upload(), self.mkdir()
         answer = self.change(cap, {"a": entry(file), "b": entry(below), "old": entry(file)})
         self.assertEqual((answer.status, answer.text, answer.length), (200, DONE, None))
@@ -310,7 +310,7 @@ class SetChildren(Place):
         answer = self.ask("POST", cap, body={"c": entry(file)}, t="set-children")
         self.assertEqual((answer.status, set(self.caps(cap))), (200, {"a", "b", "c", "old"}))
 
-    def test_one_that_is_taken_refuses_all(self) -> None:
+    def test_one_taken_name_refuses_the_whole_batch(self) -> None:
         cap = self.mkdir({"file": LITERAL, "directory": self.mkdir()})
         before = self.caps(cap)
         for replace, taken in (("false", "file"), ("only-files", "directory")):
@@ -323,12 +323,12 @@ class SetChildren(Place):
         answer = self.change(cap, {}, replace="frob")
         self.assertEqual((answer.status, answer.text), (400, "invalid replace= argument: 'frob'"))
 
-    def test_overwrite_is_not_what_it_is_called(self) -> None:
+    def test_the_argument_overwrite_is_ignored(self) -> None:
         cap = self.mkdir({"file": LITERAL})
         answer = self.change(cap, {"file": entry(self.upload())}, overwrite="false")
         self.assertEqual(answer.status, 200)
 
-    def test_metadata_and_times(self) -> None:
+    def test_metadata_is_kept_and_times_are_set(self) -> None:
         cap = self.mkdir()
         began = time.time()
         self.change(cap, {"a": entry(LITERAL, metadata={"x": 1, "tahoe": {"y": 2}})})
@@ -346,7 +346,7 @@ class SetChildren(Place):
         self.change(cap, {"a": entry(LITERAL, metadata={})})
         self.assertEqual(set(self.children(cap)["a"][1]["metadata"]), {"tahoe"})
 
-    def test_caps_count_whichever_place_they_are_given_in(self) -> None:
+    def test_known_caps_count_in_either_place(self) -> None:
         cap, mutable = self.mkdir(), self.upload(format="SDMF")
         children = {
             "write cap as ro_uri": ["filenode", {"ro_uri": mutable}],
@@ -367,7 +367,7 @@ class SetChildren(Place):
             },
         )
 
-    def test_broken_promises_are_refused(self) -> None:
+    def test_prefixes_that_the_cap_does_not_keep_are_refused(self) -> None:
         cap, mutable = self.mkdir(), self.upload(format="SDMF")
         for given, error in (
             (f"ro.{mutable}", "MustBeReadonlyError: "),
@@ -394,7 +394,7 @@ class SetChildren(Place):
         answer = self.change(cap, {"a": ["filenode", {"rw_uri": "foo"}]})
         self.assertEqual(answer.status, 400)
 
-    def test_json_of_a_wrong_form_is_an_exception(self) -> None:
+    def test_json_of_a_wrong_form_is_answered_500(self) -> None:
         cap = self.mkdir()
         for body, raised in (
             ("{", "json.decoder.JSONDecodeError"),
@@ -404,7 +404,7 @@ class SetChildren(Place):
             answer = self.change(cap, body)
             self.assertEqual((answer.status, answer.raised), (500, raised))
 
-    def test_names_have_one_form(self) -> None:
+    def test_names_are_normalized_to_nfc(self) -> None:
         cap = self.mkdir()
         self.change(cap, {"e\u0301": entry(LITERAL), "a/b": entry(LITERAL), "..": entry(LITERAL)})
         self.assertEqual(set(self.caps(cap)), {"é", "a/b", ".."})

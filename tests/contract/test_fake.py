@@ -1,4 +1,4 @@
-"""The fake gateway as its users meet it: clients over it, faults, what it was asked, settings."""
+"""The fake gateway for its users: clients, faults, the list of requests, and settings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ READ_BACK = "GET /uri/CAP?t=json"
 
 
 class FakeTestCase(SynchronousTestCase):
-    """A client over the fake, without a socket, with a clock that the test sets on."""
+    """A client over the fake, without a socket, with a clock that the test advances."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -65,7 +65,7 @@ class FakeTestCase(SynchronousTestCase):
 
 
 class WithoutSocket(FakeTestCase):
-    def test_files_and_directories(self) -> None:
+    def test_a_client_saves_and_reads(self) -> None:
         cap, directory = self.get(self.client.upload(DATA)), self.get(self.client.mkdir())
         self.get(self.client.link(directory, "a", cap))
         self.assertEqual(self.get(self.client.child(directory, "a")).cap, cap)
@@ -73,7 +73,7 @@ class WithoutSocket(FakeTestCase):
         self.assertEqual(self.get(self.client.read(cap, 100, 50)), DATA[100:150])
         self.fails(self.client.link(directory, "a", cap), ExistingChild)
 
-    def test_a_body_is_sent_in_pieces(self) -> None:
+    def test_a_request_body_may_come_in_pieces(self) -> None:
         pieces: list[Deferred[bytes]] = [Deferred(), Deferred(), Deferred()]
 
         async def chunks():
@@ -101,7 +101,7 @@ class WithoutSocket(FakeTestCase):
         self.assertLess(first, 2**21)
         self.assertEqual(everything, data)
 
-    def test_a_download_that_is_given_up(self) -> None:
+    def test_a_download_can_be_closed_early(self) -> None:
         cap = self.get(self.client.upload(DATA * 1000))
 
         async def read() -> None:
@@ -112,7 +112,7 @@ class WithoutSocket(FakeTestCase):
         self.get(read())
         self.assertEqual(self.get(self.client.read(cap, 0, 10)), DATA[:10])
 
-    def test_a_request_that_is_cancelled(self) -> None:
+    def test_a_request_can_be_cancelled(self) -> None:
         self.fake.fail_next("PUT /uri", Silence())
         uploading = self.start(self.client.upload(DATA))
         self.assertNoResult(uploading)
@@ -120,7 +120,7 @@ class WithoutSocket(FakeTestCase):
         self.failureResultOf(uploading, CancelledError)
         self.get(self.client.upload(DATA))
 
-    def test_what_was_asked(self) -> None:
+    def test_requests_lists_every_request_without_caps_and_names(self) -> None:
         cap, directory = self.get(self.client.upload(DATA)), self.fake.make_directory()
         self.get(self.client.link(directory, "secret name", cap))
         self.get(self.client.child(directory, "secret name"))
@@ -137,7 +137,7 @@ class WithoutSocket(FakeTestCase):
             ],
         )
 
-    def test_lost_files_and_servers(self) -> None:
+    def test_lost_shares_and_servers_raise(self) -> None:
         cap = self.get(self.client.upload(DATA))
         self.fake.lose(cap)
         reading = self.start(self.client.read(cap))
@@ -149,13 +149,13 @@ class WithoutSocket(FakeTestCase):
         self.assertRaises(KeyError, self.fake.lose, "URI:LIT:me")
 
 
-class FaultsAtAChosenRequest(FakeTestCase):
-    def test_another_status(self) -> None:
+class Faults(FakeTestCase):
+    def test_status_answers_with_that_status(self) -> None:
         self.fake.fail_next("PUT /uri", Status(503, "busy"))
         self.assertIn("busy", str(self.fails(self.client.upload(DATA), GatewayBusy)))
         self.get(self.client.upload(DATA))
 
-    def test_the_page_of_an_exception(self) -> None:
+    def test_exception_page_raises_that_exception(self) -> None:
         directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
         name = "allmydata.mutable.common.UncoordinatedWriteError"
         self.fake.fail_next("POST *t=set_children", ExceptionPage(name, "somebody else"))
@@ -163,7 +163,7 @@ class FaultsAtAChosenRequest(FakeTestCase):
         self.assertIn("somebody else", str(error))
         self.assertEqual(self.get(self.client.list(directory)), {})
 
-    def test_silence(self) -> None:
+    def test_silence_ends_in_a_timeout(self) -> None:
         self.fake.fail_next("POST /uri?t=mkdir", Silence())
         making = self.start(self.client.mkdir())
         self.clock.advance(59)
@@ -171,21 +171,21 @@ class FaultsAtAChosenRequest(FakeTestCase):
         self.clock.advance(2)
         self.failureResultOf(making, RequestTimeout)
 
-    def test_an_answer_that_is_lost_after_the_work_was_done(self) -> None:
+    def test_lost_answer_does_the_work(self) -> None:
         directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
         self.fake.fail_next("*set_children", LostAnswer())
         self.get(self.client.link(directory, "a", cap))
         self.assertEqual(self.fake.requests[-2:], ["POST /uri/CAP?t=set_children", READ_BACK])
         self.assertEqual(set(self.get(self.client.list(directory))), {"a"})
 
-    def test_silence_after_the_work_was_done(self) -> None:
+    def test_silence_can_do_the_work(self) -> None:
         directory, cap = self.fake.make_directory(), self.get(self.client.upload(DATA))
         self.fake.fail_next("*set_children", Silence(done=True))
         linking = self.start(self.client.link(directory, "a", cap))
         self.clock.advance(61)
         self.successResultOf(linking)
 
-    def test_a_body_that_is_cut(self) -> None:
+    def test_cut_body_breaks_off_an_answer(self) -> None:
         cap = self.get(self.client.upload(DATA))
         self.fake.fail_next("GET /uri/CAP", CutBody(1000))
         reading = self.start(self.client.read(cap))
@@ -195,9 +195,9 @@ class FaultsAtAChosenRequest(FakeTestCase):
         self.fake.fail_next("GET /?t=json", CutBody(10))
         self.fails(self.client.status(), AnswerLost)
 
-    def test_the_end_marker(self) -> None:
+    def test_end_marker_breaks_off_a_download_as_tahoe_does(self) -> None:
         cap = self.get(self.client.upload(DATA))
-        # In place of the last bytes, and, followed by silence, in the middle.
+        # In place of the last bytes; then in the middle, followed by silence.
         for after in (len(DATA) - 10, 1000):
             self.fake.fail_next("GET /uri/CAP", EndMarker(after))
             reading = self.start(self.client.read(cap))
@@ -211,7 +211,7 @@ class FaultsAtAChosenRequest(FakeTestCase):
         self.clock.pump([1] * 10)
         self.failureResultOf(reading, IncompleteDownload)
 
-    def test_a_late_answer(self) -> None:
+    def test_delay_answers_late(self) -> None:
         self.fake.fail_next("PUT /uri", Delay(30))
         uploading = self.start(self.client.upload(DATA))
         self.clock.advance(29)
@@ -225,7 +225,7 @@ class FaultsAtAChosenRequest(FakeTestCase):
             urlopen(url, timeout=10).close()
             self.assertGreaterEqual(time.monotonic() - began, 1)
 
-    def test_which_and_how_many(self) -> None:
+    def test_skip_and_times_choose_the_requests(self) -> None:
         self.fake.fail_next("PUT /uri", Status(503), skip=1, times=2)
         self.get(self.client.mkdir())
         for error in (None, GatewayBusy, GatewayBusy, None):
@@ -240,7 +240,7 @@ class FaultsAtAChosenRequest(FakeTestCase):
 
 
 def run(*arguments: str) -> tuple[str, str]:
-    """What a Python says, on standard output and on standard error."""
+    """The output of a Python, standard output and standard error."""
     result = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=30
     )
@@ -248,7 +248,7 @@ def run(*arguments: str) -> tuple[str, str]:
 
 
 class Listening(SynchronousTestCase):
-    def test_a_blocking_client(self) -> None:
+    def test_a_blocking_client_uses_it(self) -> None:
         fake = FakeGateway()
         with fake.listening() as url:
             options = {"tahoe_base_url": url, "tahoe_base_cap": str(fake.make_directory())}
@@ -261,7 +261,7 @@ class Listening(SynchronousTestCase):
             with urlopen(storage.url(name), timeout=10) as answer:
                 self.assertEqual(answer.read(), DATA)
 
-    def test_one_line_of_settings(self) -> None:
+    def test_one_line_of_settings_starts_one_gateway(self) -> None:
         url, cap = start_fake_gateway()
         self.assertEqual((url, cap), start_fake_gateway())
         with override_settings(TAHOE_STORAGE_BASE_URL=url, TAHOE_STORAGE_BASE_CAP=cap):

@@ -1,4 +1,4 @@
-"""Files: upload, download, ranges, ETags, what is told of them, and overwriting mutable ones."""
+"""Files: upload, download, ranges, ETags, JSON, and overwriting of mutable files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLICY = {"x-frame-options": "DENY", "referrer-policy": "no-referrer"}
 
 
 def headers_of(cap: str, **more: str) -> dict[str, str]:
-    """What an answer with the bytes of a file has in its head."""
+    """The headers of an answer with the bytes of a file."""
     parsed = Cap.parse(cap)
     tag = {} if parsed.is_mutable or parsed.literal is not None else {"etag": f"{index(cap)}-"}
     return {"content-type": "text/plain", "accept-ranges": "bytes", **POLICY, **tag, **more}
@@ -24,7 +24,7 @@ def index(cap: str) -> str | None:
 
 @everywhere
 class Uploads(Place):
-    def test_the_answer_is_a_cap(self) -> None:
+    def test_an_upload_answers_with_the_cap(self) -> None:
         for size, expected in {0: "LIT", 55: "LIT", 56: "CHK", 200_000: "CHK"}.items():
             data = os.urandom(size)
             answer = self.ask("PUT", body=data)
@@ -38,13 +38,13 @@ class Uploads(Place):
         self.assertNotEqual(self.upload(), self.upload(DATA + b"more"))
         self.assertTrue(self.upload().endswith(":2:3:1000"))
 
-    def test_mutable_files_have_a_cap_each(self) -> None:
+    def test_each_mutable_file_has_its_own_cap(self) -> None:
         for format_, expected in {"SDMF": "SSK", "sdmf": "SSK", "MDMF": "MDMF"}.items():
             caps = {self.upload(format=format_) for _ in range(2)}
             self.assertEqual({kind(cap) for cap in caps}, {expected})
             self.assertEqual(len(caps), 2)
 
-    def test_what_is_not_understood_is_refused(self) -> None:
+    def test_unknown_formats_operations_and_methods_are_refused(self) -> None:
         for method, query, text in (
             ("PUT", {"format": "foo"}, "Unknown format: foo, I know CHK, SDMF, MDMF"),
             ("PUT", {"t": "foo"}, UNLINKED),
@@ -70,14 +70,14 @@ class Downloads(Place):
         formats = ({}, {"format": "SDMF"}, {"format": "MDMF"})
         return [self.upload(**query) for query in formats]
 
-    def test_head_and_body_of_every_kind_of_file(self) -> None:
+    def test_get_answers_with_headers_and_body(self) -> None:
         for cap in [*self.every_file(), self.upload(b"hello")]:
             answer = self.ask("GET", cap)
             data = b"hello" if kind(cap) == "LIT" else DATA
             self.assertEqual((answer.status, answer.body, answer.length), (200, data, len(data)))
             self.assertEqual(answer.headers, headers_of(cap))
 
-    def test_head_tells_the_size_and_no_etag(self) -> None:
+    def test_head_has_the_size_and_no_etag(self) -> None:
         for cap in [*self.every_file(), self.upload(b"hello")]:
             answer = self.ask("HEAD", cap)
             size = 5 if kind(cap) == "LIT" else len(DATA)
@@ -87,7 +87,7 @@ class Downloads(Place):
             self.assertEqual(answer.headers, expected)
         self.assertEqual(self.ask("HEAD", cap, t="json").status, 400)
 
-    def test_ranges(self) -> None:
+    def test_a_range_is_answered_206(self) -> None:
         size = len(DATA)
         for cap in self.every_file():
             for asked, first, last in (
@@ -106,7 +106,7 @@ class Downloads(Place):
                 told = {"content-range": f"bytes {first}-{last}/{size}"}
                 self.assertEqual(answer.headers, headers_of(cap, **told))
 
-    def test_ranges_without_a_meaning_give_the_whole_file(self) -> None:
+    def test_a_meaningless_range_gives_the_whole_file(self) -> None:
         cap = self.upload()
         for asked in ("bytes=1000-", "bytes=5-3", "bytes=abc", "bytes=0-1,5-3", "lines=0-1", "x"):
             answer = self.ask("GET", cap, headers={"Range": asked})
@@ -118,13 +118,13 @@ class Downloads(Place):
         answer = self.ask("GET", cap, headers={"Range": "bytes=1000-1001"})
         self.assertEqual((answer.status, answer.text), (416, "First beyond end of file"))
 
-    def test_a_range_is_asked_of_a_head_and_of_an_empty_file_too(self) -> None:
+    def test_head_and_empty_files_take_ranges(self) -> None:
         answer = self.ask("HEAD", self.upload(), headers={"Range": "bytes=0-9"})
         self.assertEqual((answer.status, answer.length), (206, 10))
         answer = self.ask("GET", self.upload(b""), headers={"Range": "bytes=0-"})
         self.assertEqual((answer.status, answer.body), (200, b""))
 
-    def test_who_has_an_immutable_file_is_told_so(self) -> None:
+    def test_a_matching_etag_is_answered_304(self) -> None:
         cap = self.upload()
         for t in ("", "json", "uri", "readonly-uri"):
             query = {"t": t} if t else {}
@@ -154,7 +154,7 @@ class Downloads(Place):
             ),
             ((directory, "a.tar.gz"), {}, {"content-encoding": "gzip"}),
         ):
-            # Not compressed, in spite of what the head says.
+            # The body is not compressed, although the header says so.
             answer = self.ask("HEAD", *path, **query)
             expected = headers_of(cap, **more)
             del expected["etag"]
@@ -162,7 +162,7 @@ class Downloads(Place):
         self.assertEqual(self.ask("GET", "named", cap, "x").body, DATA)
         self.assertEqual(self.ask("GET", "cap", cap).body, DATA)
 
-    def test_named_is_for_reading_files(self) -> None:
+    def test_named_reads_files_only(self) -> None:
         for method, path, status, text in (
             ("GET", (), 404, "/file must be followed by a file-cap and a name"),
             ("GET", ("URI:DIR2-LIT:", "x"), 400, "<p>b'URI:DIR2-LIT:' is not a file-cap</p>"),
@@ -196,7 +196,7 @@ class Redirects(Place):
         self.assertEqual(location.path, f"/cap/{quote(cap, safe='')}")
         self.assertEqual(location.query, "t=json&filename=a.txt")
 
-    def test_what_is_no_cap_is_refused(self) -> None:
+    def test_a_text_that_is_no_cap_is_refused(self) -> None:
         requires = "GET /uri requires uri="
         for query, text in (
             ({}, requires),
@@ -232,7 +232,7 @@ class SlashesAtTheEnd(Place):
         self.assertEqual(answer.status, 409)
         self.assertIn("<h1>Unable to create directory 'f': a file was in the way", answer.text)
 
-    def test_directories_answer_as_without_it(self) -> None:
+    def test_directories_ignore_the_slash(self) -> None:
         directory = self.mkdir({"f": self.upload()})
         for path in ((), ("new",)):
             self.assertEqual(self.ask("POST", directory, *path, "", t="mkdir").status, 200)
@@ -241,7 +241,7 @@ class SlashesAtTheEnd(Place):
         self.assertEqual((answer.status, answer.text), (400, "PUT to a directory"))
         self.assertEqual(set(self.children(directory)), {"f", "new", "newer"})
 
-    def test_what_is_unknown_has_nothing_below_it(self) -> None:
+    def test_unknown_caps_have_no_children(self) -> None:
         for name in ("", "x"):
             for method in ("GET", "PUT", "POST"):
                 answer = self.ask(method, "garbage", name)
@@ -250,8 +250,8 @@ class SlashesAtTheEnd(Place):
 
 
 @everywhere
-class Told(Place):
-    def test_what_is_told_of_an_immutable_file(self) -> None:
+class Reports(Place):
+    def test_the_json_of_an_immutable_file(self) -> None:
         cap = self.upload()
         answer = self.ask("GET", cap, t="json")
         told = {"mutable": False, "format": "CHK", "size": 1000}
@@ -260,13 +260,13 @@ class Told(Place):
         self.assertEqual(answer.headers["content-type"], "text/plain")
         self.assertEqual(answer.length, len(answer.body))
 
-    def test_what_is_told_of_a_literal_file(self) -> None:
+    def test_the_json_of_a_literal_file(self) -> None:
         told = {"mutable": False, "format": "CHK", "size": 5, "ro_uri": "URI:LIT:nbswy3dp"}
         answer = self.ask("GET", "URI:LIT:nbswy3dp", t="json")
         self.assertEqual(answer.json, ["filenode", told])
         self.assertNotIn("etag", answer.headers)
 
-    def test_what_is_told_of_a_mutable_file_depends_on_the_cap(self) -> None:
+    def test_the_json_of_a_mutable_file_depends_on_the_cap(self) -> None:
         for format_ in ("SDMF", "MDMF"):
             cap = self.upload(format=format_)
             told = {"mutable": True, "format": format_, "size": 1000}
@@ -276,7 +276,7 @@ class Told(Place):
             read = self.ask("GET", readonly(cap), t="json").json
             self.assertEqual(read, ["filenode", {**told, **uris}])
 
-    def test_caps_as_text(self) -> None:
+    def test_uri_and_readonly_uri_answer_with_caps(self) -> None:
         immutable, mutable = self.upload(), self.upload(format="SDMF")
         for cap, t, expected in (
             (immutable, "uri", immutable),
@@ -290,7 +290,7 @@ class Told(Place):
             self.assertEqual(answer.headers["content-type"], "text/plain")
             self.assertEqual(answer.length, len(expected))
 
-    def test_what_is_no_cap_is_unknown(self) -> None:
+    def test_a_text_that_is_no_cap_is_unknown(self) -> None:
         verify_only = verifier(self.upload(format="SDMF"))
         for cap in ("garbage", "URI:CHK:garbage", "URI:NEW:garbage", verify_only):
             answer = self.ask("GET", cap, t="json")
@@ -301,7 +301,7 @@ class Told(Place):
             self.assertEqual(answer.status, 400)
             self.assertIn("GET unknown URI type: can only do t=info and t=json", answer.text)
 
-    def test_operations_that_files_do_not_have(self) -> None:
+    def test_unknown_operations_are_refused(self) -> None:
         cap = self.upload()
         for method, text in {
             "GET": "GET file: bad t=foo",
@@ -324,14 +324,14 @@ class Told(Place):
 
 @everywhere
 class Overwriting(Place):
-    def test_the_whole(self) -> None:
+    def test_put_replaces_the_contents(self) -> None:
         for format_ in ("SDMF", "MDMF"):
             cap = self.upload(format=format_)
             answer = self.ask("PUT", cap, body=b"new contents")
             self.assertEqual((answer.status, answer.text), (200, cap))
             self.assertEqual(self.ask("GET", readonly(cap)).body, b"new contents")
 
-    def test_a_part(self) -> None:
+    def test_put_with_an_offset_replaces_a_part(self) -> None:
         for format_ in ("SDMF", "MDMF"):
             cap = self.upload(b"0123456789", format=format_)
             for offset, expected in ((0, b"XY23456789"), (4, b"XY23XY6789"), (9, b"XY23XY678XY")):
@@ -339,7 +339,7 @@ class Overwriting(Place):
                 self.assertEqual((answer.status, answer.text), (200, cap))
                 self.assertEqual(self.ask("GET", cap).body, expected)
 
-    def test_what_is_refused(self) -> None:
+    def test_read_caps_wrong_offsets_and_immutable_files_are_refused(self) -> None:
         mutable, immutable = self.upload(format="SDMF"), self.upload()
         only_read = "PUT to a mutable file: replace or update requested with read-only cap"
         append = "PUT to a file: append operation invoked on an immutable cap"
@@ -355,7 +355,7 @@ class Overwriting(Place):
             self.assertEqual((answer.status, answer.text), (status, text))
         self.assertEqual(self.ask("GET", mutable).body, DATA)
 
-    def test_exceptions_without_a_status_are_pages_of_them(self) -> None:
+    def test_other_exceptions_are_answered_500_with_a_traceback(self) -> None:
         for accept, type_ in (
             ("text/plain", "text/plain;charset=utf-8"),
             ("text/html", "text/html"),

@@ -1,4 +1,4 @@
-"""Walks over trees: streams, and slow operations with their handles."""
+"""Operations on whole trees: streams, and slow operations with their handles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.contract.test_directories import LITERAL
 
 
 class Tree(Place):
-    """A tree with every kind of thing in it."""
+    """A tree with every kind of object in it."""
 
     def grow(self) -> None:
         self.file, self.mutable = self.upload(), self.upload(format="SDMF")
@@ -73,7 +73,7 @@ class Tree(Place):
 
 @everywhere
 class Streams(Tree):
-    def test_the_manifest(self) -> None:
+    def test_the_manifest_lists_every_object_and_ends_with_stats(self) -> None:
         self.grow()
         answer = self.ask("POST", self.root, t="stream-manifest")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/html"))
@@ -100,7 +100,7 @@ class Streams(Tree):
         self.assertEqual(last["type"], "stats")
         self.assertCounted(last["stats"])
 
-    def test_through_a_read_cap(self) -> None:
+    def test_a_read_cap_gives_no_write_caps(self) -> None:
         self.grow()
         lines = self.ask("POST", readonly(self.root), t="stream-manifest").lines
         self.assertEqual(lines[0]["cap"], readonly(self.root))
@@ -109,7 +109,7 @@ class Streams(Tree):
         )
         self.assertEqual(len(lines), 10)
 
-    def test_the_deep_check(self) -> None:
+    def test_the_deep_check_reports_and_repairs(self) -> None:
         self.grow()
         self.lose(self.mutable, 1)
         for query, key, inner in (
@@ -133,7 +133,7 @@ class Streams(Tree):
         self.assertTrue(all(line["check-results"]["results"]["healthy"] for line in lines[:-1]))
         self.assertEqual(lines[1]["check-results"], LITERAL_RESULT)
 
-    def test_a_directory_that_is_lost_ends_them_with_an_error(self) -> None:
+    def test_a_lost_directory_ends_a_stream_with_an_error(self) -> None:
         self.grow()
         self.lose(self.below)
         for t in ("stream-manifest", "stream-deep-check"):
@@ -145,7 +145,7 @@ class Streams(Tree):
             self.assertEqual(len(before.splitlines()), 7)
             self.assertNotIn('"stats"', answer.text)
 
-    def test_files_have_none(self) -> None:
+    def test_files_have_no_manifest(self) -> None:
         answer = self.ask("POST", self.upload(), t="stream-manifest")
         expected = (400, "POST to file: bad t=stream-manifest")
         self.assertEqual((answer.status, answer.text), expected)
@@ -166,7 +166,7 @@ class Operations(Tree):
         # The grid keeps them from one test to the next.
         return f"{name}-{time.monotonic_ns()}"
 
-    def test_their_results(self) -> None:
+    def test_manifest_size_and_stats_wait_under_their_handles(self) -> None:
         self.grow()
         told = self.result("start-manifest", self.handle("manifest"))
         self.assertEqual(told["manifest"], [[path, cap] for path, cap in self.paths])
@@ -180,7 +180,7 @@ class Operations(Tree):
         del stats["finished"]
         self.assertCounted(stats)
 
-    def test_a_deep_check(self) -> None:
+    def test_a_deep_check_counts_and_lists_unhealthy_objects(self) -> None:
         self.grow()
         self.lose(self.mutable, 1)
         told = self.result("start-deep-check", self.handle("check"))
@@ -198,7 +198,7 @@ class Operations(Tree):
         }
         self.assertEqual(told, expected)
 
-    def test_a_deep_check_with_repair(self) -> None:
+    def test_a_deep_check_with_repair_counts_repairs(self) -> None:
         self.grow()
         self.lose(self.mutable, 1)
         told = self.result("start-deep-check", self.handle("repair"), repair="true")
@@ -238,7 +238,7 @@ class Operations(Tree):
             self.assertEqual(answer.status, 404)
             self.assertIn(f"unknown/expired handle '{handle}'", answer.text)
 
-    def test_a_directory_that_is_lost_is_the_result(self) -> None:
+    def test_a_lost_directory_is_the_result(self) -> None:
         self.root = self.mkdir()
         self.lose(self.root)
         handle = self.handle("lost")
@@ -252,7 +252,7 @@ class Operations(Tree):
         self.assertEqual(answer.status, 410)
         self.assertIn("<p>UnrecoverableFileError: the directory (or mutable", answer.text)
 
-    def test_they_need_a_handle(self) -> None:
+    def test_a_slow_operation_needs_a_handle(self) -> None:
         cap = self.mkdir()
         for t in ("start-manifest", "start-deep-size", "start-deep-stats", "start-deep-check"):
             answer = self.ask("POST", cap, t=t)

@@ -13,23 +13,23 @@ UNHAPPY = "allmydata.interfaces.UploadUnhappinessError"
 
 @everywhere
 class LostShares(Place):
-    def test_an_immutable_file(self) -> None:
+    def test_a_lost_immutable_file_is_gone_but_its_size_is_known(self) -> None:
         for shares, text in ((3, NO_SHARES), (2, TOO_FEW)):
             cap = self.upload(b"lost %d" % shares * 100)
             self.lose(cap, shares)
             answer = self.ask("GET", cap)
             self.assertEqual(answer.status, 410)
             self.assertTrue(answer.text.startswith(text))
-            # What the cap tells is told without asking a server.
+            # The cap itself holds the size: the gateway asks no server.
             self.assertEqual(self.ask("HEAD", cap).length, 600)
             self.assertEqual(self.ask("GET", cap, t="json").json[1]["size"], 600)
 
-    def test_two_of_three_are_enough(self) -> None:
+    def test_two_shares_of_three_are_enough(self) -> None:
         for cap in (self.upload(DATA + b"two"), self.upload(format="SDMF")):
             self.lose(cap, 1)
             self.assertEqual(self.ask("GET", cap).status, 200)
 
-    def test_a_mutable_file(self) -> None:
+    def test_a_lost_mutable_file_is_gone(self) -> None:
         for format_ in ("SDMF", "MDMF"):
             cap = self.upload(format=format_)
             self.lose(cap, 2)
@@ -39,7 +39,7 @@ class LostShares(Place):
                 self.assertEqual(method == "HEAD" or answer.text.startswith(UNRECOVERABLE), True)
             self.assertNotIn("size", self.ask("GET", cap, t="json").json[1])
 
-    def test_a_directory(self) -> None:
+    def test_a_lost_directory_is_gone_but_has_a_page(self) -> None:
         cap = self.mkdir({"a": LITERAL})
         self.lose(cap)
         answer = self.ask("GET", cap, t="json")
@@ -57,10 +57,10 @@ class LostShares(Place):
             answer = self.ask("POST", cap, body=body, **query)
             self.assertEqual(answer.status, 410)
             self.assertTrue(answer.text.startswith(UNRECOVERABLE))
-        # Its page is there all the same.
+        # Its page needs no share.
         self.assertEqual(self.ask("GET", cap).status, 200)
 
-    def test_an_immutable_directory(self) -> None:
+    def test_a_lost_immutable_directory_is_gone(self) -> None:
         children = {"a": entry(self.upload()), "lost": entry(LITERAL)}
         cap = self.ask("POST", body=children, t="mkdir-immutable").text
         self.lose(cap)
@@ -69,7 +69,7 @@ class LostShares(Place):
         self.assertTrue(answer.json["error"].startswith(NO_SHARES))
         self.ask("POST", body=children, t="mkdir-immutable")
 
-    def test_what_was_never_there(self) -> None:
+    def test_a_file_that_was_never_there_is_gone(self) -> None:
         cap = self.upload()
         other = f"URI:CHK:{'b' if cap[8] == 'a' else 'a'}{cap[9:]}"
         answer = self.ask("GET", other)
@@ -79,7 +79,7 @@ class LostShares(Place):
 
 @everywhere
 class ServersAway(Place):
-    def test_one_server_of_three_is_left(self) -> None:
+    def test_one_server_of_three_is_not_enough(self) -> None:
         file, mutable = self.upload(b"away" * 100), self.upload(format="SDMF")
         cap = self.mkdir({"a": LITERAL})
         self.connect_servers(1)

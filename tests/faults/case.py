@@ -1,4 +1,4 @@
-"""What tests that kill and freeze nodes have in common."""
+"""Base class of tests that kill and freeze nodes."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class FaultTestCase(TestCase):
 
     async def outcome(self, operation: Awaitable[Any]) -> Outcome:
         """
-        The outcome of an operation. The test fails where it is neither a result nor one of our
-        errors, and where it does not come in time.
+        The outcome of an operation. The test fails if it is neither a result nor one of our
+        errors, or if it does not come in time.
         """
         work = ensureDeferred(_awaited(operation))
         work.addTimeout(OUTCOME_SECONDS, reactor)
@@ -94,7 +94,7 @@ class FaultTestCase(TestCase):
         return Deferred.fromCoroutine(self.outcome(operation))
 
     async def seconds_of(self, operation: Callable[[], Awaitable[Any]]) -> float:
-        """How long an operation takes while nothing disturbs it."""
+        """The seconds that an operation takes undisturbed."""
         before = reactor.seconds()
         await operation()
         return reactor.seconds() - before
@@ -109,5 +109,5 @@ async def pause(seconds: float) -> None:
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What blocks, such as the start of a node, beside the reactor."""
+    """Run a blocking function, such as the start of a node, beside the reactor."""
     return await deferToThread(function, *arguments)

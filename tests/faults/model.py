@@ -1,4 +1,4 @@
-"""What a directory may hold, as far as was told to those who changed it."""
+"""A model of a directory: the contents that its acknowledged changes allow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = Cap | None
 
 class Directory:
     """
-    For each name what it may lead to. An acknowledged change leaves one possibility, a change of
+    The possible targets of each name. An acknowledged change leaves one possibility, a change of
     unknown outcome adds one, and a change that is reported as not made changes nothing.
     """
 
@@ -33,11 +33,11 @@ class Directory:
             self._possible[name] = self._possible[name] | {value}
 
     def names(self) -> list[str]:
-        """Those that may be there."""
+        """The names that may be there."""
         return [name for name, values in self._possible.items() if values != {ABSENT}]
 
     def mistakes(self, there: Mapping[str, Cap], names: Iterable[str] | None = None) -> list[str]:
-        """What is wrong with `there`: all of it, or as far as it concerns `names`."""
+        """The contradictions between `there` and the model, for all names or for `names`."""
         chosen = {*self._possible, *there} if names is None else set(names)
         return [
             f"{name!r} is {there.get(name)!r}, and may be {sorted(map(repr, self._possible[name]))}"

@@ -50,7 +50,7 @@ class KilledGateway(FaultTestCase):
     def explain(self, outcomes: dict[str, Outcome]) -> str:
         return f"seed {SEED}: {outcomes}"
 
-    async def test_of_an_upload_every_cap_that_was_given_reads_as_the_bytes(self) -> None:
+    async def test_every_cap_that_an_upload_gave_reads_as_the_bytes(self) -> None:
         for size in (SMALL, LARGE):
             outcomes = await self.kill_during(
                 lambda client, name, size=size: client.upload(noise(size, name))
@@ -60,7 +60,7 @@ class KilledGateway(FaultTestCase):
                     data = await self.client.read(outcome.result)
                     self.assertTrue(data == noise(size, name), self.explain(outcomes))
 
-    async def test_of_a_download_no_byte_is_wrong(self) -> None:
+    async def test_a_download_has_no_wrong_byte(self) -> None:
         data = noise(LARGE, "download")
         cap = await self.client.upload(data)
         got = {name: bytearray() for name in ("undisturbed", *PATIENCE)}
@@ -83,7 +83,7 @@ class KilledGateway(FaultTestCase):
                 found = {name: node.cap for name, node in outcome.result.items()}
                 self.assertEqual(found, children)
 
-    async def test_a_child_is_found_or_an_error_that_does_not_call_it_missing(self) -> None:
+    async def test_a_child_is_found_or_unavailable_but_never_missing(self) -> None:
         children = await self.new_children(1)
         directory = await self.client.mkdir(children)
         outcomes = await self.kill_during(lambda client, name: client.child(directory, "0"))
@@ -99,14 +99,14 @@ class KilledGateway(FaultTestCase):
             if outcome.succeeded:
                 self.assertEqual(set(await self.client.list(outcome.result)), set(children))
 
-    async def test_a_link_is_there_as_was_told(self) -> None:
+    async def test_a_link_is_there_as_reported(self) -> None:
         before, new = await self.new_children(2), await self.client.upload(noise(SMALL, "new"))
         directory = await self.client.mkdir(before)
         outcomes = await self.kill_during(lambda client, name: client.link(directory, name, new))
         expected = {name: {name: new} for name in outcomes}
         await self.assert_links(directory, before | {"undisturbed": new}, outcomes, expected)
 
-    async def test_of_several_links_all_are_there_or_none_as_was_told(self) -> None:
+    async def test_several_links_are_there_all_or_none_as_reported(self) -> None:
         before, new = await self.new_children(2), await self.client.upload(noise(SMALL, "new"))
         directory = await self.client.mkdir(before)
 
@@ -119,7 +119,7 @@ class KilledGateway(FaultTestCase):
         expected = {name: several(name) for name in outcomes}
         await self.assert_links(directory, before | several("undisturbed"), outcomes, expected)
 
-    async def test_an_unlinked_name_is_gone_as_was_told(self) -> None:
+    async def test_an_unlinked_name_is_gone_as_reported(self) -> None:
         cap = await self.client.upload(noise(SMALL, "old"))
         directory = await self.client.mkdir({"stays": cap})
         await self.client.set_children(directory, dict.fromkeys(["undisturbed", *PATIENCE], cap))
@@ -133,7 +133,7 @@ class KilledGateway(FaultTestCase):
             if not isinstance(outcome.error, UnknownOutcome):
                 self.assertEqual(name in there, not outcome.succeeded, self.explain(outcomes))
 
-    async def test_a_mutable_file_has_one_of_its_contents_as_was_told(self) -> None:
+    async def test_a_mutable_file_has_one_of_its_contents_as_reported(self) -> None:
         caps = {
             name: await self.client.create_mutable(noise(SMALL, "before"))
             for name in ("undisturbed", *PATIENCE)
@@ -149,11 +149,11 @@ class KilledGateway(FaultTestCase):
 
     async def test_a_check_reports_or_fails_and_does_no_harm(self) -> None:
         cap = await self.client.upload(noise(SMALL, "checked"))
-        # What is reported right after the gateway's start may be that it sees no share yet.
+        # Right after its start the gateway may report that it sees no share yet.
         await self.kill_during(lambda client, name: client.check(cap, verify=True, repair=True))
         self.assertTrue((await self.client.check(cap, verify=True)).is_healthy)
 
-    async def test_a_deep_check_that_ends_has_met_everything(self) -> None:
+    async def test_a_complete_deep_check_has_met_every_object(self) -> None:
         children = await self.new_children(20)
         directory = await self.client.mkdir(children)
 
@@ -178,7 +178,7 @@ class KilledGateway(FaultTestCase):
         outcomes: dict[str, Outcome],
         expected: dict[str, dict[str, Cap]],
     ) -> None:
-        """The directory holds what was there, what was acknowledged, and what is unknown or not."""
+        """The directory holds the old and the acknowledged links; unknown ones may be there."""
         there = {name: node.cap for name, node in (await self.client.list(directory)).items()}
         for name, cap in before.items():
             self.assertEqual(there.pop(name, None), cap, self.explain(outcomes))

@@ -1,5 +1,5 @@
 """
-Random operations on one directory while random faults happen: what was acknowledged is there.
+Random operations on one directory during random faults: acknowledged changes are there.
 
 Faults come after so many operations, and not after so many seconds: so a slow machine has as many
 of them. TXTAHOE_FAULT_OPERATIONS is the number of the operations; see `tests.seeds` for the seed.
@@ -52,13 +52,13 @@ class Models(SynchronousTestCase):
         self.assertEqual(self.model.mistakes({}), [])
         self.assertEqual(len(self.model.mistakes({"a": self.one})), 1)
 
-    def test_what_is_unknown_may_be_there_or_not(self) -> None:
+    def test_an_unknown_link_may_be_there_or_not(self) -> None:
         self.model.doubt({"a": self.one})
         for there in ({}, {"a": self.one}):
             self.assertEqual(self.model.mistakes(there), [])
         self.assertEqual(len(self.model.mistakes({"a": self.two})), 1)
 
-    def test_what_nobody_linked_must_not_be_there(self) -> None:
+    def test_a_name_that_nobody_linked_must_not_be_there(self) -> None:
         self.assertEqual(len(self.model.mistakes({"a": self.one})), 1)
 
 
@@ -160,7 +160,7 @@ class Worker:
         return outcome
 
     async def look(self, name: str) -> Outcome:
-        """What a name leads to, which must be one of what it may lead to."""
+        """Look a name up; its target must be one that the model allows."""
         fresh = self.choose.random() < 0.5
         outcome = await self.test.outcome(self.tree.resolve(name, fresh=fresh))
         if outcome.succeeded:
@@ -176,7 +176,7 @@ class Worker:
         return outcome
 
     def told(self, changes: Mapping[str, Value], error: Exception | None) -> None:
-        """Note what a change is said to have come to."""
+        """Note the reported outcome of a change."""
         if error is None:
             self.model.acknowledge(changes)
         elif isinstance(error, UnknownOutcome):
@@ -206,7 +206,7 @@ class Turns:
         self._release()
 
     def end(self) -> None:
-        """There will be no more operations: nobody waits for one, now or later."""
+        """End: nobody waits for an operation, now or later."""
         self._done = inf
         self._release()
 
@@ -256,7 +256,7 @@ class RandomOperations(FaultTestCase):
     def note(self, mistakes: list[str], where: str) -> None:
         self.wrong += [f"{where}: {mistake}" for mistake in mistakes]
 
-    async def test_what_was_acknowledged_is_there_and_little_else(self) -> None:
+    async def test_acknowledged_changes_are_there_and_little_else(self) -> None:
         patient = self.connect(pauses=PAUSES)
         proxied, proxy = self.connect_through_proxy(pauses=PAUSES)
         directory = self.directory = await self.client.mkdir()
@@ -278,7 +278,7 @@ class RandomOperations(FaultTestCase):
         self.skip_if_inconclusive()
 
     def skip_if_inconclusive(self) -> None:
-        """A run of which most is unknown, or in which little went wrong, proves too little."""
+        """Fail if most outcomes are unknown or few faults happened: that proves too little."""
         told = Counter[str]()
         for (_, kind), number in self.tally.items():
             told[kind] += number

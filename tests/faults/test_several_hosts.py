@@ -41,7 +41,7 @@ class SeveralHosts(SynchronousTestCase):
         self.cap = make_directory(self.gateways[0].url)
 
     def save(self, meanwhile: Callable[[], None]) -> list[dict[str, Any]]:
-        """What the processes of both hosts tell of their saves."""
+        """The reports of the processes of both hosts about their saves."""
         orders = [
             Orders(
                 number,
@@ -59,7 +59,7 @@ class SeveralHosts(SynchronousTestCase):
             return [told for lines in running for told in lines]
 
     def link_bare(self, number: int) -> set[str]:
-        """The names that one of the threads was told to be linked, through its own gateway."""
+        """The names whose links one thread's gateway acknowledged."""
         bare = Bare(self.gateways[number % 2].url)
         linked = set()
         for save in range(4):
@@ -82,7 +82,7 @@ class SeveralHosts(SynchronousTestCase):
             time.sleep(0.5)
             gateway.start()
 
-    def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(self) -> None:
+    def test_no_acknowledged_file_is_lost_and_none_is_there_twice(self) -> None:
         told = self.save(self.disturb)
         mend(self.grid)
         there = self.contents()
@@ -107,7 +107,7 @@ class SeveralHosts(SynchronousTestCase):
 
 
 def _run(orders: Orders) -> list[dict[str, Any]]:
-    """What a process tells of its saves."""
+    """The report of a process about its saves."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.faults.host"],
         input=json.dumps(asdict(orders)),

@@ -32,7 +32,7 @@ _TOGETHER = 2_000
 @frozen
 class Scale:
     """
-    How large it is. `names`: those that are there before. `rounds`: of the users, each of some
+    The size of the test. `names`: links at the start. `rounds`: of the users, each of some
     changes. `limit`, `pace`: those of `Fanout`. `kills`: after how many seconds the processes that
     spread it are killed, one after the other; those after them are not.
     """
@@ -53,7 +53,7 @@ SCALE = Scale(NAMES, 4, 40, 128, 2.0, (5.0, 15.0, 25.0)) if NAMES else SMALL
 
 @needs(GRID, TIME)
 class Processes(GatewayTestCase):
-    """Some who use a directory that is too large from the start, and those who spread it."""
+    """Users of a directory that is too large from the start, and processes that spread it."""
 
     timeout = 3600 if NAMES else 300
 
@@ -94,7 +94,7 @@ class Processes(GatewayTestCase):
         return process
 
     async def is_killed(self, mover: subprocess.Popen[str], seconds: float | None) -> bool:
-        """Whether a process had to be killed after some seconds; else it must have done well."""
+        """Whether a process had to be killed after some seconds; if not, it must have succeeded."""
         try:
             told, _ = await deferToThread(mover.communicate, timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -110,7 +110,7 @@ class Processes(GatewayTestCase):
         return told.splitlines()
 
     async def check(self, tree: Tree, expected: dict[str, str], said: list[list[str]]) -> None:
-        """That the directory has what was there and what the users have said, and nothing else."""
+        """The directory has the old links and those that the users reported, and nothing else."""
         for what, name, text in said:
             self.assertIn(what, ("saved", "replaced", "deleted", "taken"), name)
             if what == "deleted":
@@ -125,7 +125,7 @@ class Processes(GatewayTestCase):
             self.assertEqual(texts, expected)
 
     async def check_spread(self, tree: Tree) -> None:
-        """That the directory has come into its parts, and keeps no name of its own."""
+        """The directory has its links in its parts, and none of its own."""
         await spread(Tree(self.client, tree.root, fanout=Fanout(SCALE.limit, SCALE.pace)))
         cap = (await tree.resolve(DIRECTORY, fresh=True)).cap
         contents = contents_of(await self.client.list(cap), 0)

@@ -37,7 +37,7 @@ class TwoGateways(FaultTestCase):
         return await self.second.upload(random_for("a file", number).randbytes(500))
 
     async def write(self, client: Client, directory: Cap, writer: int) -> dict[str, Cap]:
-        """Link some names, one after the other; those that were acknowledged."""
+        """Link some names, one after the other; return the acknowledged ones."""
         linked = {}
         for number in range(4):
             name = f"{writer}-{number}"
@@ -65,7 +65,7 @@ class TwoGateways(FaultTestCase):
         for client in self.both:
             self.assertEqual(await self.caps(client, directory), acknowledged)
 
-    async def test_readers_of_the_other_gateway_see_no_name_lost_meanwhile(self) -> None:
+    async def test_readers_of_the_other_gateway_miss_no_name_meanwhile(self) -> None:
         directory = await self.client.mkdir()
         writing = gatherResults(
             self.start(self.write(self.client, directory, writer)) for writer in range(WRITERS)
@@ -88,8 +88,8 @@ class TwoGateways(FaultTestCase):
         third = await self.write(self.client, directory, 3)
         self.assertEqual(await self.caps(self.second, directory), first | second | third)
 
-    async def test_two_gateways_that_write_at_once_end_well_or_in_one_of_our_errors(self) -> None:
-        # What is acknowledged here may be lost, and is: Tahoe-LAFS's Prime Coordination Directive.
+    async def test_writes_of_two_gateways_at_once_succeed_or_raise_one_of_our_errors(self) -> None:
+        # Acknowledged writes may be lost here, and are: Tahoe-LAFS's Prime Coordination Directive.
         directory = await self.client.mkdir()
         linked = await gatherResults(
             self.start(self.write(client, directory, writer))
@@ -133,7 +133,7 @@ class TwoGateways(FaultTestCase):
         there = await self.caps(self.client, directory)
         self.assertLessEqual(acknowledged.items(), there.items())
 
-    async def test_a_client_of_both_that_may_moves_its_writes_to_the_second(self) -> None:
+    async def test_a_client_of_both_moves_its_writes_to_the_second_if_allowed(self) -> None:
         client = self.together(*self.both, next_may_change=True)
         directory = await client.mkdir()
         first = await self.write(client, directory, 1)

@@ -1,4 +1,4 @@
-"""What tests with a real gateway, or one in memory, have in common."""
+"""Base classes of tests with a gateway, real or in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_directory(gateway: str) -> str:
 
 
 class GatewayTestCase(TestCase):
-    """A test with a client of a gateway; see `is_on_grid` for what that is."""
+    """A test with a client of a gateway; `is_on_grid` says of which."""
 
     timeout = 120
 
@@ -34,7 +34,7 @@ class GatewayTestCase(TestCase):
 
     @property
     def grid(self) -> Grid:
-        """The real grid, for a test that says that it needs it."""
+        """The real grid; the test must say that it needs it."""
         self.assertIn(GRID, needed_by(self))
         return shared_grid()
 

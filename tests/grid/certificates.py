@@ -1,4 +1,4 @@
-"""Certificates of TLS that nobody has signed, and how this process trusts one all the same."""
+"""Self-signed TLS certificates, and a way for this process to trust one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def write_certificate(file: Path) -> None:
-    """A file with a key and a certificate for 127.0.0.1, which nobody else has signed."""
+    """Write a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "files")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -39,7 +39,7 @@ def write_certificate(file: Path) -> None:
 
 @contextmanager
 def trusting(certificate: Path) -> Iterator[None]:
-    """Let it be one of the authorities that this machine trusts."""
+    """Trust this certificate as an authority in the `with` block."""
     before = os.environ.get("SSL_CERT_FILE")
     os.environ["SSL_CERT_FILE"] = str(certificate)
     try:

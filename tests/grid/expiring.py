@@ -1,4 +1,4 @@
-"""A grid that deletes what has not been renewed for some seconds."""
+"""A grid that deletes objects whose leases are some seconds old."""
 
 from __future__ import annotations
 

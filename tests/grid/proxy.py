@@ -33,7 +33,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many are open now."""
+        """The number of open connections."""
         return len(self._open) // 2
 
     def lose_answer(self, request: str) -> None:
@@ -45,11 +45,11 @@ class Proxy:
         self._cut = self.received + received
 
     def close_connections(self) -> None:
-        """Close those that are open."""
+        """Close all open connections."""
         self._close(*self._open)
 
     def refuse(self, refusing: bool = True) -> None:
-        """Be a port where nobody listens; connections that are open stay."""
+        """Refuse new connections; open ones stay."""
         if refusing:
             self._close(self._listener)
         else:
@@ -57,7 +57,7 @@ class Proxy:
             self._listen()
 
     def sent(self, client: socket.socket, data: bytes) -> None:
-        """Called with what passes to the gateway, for those who want to look at it."""
+        """Called with the bytes that pass to the gateway; subclasses may look at them."""
 
     def __enter__(self) -> Self:
         self._listen()

@@ -12,7 +12,8 @@ from txtahoe.testing.grid import Grid
 
 @cache
 def shared_grid() -> Grid:
-    """A grid of 3 servers, 2-of-3, and 2 gateways, started at the first call (about 5 s, blocking).
+    """
+    A grid of 3 servers, 2-of-3, and 2 gateways, started at the first call (about 5 s, blocking).
 
     It stops when the interpreter exits. A test that stops or freezes nodes starts or thaws them
     again and calls `wait_ready` before it ends.
@@ -24,11 +25,12 @@ def shared_grid() -> Grid:
 def shared_fake() -> tuple[FakeGateway, list[str]]:
     """A grid in memory, and the URLs of two gateways to it."""
     fake = FakeGateway()
-    return fake, [fake.listen().url, fake.listen().url]
+    return fake, [fake.listening().url, fake.listening().url]
 
 
 def is_on_grid(test: Any) -> bool:
-    """Whether a test uses the real grid, because it needs it, or because every test does.
+    """
+    Whether a test uses the real grid, because it needs it, or because every test does.
 
     All other tests use a grid in memory, whose gateway is verified by `tests.contract`.
     """

@@ -1,4 +1,4 @@
-"""Damage to share files, and their loss."""
+"""Damage and delete share files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def damage(grid: Grid, cap: Cap, segment: int) -> None:
 
 
 def lose_on(server: Server, cap: Cap) -> int:
-    """Delete the shares that a server has of an object; how many they were."""
+    """Delete a server's shares of an object; return how many there were."""
     assert cap.storage_index is not None
-    shares = list(server.shares_folder(cap.storage_index).glob("*"))
+    shares = list(server.folder.glob(f"storage/shares/*/{cap.storage_index}/*"))
     for path in shares:
         path.unlink()
     return len(shares)

@@ -1,4 +1,4 @@
-"""Servers that are no gateway, or behave as one in trouble; each answers in its own way."""
+"""Servers that are no gateway, or behave like one in trouble."""
 
 from __future__ import annotations
 

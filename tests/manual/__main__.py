@@ -1,4 +1,4 @@
-"""`python -m tests.manual FOLDER` writes the manual's programs there, for a type checker."""
+"""`python -m tests.manual FOLDER` writes the manual's programs to a folder, for a type checker."""
 
 import sys
 from pathlib import Path

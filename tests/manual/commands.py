@@ -41,7 +41,7 @@ NOT_RUN_MODULES = {
     "tests.suites": "it needs the network",
     "tests.under_load": "it takes minutes",
 }
-"""The same, of modules behind `python -m`."""
+"""Modules behind `python -m` that no test runs, and the reason."""
 
 NOT_RUN_HERE = {
     "runserver": "it runs until it is stopped",
@@ -52,7 +52,7 @@ NOT_RUN_HERE = {
     "tahoe init": "tests.manual.test_quickstart runs it",
     "tahoe writer": "it needs two gateways and two minutes; tests.tahoestorage.management runs it",
 }
-"""Commands and verbs of manage.py whose arguments are parsed, and the reason for no more."""
+"""Commands and verbs of manage.py that tests only parse, and the reason."""
 
 PARSERS: dict[str, str] = {
     "tahoestorage.demo": "tahoestorage.demo.__main__",
@@ -60,7 +60,7 @@ PARSERS: dict[str, str] = {
     "tests.bench": "tests.bench.__main__",
     "tests.bench.plan": "tests.bench.plan",
 }
-"""Modules behind `python -m` whose arguments are parsed: they take minutes."""
+"""Modules behind `python -m` that tests only parse, because they take minutes."""
 _NUMBER = re.compile(r"\d[\d,.:]*")
 
 
@@ -81,7 +81,7 @@ def words_of(line: str) -> list[list[str]]:
 
 
 def managed(words: list[str]) -> list[str] | None:
-    """The arguments of `manage.py`, if that is what is run."""
+    """The arguments of `manage.py`; None for another program."""
     names = [PurePath(word).name for word in words[:2]]
     if "manage.py" not in names:
         return None
@@ -89,19 +89,19 @@ def managed(words: list[str]) -> list[str] | None:
 
 
 def is_run(arguments: list[str]) -> bool:
-    """Whether a command of manage.py is run, and not only parsed."""
+    """Whether tests run a command of manage.py, and do not only parse it."""
     name = " ".join(arguments[:2]) if arguments[0] == "tahoe" else arguments[0]
     return name not in NOT_RUN_HERE
 
 
 def problem_of(arguments: list[str]) -> str | None:
-    """What the real parser of `manage.py tahoe` finds wrong with its arguments, if anything."""
+    """The error of the real parser of `manage.py tahoe`; None if it accepts the arguments."""
     command = load_command_class("tahoestorage", "tahoe")
     try:
         with redirect_stdout(StringIO()):
             command.create_parser("manage.py", "tahoe").parse_args(arguments)
     except CommandError as error:
-        # A text may name a verb alone, without what must follow it.
+        # A text may name a verb without its arguments.
         return None if len(arguments) == 1 and "required" in str(error) else str(error)
     except SystemExit:
         pass  # after --help
@@ -110,9 +110,9 @@ def problem_of(arguments: list[str]) -> str | None:
 
 def is_module(words: list[str]) -> bool:
     """
-    Whether a command is `python -m` a module that is known, with arguments that it has.
+    Whether a command runs a known module by `python -m`, with arguments that its parser accepts.
 
-    Raises: SystemExit where it has not.
+    Raises: SystemExit if the parser refuses them.
     """
     if words[0] not in ("python", "python3") or words[1] != "-m":
         return False
@@ -124,7 +124,7 @@ def is_module(words: list[str]) -> bool:
 
 
 def expected(command: Command) -> re.Pattern[str]:
-    """What the output must be like: `…` is any text, a number any number, blanks any blanks."""
+    """The pattern of an output: `…` is any text, a number any number, blanks any blanks."""
     parts = (re.escape(_plain(part)) for part in command.output.split("…"))
     return re.compile(r"\s*" + ".*".join(parts).replace(r"\ ", r"\s*") + r"\s*", re.DOTALL)
 

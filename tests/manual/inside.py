@@ -16,7 +16,7 @@ from django.core.files.base import ContentFile
 
 
 def run(arguments: list[str]) -> dict[str, str | None]:
-    """Run a command of manage.py. `error`: why it failed, where it did."""
+    """Run a command of manage.py. `error`: the reason if it failed."""
     from django.core.management import CommandError, call_command
 
     stream = StringIO()

@@ -1,4 +1,4 @@
-"""What can be said of a Python block without running it."""
+"""Facts about a Python block that need no run of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse(block: Block) -> ast.Module:
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """The import statements of a block, those of the manual's own site left out."""
+    """The import statements of a block, except those of the manual's own site."""
     for node in ast.walk(tree):
         module = node.module if isinstance(node, ast.ImportFrom) else None
         is_import = isinstance(node, ast.Import | ast.ImportFrom)
@@ -48,6 +48,6 @@ def bound(tree: ast.Module) -> set[str]:
 
 
 def used(tree: ast.Module) -> set[str]:
-    """The names that a block reads, Python's own left out."""
+    """The names that a block reads, except Python's own."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return names - bound(tree) - set(dir(builtins)) - {"__file__"}

@@ -1,4 +1,4 @@
-"""The Django site of the manual: the README's quickstart, and what a chapter adds to it."""
+"""The Django site of the manual: the README's quickstart, and the blocks of a chapter."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ for backend in globals().get("STORAGES", {}).values():
 
 
 def start_project(folder: Path) -> None:
-    """What `django-admin startproject` and `startapp` of the quickstart make."""
+    """Make the files that `startproject` and `startapp` of the quickstart make."""
     (folder / "documents").mkdir(parents=True)
     call_command("startproject", "mysite", str(folder))
     call_command("startapp", "documents", str(folder / "documents"))
 
 
 def add(folder: Path, block: Block) -> None:
-    """Write a block to its file, if that is of the site."""
+    """Write a block to its file, if it is a file of the site."""
     if block.file is None or "/" not in block.file:
         return
     path = folder / block.file
@@ -52,5 +52,5 @@ def build(folder: Path, page: Page) -> None:
 
 
 def python_path(folder: Path) -> str:
-    """A PYTHONPATH with a site, and this project before what is installed."""
+    """A PYTHONPATH with a site, and with this project before installed packages."""
     return f"{folder}:{ROOT}"

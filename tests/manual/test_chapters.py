@@ -1,4 +1,4 @@
-"""Chapters: their files make a site that passes Django's checks, and their commands run there."""
+"""The files of each chapter make a site that passes the checks, and its commands run there."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from tests.manual.commands import (
 )
 from tests.manual.pages import Command, Page, pages
 from tests.manual.site import build, python_path
-from tests.needs import TIME, needs
+from tests.needs import GRID, TIME, needs
+from txtahoe.testing.node import tahoe_command
 
 
 class Commands(SynchronousTestCase):
-    def test_each_one_is_run_or_parsed_or_listed_with_a_reason(self) -> None:
+    def test_each_command_is_run_or_parsed_or_listed_with_a_reason(self) -> None:
         unknown = [
             f"{block.where}: {words}"
             for page in pages()
@@ -40,7 +41,7 @@ class Commands(SynchronousTestCase):
         ]
         self.assertEqual(unknown, [])
 
-    def test_each_verb_that_is_named_anywhere_has_these_options(self) -> None:
+    def test_each_verb_in_the_manual_has_the_options_shown(self) -> None:
         wrong = []
         for page in pages():
             for found in re.findall(r"manage\.py tahoe ([a-z][^`\n…]*)", page.text):
@@ -51,11 +52,34 @@ class Commands(SynchronousTestCase):
         self.assertEqual(wrong, [])
 
 
+@needs(GRID)
+class Nodes(SynchronousTestCase):
+    def test_tahoe_accepts_each_command_that_creates_a_node(self) -> None:
+        lines = [
+            words
+            for page in pages()
+            for block in page.blocks_of("console")
+            for command in block.commands
+            for words in words_of(command.line)
+            if words[0] == "tahoe" and words[1].startswith("create-")
+        ]
+        self.assertEqual(len(lines), 3)
+        for words in lines:
+            words[-1] = self.mktemp()
+            done = subprocess.run(
+                [*tahoe_command(), *words[1:]],
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(done.returncode, 0, f"{words}: {done.stdout}{done.stderr}")
+            self.assertTrue(Path(words[-1], "tahoe.cfg").exists())
+
+
 @needs(TIME)
 class Chapters(SynchronousTestCase):
     """Each chapter with files or commands has a site of its own."""
 
-    def test_their_sites_pass_the_checks_and_their_commands_print_what_they_say(self) -> None:
+    def test_each_site_passes_the_checks_and_each_command_prints_its_output(self) -> None:
         self.failures: list[str] = []
         for page in pages():
             if page.path.parent.parent.name == "tahoestorage":
@@ -109,7 +133,7 @@ class Chapters(SynchronousTestCase):
 
 
 def is_as_written(command: Command, result: dict[str, Any]) -> bool:
-    """Whether a command has ended well, and has printed what the page shows."""
+    """Whether a command succeeded and printed the output that the page shows."""
     if result["error"]:
         return False
     is_silent = not command.output.strip() and "CommandError" not in result["output"]

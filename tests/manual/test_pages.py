@@ -1,4 +1,4 @@
-"""Pages: their length, their links and what their blocks are written in."""
+"""The length of each page, its links, and the languages of its blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.manual.pages import LANGUAGES, README, Page, pages
 from tests.manual.python import bound, imports, parse, used
 
-# Names that the settings of the README's site have above what a chapter adds to them.
+# Names that the settings of the README's site have before a chapter adds its own.
 _SETTINGS = {"BASE_DIR", "INSTALLED_APPS", "MIDDLEWARE", "STORAGES"}
 
 
@@ -45,14 +45,14 @@ class Pages(SynchronousTestCase):
                 if anchor:
                     self.assertIn(anchor, Page(target).anchors, f"{page}: {link}")
 
-    def test_the_readme_leads_to_every_chapter(self) -> None:
+    def test_the_readme_links_to_every_chapter(self) -> None:
         linked = {(README.parent / link.partition("#")[0]).resolve() for link in Page(README).links}
         chapters = {page.path for page in pages() if page.path.parent.name == "docs"}
         self.assertEqual(chapters - linked, set())
 
 
 class Python(SynchronousTestCase):
-    def test_each_block_uses_only_names_that_it_or_one_above_defines(self) -> None:
+    def test_each_block_uses_only_names_that_the_page_has_defined(self) -> None:
         for page in pages():
             known: set[str] = set()
             for block in page.blocks_of("python"):

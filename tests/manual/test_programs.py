@@ -1,4 +1,4 @@
-"""The programs of the manual of txtahoe, run as it says, on the real grid."""
+"""The programs of txtahoe's manual, run on the real grid as the manual says."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Programs(SynchronousTestCase):
     def test_each_program_has_a_test_here(self) -> None:
         self.assertEqual(set(programs()), {"tour.py", "site.py", "test_saving.py"})
 
-    def test_the_tour_goes_through_and_prints_no_cap(self) -> None:
+    def test_the_tour_succeeds_and_prints_no_cap(self) -> None:
         process = self.start("tour.py", self.gateway)
         output, _ = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, output)
@@ -110,7 +110,7 @@ class Programs(SynchronousTestCase):
 
 
 class Table(SynchronousTestCase):
-    def test_every_method_of_the_table_is_there_and_every_operation_is_in_it(self) -> None:
+    def test_the_table_has_every_operation_and_only_methods_that_exist(self) -> None:
         text = "".join(page.text for page in pages())
         table = text.partition("| the web API |")[2].partition("\n\n")[0]
         cells = [row.split("|")[2] for row in table.splitlines() if row.count("|") == 3]

@@ -1,4 +1,4 @@
-"""The README's quickstart, word for word, on the real grid: to the first file that is seen."""
+"""The README's quickstart, word for word, on the real grid, up to the first file in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that uses the packages and says all it can: `python -m tests.secrets.child well`."""
+"""A process that uses the packages and logs all it can: `python -m tests.secrets.child well`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from txtahoe import Cap, Client, Transport
 
 
 def _record_caps(path: str) -> None:
-    """Write down every cap that is made; the parent looks for them in what we print."""
+    """Write down every cap that is made; the parent looks for them in our output."""
     make, file = Cap.__init__, Path(path).open("a", buffering=1)  # noqa: SIM115 - until the end
 
     def init(cap: Cap, *arguments: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""Collecting all that the packages say: logs, warnings, exceptions, variables, reprs."""
+"""Collect all output of the packages: logs, warnings, exceptions, variables, reprs."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ class Collector(logging.Handler):
         self._texts.setdefault(text, set()).add(where)
 
     def value(self, value: Any, where: str) -> None:
-        """All that a value shows of itself without being asked for its text."""
+        """Collect a value's repr and all else that it shows without `str`."""
         for shown in (repr(value), pprint.pformat(value)):
             self.text(shown, f"{where}: repr of {type(value).__name__}")
         if not isinstance(value, str | bytes | Cap):
             self.text(str(value), f"{where}: str of {type(value).__name__}")
 
     def exception(self, error: BaseException, where: str) -> None:
-        """All that an exception shows, with the variables of the packages' frames."""
+        """Collect all that an exception shows, with the variables of the packages' frames."""
         for each in _chain(error):
             self._message(each, f"{where}: {type(each).__name__}")
             self._variables(each, f"{where}: {type(each).__name__}")
 
     def message(self, error: BaseException, where: str) -> None:
-        """What an exception says."""
+        """Collect the text of an exception."""
         for each in _chain(error):
             self._message(each, f"{where}: {type(each).__name__}")
 
@@ -96,7 +96,7 @@ class Collector(logging.Handler):
         self.text(failure.getTraceback(detail="verbose"), f"{where}: verbose failure")
         self.text(failure.getErrorMessage(), f"{where}: message of the failure")
 
-    # What is said unasked.
+    # Logs and warnings.
 
     def emit(self, record: logging.LogRecord) -> None:
         where = f"log: {record.name}"
@@ -149,7 +149,7 @@ def _talkative(handler: logging.Handler) -> ExitStack:
         level, propagate = logger.level, logger.propagate
         stack.callback(logger.setLevel, level)
         stack.callback(setattr, logger, "propagate", propagate)
-        # What is logged shall have no caps to begin with, and not only for a filter's sake.
+        # Log records must have no caps to begin with, not only after a filter.
         stack.callback(setattr, logger, "filters", logger.filters)
         logger.filters = []
         logger.setLevel(logging.DEBUG)

@@ -12,7 +12,7 @@ from django.urls import path
 from django.views.decorators.debug import sensitive_variables
 
 from tahoestorage.reactor.waiting import done
-from tahoestorage.serving.aliases import storage_of
+from tahoestorage.storage import storage_of
 from tests.secrets.forms import forms
 
 
@@ -27,7 +27,7 @@ def caps(name: str) -> list[str]:
 
 
 class Shown:
-    """What has a repr of its own."""
+    """An object with a repr of its own."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""All that a client and a tree can do, by name: for tests that try each of it in trouble."""
+"""All operations of a client and a tree, by name, for tests that try each in trouble."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Operation = Callable[[], Awaitable[Any]]
 
 @frozen
 class Things:
-    """What there is on the grid before."""
+    """The objects on the grid before the operations."""
 
     file: Cap
     literal: Cap
@@ -39,7 +39,7 @@ class Things:
 
     @classmethod
     async def made_by(cls, client: Client) -> Things:
-        # Bytes of its own: equal files are one file, which a test may damage.
+        # Unique bytes: equal files are one file, which a test may damage.
         file = await client.upload(randbytes(6000))
         literal = await client.upload(b"a literal of some length")
         mutable = await client.create_mutable(b"mutable" * 100)
@@ -68,7 +68,7 @@ async def _walked(walking: Awaitable[Any]) -> Any:
 
 
 async def _begun(walk: AsyncGenerator[Any, None]) -> Any:
-    # No more: other operations have linked the root below itself, so that there is no end.
+    # Only these: other operations have linked the root below itself, so that there is no end.
     steps = [await anext(walk), await anext(walk)]
     await walk.aclose()
     return steps
@@ -162,7 +162,7 @@ async def _renamed(tree: Tree, things: Things) -> None:
 
 
 def on_a_tree(client: Client, things: Things) -> dict[str, Operation]:
-    # Each time a tree that knows no directory yet.
+    # A new tree each time: it knows no directory yet.
     def new() -> Tree:
         return Tree(client, things.root)
 

@@ -1,4 +1,4 @@
-"""Looking for caps, and for pieces of them, in any text."""
+"""Search any text for caps, and for pieces of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from txtahoe import Cap
 
-# So many characters of a secret are none that stand there by chance: 50 bits.
+# So many characters of a secret do not stand in a text by chance: 50 bits.
 PIECE = 10
 _RUN = re.compile(rf"[a-z2-7]{{{PIECE},}}")
 # Base64 of a piece, in both alphabets, is at least this long.
@@ -37,13 +37,13 @@ class Secrets:
         self.add_text(":".join(fields), repr(cap))
 
     def add_text(self, text: str, label: str) -> None:
-        """Make a secret of what looks like keys and hashes in a text."""
+        """Make secrets of the keys and hashes in a text."""
         for run in _RUN.findall(text):
             for piece in _windows(run):
                 self._pieces.setdefault(piece, label)
 
     def found_in(self, text: str) -> set[str]:
-        """What is found in a text: labels, each with the form in which it stands there."""
+        """The secrets in a text: labels, each with the form in which it stands there."""
         found: dict[str, str] = {}
         for form, shown in _forms(text):
             for label in (*self._pieces_in(shown), *self._whole_in(shown)):
@@ -66,7 +66,7 @@ def _windows(run: str) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[tuple[str, str]]:
-    """A text, and what it says when it is decoded."""
+    """A text, and its decoded forms."""
     yield "plain", text.lower()
     if "%" in text:
         yield "percent-encoded", unquote(unquote(text)).lower()
@@ -76,7 +76,7 @@ def _forms(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(token: str) -> str:
-    """What a token says as base64, wherever in it the encoding begins."""
+    """A token decoded as base64, wherever in it the encoding begins."""
     token = token.replace("-", "+").replace("_", "/")
     starts = (token[start:] for start in range(4))
     whole = (part[: len(part) - len(part) % 4] for part in starts)

@@ -1,4 +1,4 @@
-"""No cap, nor a piece of one, is shown by whatever may come to be seen by others."""
+"""No log, error, repr or warning shows a cap or a piece of one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def echo(connection: socket.socket) -> None:
 
 
 class SecretsTestCase(GatewayTestCase):
-    """A test that fails where anything that is said while it runs has a cap in it."""
+    """A test that fails if any output while it runs has a cap in it."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -59,7 +59,7 @@ class SecretsTestCase(GatewayTestCase):
             self.fail(f"{len(leaks)} leaks:\n" + "\n".join(leaks))
 
     async def attempt(self, operation: Operation, where: str) -> Any:
-        """Do something, and collect all that its result or its error shows."""
+        """Run an operation, and collect all that its result or its error shows."""
         try:
             result = await operation()
         except Exception as error:
@@ -69,7 +69,7 @@ class SecretsTestCase(GatewayTestCase):
         return result
 
     async def attempt_for_messages(self, operations: dict[str, Operation]) -> None:
-        """As `attempt`, of what gives a cap as a str: that is in the variables of the caller."""
+        """As `attempt`, for results that are caps as text: they are in the caller's variables."""
         for name, operation in operations.items():
             try:
                 await operation()
@@ -220,10 +220,10 @@ async def _awaited(operation: Operation) -> Any:
 
 
 class WrongAnswers(SecretsTestCase):
-    """Answers that hold caps and are not as they should be: cut short, wrapped, of other forms."""
+    """Wrong answers with caps in them: cut short, wrapped, of other forms."""
 
     def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
+        # Twisted logs one if an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
 
     async def assert_kept(self, bodies: dict[str, str], names: tuple[str, ...]) -> None:
@@ -376,7 +376,7 @@ def _called(function: Callable[[], Any]) -> Operation:
 
 
 class Values(SecretsTestCase):
-    """What stands in variables of applications: their error pages show its repr."""
+    """Values in variables of applications: error pages show their reprs."""
 
     async def test_values_show_no_cap(self) -> None:
         things = await self.new_things()

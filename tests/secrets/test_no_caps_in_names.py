@@ -100,6 +100,6 @@ class NamesWithCaps(StorageSecretsTestCase):
 
 
 def lost(cap: Cap) -> Cap:
-    """The cap of a file that is nowhere."""
+    """The cap of a file that does not exist."""
     kind, key, *others = str(cap).split(":")[1:]
     return Cap.parse(":".join(["URI", kind, key[:-6] + "aaaaaa", *others]))

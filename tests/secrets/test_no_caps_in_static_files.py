@@ -1,4 +1,4 @@
-"""The same for the storages of static files: what they save later, and their manifest."""
+"""No cap in output of the storages of static files: their pending files and their manifest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONTENTS = {
 
 
 def looks(storage: TahoeStaticFilesStorage) -> dict[str, Callable[[], Any]]:
-    """Only the errors of these are collected: a URL has a cap."""
+    """The operations whose errors alone are collected: a URL has a cap."""
 
     def url(name: str) -> None:
         storage.url(name)
@@ -41,7 +41,7 @@ def looks(storage: TahoeStaticFilesStorage) -> dict[str, Callable[[], Any]]:
 
 
 def changes(storage: TahoeStaticFilesStorage) -> dict[str, Callable[[], Any]]:
-    """What differs from other storages."""
+    """The operations that differ from other storages."""
     source = InMemoryStorage()
     for name, content in _CONTENTS.items():
         source.save(name, ContentFile(content.encode() * 10))
@@ -51,7 +51,7 @@ def changes(storage: TahoeStaticFilesStorage) -> dict[str, Callable[[], Any]]:
             storage.save(name, file)
 
     def collect(*names: str) -> None:
-        """As `collectstatic` does it."""
+        """Save as `collectstatic` does."""
         for name in names:
             save(name)
         for _, _, processed in storage.post_process({name: (source, name) for name in names}):
@@ -161,7 +161,7 @@ class ManifestStaticFiles(StaticFiles):
         self.assert_no_leaks()
 
     def look_at_error_page(self, storage: Any, trouble: str) -> None:
-        """It shows the variables of all frames, also of those that are not the packages'."""
+        """The page shows the variables of all frames, also of those that are not the packages'."""
         try:
             url = storage.url("css/b.css")
         except Exception as error:

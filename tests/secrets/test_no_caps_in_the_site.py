@@ -1,4 +1,4 @@
-"""The same for asyncio, for files that a site serves and takes, and for `manage.py tahoe`."""
+"""No cap in output of asyncio, of a site that serves and takes files, and of `manage.py tahoe`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LARGE = os.urandom(SMALL + 1000)
 
 
 def awaited(storage: TahoeStorage) -> dict[str, Callable[[], Any]]:
-    """What a storage does for asyncio, each in a loop that says all it can."""
+    """A storage's operations for asyncio, each in a loop with debug output."""
 
     async def save_from_disk() -> Any:
         with tempfile.TemporaryFile() as file:
@@ -98,7 +98,7 @@ class Asyncio(StorageSecretsTestCase):
         storage.save("a/here", ContentFile(b"here" * 100))
 
     def try_all(self, trouble: str, **options: Any) -> None:
-        """Collect what is said by all that is tried, on a storage with these options."""
+        """Run every operation on a storage with these options, and collect the output."""
         self.attempt_all(self.new_storage(**options), trouble, awaited)
 
     def test_when_all_is_well(self) -> None:
@@ -130,7 +130,7 @@ class Asyncio(StorageSecretsTestCase):
 
 
 class Site(Asyncio):
-    """What uses the storage of the settings."""
+    """Views and handlers that use the storage of the settings."""
 
     def try_all(self, trouble: str, **options: Any) -> None:
         options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
@@ -209,7 +209,7 @@ class Site(Asyncio):
 
 
 class Commands(StorageSecretsTestCase):
-    def test_what_is_printed(self) -> None:
+    def test_commands_print_no_caps(self) -> None:
         options = {"TAHOE_STORAGE_BASE_URL": self.gateway, "TAHOE_STORAGE_BASE_CAP": self.cap}
         for arguments in (
             ["proxy", "nginx"],
@@ -222,7 +222,7 @@ class Commands(StorageSecretsTestCase):
                 with override_settings(**options):
                     call_command("tahoe", *arguments, stdout=printed, stderr=printed)
             except CommandError as error:
-                # A cap of the command line is in variables of Django's own, too.
+                # A cap on the command line is in variables of Django, too.
                 self.collector.message(error, "an error")
             self.collector.text(printed.getvalue(), "what is printed: text")
         self.assert_no_leaks()

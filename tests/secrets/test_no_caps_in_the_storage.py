@@ -1,4 +1,4 @@
-"""The same for Django's storage: its errors, its files, its settings, and what a process prints."""
+"""No cap in output of Django's storage: errors, files, settings, and output of processes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class StorageSecretsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.gateway = gateways_for(self)[0]
         self.cap = make_directory(self.gateway)
-        # What fails is not tried again: this would take most of the time.
+        # No request is repeated: repeats would take most of the time.
         self.patch(Transport.__init__, "__kwdefaults__", {**_DEFAULTS, "pauses": ()})
         self.collector = Collector().__enter__()
         self.addCleanup(self.collector.__exit__)
@@ -185,7 +185,7 @@ class Storages(StorageSecretsTestCase):
 
 
 class Settings(StorageSecretsTestCase):
-    """Mistakes in settings: what is shown of them must not be what is kept secret in them."""
+    """Mistakes in settings: their errors must not show the secrets in them."""
 
     def attempt_options(self, trouble: str, **options: Any) -> None:
         self.attempt(lambda: self.new_storage(**options).exists("x"), f"{trouble}, option")
@@ -233,7 +233,7 @@ class Settings(StorageSecretsTestCase):
         self.collector.value(self.new_storage(location="../x"), "a wrong location")
         self.assert_no_leaks()
 
-    def test_a_pickle_that_nobody_knows_the_cap_of(self) -> None:
+    def test_a_pickle_whose_cap_is_unknown(self) -> None:
         pickled = pickle.dumps(self.new_storage())
         self.patch(conf.basecap, "_remembered", {})
         self.attempt(lambda: pickle.loads(pickled), "unpickling")
@@ -242,10 +242,10 @@ class Settings(StorageSecretsTestCase):
 
 @needs(TIME)
 class Processes(StorageSecretsTestCase):
-    """What a process prints that logs everything, warns of everything and dies of an error."""
+    """The output of a process that logs everything, warns of everything and dies of an error."""
 
     def run_child(self, name: str) -> str:
-        """The output of the child's function `name`; the caps that it made are secrets then."""
+        """The output of the child's function `name`; the caps that it made become secrets."""
         with tempfile.NamedTemporaryFile("r") as caps:
             asked = {"gateway": self.gateway, "cap": self.cap, "caps": caps.name}
             done = subprocess.run(

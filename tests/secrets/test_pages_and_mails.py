@@ -1,6 +1,6 @@
 """
-What Django shows of a failure, in a page with DEBUG on and in a mail with DEBUG off: none of the
-caps that the run has made, in any form.
+No failure shows a cap of this run in any form: neither Django's page with DEBUG on nor its mail
+with DEBUG off.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAILS: dict[str, Any] = (
 
 
 class Lines(Collector):
-    """Of what is logged, it collects the lines that are written."""
+    """Collects the lines that loggers write."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.text(self.format(record), f"log: {record.name}")
@@ -91,7 +91,7 @@ class FailingSiteTestCase(StorageTestCase):
                 thread.join()
 
     def ask(self, site: str, path: str, accepted: str) -> str:
-        """What the site answers to a request with caps in all that can have some."""
+        """The site's answer to a request with caps in every field."""
         every_form = {f"key {key}": form for key, form in forms(self.caps[0]).items()}
         query = urlencode({**every_form, "module": self.module_with_caps()})
         headers = {
@@ -155,8 +155,8 @@ class Pages(FailingSiteTestCase):
             self.assertIn("NameError", page)
             self.assertIn("fail(", page)
 
-    def test_of_what_is_not_there(self) -> None:
-        # With DEBUG Django shows the URL that was asked for, and what the site gave to Http404.
+    def test_of_a_missing_page(self) -> None:
+        # With DEBUG Django shows the requested URL, and the argument of Http404.
         self.override(DEBUG=False)
         paths = [f"missing/{self.name}", *(f"nowhere/{form}" for form in self.forms_of_a_path())]
         for path in paths:
@@ -175,7 +175,7 @@ class Pages(FailingSiteTestCase):
                 self.assertRegex(page, "SuspiciousOperation|LookupError")
 
     def test_the_search_finds_what_would_be_shown(self) -> None:
-        """Otherwise the others would not mean much."""
+        """The other tests prove something only if this passes."""
         self.patch(reporter, "redact", lambda text, html=False: text)
         self.patch(reporter, "redacted", lambda value: value)
         self.patch(reporter, "_Shown", lambda value: value)
@@ -228,7 +228,7 @@ class Mails(FailingSiteTestCase):
         list(self.pages(f"suspicious/{self.name}"))
         self.assert_mails_have_no_caps("SuspiciousOperation")
 
-    def test_of_what_the_site_logs(self) -> None:
+    def test_of_an_error_that_the_site_logs(self) -> None:
         for cap in self.caps:
             logging.getLogger("django.site").error("cannot serve %s, %s", cap, forms(cap))
         self.assert_mails_have_no_caps("cannot serve ")

@@ -1,4 +1,4 @@
-"""The search finds what it is to find: otherwise nothing that it does not find would mean much."""
+"""The search finds caps: otherwise its silence would prove nothing."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ class Search(SynchronousTestCase):
         self.secrets.add(Cap.parse("URI:LIT:me"))
         self.assert_found("the cap URI:LIT:me is here")
 
-    def test_what_is_shown_of_a_cap_is_not_taken_for_it(self) -> None:
+    def test_a_fingerprint_is_not_taken_for_the_cap(self) -> None:
         self.assertEqual(self.secrets.found_in(f"{self.cap!r} {self.cap.storage_index}"), set())
         assert self.cap.verifier is not None
         secrets = Secrets()
         secrets.add(self.cap.verifier)
         self.assertEqual(secrets.found_in(str(self.cap.storage_index)), set())
 
-    def test_another_cap_is_not_taken_for_it(self) -> None:
+    def test_another_cap_is_not_taken_for_the_secret(self) -> None:
         self.assertEqual(self.secrets.found_in(str(new_cap())), set())
 
 
 class Collecting(SynchronousTestCase):
-    """Each way of saying a cap is noticed, and where it was said."""
+    """The collector notices each way of showing a cap, and names the place."""
 
     def leaks_of(self, say: Callable[[Collector, Cap], Any]) -> str:
         with Collector() as collector:

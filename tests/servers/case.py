@@ -1,4 +1,4 @@
-"""What tests of servers and of single processes have in common."""
+"""Base classes of tests of servers and of single processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ServerTestCase(SynchronousTestCase):
         return Server(kind, self.folder, {**site, **environment})
 
     def run_script(self, *parts: str) -> str:
-        """What a process prints that runs `parts`, one after the other, beside the site."""
+        """The output of a process that runs `parts`, one after the other, beside the site."""
         site = new_site(self.folder, self.proxy.url, self.cap)
         process = subprocess.run(
             [sys.executable, "-c", "".join(map(textwrap.dedent, parts))],

@@ -1,4 +1,4 @@
-"""A proxy that knows whose requests go through its connections."""
+"""A proxy that knows which process uses each connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from tests.grid.proxy import Proxy
 
-# As a directory is told of a file that this process has saved; in addresses others name it too.
+# In the JSON for a directory; in URLs, other processes name the file too.
 _LINK = re.compile(rb'--process-(\d+)\.bin": \["filenode"')
 
 
@@ -24,10 +24,10 @@ class MarkingProxy(Proxy):
 
     @property
     def processes(self) -> set[int]:
-        """Those that have saved files through it."""
+        """The processes that have saved files through it."""
         return set().union(*self._processes.values())
 
     @property
     def has_shared_connections(self) -> bool:
-        """Whether two processes have used the same one."""
+        """Whether two processes have used the same connection."""
         return any(len(processes) > 1 for processes in self._processes.values())

@@ -1,4 +1,4 @@
-"""Where a server finds the site: a copy of `served`, and a folder of the demo."""
+"""The site of a server: a copy of `served`, and a folder of the demo."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tahoestorage.demo.folder import DemoFolder
-
 SERVED = Path(__file__).parent / "served"
-# Of no grid: for what does not ask one.
+# A cap of no grid, for tests that ask none.
 _ANY_CAP = (
     "URI:DIR2:aaaqeayeaudaocajbifqydiob4:mrswmz3infvgw3dnnzxxa4lson2hk5txpb4xu634pv7h7aebqkbq"
 )
@@ -22,20 +20,22 @@ _ANY_CAP = (
 def new_site(folder: Path, gateway: str, cap: str) -> dict[str, str]:
     """Make a site without documents; return the environment in which Django finds it."""
     environment = _without_tables(folder, gateway, cap)
-    DemoFolder(folder / "demo").database.write_bytes(_tables())
+    (folder / "demo" / "database.sqlite3").write_bytes(_tables())
     return environment
 
 
 def _without_tables(folder: Path, gateway: str, cap: str) -> dict[str, str]:
     shutil.copytree(SERVED, folder / "served", ignore=shutil.ignore_patterns("__pycache__"))
-    demo = DemoFolder(folder / "demo")
-    demo.prepare()
-    demo.keep(gateway=gateway, base_cap=cap)
+    demo = folder / "demo"
+    demo.mkdir()
+    (demo / "tahoe.cap").touch(0o600)
+    (demo / "tahoe.cap").write_text(cap)
     return {
         "DJANGO_SETTINGS_MODULE": "served.settings",
-        # trial runs in a folder of its own, where the packages are not found otherwise.
+        # trial runs in a folder of its own, in which Python does not find the packages.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), *sys.path])),
-        "TAHOE_DEMO_FOLDER": str(demo.path),
+        "TAHOE_DEMO_FOLDER": str(demo),
+        "TAHOE_DEMO_GATEWAY": gateway,
     }
 
 
@@ -46,8 +46,8 @@ def _tables() -> bytes:
         folder = Path(temporary)
         environment = _without_tables(folder, "http://127.0.0.1:9/", _ANY_CAP)
         subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "tahoe_demo", "--verbosity=0"],
+            [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
             env={**os.environ, **environment},
             check=True,
         )
-        return DemoFolder(folder / "demo").database.read_bytes()
+        return (folder / "demo" / "database.sqlite3").read_bytes()

@@ -54,7 +54,7 @@ def module(name: str) -> list[str]:
 
 
 def program(name: str) -> str:
-    """One that was installed together with this interpreter."""
+    """The path of a program that was installed with this interpreter."""
     return str(Path(sys.executable).with_name(name))
 
 
@@ -94,7 +94,7 @@ UVICORN = Kind(
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """A server of its own for Celery's messages; gives its URL."""
+    """Run a Redis server for Celery's messages; give its URL."""
     # Not one of Celery's simpler transports: with those its processes share a lock, which one that
     # is killed may take along.
     port = free_port()
@@ -137,7 +137,7 @@ class Server:
             )
 
     def kill(self, worker: int) -> None:
-        """Kill a worker; where the server does not survive that, start it again."""
+        """Kill a worker; if the server does not survive that, start it again."""
         os.kill(worker, signal.SIGKILL)
         if not self.kind.survives:
             self._process.wait(PATIENCE)
@@ -159,7 +159,7 @@ class Server:
         return (self.folder / "output").read_text("utf-8", "replace")
 
     def wait_for_port(self) -> None:
-        """Raises: AssertionError where the server ends instead of listening."""
+        """Raises: AssertionError if the server ends instead of listening."""
         wait_for(self._listens)
 
     def _listens(self) -> bool:

@@ -1,4 +1,4 @@
-"""The site as a client sees it: through HTTP, or through Celery's queue."""
+"""The site for its clients: over HTTP, or through Celery's queue."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Protocol
 from billiard.exceptions import WorkerLostError
 from celery import Celery
 
-# Well above what any request takes, and well below for ever.
+# Far more than any request takes.
 PATIENCE = 90.0
 
 
 class LostError(Exception):
-    """There was no answer, and nobody knows what was done."""
+    """There was no answer; the outcome is unknown."""
 
 
 class RefusedError(LostError):
-    """Nobody was there, and nothing was done."""
+    """The site refused the connection; nothing was done."""
 
 
 class WrongAnswerError(Exception):
@@ -29,7 +29,7 @@ class WrongAnswerError(Exception):
 
 class Site(Protocol):
     """
-    What programs do with the demo's site. Each method also gives the process that has done it.
+    The requests of programs to the demo's site. Each method also gives the process that answered.
 
     Raises: LostError, RefusedError, WrongAnswerError.
     """
@@ -41,7 +41,7 @@ class Site(Protocol):
 
 
 class HttpSite:
-    """With a connection for every request, so that none is lost with an idle one."""
+    """One connection for each request: none is lost with an idle connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port

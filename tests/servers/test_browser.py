@@ -21,7 +21,7 @@ _SECONDS = 120
 
 
 def sound() -> bytes:
-    """Two minutes of a sound, about 21 MB, that no two parts of have in common."""
+    """Two minutes of a sound, about 21 MB, of which no two parts are equal."""
     file = BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(2)
@@ -32,7 +32,7 @@ def sound() -> bytes:
 
 
 class Watched:
-    """A WSGI application, of which is noted what was asked and how many bytes were sent."""
+    """Wrap a WSGI application: note each request and the number of bytes sent."""
 
     def __init__(self) -> None:
         self._application = WSGIHandler()
@@ -74,12 +74,12 @@ class Browser(StorageTestCase):
             lambda browser: browser.execute_script(f"return {script}")
         )
 
-    def test_it_seeks_in_a_sound(self) -> None:
+    def test_a_browser_seeks_in_a_sound(self) -> None:
         data = sound()
         name = self.storage.save("sound.wav", ContentFile(data))
         self.browser.get(self.url + self.storage.url(name))
         player = "document.querySelector('video, audio')"
-        # Opened by itself, it is played from its start; only the first part is wanted here.
+        # A browser plays a sound from its start when it opens it; this reads the first part only.
         self.assertEqual(round(self.wait_for(f"{player}.duration")), _SECONDS)
         self.browser.execute_script(f"{player}.currentTime = {_SECONDS - 10}")
         self.wait_for(f"!{player}.seeking && {player}.readyState >= 2")

@@ -45,7 +45,7 @@ class Terminated(StorageTestCase):
     def names(self) -> set[str]:
         return set(self.new_storage().listdir("")[1])
 
-    def test_a_browser_that_goes_on_gets_its_file_saved(self) -> None:
+    def test_an_upload_that_goes_on_is_saved(self) -> None:
         self.terminate(60)
         for _ in range(_BLOCKS // 2):
             self.sending.send(_BLOCK)
@@ -54,7 +54,7 @@ class Terminated(StorageTestCase):
         with self.new_storage().open("large") as file:
             self.assertTrue(all(chunk == _BLOCK for chunk in file.chunks(_MEGABYTE)))
 
-    def test_one_that_does_not_leaves_nothing_behind(self) -> None:
+    def test_an_upload_that_stalls_leaves_nothing_behind(self) -> None:
         self.terminate(2)
         self.assertEqual(self.server.process.wait(60), 0)
         self.assertRaises(OSError, self.sending.answer)
@@ -91,7 +91,7 @@ class Gone(StorageTestCase):
         os._exit(7)
     """
 
-    def test_what_it_has_acknowledged_is_there_and_all_else_is_whole_or_missing(self) -> None:
+    def test_acknowledged_files_are_there_and_others_are_whole_or_missing(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         for seconds in (0.2, 0.5, 1.0):
             with Proxy(self.gateway) as proxy:

@@ -16,7 +16,7 @@ warnings.simplefilter("ignore")
 import eventlet
 eventlet.monkey_patch()
 """
-# A call that never returns is what it is about.
+# The fault under test is a call that never returns.
 CHECK = """
 import signal
 signal.alarm(60)
@@ -32,7 +32,7 @@ except ImproperlyConfigured as error:
 
 @needs(TIME)
 class GeventTests(ServerTestCase):
-    def test_greenlets_are_threads_when_they_come_first(self) -> None:
+    def test_gevent_works_if_it_patches_first(self) -> None:
         """Many at once, in parent and children, also with more files than select() can have."""
         output = self.run_script(
             GEVENT.format(""),
@@ -57,12 +57,12 @@ class GeventTests(ServerTestCase):
         self.assertEqual(len(self.proxy.processes), 3)
         self.assertFalse(self.proxy.has_shared_connections)
 
-    def test_they_are_refused_when_they_come_late(self) -> None:
+    def test_gevent_is_refused_if_it_patches_late(self) -> None:
         output = self.run_script(BEGIN, GEVENT.format(""), CHECK)
         self.assertIn("('tahoestorage.E009', 'Call gevent.monkey.patch_all() before", output)
         self.assertIn("would never return. Call gevent.monkey.patch_all() before", output)
 
-    def test_they_are_refused_when_the_rest_is_not_replaced(self) -> None:
+    def test_gevent_is_refused_if_it_patches_only_some_modules(self) -> None:
         output = self.run_script(GEVENT.format("select=False"), BEGIN, CHECK)
         self.assertIn("tahoestorage.E009", output)
         self.assertIn("Call gevent.monkey.patch_all() without arguments.", output)
@@ -70,12 +70,12 @@ class GeventTests(ServerTestCase):
 
 @needs(TIME)
 class EventletTests(ServerTestCase):
-    def test_it_is_refused(self) -> None:
+    def test_eventlet_is_refused(self) -> None:
         output = self.run_script(BEGIN, EVENTLET, CHECK)
         self.assertIn("tahoestorage.E009", output)
         self.assertIn("eventlet has replaced the threads of this process", output)
 
-    def test_it_is_refused_at_import_when_it_comes_first(self) -> None:
+    def test_eventlet_is_refused_at_import_if_it_patches_first(self) -> None:
         output = self.run_script(
             EVENTLET,
             """

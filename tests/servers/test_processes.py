@@ -58,7 +58,7 @@ class ForkTests(ServerTestCase):
         self.run_script(BEGIN, "in_children(3, os.fork, save)")
         self.assert_own_connections(4)
 
-    def test_a_fork_that_python_is_not_told_of(self) -> None:
+    def test_a_fork_without_pythons_hooks_is_noticed(self) -> None:
         """As uWSGI's master makes them; another thread may have the lock at this moment."""
         self.run_script(
             BEGIN,
@@ -83,7 +83,7 @@ class ForkTests(ServerTestCase):
         )
         self.assert_own_connections(4)
 
-    def test_a_reactor_that_takes_its_time_to_start_in_a_child(self) -> None:
+    def test_a_child_waits_for_a_reactor_that_starts_slowly(self) -> None:
         """The child's first threads get the identifiers that those of the parent had."""
         self.run_script(
             BEGIN,
@@ -143,7 +143,7 @@ class EndTests(ServerTestCase):
 
 @needs(TIME)
 class UwsgiTests(ServerTestCase):
-    def test_it_is_told_what_it_needs_where_a_storage_is_used_before_its_fork(self) -> None:
+    def test_uwsgi_is_told_of_fork_hooks_if_a_storage_was_used_before_the_fork(self) -> None:
         with self.server(uwsgi(), SERVED_USE_BEFORE_FORK="yes") as server:
             server.wait_for_port()
             _, names = HttpSite(server.port).names()

@@ -66,14 +66,14 @@ class Servers(ServerTestCase):
         self.assertEqual(workload.unexplained, [])
 
     def answering(self, site: Site) -> int | None:
-        """The process that answers, if one does."""
+        """The process that answers; None if none does."""
         try:
             return site.names()[0]
         except LostError:
             return None
 
     def uploading(self, workload: Workload) -> int:
-        """The process that takes one more file."""
+        """Upload one more file; return the process that took it."""
         name = f"{workload.word}-one-more-{len(workload.there)}"
         process, _ = workload.site.upload(name, content_of(name))
         workload.there.add(name)

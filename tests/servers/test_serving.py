@@ -23,7 +23,7 @@ from txtahoe.testing.node import free_port
 
 _MEGABYTE = 2**20
 _SITE = "tests.servers.serving_site"
-# What starts a server with one process at a port.
+# Command lines of servers with one process.
 SERVERS = {
     "gunicorn": f"gunicorn --threads 4 --bind 127.0.0.1:{{port}} {_SITE}:wsgi",
     "uwsgi": f"uwsgi --http-socket 127.0.0.1:{{port}} --module {_SITE}:wsgi --enable-threads "
@@ -35,7 +35,7 @@ SERVERS = {
 
 @contextmanager
 def serving(server: str, gateway: str, cap: str) -> Iterator[int]:
-    """The port of a server, which is up."""
+    """The port of a running server."""
     port = free_port()
     program, *arguments = SERVERS[server].format(port=port).split()
     folder = os.path.dirname(sys.executable)
@@ -81,7 +81,7 @@ class Servers(StorageTestCase):
         return connection.getresponse()
 
     def save_large(self, megabytes: int) -> str:
-        """Save a file; the digest of its bytes."""
+        """Save a file; return the digest of its bytes."""
         digest = hashlib.sha256()
         with TemporaryFile() as file:
             for _ in range(megabytes):
@@ -108,7 +108,7 @@ class Servers(StorageTestCase):
                 self.assertLess(growth.size, 32 * _MEGABYTE, server)
 
     @needs(TIME)
-    def test_a_slow_client_needs_little_memory_and_one_that_goes_ends_the_reading(self) -> None:
+    def test_a_slow_client_needs_little_memory_and_a_client_that_leaves_ends_the_read(self) -> None:
         self.save_large(100)
         for server in ("gunicorn", "uwsgi", "uvicorn", "hypercorn"):
             with Proxy(self.gateway) as proxy, serving(server, proxy.url, self.cap) as port:

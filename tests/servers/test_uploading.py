@@ -58,7 +58,7 @@ class Serving(StorageTestCase):
         assert growth.size is not None
         self.assertLess(growth.size, 32 * _MEGABYTE)
 
-    def test_a_browser_that_goes_ends_the_upload_and_others_go_on(self) -> None:
+    def test_a_browser_that_leaves_ends_its_upload_only(self) -> None:
         proxy = Proxy(self.gateway).__enter__()
         self.addCleanup(proxy.__exit__)
         server = self.serve(proxy.url)

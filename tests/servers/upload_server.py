@@ -60,7 +60,7 @@ class Server:
         self.process.wait()
 
     def open_files(self) -> set[str]:
-        """The files, with and without a name, that are open in the process that does the work."""
+        """The files that the worker process has open, with and without a name."""
         targets = set()
         for link in Path(f"/proc/{self.worker}/fd").iterdir():
             try:
@@ -71,7 +71,7 @@ class Server:
 
 
 class Sending:
-    """An upload of a form with one file, of `size` bytes, that is still being sent."""
+    """A form with one file of `size` bytes, of which the test sends the rest."""
 
     def __init__(self, port: int, size: int, name: str) -> None:
         head = begin(name)
@@ -85,7 +85,7 @@ class Sending:
         self._connection.send(data)
 
     def answer(self) -> dict[str, Any]:
-        """End the form; what the site says."""
+        """End the form; return the site's answer."""
         self.send(b"\r\n" + END)
         with self._connection.getresponse() as response:
             body = response.read()
@@ -95,13 +95,13 @@ class Sending:
         return told
 
     def break_off(self) -> None:
-        """Go away, as a browser does that is closed."""
+        """Close the connection, as a closed browser does."""
         self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
 
 def upload(port: int, blocks: Iterable[bytes], name: str) -> dict[str, Any]:
-    """What the site says to a file of these blocks."""
+    """Upload a file of these blocks; return the site's answer."""
     blocks = list(blocks)
     sending = Sending(port, sum(map(len, blocks)), name)
     for block in blocks:
@@ -110,7 +110,7 @@ def upload(port: int, blocks: Iterable[bytes], name: str) -> dict[str, Any]:
 
 
 def upload_together(port: int, names: Sequence[str], block: bytes, blocks: int) -> dict[str, Any]:
-    """What the site says to a form of several files, each of so many blocks."""
+    """Upload several files of so many blocks in one form; return the site's answer."""
     heads = [begin(name, field=name) for name in names]
     length = sum(map(len, heads)) + len(names) * (blocks * len(block) + 2) + len(END)
 

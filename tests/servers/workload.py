@@ -1,4 +1,4 @@
-"""Eight clients that upload, read, list and delete, and believe nothing."""
+"""Eight clients that upload, read, list and delete, and verify every answer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SIZES = (200, 3_000, 40_000, 1_500_000, 10_000)
 
 
 def content_of(name: str) -> bytes:
-    """What is uploaded under a name."""
+    """The content for a name."""
     chance = random.Random(name)
     return chance.randbytes(SIZES[chance.randrange(len(SIZES))])
 
 
 def asked_name(name: str) -> str:
-    """The name that a client has given to what the site names after a process too."""
+    """The name that the client gave, without the process that the site adds."""
     return name.partition("--process-")[0]
 
 
@@ -108,7 +108,7 @@ class Workload:
 
     @property
     def unexplained(self) -> list[Loss]:
-        """Losses that were in no interruption."""
+        """The losses outside of every interruption."""
         return [
             loss for loss in self.losses if not any(map(loss.is_explained_by, self.interruptions))
         ]
@@ -146,7 +146,7 @@ class Workload:
 
 
 class _Client:
-    """One after the other: upload, read back, list, and every other time delete."""
+    """Upload, read back, list, and every other time delete."""
 
     def __init__(self, workload: Workload, name: str) -> None:
         self._workload = workload
@@ -195,7 +195,7 @@ class _Client:
 
     @contextmanager
     def _doubting(self, name: str) -> Iterator[None]:
-        """Nobody knows whether a name is there, until the block has ended without an error."""
+        """A name is doubtful until the block has ended without an error."""
         self._workload.doubtful.add(name)
         yield
         self._workload.doubtful.discard(name)

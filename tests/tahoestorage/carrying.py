@@ -1,4 +1,4 @@
-"""An app of a project, with files whose names carry their caps; to be installed by a test."""
+"""An app of a project, with files whose names carry their caps; a test installs it."""
 
 from __future__ import annotations
 

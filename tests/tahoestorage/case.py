@@ -1,4 +1,4 @@
-"""What tests of the storage have in common."""
+"""The base of the tests of storages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StorageTestCase(SynchronousTestCase):
         return shared_grid()
 
     def lose(self, cap: Cap | str, shares: int = 3) -> None:
-        """Destroy so many shares of an object."""
+        """Destroy this number of shares of an object."""
         if not is_on_grid(self):
             shared_fake()[0].lose(cap, shares)
             return
@@ -64,7 +64,7 @@ class StorageTestCase(SynchronousTestCase):
         return self.new_storage(tahoe_base_url=proxy.url, **options), proxy
 
     def override(self, **values: Any) -> None:
-        """Settings that hold until the end of the test."""
+        """Override settings until the end of the test."""
         override = override_settings(**values)
         override.enable()
         self.addCleanup(override.disable)

@@ -1,4 +1,4 @@
-"""URLs of a site that tells how its storage is."""
+"""URLs of a site with health checks of its storage."""
 
 from django.urls import path
 from health_check.views import HealthCheckView

@@ -1,4 +1,4 @@
-"""What tests of the static files storages have in common."""
+"""The base of the tests of storages of static files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StaticTestCase(StorageTestCase):
     def use_fake(self) -> FakeGateway:
         """From now on a gateway in memory, which can be told to fail, is in the grid's place."""
         fake = FakeGateway()
-        loopback = fake.listen()
+        loopback = fake.listening()
         self.addCleanup(loopback.stop)
         self.cap = str(fake.make_directory())
         self.reach(loopback.url)
@@ -69,7 +69,7 @@ class StaticTestCase(StorageTestCase):
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
     def options(self, **options: Any) -> dict[str, Any]:
-        """Those of a storage for static files."""
+        """The options of a storage of static files."""
         return {
             "tahoe_base_url": self.proxy.url,
             "tahoe_base_cap": self.cap,
@@ -103,7 +103,7 @@ class StaticTestCase(StorageTestCase):
         return Counter(self.proxy.requests)
 
     def collected(self) -> dict[str, bytes]:
-        """What is on the grid, by name."""
+        """The files on the grid, by name."""
         storage = TahoeStorage(**self.options(tahoe_base_url=self.gateway, max_age=0))
         found: dict[str, bytes] = {}
         for directory, _, names in storage.walk():

@@ -32,7 +32,7 @@ asked: set[int] = set()
 
 
 class CacheOfThreads(LocMemCache):
-    """It remembers which threads ask."""
+    """A cache that notes the threads of its callers."""
 
     def get_many(self, *arguments: Any, **options: Any) -> Any:
         asked.add(threading.get_ident())
@@ -49,7 +49,7 @@ class AsyncTestCase(StorageTestCase):
 
 
 class Methods(AsyncTestCase):
-    def test_all_of_them(self) -> None:
+    def test_every_method_has_a_twin(self) -> None:
         storage = self.storage
 
         async def use() -> None:
@@ -100,7 +100,7 @@ class Methods(AsyncTestCase):
             self.await_(self.storage.aopen("a/missing.txt"))
         self.assertEqual(caught.exception.filename, "a/missing.txt")
 
-    def test_names_that_are_taken(self) -> None:
+    def test_a_taken_name_gets_an_alternative(self) -> None:
         async def use() -> list[str]:
             save = self.storage.asave
             return await asyncio.gather(*(save("f.txt", ContentFile(b"x")) for _ in range(5)))
@@ -150,7 +150,7 @@ class Methods(AsyncTestCase):
         readers = current_loop().reactor.getReaders()
         return [r for r in readers if getattr(r, "realAddress", (None, None))[1] == port]
 
-    def test_blocking_methods_say_what_to_use(self) -> None:
+    def test_blocking_methods_in_an_event_loop_raise_and_name_their_twins(self) -> None:
         async def use() -> None:
             self.storage.exists("f")
 
@@ -158,7 +158,7 @@ class Methods(AsyncTestCase):
             self.await_(use())
         self.assertIn("asave()", str(caught.exception))
 
-    def test_blocking_methods_raise_whatever_is_in_memory(self) -> None:
+    def test_blocking_methods_raise_even_if_the_answer_is_in_memory(self) -> None:
         self.storage.save("a/f", ContentFile(b"x" * 100))
         caps = TahoeCapStorage(**self.storage.options)
         static = TahoeStaticFilesStorage(**self.storage.options)
@@ -190,7 +190,7 @@ class Methods(AsyncTestCase):
             self.assertTrue(storage.url("a/f"))
         self.await_(use())
 
-    def test_urls_that_need_no_question_are_made_in_any_thread(self) -> None:
+    def test_urls_that_need_no_request_are_made_in_any_thread(self) -> None:
         caps = TahoeCapStorage(**self.storage.options)
         self.addCleanup(forget_links)
         name = caps.save("f", ContentFile(b"x" * 100))
@@ -230,7 +230,7 @@ class Methods(AsyncTestCase):
 
 
 class Files(AsyncTestCase):
-    def test_a_file_is_read_where_it_stands_and_as_a_whole(self) -> None:
+    def test_a_file_is_read_from_its_position_and_as_a_whole(self) -> None:
         data = os.urandom(3_000_000)
         self.storage.save("f", ContentFile(data))
 
@@ -253,7 +253,7 @@ class Files(AsyncTestCase):
 
         self.await_(use())
 
-    def test_tasks_may_read_one_file_together(self) -> None:
+    def test_tasks_can_read_one_file_together(self) -> None:
         data = os.urandom(2_000_000)
         self.storage.save("f", ContentFile(data))
 
@@ -283,7 +283,7 @@ class Files(AsyncTestCase):
 
         self.await_(use())
 
-    def test_only_binary_files_that_are_read(self) -> None:
+    def test_only_a_binary_file_opened_for_reading_can_be_awaited(self) -> None:
         self.storage.save("f", ContentFile(b"text"))
 
         async def use() -> None:
@@ -293,7 +293,7 @@ class Files(AsyncTestCase):
 
         self.await_(use())
 
-    def test_files_of_the_disk_and_of_a_storage_are_read_elsewhere(self) -> None:
+    def test_files_of_the_disk_and_of_a_storage_are_read_in_another_thread(self) -> None:
         data = os.urandom(2_500_000)
         loops_thread = threading.get_ident()
         read_in: set[int] = set()
@@ -375,9 +375,9 @@ class Requests(AsyncTestCase):
 
 
 class OwnMethods(AsyncTestCase):
-    """What a subclass has written for threads holds for tasks too."""
+    """A blocking method that a subclass overrides also serves tasks."""
 
-    def test_they_are_called_in_a_thread(self) -> None:
+    def test_an_overridden_method_is_called_in_a_thread(self) -> None:
         called: list[str] = []
 
         class Own(TahoeStorage):
@@ -413,7 +413,7 @@ class OwnMethods(AsyncTestCase):
 
 
 class SharedCache(AsyncTestCase):
-    def test_it_is_asked_without_blocking_the_loop(self) -> None:
+    def test_the_cache_is_asked_without_blocking_the_loop(self) -> None:
         cache = {"BACKEND": "tests.tahoestorage.test_async.CacheOfThreads"}
         self.override(CACHES={"default": cache})
         self.storage = self.new_storage(cache="default")

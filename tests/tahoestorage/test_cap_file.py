@@ -44,7 +44,7 @@ class CapFile(CapFileTestCase):
         with override_settings(**settings):
             return str(TahoeStorage().place[0].base_cap)
 
-    def test_it_is_read_and_used(self) -> None:
+    def test_the_cap_file_is_read_and_used(self) -> None:
         self.override(TAHOE_STORAGE_BASE_CAP_FILE=str(self.file))
         name = TahoeStorage().save("f", ContentFile(b"in the file's directory"))
         self.assertEqual(self.read(name), b"in the file's directory")
@@ -63,7 +63,7 @@ class CapFile(CapFileTestCase):
                     storage = TahoeStorage(**options)  # type: ignore[arg-type]
                     self.assertEqual(str(storage.place[0].base_cap), expected)
 
-    def test_what_is_empty_is_not_given(self) -> None:
+    def test_an_empty_value_counts_as_not_given(self) -> None:
         file, cap = self.file, self.cap
         for nothing in ("", None):
             found = self.used(TAHOE_STORAGE_BASE_CAP=nothing, TAHOE_STORAGE_BASE_CAP_FILE=file)
@@ -147,7 +147,7 @@ class Mistakes(CapFileTestCase):
         with self.assertRaisesRegex(ImproperlyConfigured, "both given"):
             both.exists("f")
 
-    def test_a_file_that_others_may_use_is_a_warning(self) -> None:
+    def test_a_file_that_others_can_use_is_a_warning(self) -> None:
         for mode in (0o600, 0o400, 0o640, 0o604):
             file = self.written(self.cap, mode)
             with override_settings(TAHOE_STORAGE_BASE_CAP_FILE=file):
@@ -155,7 +155,7 @@ class Mistakes(CapFileTestCase):
             said = [(message.id, f"{mode:04o}" in message.msg) for message in messages]
             self.assertEqual(said, [("tahoestorage.W004", True)] if mode & 0o077 else [])
 
-    def test_a_cap_in_a_file_that_only_reads(self) -> None:
+    def test_a_read_cap_in_a_file_only_reads(self) -> None:
         file = self.written(str(Cap.parse(self.cap).reader))
         with override_settings(TAHOE_STORAGE_BASE_CAP_FILE=file):
             (message,) = run_checks(tags=["files"])

@@ -20,7 +20,7 @@ from django.db.models.fields.files import FieldFile, FileField
 from tahoestorage import conf
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.care.wholetree import WholeTree
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
@@ -78,7 +78,7 @@ class Saving(CapStorageTestCase):
             self.assertEqual(answer.headers["Content-Type"], "application/pdf")
         self.assertTrue(self.storage.exists(name))
 
-    def test_a_save_is_one_request_and_nothing_else_is_any(self) -> None:
+    def test_a_save_is_one_request_and_other_calls_need_none(self) -> None:
         storage, proxy = self.new_capstorage_through_proxy()
         name = storage.save("docs/report.pdf", ContentFile(DATA))
         self.assertEqual(proxy.requests, ["PUT /uri"])
@@ -119,7 +119,7 @@ class Saving(CapStorageTestCase):
         self.storage.delete(names[0])
         self.assertEqual(self.read(names[2]), b"1" * 100)
 
-    def test_a_name_that_is_made_of_another_one_has_its_own_cap(self) -> None:
+    def test_a_name_made_of_another_one_has_its_own_cap(self) -> None:
         name = self.storage.save("docs/report.pdf", ContentFile(DATA))
         thumbnail = self.storage.save(f"{name}.100x100.jpg", ContentFile(b"small" * 20))
         carried = self.carried(thumbnail)
@@ -127,7 +127,7 @@ class Saving(CapStorageTestCase):
         self.assertNotEqual(carried.cap, self.carried(name).cap)
         self.assertEqual(self.read(thumbnail), b"small" * 20)
 
-    def test_a_file_that_is_saved_again_keeps_its_name(self) -> None:
+    def test_a_file_saved_again_keeps_its_name(self) -> None:
         name = self.storage.save("docs/report.pdf", ContentFile(DATA))
         with self.storage.open(name) as file:
             self.assertEqual(self.new_storage().save(name, file), name)
@@ -143,7 +143,7 @@ class Saving(CapStorageTestCase):
             self.storage.save("docs/f.txt", ContentFile(DATA), max_length=100)
         self.assert_redacted(str(caught.exception), name)
 
-    def test_names_that_are_refused(self) -> None:
+    def test_a_wrong_cap_in_a_name_is_refused(self) -> None:
         writer = self.cap
         reader = str(Cap.parse(writer).reader)
         file = str(self.carried(self.storage.save("f", ContentFile(DATA))).cap)
@@ -176,7 +176,7 @@ class Saving(CapStorageTestCase):
         self.assertEqual(posixpath.basename(str(file.name)), "my_report.pdf")
         file.delete(save=False)
 
-    def test_a_storage_that_can_only_be_read(self) -> None:
+    def test_a_read_only_storage_saves_nothing(self) -> None:
         name = self.storage.save("f", ContentFile(DATA))
         reader = self.new_storage(tahoe_base_cap=str(Cap.parse(self.cap).reader))
         with reader.open(name) as file:
@@ -186,7 +186,7 @@ class Saving(CapStorageTestCase):
                 change()
             self.assert_redacted(str(caught.exception), name)
 
-    def test_a_subclass_that_chooses_names(self) -> None:
+    def test_a_subclass_can_choose_names(self) -> None:
         class Choosing(TahoeCapStorage):
             def get_available_name(self, name: str, max_length: int | None = None) -> str:
                 return f"chosen/{name}"
@@ -204,7 +204,7 @@ class Saving(CapStorageTestCase):
 
 
 class Reading(CapStorageTestCase):
-    def test_what_a_name_leads_to_never_changes(self) -> None:
+    def test_a_name_always_leads_to_the_same_file(self) -> None:
         name = self.storage.save("f", ContentFile(DATA))
         for mode in ("wb", "ab", "r+b", "xb"):
             with self.assertRaisesRegex(NotWriteable, r"save\(\) the new content") as caught:
@@ -221,7 +221,7 @@ class Reading(CapStorageTestCase):
         self.assert_redacted(repr(file), name)
         file.close()
 
-    def test_a_cap_that_leads_nowhere(self) -> None:
+    def test_a_lost_file_is_unavailable(self) -> None:
         cap = str(self.carried(self.storage.save("f", ContentFile(DATA))).cap)
         lost = ":".join([*cap.split(":")[:2], "a" * 26, *cap.split(":")[3:]])
         with self.storage.open(f"{lost}/f") as file, self.assertRaises(OSError) as caught:
@@ -229,14 +229,14 @@ class Reading(CapStorageTestCase):
         self.assertNotIsInstance(caught.exception, FileNotFoundError)
         self.assert_redacted(str(caught.exception), f"{lost}/f")
 
-    def test_times_are_not_told(self) -> None:
+    def test_there_are_no_times(self) -> None:
         name = self.storage.save("f", ContentFile(DATA))
         for ask in (self.storage.get_modified_time, self.storage.get_created_time):
             with self.assertRaises(NotImplementedError) as caught:
                 ask(name)
             self.assert_redacted(str(caught.exception), name)
 
-    def test_names_without_a_cap_lead_where_they_always_led(self) -> None:
+    def test_names_without_a_cap_lead_to_the_same_files_as_before(self) -> None:
         old = self.old_storage()
         name = old.save("docs/old.txt", ContentFile(DATA))
         self.assertEqual(self.read(name), DATA)
@@ -248,7 +248,7 @@ class Reading(CapStorageTestCase):
         self.storage.delete(name)
         self.assertFalse(old.exists(name))
 
-    def test_the_url_of_a_name_without_a_cap_that_is_missing_is_not_found(self) -> None:
+    def test_the_url_of_a_missing_name_without_a_cap_is_not_found(self) -> None:
         for name in ("docs/missing.txt", "docs"):
             with self.assertLogs("tahoestorage", "WARNING"):
                 url = self.storage.url(name)
@@ -269,7 +269,7 @@ class Reading(CapStorageTestCase):
 
 
 class Asynchronous(CapStorageTestCase):
-    def test_the_twins(self) -> None:
+    def test_the_asynchronous_twins_do_the_same(self) -> None:
         storage = self.storage
 
         async def use() -> None:
@@ -304,7 +304,7 @@ class SavingMany(CapStorageTestCase):
         for number, name in enumerate(names):
             self.assertEqual(self.read(name), b"%d" % number * 60)
 
-    def test_what_cannot_be_saved_does_not_lose_the_others(self) -> None:
+    def test_a_file_that_fails_does_not_lose_the_others(self) -> None:
         class Broken(ContentFile):  # type: ignore[type-arg]
             def chunks(self, chunk_size: int | None = None) -> Any:
                 raise OSError("the disk is broken")
@@ -325,7 +325,7 @@ class SavingMany(CapStorageTestCase):
 
 
 class Links(CapStorageTestCase):
-    """What is made behind the back of `save`."""
+    """The links that are made in the background."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -336,9 +336,8 @@ class Links(CapStorageTestCase):
         self.storage.flush()
 
     def tree(self, operation: Any) -> Any:
-        loop = current_loop()
-        tree = loop.kept.get(self.storage.connection)
-        return loop.run(lambda: operation(Tree(tree.client, tree.root)))
+        whole = self.storage.operations.tree
+        return done(whole.run(lambda tree, _: operation(Tree(tree.client, tree.root))))
 
     def test_the_root_alone_leads_to_every_file_with_its_name(self) -> None:
         found = {
@@ -353,7 +352,7 @@ class Links(CapStorageTestCase):
         self.assertEqual(self.storage.listdir(f"docs/0/{cap}"), ([], ["0.txt"]))
         self.assertRaises(NoSuchChild, self.storage.listdir, "missing")
 
-    def test_they_are_read_without_this_package_too(self) -> None:
+    def test_links_can_be_read_without_this_package(self) -> None:
         async def labels(tree: Tree) -> list[str]:
             found = [
                 (path[-1], node.cap)
@@ -367,7 +366,7 @@ class Links(CapStorageTestCase):
         for label in self.tree(labels):
             self.assertRegex(label, r"^docs%2F[01]%2F[a-z2-7]{12}%2F\d\.txt$")
 
-    def test_maintenance_goes_by_them(self) -> None:
+    def test_maintenance_goes_by_the_links(self) -> None:
         self.assertTrue(self.tree(check).is_healthy)
         self.assertTrue(self.tree(renew).is_complete)
         self.assertEqual(self.tree(take_snapshot).files, 6)
@@ -393,7 +392,7 @@ class WrittenDown(CapStorageTestCase):
         self.assertEqual(again.place, self.storage.place)
         self.assertNotIn(conf.base_cap(self.storage.options).fingerprint, "")
 
-    def test_it_is_not_at_the_place_of_a_storage_without_caps_in_names(self) -> None:
+    def test_its_place_differs_from_that_of_a_plain_storage(self) -> None:
         self.assertNotEqual(self.storage.place, self.old_storage().place)
 
     def test_no_log_shows_a_name(self) -> None:

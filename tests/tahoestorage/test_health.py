@@ -1,4 +1,4 @@
-"""What a storage tells of its health, and how a site tells it to others."""
+"""The health of a storage, and the health check of a site."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HealthTestCase(StorageTestCase):
 
 class Health(HealthTestCase):
     def count_shares(self) -> int:
-        """Those of all files, on all servers."""
+        """The shares of all files, on all servers."""
         files = (
             file
             for server in self.grid.servers
@@ -45,7 +45,7 @@ class Health(HealthTestCase):
         )
         return sum(file.is_file() for file in files)
 
-    def test_a_grid_in_good_order(self) -> None:
+    def test_a_healthy_grid_has_no_problems(self) -> None:
         found = health(self.storage)
         (gateway,) = found.gateways
         self.assertTrue(found.is_ok)
@@ -55,7 +55,7 @@ class Health(HealthTestCase):
             self.assertGreater(seconds or 0, 0)
 
     @needs(GRID)
-    def test_it_asks_four_requests_and_makes_one_file_once(self) -> None:
+    def test_a_probe_is_four_requests_and_always_the_same_file(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         self.assertTrue(health(storage).is_ok)
         self.assertEqual(sorted(proxy.requests), ["GET /", "GET /uri", "POST /uri", "PUT /uri"])
@@ -64,7 +64,7 @@ class Health(HealthTestCase):
         self.assertEqual(self.count_shares(), shares)
         self.assertEqual(storage.listdir(""), ([], []))
 
-    def test_a_gateway_that_is_away_or_is_none(self) -> None:
+    def test_a_gateway_that_is_away_or_no_gateway_is_a_problem(self) -> None:
         with stranger(silent) as mute, stranger(answers("200 OK", "welcome")) as other:
             for url in (NOBODY, mute, other):
                 found = health(self.new_storage(tahoe_base_url=url), timeout=1)
@@ -72,7 +72,7 @@ class Health(HealthTestCase):
                 self.assertEqual(self.kinds(found), ["gateway"])
                 self.assertFalse(found.gateways[0].is_reachable)
 
-    def test_files_are_read_through_the_next_gateway_and_not_saved(self) -> None:
+    def test_if_the_first_gateway_is_away_files_are_read_and_not_saved(self) -> None:
         found = health(self.new_storage(tahoe_base_url=[NOBODY, self.gateway]))
         self.assertFalse(found.is_ok)
         self.assertEqual(self.kinds(found), ["gateway"])
@@ -84,7 +84,7 @@ class Health(HealthTestCase):
         self.assertTrue(found.is_ok)
         self.assertEqual(self.kinds(found), ["gateway"])
 
-    def test_a_writer_of_its_own_is_asked_too(self) -> None:
+    def test_a_separate_writer_is_asked_too(self) -> None:
         urls = self.gateways
         good = health(self.new_storage(tahoe_writer_url=urls[1]))
         self.assertTrue(good.is_ok)
@@ -95,7 +95,7 @@ class Health(HealthTestCase):
         ):
             self.assertFalse(health(self.new_storage(**options)).is_ok)
 
-    def test_it_asks_the_gateway_to_which_the_changes_were_handed_over(self) -> None:
+    def test_after_a_handover_the_new_writer_is_asked(self) -> None:
         gateway, other = self.gateways
         storage = self.new_storage(tahoe_writer_url=NOBODY)
         self.say(WriterRecord(None, NOBODY))
@@ -124,13 +124,13 @@ class Health(HealthTestCase):
         self.assertTrue(found.is_ok)
         self.assertEqual(self.kinds(found), ["gateway"])
 
-    def test_a_root_that_is_not_on_the_grid(self) -> None:
+    def test_a_missing_root_is_a_problem(self) -> None:
         lost = self.cap[:-52] + "a" * 52
         found = health(self.new_storage(tahoe_base_cap=lost))
         self.assertFalse(found.is_ok)
         self.assertEqual(self.kinds(found), ["reading"])
 
-    def test_with_a_cap_that_reads_nothing_is_saved(self) -> None:
+    def test_with_a_read_cap_no_save_is_tried(self) -> None:
         reader = str(Cap.parse(self.cap).reader)
         storage, proxy = self.new_storage_through_proxy(tahoe_base_cap=reader)
         found = health(storage)
@@ -139,7 +139,7 @@ class Health(HealthTestCase):
         self.assertIsNone(found.write_seconds)
         self.assertEqual(sorted(proxy.requests), ["GET /", "POST /uri"])
 
-    def test_storages_by_their_names(self) -> None:
+    def test_a_storage_is_named_by_its_alias(self) -> None:
         backend = "tahoestorage.storage.TahoeStorage"
         options = {"tahoe_base_url": NOBODY, "tahoe_base_cap": self.cap}
         self.override(
@@ -158,7 +158,7 @@ class Health(HealthTestCase):
         self.override(TAHOE_STORAGE_BASE_CAP=None)
         self.assertRaises(ImproperlyConfigured, health)
 
-    def test_for_asyncio(self) -> None:
+    def test_ahealth_answers_in_an_event_loop(self) -> None:
         async def both() -> list[StorageHealth]:
             away = self.new_storage(tahoe_base_url=NOBODY)
             return list(await asyncio.gather(ahealth(self.storage), ahealth(away)))
@@ -187,17 +187,17 @@ class SiteTestCase(HealthTestCase):
 
 
 class HealthChecks(SiteTestCase):
-    def test_all_is_well(self) -> None:
+    def test_a_healthy_storage_is_200(self) -> None:
         self.assertEqual(self.ask(), (200, {"TahoeHealthCheck(alias='default')": "OK"}))
 
-    def test_the_gateway_is_away(self) -> None:
+    def test_a_gateway_that_is_away_is_500(self) -> None:
         self.proxy.refuse()
         with self.assertLogs("health_check", "WARNING"):
             status, told = self.ask()
         self.assertEqual(status, 500)
         self.assertIn("no Tahoe-LAFS gateway can be reached at", str(told))
 
-    def test_there_is_no_such_storage(self) -> None:
+    def test_an_unknown_alias_is_an_error(self) -> None:
         with self.assertLogs("health_check", "WARNING"):
             status, told = self.ask("/health/of-nothing/")
         self.assertEqual(status, 500)
@@ -211,7 +211,7 @@ class ServersAway(SiteTestCase):
         server.stop()
         self.grid.wait_ready()
 
-    def test_one_of_three_may_be_away_and_two_may_not(self) -> None:
+    def test_a_site_is_healthy_without_one_server_of_three_and_not_without_two(self) -> None:
         self.addCleanup(self.grid.wait_ready)
         first, second, _ = self.grid.servers
 

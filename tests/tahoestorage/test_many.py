@@ -1,4 +1,4 @@
-"""Many files at once, and questions whose answers are known, on a real grid."""
+"""Many files at once, and look-ups whose answers are known, on a real grid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SavingMany(StorageTestCase):
         self.assertEqual(storage.save_many(contents("f", "g")), ["f", "g"])
         self.assertEqual(self.read("f"), b"f" * 50)
 
-    def test_what_cannot_be_saved_does_not_lose_the_others(self) -> None:
+    def test_a_file_that_fails_does_not_lose_the_others(self) -> None:
         class Broken(ContentFile):  # type: ignore[type-arg]
             def chunks(self, chunk_size: int | None = None) -> Any:
                 raise OSError("the disk is broken")
@@ -77,13 +77,13 @@ class SavingMany(StorageTestCase):
         self.assertEqual(set(threads), {threading.current_thread()})
         self.assertEqual(sum(done), 7)
 
-    def test_of_nothing_comes_nothing(self) -> None:
+    def test_saving_no_files_makes_no_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         self.assertEqual(storage.save_many([]), [])
         self.assertEqual(storage.prefetch([]), set())
         self.assertEqual(proxy.requests, [])
 
-    def test_a_read_only_storage_says_so_first(self) -> None:
+    def test_a_read_only_storage_raises_before_it_reads_files(self) -> None:
         reader = self.new_storage(tahoe_base_cap=self.storage.options["tahoe_base_cap"].reader)
         self.assertRaises(NotWriteable, reader.save_many, contents("f"))
 
@@ -122,7 +122,7 @@ class Knowing(StorageTestCase):
         self.names = [f"album{number % 3}/{number}" for number in range(12)]
         self.storage.save_many((name, ContentFile(b"x" * 60)) for name in self.names)
 
-    def test_a_listing_answers_for_all_names_in_it(self) -> None:
+    def test_one_listing_answers_for_all_names_in_a_directory(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         storage.listdir("album1")
         proxy.requests.clear()
@@ -134,7 +134,7 @@ class Knowing(StorageTestCase):
                 storage.get_modified_time(name)
         self.assertEqual(proxy.requests, [])
 
-    def test_a_file_that_was_saved_here_is_opened_by_one_request(self) -> None:
+    def test_a_file_saved_by_this_process_is_opened_with_one_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         name = storage.save("f", ContentFile(b"y" * 60))
         proxy.requests.clear()
@@ -159,7 +159,7 @@ class Knowing(StorageTestCase):
             storage.url(name)
         self.assertEqual(proxy.requests, [])
 
-    def test_with_max_age_zero_every_look_is_a_question(self) -> None:
+    def test_with_max_age_zero_every_look_up_is_a_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy(max_age=0)
         storage.exists("album0/0")
         proxy.requests.clear()
@@ -167,7 +167,7 @@ class Knowing(StorageTestCase):
         self.assertFalse(storage.exists("album0/0"))
         self.assertNotEqual(proxy.requests, [])
 
-    def test_walk_is_as_that_of_os(self) -> None:
+    def test_walk_gives_what_os_walk_gives(self) -> None:
         storage = self.new_storage(location="album1")
         self.storage.save("album1/deep/er/f", ContentFile(b"z"))
         walked = list(storage.walk())

@@ -119,7 +119,7 @@ class GivenAsNone(StorageTestCase):
                 self.cap,
             )
 
-    def test_none_gives_the_other_options_their_default(self) -> None:
+    def test_none_gives_other_options_their_default(self) -> None:
         given: dict[str, Any] = dict.fromkeys(
             name for name in conf.OPTIONS if not name.startswith("tahoe_") and name != "base_url"
         )
@@ -162,7 +162,7 @@ class AsSettings(StorageTestCase):
 class Manual(SynchronousTestCase):
     """The manual's table of options is that of the code."""
 
-    def test_it_has_every_option(self) -> None:
+    def test_the_manual_has_every_option(self) -> None:
         pages = list((Path(conf.__file__).parents[1] / "docs").glob("*settings*"))
         if not pages:
             raise SkipTest("the manual has no chapter about settings yet")
@@ -216,7 +216,7 @@ class Forms(StorageTestCase):
         )
         self.assertTrue(several.exists("f"))
 
-    def test_a_writer_that_is_no_text_is_refused(self) -> None:
+    def test_a_writer_that_is_not_a_text_is_refused(self) -> None:
         for wrong in (5, ["http://h/"], b"http://h/", object()):
             with self.assertRaisesRegex(ImproperlyConfigured, "WRITER_URL"):
                 conf.writer({"tahoe_writer_url": wrong})  # type: ignore[typeddict-item]
@@ -288,7 +288,7 @@ class WrittenDown(StorageTestCase):
         """Forget the caps of this process, as if it were another one."""
         self.patch(conf.basecap, "_remembered", {})
 
-    def test_it_leads_to_the_same_tree_in_this_process(self) -> None:
+    def test_a_pickle_leads_to_the_same_tree_in_this_process(self) -> None:
         for kind in (TahoeStorage, TahoeCapStorage, TahoeStaticFilesStorage):
             storage = kind(tahoe_base_cap=self.cap)
             for again in (self.rebuilt(storage), pickle.loads(pickle.dumps(storage))):

@@ -1,4 +1,4 @@
-"""Names that belong to the tree itself: nobody is led there, and nobody takes one."""
+"""Names that belong to the tree itself: no caller can reach or take one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Reaching(ReservedNamesTestCase):
             f"new/{ANCHORS}/",
         ]
 
-    def test_no_method_leads_there(self) -> None:
+    def test_no_method_reaches_a_reserved_name(self) -> None:
         methods: list[Callable[[str], Any]] = [
             self.storage.open,
             lambda name: self.storage.open(name, "wb"),
@@ -83,7 +83,7 @@ class Reaching(ReservedNamesTestCase):
             for method in methods:
                 self.assertRaises(SuspiciousFileOperation, method, name)
 
-    def test_a_storage_of_another_root_leads_there_neither(self) -> None:
+    def test_a_storage_of_another_root_does_not_reach_one(self) -> None:
         inner = self.whole.run(lambda tree, _: tree.resolve("caps")).cap
         every: list[TahoeStorage] = [self.caps, self.new_storage(location="caps")]
         every += [self.new_storage(tahoe_base_cap=str(inner)), self.cap_storage(location="/caps/")]
@@ -93,12 +93,12 @@ class Reaching(ReservedNamesTestCase):
         static = TahoeStaticFilesStorage(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
         self.assertRaises(SuspiciousFileOperation, static.delete, RECORDS)
 
-    def test_a_name_that_carries_a_cap_leads_there_neither(self) -> None:
+    def test_a_name_that_carries_a_cap_does_not_reach_one(self) -> None:
         cap = self.carrying.split("/")[0]
         for name in (f"{ANCHORS}/{cap}/f", f"{cap}/{ANCHORS}", f"{RECORDS}/{cap}"):
             self.assertRaises(SuspiciousFileOperation, self.caps.open, name)
 
-    def test_visitors_find_nothing_there_and_no_hook_is_asked(self) -> None:
+    def test_a_visitor_gets_404_and_no_hook_is_called(self) -> None:
         asked: list[str] = []
         hook = {"permission": lambda request, name: asked.append(name) or True}
         self.override(
@@ -117,7 +117,7 @@ class Reaching(ReservedNamesTestCase):
             self.assertEqual(Client().get(f"/media/{name}").status_code, 404, name)
         self.assertEqual(asked, ["secret/f"])
 
-    def test_listings_do_not_show_them(self) -> None:
+    def test_listings_do_not_show_reserved_names(self) -> None:
         self.assertEqual(self.storage.listdir(""), (["caps", "secret"], []))
         self.assertEqual(self.storage.listdir("caps"), ([], []))
         self.assertEqual(
@@ -128,11 +128,11 @@ class Reaching(ReservedNamesTestCase):
         )
         self.assertEqual(static.listdir(""), ([], []))
 
-    def test_a_migration_leaves_them_behind(self) -> None:
+    def test_a_migration_leaves_reserved_names_behind(self) -> None:
         names = [file.name for file in side_of(self.storage).files("")]
         self.assertEqual(names, ["secret/f"])
 
-    def test_a_location_cannot_be_one(self) -> None:
+    def test_a_location_cannot_be_a_reserved_name(self) -> None:
         for location in (RECORDS, f"a/{ANCHORS}", f"a\\{ANCHORS}\\b", f"/{RECORDS}/"):
             storage = self.new_storage(location=location)
             self.assertRaises(ImproperlyConfigured, storage.exists, "f")
@@ -158,7 +158,7 @@ class Taking(ReservedNamesTestCase):
         self.whole.run(lambda tree, _: take_snapshot(tree))
         self.assertTrue(self.whole.run(lambda tree, _: renew(tree)).is_recorded)
 
-    def test_a_name_that_is_cut_becomes_none_of_them(self) -> None:
+    def test_a_cut_name_never_becomes_a_reserved_one(self) -> None:
         long = f"{ANCHORS}{'x' * 30}"
         for storage in (self.storage, self.new_storage(allow_overwrite=True)):
             saved = storage.save(long, ContentFile(DATA), max_length=len(ANCHORS))
@@ -167,7 +167,7 @@ class Taking(ReservedNamesTestCase):
         with self.assertRaises(SuspiciousFileOperation):
             self.caps.save(long, ContentFile(DATA), max_length=length)
 
-    def test_save_many_tells_it_for_each_file(self) -> None:
+    def test_save_many_refuses_each_reserved_name(self) -> None:
         for storage in (self.storage, self.caps):
             names = ("good", RECORDS, f"a/{RECORDS}/f")
             with self.assertRaises(SomeFailed) as caught:
@@ -197,7 +197,7 @@ class Maintaining(ReservedNamesTestCase):
 
         self.whole.run(look)
 
-    def test_a_path_of_a_tree_leads_there_as_names_and_not_as_text(self) -> None:
+    def test_a_tree_takes_reserved_paths_as_names_and_not_as_text(self) -> None:
         async def look(tree: Tree, _: object) -> None:
             self.assertTrue((await tree.resolve([RECORDS])).is_directory)
             with self.assertRaises(ValueError):
@@ -218,7 +218,7 @@ class InTheWay(CommandTestCase):
         for names in ([RECORDS], ["b", ANCHORS]):
             self.whole.run(lambda tree, _, names=names: tree.save(names, DATA))
 
-    def test_a_check_tells_where_they_are(self) -> None:
+    def test_a_check_names_files_with_reserved_names(self) -> None:
         for verb in ("check", "renew"):
             said = self.fail_verb(verb, status=3)
             self.assertIn(f"'{RECORDS}', 'b/{ANCHORS}'", said)
@@ -227,7 +227,7 @@ class InTheWay(CommandTestCase):
         self.assertIn(f'"taken": [\n    "{RECORDS}",\n    "b/{ANCHORS}"\n  ]', told)
         self.assertIn('"is_healthy": true', told)
 
-    def test_no_verb_leads_there(self) -> None:
+    def test_no_verb_reaches_a_reserved_name(self) -> None:
         for verb in ("ls", "get", "rm", "url", "check", "du"):
             self.assertIn("belong to the tree itself", self.fail_verb(verb, f"b/{ANCHORS}"))
         self.assertEqual(self.lines("ls", "-R"), ["a", "b/"])

@@ -53,7 +53,7 @@ class ManifestTestCase(StaticTestCase):
 
 class Referring(ManifestTestCase):
     def references(self, name: str) -> list[str]:
-        """What is found at each URL in the file of a name."""
+        """The content at each URL in the file of a name."""
         return [self.get(url) for url in _URL.findall(self.get(self.url(name)))]
 
     def test_style_sheets_refer_to_files_by_full_urls(self) -> None:
@@ -103,7 +103,7 @@ class Referring(ManifestTestCase):
         self.collect()
         self.assertEqual(self.references("js/a.js"), [self.files()["js/lib/b.js"].decode()] * 2)
 
-    def test_a_missing_file_is_told_and_nothing_changes(self) -> None:
+    def test_a_missing_file_is_reported_and_nothing_changes(self) -> None:
         self.write("img/a.svg")
         self.write("a.css", content='.x { background: url("img/a.svg") }')
         self.collect()
@@ -115,7 +115,7 @@ class Referring(ManifestTestCase):
             self.collect(clear=True)
         self.assertEqual(self.collected(), before)
 
-    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+    def test_names_that_are_equal_on_the_grid_are_reported_and_nothing_is_saved(self) -> None:
         self.write("caf\u00e9.txt", "cafe\u0301.txt")
         error = self.assertRaises(CommandError, self.collect)
         self.assertIn("are one name on the grid", str(error))
@@ -147,7 +147,7 @@ class Referring(ManifestTestCase):
             self.assertEqual(set(self.proxy.requests), {"GET /uri"})
         self.assertEqual(self.collected(), before)
 
-    def test_without_a_base_url_the_command_says_so_in_a_sentence(self) -> None:
+    def test_without_a_base_url_the_command_prints_one_sentence(self) -> None:
         self.write("f")
         with self.session(base_url=None):
             with self.assertRaisesRegex(SystemCheckError, "tahoestorage.E017"):
@@ -180,7 +180,7 @@ class Manifest(ManifestTestCase):
         super().setUp()
         self.write("a.txt", "d/b%25 c.txt")
 
-    def test_urls_need_no_request_once_it_was_read(self) -> None:
+    def test_urls_need_no_request_once_the_manifest_is_read(self) -> None:
         self.collect()
         with self.session() as storage:
             self.proxy.requests.clear()
@@ -195,7 +195,7 @@ class Manifest(ManifestTestCase):
             with self.assertRaisesRegex(ValueError, "Missing staticfiles manifest entry"):
                 storage.url("missing.txt")
 
-    def test_it_is_read_in_the_thread_of_an_event_loop_too(self) -> None:
+    def test_the_manifest_is_read_in_the_thread_of_an_event_loop_too(self) -> None:
         self.collect()
 
         async def use() -> list[str]:
@@ -221,7 +221,7 @@ class Manifest(ManifestTestCase):
             with self.assertRaisesRegex(RequestTimeout, "within 0.2 seconds"):
                 asyncio.run(use())
 
-    def test_it_is_one_that_django_reads(self) -> None:
+    def test_django_reads_the_manifest(self) -> None:
         self.collect()
         with override_settings(STATIC_URL="/static/", STATIC_ROOT=self.mktemp()):
             memory = InMemoryStorage()
@@ -231,7 +231,7 @@ class Manifest(ManifestTestCase):
         self.assertEqual(storage.hashed_files.keys(), {"a.txt", "d/b%25 c.txt"})
         self.assertEqual(storage.manifest_hash, self.manifest()["hash"])
 
-    def test_one_that_django_has_made_is_read(self) -> None:
+    def test_a_manifest_that_django_has_made_is_read(self) -> None:
         self.collect()
         manifest = self.manifest()
         del manifest["caps"]
@@ -241,14 +241,14 @@ class Manifest(ManifestTestCase):
         storage = TahoeManifestStaticFilesStorage(**self.options(), manifest_storage=memory)
         self.assertEqual(self.get(storage.url("a.txt")).encode(), self.files()["a.txt"])
 
-    def test_a_percent_sign_in_a_name_is_no_problem(self) -> None:
+    def test_a_name_can_have_a_percent_sign(self) -> None:
         self.write("50% off.txt")
         self.collect()
         data = self.files()["50% off.txt"]
         self.assertEqual(self.get(self.url("50% off.txt")).encode(), data)
         self.assertTrue(self.url("50% off.txt#part").endswith(".txt#part"))
 
-    def test_it_may_be_kept_elsewhere(self) -> None:
+    def test_another_storage_can_hold_the_manifest(self) -> None:
         memory = InMemoryStorage()
         self.collect({"manifest_storage": memory})
         self.assertTrue(memory.exists("staticfiles.json"))
@@ -258,7 +258,7 @@ class Manifest(ManifestTestCase):
             self.assertEqual(self.get(storage.url("a.txt")).encode(), self.files()["a.txt"])
             self.assertEqual(self.proxy.requests, [])
 
-    def test_clear_leaves_the_files_their_hashed_copies_and_it(self) -> None:
+    def test_clear_leaves_the_files_their_hashed_copies_and_the_manifest(self) -> None:
         self.collect()
         before = set(self.collected())
         self.write("old.css", "d/old.css")
@@ -269,7 +269,7 @@ class Manifest(ManifestTestCase):
         self.assertEqual(set(self.collected()), before)
         self.assertEqual(set(self.manifest()["caps"]), set(self.manifest()["paths"].values()))
 
-    def test_where_nothing_has_changed_nothing_is_sent(self) -> None:
+    def test_if_nothing_has_changed_nothing_is_sent(self) -> None:
         self.collect()
         self.assertEqual(self.collect(), {"GET /uri": 2})
         self.touch()
@@ -293,12 +293,12 @@ class Manifest(ManifestTestCase):
             self.assertEqual(self.get(storage.url("a.txt")).encode(), self.files()["a.txt"])
             self.assertEqual(self.proxy.requests, [])
 
-    def test_it_holds_no_cap_that_can_write(self) -> None:
+    def test_the_manifest_holds_no_write_cap(self) -> None:
         self.collect()
         caps = self.manifest()["caps"].values()
         self.assertTrue(all(cap.startswith(("URI:CHK:", "URI:LIT:")) for cap in caps))
 
-    def test_a_broken_one_is_told_without_its_text(self) -> None:
+    def test_a_broken_manifest_is_reported_without_its_text(self) -> None:
         memory = InMemoryStorage()
         with memory.open("staticfiles.json", "w") as file:
             file.write('{"caps": {"a": "URI:CHK:')

@@ -51,7 +51,7 @@ class Collecting(StaticTestCase):
                 with urlopen(storage.url(name)) as answer:
                     self.assertEqual(answer.read(), data)
 
-    def test_where_nothing_has_changed_each_directory_is_listed_once(self) -> None:
+    def test_if_nothing_has_changed_each_directory_is_listed_once(self) -> None:
         self.collect()
         self.assertEqual(self.collect(), {"GET /uri": DIRECTORIES})
 
@@ -79,7 +79,7 @@ class Collecting(StaticTestCase):
         self.assertEqual(self.collect()["PUT /uri"], 0)
         self.assertEqual(self.collected(), self.files())
 
-    def test_clear_leaves_what_was_found(self) -> None:
+    def test_clear_leaves_the_collected_files(self) -> None:
         self.collect()
         for name in ("js/a.js", "js/b.js", "css/a.css"):
             (self.folder / name).unlink()
@@ -88,7 +88,7 @@ class Collecting(StaticTestCase):
         self.assertEqual((requests["PUT /uri"], requests["DELETE /uri"]), (1, 3))
         self.assertEqual(self.collected(), self.files())
 
-    def test_after_clear_a_directory_may_stand_where_a_file_was(self) -> None:
+    def test_after_clear_a_directory_can_take_the_place_of_a_file(self) -> None:
         self.collect()
         (self.folder / "js/a.js").unlink()
         self.write("js/a.js/index.js")
@@ -106,7 +106,7 @@ class Collecting(StaticTestCase):
             self.assertEqual(self.collect(dry_run=True, clear=clear).keys(), {"GET /uri"})
         self.assertEqual(self.collected(), before)
 
-    def test_names_that_are_one_on_the_grid_are_told_and_nothing_is_saved(self) -> None:
+    def test_names_that_are_equal_on_the_grid_are_reported_and_nothing_is_saved(self) -> None:
         self.write("caf\u00e9.txt", "cafe\u0301.txt", "a.txt")
         for options in ({}, {"dry_run": True}, {"clear": True}):
             error = self.assertRaises(CommandError, self.collect, **options)
@@ -115,7 +115,7 @@ class Collecting(StaticTestCase):
             )
             self.assertEqual(self.collected(), {})
 
-    def test_what_another_client_has_replaced_is_saved_again(self) -> None:
+    def test_a_file_that_another_client_has_replaced_is_saved_again(self) -> None:
         self.collect()
         url = f"{self.gateway}uri/{self.cap}/css/a.css"
         with urlopen(Request(url, data=b"other" * 50, method="PUT"), timeout=60):
@@ -174,7 +174,7 @@ class Pending(StaticTestCase):
         self.static.flush()
         self.assertEqual(set(self.collected()), {"d/g"})
 
-    def test_what_is_saved_and_deleted_again_was_never_there(self) -> None:
+    def test_a_file_saved_and_deleted_again_is_not_linked(self) -> None:
         self.save("new/f", b"1" * 100)
         self.static.delete("new/f")
         self.static.flush()
@@ -186,7 +186,7 @@ class Pending(StaticTestCase):
         self.static.flush()
         self.assertEqual(self.collected(), {"f": b"19" * 100})
 
-    def test_a_large_file_is_uploaded_once_and_may_be_unseekable(self) -> None:
+    def test_a_large_file_is_uploaded_once_and_can_be_unseekable(self) -> None:
         data = token_bytes(3_000_000)
         self.static.save("a", File(io.BytesIO(data)))
         self.static.save("b", File(Unseekable(data)))
@@ -197,7 +197,7 @@ class Pending(StaticTestCase):
         self.assertEqual(self.proxy.requests.count("PUT /uri"), 1)
         self.assertEqual(self.collected(), {"a": data, "b": data})
 
-    def test_a_temporary_folder_that_is_missing_is_no_missing_file(self) -> None:
+    def test_a_missing_temporary_folder_is_no_missing_file(self) -> None:
         self.override(FILE_UPLOAD_TEMP_DIR="/missing")
         self.static.save("small", File(Unseekable(b"x" * 1000)))
         with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
@@ -206,14 +206,14 @@ class Pending(StaticTestCase):
         self.static.flush()
         self.assertEqual(self.collected(), {"small": b"x" * 1000})
 
-    def test_the_contents_may_be_closed_after_the_save(self) -> None:
+    def test_contents_can_be_closed_after_the_save(self) -> None:
         for number in range(30):
             with ContentFile(b"%d" % number * 100) as content:
                 self.static.save(f"d/{number}", content)
         self.static.flush()
         self.assertEqual(self.collected(), {f"d/{n}": b"%d" % n * 100 for n in range(30)})
 
-    def test_threads_may_save_at_the_same_time(self) -> None:
+    def test_threads_can_save_at_the_same_time(self) -> None:
         def work(thread: int) -> None:
             for number in range(10):
                 name = f"{thread}/{number}"
@@ -251,7 +251,7 @@ class Pending(StaticTestCase):
                 self.static.save("d", ContentFile(b"2" * 100))
             self.static.flush()
 
-    def test_what_is_known_is_forgotten_in_time(self) -> None:
+    def test_old_answers_are_forgotten(self) -> None:
         static = TahoeStaticFilesStorage(**self.options(max_age=0))
         self.assertFalse(static.exists("d/f"))
         self.new_storage().save("d/f", ContentFile(b"1" * 100))
@@ -283,7 +283,7 @@ class Failing(StaticTestCase):
         self.collect(clear=True)
         self.assertEqual(self.collected(), self.files())
 
-    def test_a_directory_that_cannot_be_written_is_told(self) -> None:
+    def test_a_directory_that_cannot_be_written_is_reported(self) -> None:
         self.write("f", "css/a.css", "css/b.css")
         self.fake.fail_next("POST /uri?t=mkdir-with-children", Status(500), times=9)
         with self.assertRaises(SomeFailed) as caught:
@@ -291,7 +291,7 @@ class Failing(StaticTestCase):
         self.assertRegex(str(caught.exception), "2 of 3 .*'css/a.css': .*'css/b.css': ")
         self.assertEqual(set(self.collected()), {"f"})
 
-    def test_a_gateway_that_is_away_is_not_waited_for_by_each_file(self) -> None:
+    def test_if_the_gateway_is_away_not_every_file_waits_for_it(self) -> None:
         static = TahoeStaticFilesStorage(**self.options())
         self.fake.fail_next("PUT /uri", Status(500), times=1000)
         with self.assertRaisesRegex(SomeFailed, "uploads in a row have failed"):
@@ -302,7 +302,7 @@ class Failing(StaticTestCase):
             static.flush()
         static.flush()
 
-    def test_a_failed_deletion_is_told(self) -> None:
+    def test_a_failed_deletion_is_reported(self) -> None:
         self.write("a", "b", "c")
         self.collect()
         self.write("c", "d")
@@ -313,7 +313,7 @@ class Failing(StaticTestCase):
             self.collect(clear=True)
         self.assertEqual(set(self.collected()), {"a", "b", "c", "d"})
 
-    def test_no_more_than_so_many_files_wait_in_memory(self) -> None:
+    def test_a_bounded_number_of_files_waits_in_memory(self) -> None:
         self.fake.fail_next("PUT /uri", Delay(0.6), times=1000)
         static = TahoeStaticFilesStorage(**self.options())
         began = monotonic()
@@ -361,7 +361,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         self.run_script(self.collect_all, 0)
         self.assertEqual(self.collected(), self.files())
 
-    def test_what_fails_is_told_and_the_process_fails(self) -> None:
+    def test_a_failure_is_reported_and_the_process_fails(self) -> None:
         self.write("css/a.css")
         output = self.run_script(
             f"""
@@ -388,7 +388,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         self.assertIn("2 changes of files were pending when an exception", output)
         self.assertEqual(self.collected(), before)
 
-    def test_a_child_leaves_alone_what_is_its_parents(self) -> None:
+    def test_a_forked_child_does_not_make_the_changes_of_its_parent(self) -> None:
         self.run_script(
             """
             static.save("parent", ContentFile(b"1" * 100))

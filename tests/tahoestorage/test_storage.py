@@ -69,7 +69,7 @@ class Slots:
 
 
 class BesideTheLocalDisk(StorageTestCase):
-    """What is done with this storage and with Django's own."""
+    """The same use of this storage and of Django's own gives the same results."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -176,7 +176,7 @@ class Saving(StorageTestCase):
         self.assertEqual(name, "caf\u00e9/\u00e9")
         self.assertTrue(self.storage.exists("cafe\u0301/e\u0301"))
 
-    def test_a_path_may_be_the_name(self) -> None:
+    def test_the_name_can_be_a_path(self) -> None:
         self.assertEqual(self.storage.save(Path("a/b"), ContentFile(b"x")), "a/b")
         self.assertTrue(self.storage.exists(Path("a/b")))
 
@@ -278,7 +278,7 @@ class Saving(StorageTestCase):
         self.assertEqual(self.storage._save("f", ContentFile(b"1")), "f")
         self.assertRegex(self.storage._save("f", ContentFile(b"2")), r"^f_\w{7}$")
 
-    def test_a_subclass_may_choose_names(self) -> None:
+    def test_a_subclass_can_choose_names(self) -> None:
         class Numbered(TahoeStorage):
             def get_available_name(self, name, max_length=None):
                 number = 2
@@ -290,7 +290,7 @@ class Saving(StorageTestCase):
         saved = [storage.save("f", ContentFile(b"x")) for _ in range(3)]
         self.assertEqual(saved, ["f", "f.2", "f.3"])
 
-    def test_a_subclass_that_proposes_a_taken_name_for_ever_is_stopped(self) -> None:
+    def test_a_subclass_that_proposes_a_taken_name_again_raises(self) -> None:
         class Stubborn(TahoeStorage):
             def get_available_name(self, name, max_length=None):
                 return name
@@ -301,7 +301,7 @@ class Saving(StorageTestCase):
             storage.save("f", ContentFile(b"second"))
         self.assertEqual(self.read("f"), b"first")
 
-    def test_a_file_in_the_way_of_a_directory_is_said_to_be(self) -> None:
+    def test_a_file_in_the_place_of_a_directory_raises_not_a_directory(self) -> None:
         self.storage.save("f", ContentFile(b"x"))
         for expected in (NotADirectoryError, FileExistsError):
             with self.assertRaises(expected):
@@ -421,7 +421,7 @@ class Deleting(StorageTestCase):
         self.assertFalse(self.storage.exists("a/f"))
         self.assertTrue(self.storage.exists("a"))
 
-    def test_what_is_missing_is_deleted_already(self) -> None:
+    def test_deleting_a_missing_file_does_nothing(self) -> None:
         self.storage.delete("f")
         self.storage.delete("a/b/f")
 
@@ -440,7 +440,7 @@ class Deleting(StorageTestCase):
         self.storage.save("a/f", ContentFile(b"again"))
         self.assertEqual(self.read("a/f"), b"again")
 
-    def test_a_save_into_a_directory_that_another_process_deletes_is_kept(self) -> None:
+    def test_a_file_saved_while_another_process_deletes_its_directory_is_kept(self) -> None:
         other = apart(self.new_storage())
         self.storage.save("d/x", ContentFile(b"1"))
         other.delete("d/x")
@@ -490,7 +490,7 @@ class Traversal(StorageTestCase):
             self.assertTrue(inner.exists(""))
         self.assertFalse(self.new_storage(location="nowhere").exists(""))
 
-    def test_location_can_be_set_as_that_of_a_storage_on_the_disk(self) -> None:
+    def test_location_can_be_set_as_in_filesystemstorage(self) -> None:
         storage = self.new_storage()
         storage.location = "a/b"
         storage.save("f", ContentFile(b"x"))
@@ -510,7 +510,7 @@ class Traversal(StorageTestCase):
                     with self.assertRaises(FileNotFoundError):
                         list(storage.walk(missing))
 
-    def test_a_location_of_which_nothing_can_be_known_is_not_empty(self) -> None:
+    def test_an_unavailable_location_does_not_look_empty(self) -> None:
         self.storage.save("file", ContentFile(b"x"))
         storage = self.new_storage(location="file/below")
         with self.assertRaises(NotADirectoryError):
@@ -535,7 +535,7 @@ class Configuration(StorageTestCase):
         other = TahoeStorage(base_url="http://other/")
         self.assertTrue(other.url("f").startswith("http://other/named/URI:CHK:"))
 
-    def test_settings_may_change(self) -> None:
+    def test_settings_can_change(self) -> None:
         self.override(TAHOE_STORAGE_BASE_URL="http://127.0.0.1:1/", TAHOE_STORAGE_BASE_CAP=self.cap)
         storage = TahoeStorage()
         with self.assertRaises(ConnectionError):
@@ -554,7 +554,7 @@ class Configuration(StorageTestCase):
         with self.assertRaisesRegex(ImproperlyConfigured, "'locaton'.*'location'"):
             TahoeStorage(locaton="a")
 
-    def test_what_is_missing_or_wrong_is_said_at_the_first_use(self) -> None:
+    def test_missing_or_wrong_settings_raise_at_the_first_use(self) -> None:
         file_cap = "URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000"
         for wrong, expected in (
             ({"tahoe_base_url": ""}, "TAHOE_STORAGE_BASE_URL.*missing"),

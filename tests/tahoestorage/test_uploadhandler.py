@@ -1,4 +1,4 @@
-"""Uploads that go on to the grid as they come in, in this process."""
+"""Uploads that reach the grid as they come in, in this process."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Arriving(UploadTestCase):
             self.assertFalse(hasattr(file, "temporary_file_path"))
         self.assertEqual(self.storage.listdir(""), ([], []))
 
-    def test_it_is_read_as_any_file(self) -> None:
+    def test_an_uploaded_file_is_read_as_any_file(self) -> None:
         file = self.post(file=uploaded(b"one\ntwo\n" * 1000)).FILES["file"]
         self.assertEqual(file.readline(), b"one\n")
         file.seek(4)
@@ -118,7 +118,7 @@ class Arriving(UploadTestCase):
         self.assertEqual(first.charset, b"latin-1")
         self.assertEqual(first.content_type_extra, {"charset": b"latin-1"})
 
-    def test_a_slow_browser_is_waited_for(self) -> None:
+    def test_a_slow_browser_gets_its_file_saved(self) -> None:
         # The deadline of what was sent is longer by the time that its encoding may take.
         self.patch(transport, "_PUSH_RATE", 2**40)
         backend = "tahoestorage.storage.TahoeStorage"
@@ -141,7 +141,7 @@ class Arriving(UploadTestCase):
         self.assertIsInstance(large.FILES["file"], TahoeUploadedFile)
         self.assertEqual(list(folder.iterdir()), [])
 
-    def test_nothing_shows_its_cap(self) -> None:
+    def test_an_uploaded_file_never_shows_its_cap(self) -> None:
         file = self.post(file=uploaded(b"x" * 100)).FILES["file"]
         for shown in (repr(file), str(file), repr(vars(file)), repr(file.file)):
             self.assertNotIn("URI:", shown)
@@ -187,7 +187,7 @@ class Saving(UploadTestCase):
         self.assertEqual(replacing.save("small", file), "small")
         self.assert_only_linked(first, second, *many, later, "small")
 
-    def test_what_was_read_is_saved_whole(self) -> None:
+    def test_an_uploaded_file_that_was_read_is_saved_whole(self) -> None:
         file = self.arrived()
         file.read(10)
         self.storage.save("read", file)
@@ -195,13 +195,13 @@ class Saving(UploadTestCase):
         self.storage.save("closed", file)
         self.assert_only_linked("read", "closed")
 
-    def test_what_took_its_place_is_saved_instead(self) -> None:
+    def test_a_replaced_file_is_saved_instead(self) -> None:
         file = self.arrived()
         file.file = io.BytesIO(b"other")
         self.storage.save("other", file)
         self.assertEqual(self.read("other"), b"other")
 
-    def test_other_storages_save_it_as_any_file(self) -> None:
+    def test_other_storages_save_an_uploaded_file_as_any_file(self) -> None:
         file = self.arrived()
         fake = FakeGateway()  # another grid
         with fake.listening() as url:
@@ -250,7 +250,7 @@ class Saving(UploadTestCase):
         with connection.schema_editor() as editor:
             editor.delete_model(Picture)
 
-    def test_what_is_empty_or_no_image_makes_a_form_invalid(self) -> None:
+    def test_an_empty_file_or_a_file_that_is_no_image_makes_a_form_invalid(self) -> None:
         request = self.post(title="T", file=uploaded(b""), image=uploaded(b"no image", "i.png"))
         form = PictureForm(request.POST, request.FILES)
         self.assertEqual(
@@ -304,31 +304,31 @@ class Ending(UploadTestCase):
     def handler_that(self, act: Any) -> tuple[type[Before], type[TahoeUploadHandler]]:
         return type("Acting", (Before,), {"act": act}), TahoeUploadHandler
 
-    def test_a_browser_that_goes(self) -> None:
+    def test_a_browser_that_goes_away_ends_the_upload(self) -> None:
         request = self.browse(*self.pieces())
         self.assertEqual(request.FILES, {})
         self.assert_ended()
 
-    def test_a_connection_that_breaks(self) -> None:
+    def test_a_broken_connection_ends_the_upload(self) -> None:
         request = self.browse(*self.pieces(mock.Mock(side_effect=ConnectionResetError)))
         self.assertRaises(UnreadablePostError, lambda: request.FILES)
         request.close()
         self.assert_ended()
 
-    def test_a_file_that_is_too_big(self) -> None:
+    def test_a_file_over_max_size_ends_the_upload(self) -> None:
         request = self.browse(*self.pieces(LARGE, LARGE), handlers=[Small])
         with self.assertRaisesRegex(RequestDataTooBig, "'film.mp4' has more than 3000000 bytes"):
             request.FILES
         self.assert_ended()
 
-    def test_a_body_that_is_refused(self) -> None:
+    def test_a_body_that_django_refuses_ends_the_upload(self) -> None:
         head, *encoded = begin(encoding="base64"), b64encode(LARGE), self.begun, b64encode(LARGE)
         request = self.browse(head, *encoded, b"A\r\n" + END)
         self.assertRaises(MultiPartParserError, lambda: request.FILES)
         request.close()
         self.assert_ended()
 
-    def test_another_handler_that_skips_the_file(self) -> None:
+    def test_another_handler_that_skips_the_file_ends_the_upload(self) -> None:
         def skip(handler: Before) -> None:
             raise SkipFile
 
@@ -339,7 +339,7 @@ class Ending(UploadTestCase):
         )
         self.assertEqual([file.name for file in request.FILES.getlist("file")], ["next"])
 
-    def test_another_handler_that_stops_the_upload(self) -> None:
+    def test_another_handler_that_stops_all_uploads_ends_the_upload(self) -> None:
         for reset in (True, False):
 
             def stop(handler: Before) -> None:
@@ -350,7 +350,7 @@ class Ending(UploadTestCase):
             self.assertEqual(request.FILES, {})
             self.assert_ended()
 
-    def test_another_handler_that_fails(self) -> None:
+    def test_another_handler_that_fails_ends_the_upload(self) -> None:
         def fail(handler: Before) -> None:
             raise ZeroDivisionError
 
@@ -359,7 +359,7 @@ class Ending(UploadTestCase):
         request.close()
         self.assert_ended()
 
-    def test_a_handler_that_is_forgotten(self) -> None:
+    def test_a_handler_that_is_dropped_ends_the_upload(self) -> None:
         request = self.browse(*self.pieces(mock.Mock(side_effect=ZeroDivisionError)))
         parser = MultiPartParser(request.META, request, [TahoeUploadHandler()])
         self.assertRaises(ZeroDivisionError, parser.parse)
@@ -367,7 +367,7 @@ class Ending(UploadTestCase):
         gc.collect()
         self.assert_ended()
 
-    def test_a_user_who_interrupts(self) -> None:
+    def test_an_interrupt_ends_the_upload(self) -> None:
         request = self.browse(*self.pieces(mock.Mock(side_effect=KeyboardInterrupt)))
         self.assertRaises(KeyboardInterrupt, lambda: request.FILES)
         request.close()
@@ -384,7 +384,7 @@ class Failing(UploadTestCase):
         self.assertEqual(len(request.FILES), 0)
         return caught.exception
 
-    def test_a_lost_connection(self) -> None:
+    def test_a_lost_connection_to_the_gateway_raises(self) -> None:
         proxy = self.use_proxy()
 
         def lose() -> None:
@@ -399,12 +399,12 @@ class Failing(UploadTestCase):
         self.assertTrue(said.secrets)
         self.assertEqual(said.leaks(), [])
 
-    def test_nobody_listens(self) -> None:
+    def test_a_gateway_that_is_away_raises(self) -> None:
         self.override(TAHOE_STORAGE_BASE_URL="http://127.0.0.1:1/")
         error = self.error_of(self.browse(begin(), LARGE * 8), GatewayUnreachable)
         self.assertIn("Is the node running", str(error))
 
-    def test_too_few_servers(self) -> None:
+    def test_too_few_servers_raise(self) -> None:
         fake = FakeGateway()
         unhappy = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few")
         fake.fail_next("PUT /uri", unhappy)
@@ -430,16 +430,16 @@ class Choosing(UploadTestCase):
         self.tahoe = {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
         self.disk = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
 
-    def test_the_default_one_where_that_is_on_a_grid(self) -> None:
+    def test_the_default_storage_is_chosen_if_it_is_on_a_grid(self) -> None:
         self.override(STORAGES={"default": self.tahoe})
         self.assertEqual(self.post(file=uploaded(b"x" * 100)).FILES["file"].size, 100)
 
-    def test_else_that_of_the_settings(self) -> None:
+    def test_else_the_storage_of_the_settings_is_chosen(self) -> None:
         self.override(STORAGES={"default": self.disk})
         request = self.post(file=uploaded(LARGE))
         self.assertRaises(GatewayUnreachable, lambda: request.FILES)
 
-    def test_a_subclass_names_another(self) -> None:
+    def test_a_subclass_can_name_another_storage(self) -> None:
         class Named(TahoeUploadHandler):
             storage = "grid"
 
@@ -451,7 +451,7 @@ class Choosing(UploadTestCase):
 
 
 class Answering(UploadTestCase):
-    """What a site answers, under WSGI and ASGI."""
+    """The answers of a site under WSGI and ASGI."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -466,13 +466,13 @@ class Answering(UploadTestCase):
     def apost(self, url: str, **files: Any) -> Any:
         return asyncio.run(AsyncClient().post(url, files))
 
-    def test_under_wsgi(self) -> None:
+    def test_uploads_arrive_under_wsgi(self) -> None:
         answer = Client().post("/", {"a": uploaded(LARGE, "1"), "b": uploaded(b"x", "2")})
         told = {"a": ["TahoeUploadedFile", len(LARGE), "1"], "b": ["TahoeUploadedFile", 1, "2"]}
         self.assertEqual(answer.json()["files"], told)
         self.assertEqual(self.read("1"), LARGE)
 
-    def test_under_asgi_in_a_thread(self) -> None:
+    def test_uploads_arrive_under_asgi_in_a_thread(self) -> None:
         answer = self.apost("/", a=uploaded(LARGE, "1"))
         self.assertEqual(answer.json()["files"], {"a": ["TahoeUploadedFile", len(LARGE), "1"]})
         self.assertEqual(self.apost("/save_later", a=uploaded(LARGE, "2")).json(), {"a": "2"})
@@ -485,7 +485,7 @@ class Answering(UploadTestCase):
         with self.assertRaisesRegex(SynchronousOnlyOperation, "FILE_UPLOAD_HANDLERS"):
             self.apost("/parse", a=uploaded(b"x" * 100))
 
-    def test_what_is_too_big_is_a_bad_request(self) -> None:
+    def test_a_file_over_max_size_is_a_bad_request(self) -> None:
         self.patch(TahoeUploadHandler, "max_size", 99)
         answer = Client().post("/", {"a": uploaded(b"x" * 100)})
         self.assertEqual(answer.status_code, 400)

@@ -1,4 +1,4 @@
-"""What tests of uploads have in common."""
+"""The base of the tests of uploads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def begin(
     encoding: str = "binary",
     field: str = "file",
 ) -> bytes:
-    """What comes before the bytes of a file. After them comes a line break."""
+    """The header of a file in a form. A line break follows its bytes."""
     return (
         f"--{_BOUNDARY.decode()}\r\n"
         f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'

@@ -1,4 +1,4 @@
-"""What the tests of the libraries have in common."""
+"""The base of the tests of the libraries."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class LibraryTestCase(SynchronousTestCase):
         )
 
     def assertShows(self, url: str, size: tuple[int, int], color: str = "red") -> None:
-        """The URL leads to a picture of this size and color."""
+        """Require that the URL leads to a picture of this size and color."""
         with urlopen(url, timeout=60) as answer, Image.open(io.BytesIO(answer.read())) as image:
             self.assertEqual(image.size, size)
             pixel = image.convert("RGB").getpixel((5, 5))
         self.assertEqual(COLORS[pixel.index(max(pixel))], color)
 
     def assertReadsAgain(self, file: Any) -> None:
-        """What is read of a file is read again, also after it was closed."""
+        """Require that a file gives the same bytes again, also after it was closed."""
         data = file.read()
         self.assertEqual(file.size, len(data))
         file.seek(0)

@@ -18,13 +18,13 @@ INSTALLED_APPS = [
     "sorl.thumbnail",
 ]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-# The tables are made from the models, which is faster than to migrate.
+# Django makes the tables from the models, which is faster than migrations.
 MIGRATION_MODULES = {name.rpartition(".")[2]: None for name in INSTALLED_APPS}
 
 # Each test sets the gateway and the cap.
 TAHOE_PUBLIC_BASE_URL = os.environ["GATEWAY"]
 TAHOE_STORAGE = "tahoestorage.storage.TahoeStorage"
-# However slow the machine, what was known is known when requests are counted.
+# Also on a slow machine, what the storage knows stays known while requests are counted.
 TAHOE_OPTIONS = {"max_age": 600}
 PUBLIC = {**TAHOE_OPTIONS, "location": "public"}
 # Without a base URL, url() leads to this site, which asks filer who may read.

@@ -19,7 +19,7 @@ class ThumbnailsTests(SynchronousTestCase):
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.thumbnails.settings",
             "GATEWAY": gateways_for(self)[0],
-            # trial runs in a folder of its own, where the packages are not found otherwise.
+            # trial runs in a folder of its own, where Python would not find the packages.
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         trial = [sys.executable, "-m", "twisted.trial", f"--temp-directory={self.mktemp()}"]

@@ -1,4 +1,4 @@
-"""URLs of a site that serves the private files of filer to those who may read them."""
+"""URLs of a site that serves filer's private files to users who may read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from filer.utils.filer_easy_thumbnails import thumbnail_to_original_filename
 
 
 def may_read(request: HttpRequest, name: str) -> bool:
-    """As filer says; of a thumbnail, whether the file may be read that it was made of."""
+    """Ask filer. A user who may read a file may read its thumbnails."""
     if name.startswith("thumbnails/"):
         name = thumbnail_to_original_filename(name.removeprefix("thumbnails/")) or ""
     file = File.objects.filter(file=name, is_public=False).first()

@@ -14,7 +14,7 @@ SMALL = {"size": (40, 40)}
 
 
 class EasyThumbnailsTests(LibraryTestCase):
-    def test_thumbnails_are_made_once_beside_their_picture_until_it_changes(self) -> None:
+    def test_a_thumbnail_is_made_once_until_its_picture_changes(self) -> None:
         image = EasyPhoto.objects.create(image=picture()).image
         self.assertShows(image.get_thumbnail(SMALL).url, (40, 30))
         self.assertShows(image.get_thumbnail({"size": (100, 100), "crop": True}).url, (100, 100))

@@ -1,4 +1,4 @@
-"""django-filer, with this storage for all that it keeps."""
+"""django-filer, with this storage for all of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = {"size": (40, 40)}
 
 
 class FilerTests(LibraryTestCase):
-    def test_thumbnails_are_made_once_until_their_image_moves(self) -> None:
+    def test_a_thumbnail_is_made_once_until_its_image_moves(self) -> None:
         data = picture().read()
         content = SimpleUploadedFile("photo.jpg", data)
         Image.objects.create(original_filename="photo.jpg", file=content)
@@ -44,7 +44,7 @@ class FilerTests(LibraryTestCase):
         image.delete()
         self.assertFalse(storage.exists(name))
 
-    def test_private_files_are_read_by_those_who_may_read_them(self) -> None:
+    def test_only_permitted_users_read_private_files(self) -> None:
         data = picture().read()
         owner, stranger = (User.objects.create_user(name) for name in ("owner", "stranger"))
         image = Image.objects.create(

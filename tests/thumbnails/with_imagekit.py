@@ -35,12 +35,12 @@ class ImageKitTests(LibraryTestCase):
         self.assertShows(KitPhoto.objects.get().small.url, (40, 30))
         self.assertEqual(self.proxy.counts.uploads, 1)
 
-    def test_with_allow_overwrite_a_thumbnail_takes_the_place_of_an_older_one(self) -> None:
+    def test_with_allow_overwrite_a_thumbnail_replaces_an_older_one(self) -> None:
         photo = KitPhoto.objects.create(image=picture())
         photo.replaced.generate()
         default_storage.delete(photo.image.name)
         default_storage.save(photo.image.name, picture("blue"))
-        # A task in the background is given it as a pickle.
+        # A background task gets it as a pickle.
         pickled = pickle.dumps(KitPhoto.objects.get())
         self.assertNotIn(settings.TAHOE_STORAGE_BASE_CAP.split(":")[2].encode(), pickled)
         again = pickle.loads(pickled).replaced

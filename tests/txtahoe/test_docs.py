@@ -30,7 +30,7 @@ class Guide(TestCase):
         gateway = fake.FakeGateway()
         urls = {}
         for port in (3456, 3457):
-            loopback = gateway.listen()
+            loopback = gateway.listening()
             self.addCleanup(loopback.stop)
             urls[f"http://127.0.0.1:{port}/"] = loopback.url
         names: dict[str, Any] = {"print": lambda *_: None}

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from tests.txtahoe.capnames.test_anchors import HOUR, AnchorsTestCase, literals
 from tests.txtahoe.maintenance.case import MaintenanceTestCase
-from tests.txtahoe.tree.test_spreading import CAP, FANOUT, NAMES, SpreadingTestCase
+from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, SpreadingTestCase
 from txtahoe import Client, Transport, Tree
 from txtahoe.capnames.names import digest_of
 from txtahoe.http.streams import Incoming

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import BinaryIO
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer
 
 from txtahoe.caps import Cap
@@ -102,6 +103,9 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
 
         Raises: as `read`; CancelledError if the consumer goes away.
         """
+        # A request of twisted.web that is finished, or whose client has gone, has no channel.
+        if getattr(consumer, "channel", self) is None:
+            raise CancelledError
         flow = Flow()
         consumer.registerProducer(flow, True)
         try:
@@ -110,8 +114,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
                     await flow.ready()
                     consumer.write(chunk)
         finally:
-            # A request of twisted.web that is finished, or whose client has gone, has no channel.
-            with suppress(AttributeError):
+            with suppress(AttributeError):  # it has no channel any more
                 consumer.unregisterProducer()
 
     async def save(self, file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Links that are made behind the back of those who save: in batches, and again where one fails."""
+"""Links that are made some time after a file was saved: many by one write, repeated if it fails."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ DELAY = 5.0
 """Seconds that a link waits for others, so that one write makes them all."""
 
 _LONGEST_PAUSE = 300.0
-# Links that wait, at most, while the gateway is away. Those that are dropped are not lost: the
-# names are known to who saved the files.
+# Links that wait, at most, while the gateway is away. Further ones are dropped, and not lost: a
+# database has the names, and `Anchors.link` makes their links.
 _MOST_WAITING = 100_000
 
 
 class Anchoring:
-    """
-    Links names some seconds after they were given to it, many with one write.
-
-    What waits is lost when the process ends.
-    """
+    """Links names some seconds after it got them. If the process ends, waiting links are lost."""
 
     def __init__(self, anchors: Anchors) -> None:
         self._anchors = anchors
@@ -45,18 +41,18 @@ class Anchoring:
         self._add(name.label, name.cap)
 
     def delete(self, name: CapName) -> None:
-        """Have it written down that a name was deleted; see `Anchors.unlink`."""
+        """Have it recorded that a name was deleted; see `Anchors.unlink`."""
         self._add(*deletion(name))
 
     async def flush(self) -> None:
-        """Make all links that wait, now. Raises: the errors of `Tree.link`; they wait on then."""
+        """Make all waiting links now. Raises: the errors of `Tree.link`; then they wait on."""
         async with self._lock:
             while self._waiting:
                 await self._flush_some()
         self._stop()
 
     def forget(self) -> None:
-        """Drop what waits."""
+        """Drop the waiting links."""
         self._waiting.clear()
         self._stop()
 
@@ -72,13 +68,13 @@ class Anchoring:
 
     def _wait(self) -> None:
         if self._call is None:
-            self._call = self._anchors.tree.client.reactor.callLater(self._pause, self._begin)
-
-    def _begin(self) -> None:
-        self._call = None
-        Deferred.fromCoroutine(self._flush_later())
+            reactor = self._anchors.tree.client.reactor
+            self._call = reactor.callLater(
+                self._pause, lambda: Deferred.fromCoroutine(self._flush_later())
+            )
 
     async def _flush_later(self) -> None:
+        self._call = None
         try:
             await self.flush()
         except Exception as error:
@@ -91,9 +87,9 @@ class Anchoring:
 
     async def _flush_some(self) -> None:
         some = dict(islice(self._waiting.items(), BATCH))
-        is_of_this_hour = "/".join(self._batch[-4:-1]) == self._anchors.hour
+        is_of_this_hour = "/".join(self._batch[-4:-1]) == self._anchors.hour()
         if self._room < len(some) or not is_of_this_hour:
-            self._batch, self._room = self._anchors.batch(), BATCH
+            self._batch, self._room = self._anchors.new_batch(), BATCH
         links = {(*self._batch, label): cap for label, cap in some.items()}
         await self._anchors.link_together(links, replace=True)
         self._room -= len(links)

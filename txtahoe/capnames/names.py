@@ -16,10 +16,9 @@ _MARK = "URI:"
 class CapName:
     """
     A name such as `docs/2026/<cap>/report.pdf`: the component before the last one is the read cap
-    of a file that never changes. Whoever has the name can read the file.
+    of an immutable file. Anyone who has the name can read the file.
 
-    `directory`: what comes before the cap, without a slash at its end; may be empty.
-    `file`: the last component.
+    `directory`: the part before the cap, without a slash at its end; can be empty.
     """
 
     directory: str
@@ -35,9 +34,9 @@ class CapName:
     @sealed
     def parse(text: str) -> CapName | None:
         """
-        Read a name; None for one whose component before the last does not begin as a cap does.
+        Read a name; None if its component before the last does not begin as a cap does.
 
-        Raises: BadCap, which does not show it, for another cap than that of an immutable file.
+        Raises: BadCap, which does not show the cap, if it is not that of an immutable file.
         """
         above, _, file = text.rpartition("/")
         directory, _, cap = above.rpartition("/")
@@ -45,7 +44,7 @@ class CapName:
 
     @staticmethod
     def of_link(label: str, cap: Cap) -> CapName | None:
-        """The name that stands behind a link, see `label`; None where that is another link."""
+        """The name of which a link has the `label`; None for any other link."""
         plain = label.replace("%2F", "/").replace("%25", "%")
         above, _, file = plain.rpartition("/")
         directory, _, fingerprint = above.rpartition("/")
@@ -53,7 +52,7 @@ class CapName:
             return None
         try:
             return CapName(directory, cap, file)
-        except BadCap:  # anybody who writes the directory may put anything there
+        except BadCap:  # anyone who can write to the directory can put anything there
             return None
 
     @property
@@ -63,10 +62,7 @@ class CapName:
 
     @property
     def label(self) -> str:
-        """
-        The name of a link to the file: this name as one word, with the cap's fingerprint in the
-        place of the cap, which the link itself has.
-        """
+        """The name of a link to the file: as `text`, in one word, with the cap's fingerprint."""
         return self._with(self.cap.fingerprint).replace("%", "%25").replace("/", "%2F")
 
     def _with(self, component: str) -> str:
@@ -79,5 +75,5 @@ def is_cap(component: str) -> bool:
 
 
 def digest_of(text: str) -> int:
-    """A number of 8 bytes that tells names apart, and from which nobody learns the name."""
+    """A number of 8 bytes that tells names apart, and does not give the name away."""
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big")

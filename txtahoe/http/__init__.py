@@ -2,5 +2,5 @@
 One request to a gateway: its body, deadline, repeats and answer.
 
 Everything above may import it. Read `request.py` first (what a request is), then `transport.py`
-(one gateway) and `failover.py` (several).
+(one gateway: time-outs, pauses before repeats) and `failover.py` (several).
 """

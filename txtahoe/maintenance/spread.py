@@ -79,7 +79,7 @@ class _Spreading:
         if self._is_large(contents) or is_unfinished:
             self.large.append(place)
         if contents.is_closed:  # another client can have linked it below unmarked directories
-            await self._builder.mark_ancestors(place.path)
+            await self._builder.mark_path(place.path[:-1])
         below = [
             child
             for child in place.enter(contents.names)
@@ -101,7 +101,7 @@ class _Spreading:
         missing = [digit for digit in DIGITS if digit not in before.parts]
         for start in range(0, len(missing), _TOGETHER):
             digits = missing[start : start + _TOGETHER]
-            if not await self._builder.link_parts(cap, before, depth, digits):
+            if not await self._builder.link_parts(path, cap, depth, before, digits):
                 for digit in digits:  # another process links parts too
                     await self._builder.make_part(path, cap, depth, digit)
         for name, node in before.strays.items():

@@ -1,4 +1,4 @@
-"""The folder of a grid: what it holds, and that one process at a time uses it."""
+"""The folder of a grid: its plan, and the lock that gives it to one process at a time."""
 
 from __future__ import annotations
 
@@ -9,62 +9,47 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 from weakref import WeakSet
+
+from attrs import Factory, asdict, frozen
 
 from txtahoe.testing.node import GridError
 
-PLAN = "grid.json"
-LOCK = "grid.lock"
+_PLAN, _NEW_PLAN, _LOCK = "grid.json", "grid.json.new", "grid.lock"
+_LOCK_SECONDS = 10
+_LIMITS = (("needed", "servers"), ("happy", "servers"), ("needed", "total"), ("happy", "total"))
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=True)
 class Plan:
-    """How many nodes a grid has, and into how many shares its gateways encode a file.
+    """
+    How many nodes a grid has, and into how many shares its gateways encode a file.
 
     `needed` of `total` shares give the file back; an upload fails when it reaches fewer than
     `happy` servers (Tahoe's docs/specifications/servers-of-happiness.rst).
+
+    Raises: ValueError for numbers with which no upload could succeed.
     """
 
-    servers: int
-    gateways: int
-    needed: int
-    total: int
-    happy: int
+    servers: int = 3
+    gateways: int = 1
+    total: int = Factory(lambda self: self.servers, takes_self=True)
+    needed: int = Factory(lambda self: min(self.total, (self.servers + 1) // 2), takes_self=True)
+    happy: int = Factory(lambda self: self.needed, takes_self=True)
 
-    @classmethod
-    def made_of(cls, numbers: Mapping[str, int]) -> Self:
-        """The plan with these numbers and sensible ones where none is given.
-
-        Raises ValueError for numbers with which no upload could succeed.
-        """
-        servers = numbers.get("servers", 3)
-        total = numbers.get("total", servers)
-        needed = numbers.get("needed", min(total, (servers + 1) // 2))
-        happy = numbers.get("happy", needed)
-        plan = cls(servers, numbers.get("gateways", 1), needed, total, happy)
-        plan.check()
-        return plan
-
-    def check(self) -> None:
-        """Raise ValueError for numbers with which no upload could succeed."""
-        for name, number in asdict(self).items():
+    def __attrs_post_init__(self) -> None:
+        numbers = asdict(self)
+        for name, number in numbers.items():
             if number < 1:
                 raise ValueError(f"{name} is {number}: give 1 or more")
         if self.total > 256:
             raise ValueError(f"total is {self.total}: Tahoe makes 256 shares at most")
-        for smaller, larger in (
-            ("needed", "servers"),
-            ("happy", "servers"),
-            ("needed", "total"),
-            ("happy", "total"),
-        ):
-            if getattr(self, smaller) > getattr(self, larger):
+        for smaller, larger in _LIMITS:
+            if numbers[smaller] > numbers[larger]:
                 raise ValueError(
-                    f"{smaller} is {getattr(self, smaller)} and {larger} is"
-                    f" {getattr(self, larger)}: {smaller} must not be more than {larger}"
+                    f"{smaller} is {numbers[smaller]} and {larger} is {numbers[larger]}:"
+                    f" {smaller} must not be more than {larger}"
                 )
 
 
@@ -77,47 +62,46 @@ class GridFolder:
         self._lock: int | None = None
 
     def plan(self, asked: Mapping[str, int]) -> Plan:
-        """The plan that the folder was kept with, changed by what is asked for.
+        """
+        The plan of the folder, changed by the numbers that are asked for.
 
-        Raises GridError when the folder holds something else than a grid, ValueError when the
-        numbers cannot be, or would leave out nodes that are there.
+        Raises: GridError if the folder holds something else than a grid, ValueError for numbers
+        that are impossible, or that leave out nodes of the folder.
         """
         if self.temporary or not self.path.exists():
-            return Plan.made_of(asked)
-        if not (self.path / PLAN).exists():
-            self._check_unused()
-            return Plan.made_of(asked)
-        kept = json.loads((self.path / PLAN).read_text())
+            return Plan(**asked)
+        if not (self.path / _PLAN).exists():
+            if not self.path.is_dir() or set(os.listdir(self.path)) - {_NEW_PLAN, _LOCK}:
+                raise GridError(
+                    f"{self.path} exists and is no folder of a grid: give a new or an empty one"
+                )
+            return Plan(**asked)
+        kept = json.loads((self.path / _PLAN).read_text())
         for name in ("servers", "gateways"):
             if asked.get(name, kept[name]) < kept[name]:
                 raise ValueError(
                     f"{name} is {asked[name]}, and {self.path} holds {kept[name]} of them:"
                     f" give {kept[name]} or more, or another folder"
                 )
-        return Plan.made_of({**kept, **asked})
+        return Plan(**{**kept, **asked})
 
-    def _check_unused(self) -> None:
-        ours = (PLAN, f"{PLAN}.new", LOCK)
-        if not self.path.is_dir() or any(entry.name not in ours for entry in self.path.iterdir()):
-            raise GridError(
-                f"{self.path} is there and is no folder of a grid: give a new or an empty one"
-            )
+    def hold(self, plan: Plan) -> int:
+        """
+        Make the folder, take it for this process alone, and note the plan for the next start.
 
-    def hold(self, timeout: float = 10) -> int:
-        """Make the folder, take it for this process alone and return the lock's descriptor.
+        Returns the descriptor of the lock. The nodes get it too: the folder is free only when the
+        last of them has ended, also after a kill of their parent. This waits 10 s for that.
 
-        Raises GridError when another process has it. The nodes are given the descriptor too: so
-        the folder is free only when the last of them has ended, also after a kill of their
-        parent. For that we wait `timeout` seconds at most.
+        Raises: GridError if another process has the folder.
         """
         if self.temporary:
             self.path = Path(tempfile.mkdtemp(prefix="tahoe-grid-"))
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         _held.add(self)
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _LOCK_SECONDS
         while not _locked(self._lock):
-            holder = _holder(self._lock)
+            holder = int(os.pread(self._lock, 20, 0) or 0)
             if time.monotonic() > deadline or _exists(holder):
                 self.abandon()
                 raise GridError(
@@ -127,13 +111,10 @@ class GridFolder:
             time.sleep(0.1)
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode("ascii"), 0)
-        return self._lock
-
-    def keep(self, plan: Plan) -> None:
-        """Write down the plan for the next start."""
-        new = self.path / f"{PLAN}.new"
+        new = self.path / _NEW_PLAN
         new.write_text(json.dumps(asdict(plan), indent=1) + "\n")
-        new.replace(self.path / PLAN)
+        new.replace(self.path / _PLAN)
+        return self._lock
 
     def release(self) -> None:
         """Let others have the folder; a temporary one is removed."""
@@ -172,15 +153,11 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _holder(descriptor: int) -> int:
-    return int(os.pread(descriptor, 20, 0) or 0)
-
-
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is there, and another user's
+    except PermissionError:  # it is another user's
         return True
     return pid != 0

@@ -1,4 +1,5 @@
-"""A real Tahoe-LAFS grid on loopback: an introducer, storage servers and gateways, as processes.
+"""
+A real Tahoe-LAFS grid on loopback: an introducer, storage servers and gateways, as processes.
 
     with Grid() as grid:
         print(grid.gateway_urls[0])
@@ -15,14 +16,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import NoReturn, Self
-
-from twisted.internet.interfaces import IReactorThreads
-from twisted.internet.threads import deferToThreadPool
 
 from txtahoe.testing.folder import GridFolder, Plan
 from txtahoe.testing.node import (
@@ -34,7 +31,6 @@ from txtahoe.testing.node import (
     PortTakenError,
     Server,
     Settings,
-    is_connected,
     is_free,
     tahoe_command,
 )
@@ -42,29 +38,29 @@ from txtahoe.testing.node import (
 __all__ = ["Gateway", "Grid", "GridError", "Node", "NodeError", "PortTakenError", "Server"]
 
 Progress = Callable[[str, int, int], object]
-"""Called with what has just happened, the number of steps done, and of all steps."""
+"""Called with the step that begins or is done, the number of steps done, and of all steps."""
 
 
 class Grid:
-    """One introducer, `servers` storage servers and `gateways` gateways on 127.0.0.1.
+    """
+    One introducer, `servers` storage servers and `gateways` gateways on 127.0.0.1.
 
     `folder` is where they are kept: a second grid in the same folder has the same nodes with the
     same keys, data and gateway ports. Without it the grid lives in a temporary folder, which
     `stop` removes. Numbers that are not given are those of the kept folder; in a new one 3
     servers, 1 gateway, a share for each server (`total`), half of them `needed` and `happy`.
     `server_settings` and `gateway_settings` go into the tahoe.cfg of every node of the kind, and
-    win over ours. `progress` is called from the thread that starts the grid.
+    win over the grid's own. `progress` is called from the thread that starts the grid.
 
     A grid is started once and stopped once. However its process ends, the nodes end with it; only
     a temporary folder is left behind when it is killed. A forked child may use the gateways, and
     neither stops nor controls the nodes.
 
-    Raises ValueError for numbers that cannot be, GridError for a folder of something else.
+    Raises: ValueError for impossible numbers, GridError for a folder of something else.
     """
 
-    introducer: Introducer
     server_type: type[Server] = Server
-    """What makes the storage servers, for those who want others."""
+    """The class of the storage servers; a subclass may have another."""
 
     def __init__(
         self,
@@ -87,9 +83,12 @@ class Grid:
             "happy": happy,
         }
         self._folder = GridFolder(None if folder is None else Path(folder).absolute())
-        self.plan: Plan = self._folder.plan({k: v for k, v in asked.items() if v is not None})
+        self._plan: Plan = self._folder.plan({k: v for k, v in asked.items() if v is not None})
+        self.introducer: Introducer
         self.servers: list[Server] = []
         self.gateways: list[Gateway] = []
+        self.nodes: list[Node] = []
+        """All nodes, in the order in which they start; empty before the start."""
         self._server_settings = server_settings or {}
         self._gateway_settings = gateway_settings or {}
         self._progress = progress or (lambda what, done, steps: None)
@@ -103,43 +102,40 @@ class Grid:
         return self._folder.path
 
     @property
-    def nodes(self) -> list[Node]:
-        """All nodes, in the order in which they start; empty before the start."""
-        introducer = [self.introducer] if hasattr(self, "introducer") else []
-        return [*introducer, *self.servers, *self.gateways]
-
-    @property
     def gateway_urls(self) -> list[str]:
         """The roots of the gateways' web APIs, each with the slash at its end."""
         return [gateway.url for gateway in self.gateways]
 
     def node(self, name: str) -> Node:
-        """The node of this name: "introducer", "server-1", "gateway-1" and so on.
-
-        Raises LookupError, with the names that there are.
         """
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        names = ", ".join(node.name for node in self.nodes)
-        raise LookupError(f"no node is called {name!r}; there are: {names}")
+        The node of this name: "introducer", "server-1", "gateway-1" and so on.
+
+        Raises: LookupError with the names that there are.
+        """
+        nodes = {node.name: node for node in self.nodes}
+        if name not in nodes:
+            raise LookupError(f"no node is called {name!r}; there are: {', '.join(nodes)}")
+        return nodes[name]
 
     def share_files(self, storage_index: str) -> list[Path]:
-        """The files of all shares of a storage index (base 32) on all servers."""
-        return sorted(
-            share
-            for server in self.servers
-            for share in server.shares_folder(storage_index).glob("*")
-        )
+        """
+        The files of all shares of a storage index (base 32, as in verify caps) on all servers.
+
+        Tahoe's docs/architecture.rst and allmydata/storage/common.py say where they lie.
+        """
+        shares = f"storage/shares/{storage_index[:2]}/{storage_index}/*"
+        return sorted(path for server in self.servers for path in server.folder.glob(shares))
 
     # Start and stop
 
     def start(self, timeout: float = 120) -> Self:
-        """Start all nodes and return when the gateways are connected to all servers.
+        """
+        Start all nodes and return when the gateways are connected to all servers.
 
-        `timeout` in seconds. Raises NodeError with the end of the log of a node that fails, and
-        GridError when tahoe-lafs is missing, when the folder is in use, or when the grid was
-        stopped already. Nothing is left running then.
+        `timeout` in seconds.
+
+        Raises: NodeError with the end of the log of a node that fails; GridError if tahoe-lafs is
+        missing, if the folder is in use, or if the grid was stopped already. No node runs then.
         """
         deadline = time.monotonic() + timeout
         with self._changing:
@@ -149,9 +145,10 @@ class Grid:
             try:
                 self._make_nodes()
                 self._start([self.introducer], deadline)
-                for client in [*self.servers, *self.gateways]:
-                    client.introduce(self.introducer.furl)
-                self._start([*self.servers, *self.gateways], deadline)
+                clients = self.nodes[1:]
+                for node in clients:
+                    node.introduce(self.introducer.furl)
+                self._start(clients, deadline)
                 self._step("connecting the gateways to the servers", 0)
                 self.wait_ready(deadline - time.monotonic())
                 for node in self.nodes:
@@ -164,7 +161,8 @@ class Grid:
             return self
 
     def stop(self, timeout: float = 10) -> None:
-        """Stop all nodes, after `timeout` seconds by force, and let go of the folder.
+        """
+        Stop all nodes, after `timeout` seconds by force, and let go of the folder.
 
         Any thread may call it, at any time and again; a start that is under way fails.
         """
@@ -183,10 +181,12 @@ class Grid:
                 atexit.unregister(self.stop)
 
     def wait_ready(self, timeout: float = 60) -> None:
-        """Return when every gateway is connected to every server that runs, and to no other.
+        """
+        Return when every gateway is connected to every server that runs, and to no other.
 
-        `timeout` in seconds. Frozen nodes do not count: a gateway notices them late. Raises
-        NodeError with what a gateway says of a server, and the end of that server's log.
+        `timeout` in seconds. Frozen nodes do not count: a gateway notices them late.
+
+        Raises: NodeError with the gateway's status of a server, and the end of that server's log.
         """
         deadline = time.monotonic() + timeout
         for gateway in self.gateways:
@@ -199,66 +199,29 @@ class Grid:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
-
-    @asynccontextmanager
-    async def on(self, reactor: IReactorThreads) -> AsyncIterator[Self]:
-        """The same for Twisted: `async with Grid().on(reactor) as grid`.
-
-        What blocks runs in the reactor's thread pool. Leaving, also by a cancelled start, waits
-        until the nodes have ended.
-        """
-        pool = reactor.getThreadPool()
-        try:
-            await deferToThreadPool(reactor, pool, self.start)
-            yield self
-        finally:
-            self._ending.set()
-            await deferToThreadPool(reactor, pool, self.stop)
 
     # Steps of the start
 
     def _make_nodes(self) -> None:
         tahoe_command()
         self._check_not_ending()
-        lock = self._folder.hold()
-        self._folder.keep(self.plan)
-
-        def folder(name: str) -> Path:
-            return self.folder / name
-
-        self.introducer = Introducer("introducer", folder("introducer"), lock)
-        for number in range(1, self.plan.servers + 1):
-            name = f"server-{number}"
-            self.servers.append(self.server_type(name, folder(name), lock))
-        for number in range(1, self.plan.gateways + 1):
-            name = f"gateway-{number}"
-            self.gateways.append(Gateway(name, folder(name), lock))
+        lock = self._folder.hold(self._plan)
+        servers, gateways = range(self._plan.servers), range(self._plan.gateways)
+        self.introducer = Introducer("introducer", self.folder, lock)
+        self.servers = [self.server_type(f"server-{n + 1}", self.folder, lock) for n in servers]
+        self.gateways = [Gateway(f"gateway-{n + 1}", self.folder, lock) for n in gateways]
+        self.nodes = [self.introducer, *self.servers, *self.gateways]
         for node in self.nodes:
-            self._settle_port(node)
-        self._configure()
-
-    def _settle_port(self, node: Node) -> None:
-        # Whoever has noted a gateway's URL would send caps to the program that has its port now.
-        if isinstance(node, Gateway):
-            node.check_port()
-        elif not is_free(node.port):
-            node.choose_port()
-
-    def _configure(self) -> None:
-        encoding = {
-            "client": {
-                "shares.needed": str(self.plan.needed),
-                "shares.happy": str(self.plan.happy),
-                "shares.total": str(self.plan.total),
-            }
-        }
+            # Clients that have noted a gateway's URL would send caps to the program that has its
+            # port now.
+            if isinstance(node, Gateway):
+                node.check_port()
+            elif not is_free(node.port):
+                node.choose_port()
+        numbers = {name: str(getattr(self._plan, name)) for name in ("needed", "happy", "total")}
+        encoding = {"client": {f"shares.{name}": number for name, number in numbers.items()}}
         self.introducer.configure()
         for server in self.servers:
             server.configure(encoding, self._server_settings)
@@ -270,18 +233,15 @@ class Grid:
             self._step(f"starting {node.name}", 0)
             node.launch()
         for node in nodes:
-            self._wait_listening(node, deadline)
+            try:
+                node.wait_listening(deadline - time.monotonic(), self._pause)
+            except PortTakenError:
+                if isinstance(node, Gateway) and node.port_is_known:
+                    raise
+                node.choose_port()
+                node.configure()
+                node.start(deadline - time.monotonic())
             self._step(f"{node.name} listens")
-
-    def _wait_listening(self, node: Node, deadline: float) -> None:
-        try:
-            node.wait_listening(deadline - time.monotonic(), self._pause)
-        except PortTakenError:
-            if isinstance(node, Gateway) and node.port_is_known:
-                raise
-            node.choose_port()
-            node.configure()
-            node.start(deadline - time.monotonic())
 
     def _mistake_of(self, gateway: Gateway) -> tuple[Node, str] | None:
         """The first node that the gateway is wrong about, and how."""
@@ -293,7 +253,9 @@ class Grid:
             return gateway, str(problem)
         for server in self.servers:
             status = statuses.get(server.name, "unknown")
-            if not server.frozen and server.running != is_connected(status):
+            # "connected", or "Connected to …" in some releases
+            is_connected = status.lower().startswith("connected")
+            if not server.frozen and server.running != is_connected:
                 return server, f"{gateway.name} calls it {status}"
         return None
 
@@ -314,7 +276,7 @@ class Grid:
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """What `python -m txtahoe.testing.grid` understands."""
+    """The parser of `python -m txtahoe.testing.grid`."""
     parser = argparse.ArgumentParser(
         prog="python -m txtahoe.testing.grid",
         description="Run a Tahoe-LAFS grid on 127.0.0.1 until Ctrl-C or SIGTERM. The URLs of its"

@@ -23,7 +23,8 @@ class Arrival:
     An upload of bytes that the caller hands over as they arrive, in the reactor thread.
 
     It begins at once, and waits for no other upload, because it can take any time. It cannot be
-    repeated. The caller must `close` it, also after an error.
+    repeated. The caller must `close` it, also after an error. `put` and `finish` raise the errors
+    of `Client.upload`.
 
     `silence`: seconds without new bytes after which it sends one that it has held back. So a slow
     origin does not end the request: neither by the deadline, nor because the gateway closes a
@@ -40,23 +41,13 @@ class Arrival:
         self._upload = Deferred.fromCoroutine(client.upload(self._chunks())).addBoth(self._over)
 
     async def put(self, data: bytes) -> None:
-        """
-        Hand over the next bytes, and wait until there is room for more.
-
-        Raises: the errors of `Client.upload`.
-        """
-        self._require_under_way()
+        """Hand over the next bytes, and wait until there is room for more."""
         self._add(data)
         await self._flow.ready()
         self._require_under_way()
 
     async def finish(self, data: bytes = b"") -> Cap:
-        """
-        Hand over the last bytes, and return the cap of all.
-
-        Raises: the errors of `Client.upload`.
-        """
-        self._require_under_way()
+        """Hand over the last bytes. Returns the cap of all."""
         self._add(data)
         self._arrived.put(b"")
         return await self._upload
@@ -67,6 +58,7 @@ class Arrival:
         self._upload.cancel()
 
     def _add(self, data: bytes) -> None:
+        self._require_under_way()
         if data:
             self._waiting += len(data)
             self._arrived.put(data)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
 
 from txtahoe.api.directories import Replace
-from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, each
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.nodes import Link, require_json
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
-from txtahoe.tree.paths import Path
+from txtahoe.tree.paths import AnyPath, Path, split_name
+from txtahoe.tree.spread.changing import taken
 
 
 @define(eq=False)
@@ -22,8 +23,8 @@ class _Entry:
     """
     A link that is to be made in a directory.
 
-    `numbers`: the positions of the caller's links that depend on it. `below`: the first links of
-    the new directory that it leads to.
+    `numbers`: the caller's links that depend on it. `below`: if it leads to a new directory, the
+    first links of that.
     """
 
     link: Link
@@ -35,9 +36,9 @@ class Batch:
     """
     Links that are made together.
 
-    Missing directories are made from the deepest up, each with its first children. So each
-    directory, old or new, costs one write. (The commit queue makes directories too, but it knows
-    only the links of one directory: it could write the parent more than once.)
+    Missing directories are made from the deepest up, each with its first links. So each directory,
+    old or new, costs one write. (The commit queue makes directories too, but it knows only the
+    links of one directory: it could write the parent more than once.)
     """
 
     def __init__(
@@ -48,80 +49,73 @@ class Batch:
         self._replace: Replace = replace
         self._concurrency = concurrency
         self._directories: dict[Path, dict[str, _Entry]] = {}
+        self._unusable: dict[Path, Exception] = {}
         self._errors: dict[int, Exception] = {}
 
     async def make(
-        self, wanted: Sequence[tuple[Path, Link]], progress: Done | None = None
-    ) -> list[Exception | None]:
+        self, wanted: Mapping[int, tuple[AnyPath, Link]], progress: Done | None = None
+    ) -> dict[int, Exception]:
         """
-        Make the links. Returns for each its exception, or None if it is made.
+        Make the links. Returns the exceptions of those that failed, by the caller's numbers.
 
         `progress` is called with the number of directories that were written since the last call.
         """
-        for number, (path, link) in enumerate(wanted):
-            self._add(path, link, number)
-        found = await self._find(list(self._directories))
+        for number, (path, link) in wanted.items():
+            try:
+                self._add(path, link, number)
+            except Exception as error:  # the others are made all the same
+                self._errors[number] = error
+        await self._look_up()
         while self._directories:
             depth = max(map(len, self._directories))
             level = [path for path in self._directories if len(path) == depth]
-            await self._ask([path for path in level if path not in found], found)
-            pairs = [(path, found.pop(path)) for path in level]
-            for error in await each(
-                pairs, lambda pair: self._write(*pair), self._concurrency, progress
-            ):
-                if error is not None:
-                    raise error
-        return [self._errors.get(number) for number in range(len(wanted))]
+            for failure in await each(level, self._write, self._concurrency, progress):
+                if failure is not None:
+                    raise failure
+        return self._errors
 
-    async def _find(self, directories: Iterable[Path]) -> dict[Path, Cap | Exception]:
+    def _add(self, path: AnyPath, link: Link, number: int) -> None:
+        directory, name = split_name(path)
+        require_json(link.metadata)
+        here = self._directories.setdefault(directory, {})
+        entry = here.setdefault(name, _Entry(link, []))
+        if entry.numbers and not self._replace:
+            raise taken(name)
+        entry.link = link  # as if the links were made in turn: the last one stays
+        entry.numbers.append(number)
+
+    async def _look_up(self) -> None:
         """
-        The caps of directories, or the exceptions of those that have none.
+        Look up the directories, from the top down, all of a level side by side.
 
-        It looks from the top down, all directories of a level side by side. Below a missing
-        directory it asks nothing, and above a known one neither.
+        It asks nothing below a directory that is missing or no directory, nor above a known one.
         """
-        found: dict[Path, Cap | Exception] = {}
-        unknown: set[Path] = set()
-        for path in directories:
-            cap = self._lookup.known_directory(path)
-            if cap is not None:
-                found[path] = cap
-            else:
-                unknown.update(path[:depth] for depth in range(len(path) + 1))
-        for depth in range(max(map(len, unknown), default=-1) + 1):
-            level = [path for path in unknown if len(path) == depth]
-            above = {path: found.get(path[:-1]) for path in level if path}
-            await self._ask([p for p in level if not isinstance(above.get(p), Exception)], found)
-            found.update((p, error) for p, error in above.items() if isinstance(error, Exception))
-        return found
+        paths = {
+            path[:depth]
+            for path in self._directories
+            if self._lookup.known_directory(path) is None
+            for depth in range(len(path) + 1)
+        }
+        for _, level in groupby(sorted(paths, key=len), len):
+            asked = []
+            for path in level:
+                if path[:-1] in self._unusable:
+                    self._unusable[path] = self._unusable[path[:-1]]
+                else:
+                    asked.append(path)
+            # All at once, so that directories with one parent share its listing.
+            found = await each(asked, self._lookup.directory, len(asked))
+            for path, cap in zip(asked, found, strict=True):
+                if isinstance(cap, Exception):
+                    self._unusable[path] = cap
 
-    async def _ask(self, paths: list[Path], found: dict[Path, Cap | Exception]) -> None:
-        """Look directories up side by side, so that those with one parent share its listing."""
-        results = await each(paths, self._lookup.directory, len(paths))
-        found.update(zip(paths, results, strict=True))
-
-    def _add(self, path: Path, link: Link, number: int) -> None:
-        try:
-            require_json(link.metadata)
-        except Exception as error:  # the others are made all the same
-            self._errors[number] = error
-            return
-        here = self._directories.setdefault(path[:-1], {})
-        entry = here.get(path[-1])
-        if entry is None:
-            here[path[-1]] = _Entry(link, [number])
-        elif self._replace:  # as if made one after the other: the last one stays
-            entry.link = link
-            entry.numbers.append(number)
-        else:
-            self._errors[number] = ExistingChild(f"the name {path[-1]!r} is taken")
-
-    async def _write(self, path: Path, found: Cap | Exception) -> None:
+    async def _write(self, path: Path) -> None:
         entries = self._directories.pop(path)
-        if isinstance(found, NoSuchChild):
+        error = self._unusable.pop(path, None)
+        if isinstance(error, NoSuchChild):
             await self._make(path, entries)
-        elif isinstance(found, Exception):
-            self._fail(entries.values(), found)
+        elif error is not None:
+            self._fail(entries.values(), error)
         else:
             await self._link(path, entries)
 
@@ -140,14 +134,9 @@ class Batch:
             parent[path[-1]] = _Entry(Link(cap), numbers, entries)
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
-        waiting = self._commits.link_together(
-            path,
-            [
-                (name, entry.link, False if entry.below else self._replace)
-                for name, entry in entries.items()
-            ],
-        )
-        results = await each(waiting, _result, len(waiting))
+        links = [(n, e.link, False if e.below else self._replace) for n, e in entries.items()]
+        waiting = self._commits.link_together(path, links)
+        results = await each(waiting, lambda done: done, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
             if isinstance(error, ExistingChild) and entry.below:
                 # Another process has made the directory: its directory gets these links.
@@ -169,7 +158,3 @@ class Batch:
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
         for number in (number for entry in entries for number in entry.numbers):
             self._errors[number] = another(error)
-
-
-async def _result(waiting: Awaitable[None]) -> None:
-    await waiting

@@ -1,35 +1,29 @@
-"""The commit queue: changes of a directory wait in line, and many links go out as one write."""
+"""The commit queue: changes of a directory wait their turn, and many links go out as one write."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
+from weakref import WeakValueDictionary
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
+from twisted.internet.defer import Deferred, TimeoutError
 
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.errors import (
-    ExistingChild,
-    NoSuchChild,
-    NotADirectory,
-    Unrecoverable,
-    another,
-)
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable, another
 from txtahoe.http.terms import Terms, asking, current_terms
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.changing import Changer, Outcome
+from txtahoe.tree.spread.changing import Changer, Outcome, taken
 from txtahoe.turns import in_turns
 
 # Refusals in a row, with names that all look free, after which a write is given up.
 _REFUSALS = 3
-
 
 # Called with what a name leads to now, or None. Returns a Link, if the name is to have that; None,
 # if it is to be unlinked; or its argument, if the name stays as it is.
@@ -48,12 +42,13 @@ class _Change:
     terms: Terms = field(factory=current_terms)
     done: Deferred[None] = field(factory=Deferred)
 
-    def succeed(self) -> None:
-        if not self.done.called:  # its caller has not gone
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell the caller the result, unless it has gone."""
+        if self.done.called:
+            return
+        if error is None:
             self.done.callback(None)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.done.called:
+        else:
             self.done.errback(another(error))
 
 
@@ -91,12 +86,13 @@ class CommitQueue:
     `commit_delay`: seconds that a link waits, at most, for others that are `expected`.
     """
 
-    def __init__(self, lookup: Lookup, changer: Changer, *, commit_delay: float) -> None:
+    def __init__(self, lookup: Lookup, changer: Changer, commit_delay: float) -> None:
         self._lookup = lookup
         self._changer = changer
-        self._client = lookup.client
+        self._reactor = lookup.client.reactor
         self._commit_delay = commit_delay
-        self._queues: dict[Path, _Queue] = {}
+        # A queue is there while something works on it, waits in it or is expected.
+        self._queues: WeakValueDictionary[Path, _Queue] = WeakValueDictionary()
         self._calls: deque[Callable[[], object]] = deque()
         self._is_calling = False
 
@@ -112,17 +108,16 @@ class CommitQueue:
         self, path: Path, links: Iterable[tuple[str, Link, Replace]]
     ) -> list[Deferred[None]]:
         """As `link`, for many: none is written before all are in the queue."""
-        now = self._now()
+        now = self._lookup.now()
         return self._add(path, [_Change(name, now, link, replace) for name, link, replace in links])
 
     def change(self, path: Path, name: str, decide: Decide) -> Deferred[None]:
         """
         Change a name in the directory of a path as `decide` says in the change's turn.
 
-        The Deferred fails with what `decide` raises, or the errors of `Client.set_children` and
-        `Client.delete`.
+        The Deferred fails with the errors of `decide`, `Client.set_children` and `Client.delete`.
         """
-        return self._add(path, [_Change(name, self._now(), decide=decide)])[0]
+        return self._add(path, [_Change(name, self._lookup.now(), decide=decide)])[0]
 
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
@@ -136,7 +131,6 @@ class CommitQueue:
             queue.expected.discard(token)
             queue.awaited.discard(token)
             self._call(partial(_wake, queue))
-            self._drop_if_idle(path, queue)
 
     async def new(self, links: Mapping[str, Link]) -> Cap:
         """A new directory with first children, which is not linked yet."""
@@ -161,8 +155,16 @@ class CommitQueue:
         queue.changes += changes
         if not queue.is_working:
             queue.is_working = True
-            self._call(lambda: ensureDeferred(self._work(path, queue)))
+            self._call(lambda: Deferred.fromCoroutine(self._work(path, queue)))
         return [change.done for change in changes]
+
+    def _withdraw(self, queue: _Queue, change: _Change, done: Deferred[None]) -> None:
+        """Drop a change whose caller has gone; cancel a write for which no caller waits."""
+        if change in queue.changes:
+            queue.changes.remove(change)
+        queue.waiting.discard(change)
+        if not queue.waiting and queue.writing is not None:
+            self._call(queue.writing.cancel)
 
     def _call(self, call: Callable[[], object]) -> None:
         """
@@ -187,15 +189,17 @@ class CommitQueue:
                 await self._commit_next(path, queue)
         finally:
             queue.is_working = False
-            self._drop_if_idle(path, queue)
 
     async def _commit_next(self, path: Path, queue: _Queue) -> None:
         batch: list[_Change] = []
         try:
             await self._gather(queue)
+            if not queue.changes:  # all callers have gone
+                return
             batch = _next_batch(queue)
             queue.waiting = set(batch)
-            with asking(_most_patient(batch)):
+            # The terms of the caller that waits longest: no other is cut short.
+            with asking(max((c.terms for c in batch), key=lambda terms: terms.timeout or inf)):
                 queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
             await queue.writing
         except GeneratorExit:  # the reactor has ended: no caller waits
@@ -203,18 +207,12 @@ class CommitQueue:
         except BaseException as error:
             if not batch:  # it can be the fault of any of them
                 batch, queue.changes = queue.changes, []
-            await self._fail(batch, error)
+            async for some in in_turns(self._reactor, batch):
+                for change in some:
+                    self._call(partial(change.end, error))
         finally:
             queue.writing = None
-
-    async def _fail(self, changes: Iterable[_Change], error: BaseException) -> None:
-        async for some in in_turns(self._client.reactor, changes):
-            for change in some:
-                self._call(partial(change.fail, error))
-
-    def _drop_if_idle(self, path: Path, queue: _Queue) -> None:
-        if not queue.expected and not queue.is_working:
-            self._queues.pop(path, None)
+            queue.waiting = set()
 
     async def _gather(self, queue: _Queue) -> None:
         """
@@ -223,40 +221,35 @@ class CommitQueue:
         A link that is announced later waits for the next write.
         """
         first = queue.changes[0]
-        left = first.since + self._commit_delay - self._now()
+        left = first.since + self._commit_delay - self._lookup.now()
         if queue.expected and left > 0 and first.link is not None:
             queue.awaited = set(queue.expected)
             queue.wake = Deferred()
             with suppress(TimeoutError):
-                await queue.wake.addTimeout(left, self._client.reactor)
+                await queue.wake.addTimeout(left, self._reactor)
             queue.wake = None
 
     async def _commit(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
-        decide = batch[0].decide
-        if decide is not None:
-            await self._decide(path, queue, batch[0], decide)
-        else:
-            await self._link(path, queue, batch)
-
-    async def _decide(self, path: Path, queue: _Queue, change: _Change, decide: Decide) -> None:
-        there = await self._lookup.look((*path, change.name))
-        after = await decide(there)
-        if isinstance(after, Link):
+        """Write a batch: one change that decides in its turn, or links that are made together."""
+        change = batch[0]
+        if change.decide is not None:
+            there = await self._lookup.look((*path, change.name))
+            after = await change.decide(there)
+            if not isinstance(after, Link):
+                if after is None and there is not None:
+                    await self._unlink(path, change.name, there)
+                self._call(change.end)
+                return
             change.link = after
             if there is not None:
                 change.replace = True if there.is_directory else "only-files"
-            await self._link(path, queue, [change])
-            return
-        if after is None and there is not None:
-            await self._unlink(path, change.name, there)
-        self._call(change.succeed)
+        await self._link(path, queue, batch)
 
     async def _unlink(self, path: Path, name: str, there: Node) -> None:
         directory = await self._lookup.directory(path)
         try:
             await self._changer.unlink(path, directory, name, there)
         finally:
-            self._lookup.changed(path)
             self._lookup.forget(path, [name])
 
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
@@ -264,21 +257,26 @@ class CommitQueue:
         while batch := [change for change in batch if not change.done.called]:
             outcome = await self._write(path, batch)
             left = []
-            async for some in in_turns(self._client.reactor, batch):
+            async for some in in_turns(self._reactor, batch):
                 left += [change for change in some if not self._is_told(path, change, outcome)]
-            self._refuse(queue, outcome.made)
+            self._refuse(queue, outcome.results)
             refusals = refusals + 1 if len(left) == len(batch) else 0
             if refusals == _REFUSALS and outcome.refusal is not None:
                 raise outcome.refusal
             batch = left
 
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
+        replace = batch[0].replace
         try:
             directory = await self._lookup.directory(path)
         except NoSuchChild:
             return await self._write_new(path, batch)
-        outcome = await self._write_in(path, directory, batch)
-        lost = [change for change in batch if _is_lost(outcome.failed.get(change.name))]
+        outcome = await self._changer.write(path, directory, _links_of(batch), replace)
+        lost = [
+            change
+            for change in batch
+            if isinstance(outcome.results.get(change.name), NotADirectory | Unrecoverable)
+        ]
         if lost:
             try:
                 found = await self._lookup.again(path, directory)
@@ -286,7 +284,8 @@ class CommitQueue:
                 outcome.add(await self._write_new(path, lost))
             else:
                 if found is not None:
-                    outcome.add(await self._write_in(path, found, lost))
+                    links = _links_of(lost)
+                    outcome.add(await self._changer.write(path, found, links, replace))
         return outcome
 
     async def _write_new(self, path: Path, batch: list[_Change]) -> Outcome:
@@ -296,52 +295,30 @@ class CommitQueue:
             return Outcome({name: link.node for name, link in links.items()})
         except ExistingChild:
             directory = await self._lookup.directory(path, fresh=True)
-        return await self._write_in(path, directory, batch)
-
-    async def _write_in(self, path: Path, directory: Cap, batch: list[_Change]) -> Outcome:
-        links = _links_of(batch)
-        try:
-            return await self._changer.write(path, directory, links, batch[0].replace)
-        finally:
-            self._lookup.changed(path)
+        return await self._changer.write(path, directory, _links_of(batch), batch[0].replace)
 
     def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
         """Tell the caller of a link its result; whether there is one."""
-        error = outcome.failed.get(change.name)
-        if error is not None:
-            error = _taken(change.name) if isinstance(error, ExistingChild) else error
-            self._call(partial(change.fail, error))
-            return True
-        node = outcome.made.get(change.name)
-        if node is not None:
-            self._lookup.learn((*path, change.name), node)
-            self._call(change.succeed)
-            return True
-        return False
+        result = outcome.results.get(change.name)
+        if isinstance(result, Node):
+            self._lookup.learn((*path, change.name), result)
+            self._call(change.end)
+        elif result is not None:
+            error = taken(change.name) if isinstance(result, ExistingChild) else result
+            self._call(partial(change.end, error))
+        return result is not None
 
-    def _refuse(self, queue: _Queue, taken: Container[str]) -> None:
+    def _refuse(self, queue: _Queue, results: Mapping[str, object]) -> None:
         """Fail queued links to names that this commit has just taken."""
-        changed = set()
+        undecided = {change.name for change in queue.changes if change.link is None}
+        made = {name for name, result in results.items() if isinstance(result, Node)} - undecided
         left = []
         for change in queue.changes:
-            if change.link is None:
-                changed.add(change.name)
-            elif change.name in taken and change.name not in changed and not change.replace:
-                self._call(partial(change.fail, _taken(change.name)))
-                continue
-            left.append(change)
+            if change.name in made and not change.replace:
+                self._call(partial(change.end, taken(change.name)))
+            else:
+                left.append(change)
         queue.changes = left
-
-    def _withdraw(self, queue: _Queue, change: _Change, done: Deferred[None]) -> None:
-        """Drop a change whose caller has gone; cancel a write for which no caller waits."""
-        if change in queue.changes:
-            queue.changes.remove(change)
-        queue.waiting.discard(change)
-        if not queue.waiting and queue.writing is not None:
-            self._call(queue.writing.cancel)
-
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
 
 
 def _wake(queue: _Queue) -> None:
@@ -352,23 +329,17 @@ def _wake(queue: _Queue) -> None:
 
 def _next_batch(queue: _Queue) -> list[_Change]:
     """Take the first change from a queue; if it is a link, all that one write can make with it."""
-    batch: list[_Change] = []
-    seen: set[str] = set()
-    for change in queue.changes:
-        first = batch[0] if batch else change
-        is_alike = change.link is not None and change.replace == first.replace
-        if change is first or (first.link is not None and is_alike and change.name not in seen):
+    first, *others = queue.changes
+    batch, seen, left = [first], {first.name}, []
+    for change in others:
+        is_alike = None not in (first.link, change.link) and change.replace == first.replace
+        if is_alike and change.name not in seen:
             batch.append(change)
+        else:
+            left.append(change)
         seen.add(change.name)
-    taken = set(batch)
-    queue.changes = [change for change in queue.changes if change not in taken]
+    queue.changes = left
     return batch
-
-
-def _most_patient(batch: list[_Change]) -> Terms:
-    """The terms of a write: those of the caller that waits longest, so none is cut short."""
-    every = [change.terms for change in batch]
-    return max(every, key=lambda terms: terms.timeout or inf, default=Terms())
 
 
 def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
@@ -378,11 +349,3 @@ def _links_of(batch: Iterable[_Change]) -> dict[str, Link]:
         for change in batch
         if change.link is not None and not change.done.called
     }
-
-
-def _is_lost(error: Exception | None) -> bool:
-    return isinstance(error, NotADirectory | Unrecoverable)
-
-
-def _taken(name: str) -> ExistingChild:
-    return ExistingChild(f"the name {name!r} is taken")

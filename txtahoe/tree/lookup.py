@@ -1,30 +1,23 @@
-"""Looks up names below a root: one request for all callers, and an answer that is kept."""
+"""Looks up names below a root: one request for all callers, and its answer is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.api.client import Client
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.nodes import Node
-from txtahoe.tree.namecache import NameCache, Recent
 from txtahoe.tree.paths import Path
+from txtahoe.tree.recent import Recent
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import Flight, How, SingleFlight
-from txtahoe.tree.spread.format import (
-    Children,
-    Contents,
-    contents_of,
-    gather,
-    onward,
-    visible,
-)
+from txtahoe.tree.singleflight import Flight, SingleFlight
+from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, visible
 from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
@@ -37,49 +30,96 @@ class Lookup:
 
     It lists a whole directory, which costs no more than to ask for one child (docs/gateway.md 1).
     Callers that ask about the directory meanwhile share the answer. The answer counts for all names
-    in it for `max_age` seconds; the last `max_known` names are kept. A name that is missing from it
-    is asked about again: it can be new.
+    in it for `max_age` seconds, or less if the caller asks for that. It does not keep that a path
+    leads nowhere: another process can save there at any moment.
+
+    It keeps the last `max_known` files, and as many directories: so the files of a large directory
+    do not push the directory out.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.
 
-    All methods raise the errors of `Client`.
+    All methods raise the errors of `Client`. Raises: NotADirectory for another root.
     """
 
     def __init__(
-        self,
-        client: Client,
-        root: Cap,
-        *,
-        max_age: float,
-        max_known: int,
-        at_once: int,
-        spreads: bool,
+        self, client: Client, root: Cap, max_age: float, max_known: int, at_once: int, spreads: bool
     ) -> None:
+        require_cap(root)
+        if not root.is_directory or not root.is_readable:
+            raise NotADirectory(f"{root!r} is not a directory that can be read")
         self.client = client
         self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
-        """The layouts of directories, as far as they are known."""
-        self._known = NameCache(client.reactor.seconds, max_age, max_known)
+        bounds = client.reactor.seconds, max_age, max_known
+        self._files: Recent[Node] = Recent(*bounds)
+        self._directories: Recent[Node] = Recent(*bounds)
         # Directories, and whether they are empty.
-        self._emptiness: Recent[tuple[Cap, bool]] = Recent(
-            client.reactor.seconds, max_age, max_known
-        )
+        self._emptiness: Recent[tuple[Cap, bool]] = Recent(*bounds)
         self._listings: SingleFlight[Cap, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
         """How many changes of directories were made through this tree."""
 
+    def now(self) -> float:
+        """The reactor's time, in seconds."""
+        return float(self.client.reactor.seconds())
+
+    # Known names.
+
     def known(self, path: Path) -> Node | None:
-        """What a path leads to, if that is known. Can be called in any thread."""
-        node = self._known.get(path) if path else self.root
+        """The node at a path, if it is known. Can be called in any thread."""
+        node = self._get(path)
         return None if node is None or REMOVED in node.metadata else node
 
     def known_directory(self, path: Path) -> Cap | None:
         """The cap of a directory, if that is known. The directory can be a removed one."""
-        node = self._known.get(path) if path else self.root
+        node = self._get(path)
         return node.cap if node is not None and node.is_directory else None
+
+    def _get(self, path: Path) -> Node | None:
+        return (self._directories.get(path) or self._files.get(path)) if path else self.root
+
+    def learn(self, path: Path, node: Node) -> None:
+        """Keep what a path leads to."""
+        before = self._get(path)
+        if before is not None and before.cap != node.cap:
+            self.forget(path[:-1], path[-1:])
+        here, other = self._files, self._directories
+        if node.is_directory:
+            here, other = other, here
+        other.pop(path)
+        here.put(path, node)
+
+    def forget(self, directory: Path, names: Iterable[str]) -> None:
+        """Forget names in a directory, and everything below them."""
+        paths = [(*directory, name) for name in names]
+        # Nothing is below a file.
+        above = {path for path in paths if self._files.pop(path) is None}
+        if above:
+            self._files.forget_below(above, len(directory) + 1)
+            self._directories.forget_below(above, len(directory) + 1)
+
+    @contextmanager
+    def changing(self, path: Path, directory: Cap) -> Iterator[None]:
+        """
+        Change the directory of a path, or a part of it, in this block: answers that are on their
+        way at its end count no more.
+        """
+        try:
+            yield
+        finally:
+            self.changes += 1
+            self._listings.outdate(directory)
+            self._forget_emptiness(path)
+
+    def _forget_emptiness(self, path: Path) -> None:
+        """Forget whether the directory of a path, and those above it, are empty."""
+        for depth in range(len(path) + 1):
+            self._emptiness.pop(path[:depth])
+
+    # Names.
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """
@@ -89,7 +129,7 @@ class Lookup:
         """
         node = None if fresh and path else self.known(path)
         if node is None:
-            node = await self._inside(path[:-1], lambda _, parent: self._child(path, parent, fresh))
+            node = await self._find(path, fresh)
         if await self.is_removed(path, node):
             raise NoSuchChild(f"the directory {path[-1]!r} was removed")
         return node
@@ -97,9 +137,7 @@ class Lookup:
     async def look(self, path: Path) -> Node | None:
         """As `resolve`, fresh, removed directories too; None if the path leads nowhere."""
         try:
-            return await self._inside(
-                path[:-1], lambda _, parent: self._child(path, parent, fresh=True)
-            )
+            return await self._find(path, fresh=True)
         except NoSuchChild:
             return None
 
@@ -110,19 +148,81 @@ class Lookup:
         if missing:
             children: Children = {}
             with suppress(NoSuchChild, NotADirectory):
-                children = await self._inside(directory, partial(self._present, wanted=missing))
+                present = partial(self._present, directory, wanted=missing)
+                children = await self._inside(directory, present)
             nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
         return {path: node for path, node in nodes.items() if node is not None}
 
     async def list(self, path: Path) -> Children:
         """The children of a directory now, without removed and hidden ones."""
-        children = await self._inside(path, self._present)
+        children = await self._inside(path, partial(self._present, path))
         if not children:
             await self.resolve(path)  # it may be removed itself
         return children
 
+    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
+        """
+        The cap of a directory, which can be a removed one.
+
+        Raises: NoSuchChild, NotADirectory.
+        """
+        cap, known = self.root.cap, 0
+        for depth in range(0 if fresh else len(path), 0, -1):
+            found = self.known_directory(path[:depth])
+            if found is not None:
+                cap, known = found, depth
+                break
+        for depth in range(known + 1, len(path) + 1):
+            # A name that led to a file can lead to a directory by now.
+            is_doubtful = fresh or self._get(path[:depth]) is not None
+            node = await self._child(path[:depth], cap, is_doubtful)
+            if not node.is_directory:
+                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
+            cap = node.cap
+        return cap
+
+    async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
+        """
+        The cap for another attempt with a directory that could not be used; None if it is no use.
+
+        It is, if the path leads to another directory now; or if the directory, or a part, is
+        `lost`, and had parts that can have been replaced.
+        """
+        had_parts = lost and self.layouts.forget(directory)
+        found = await self.directory(path, fresh=True)
+        return found if had_parts or found != directory else None
+
+    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
+        """The result of an operation on a directory, tried again if its known cap was old."""
+        was_known = bool(path) and self._get(path) is not None
+        directory = await self.directory(path)
+        try:
+            return await operation(directory)
+        except (NoSuchChild, NotADirectory, Unrecoverable) as error:
+            lost = not isinstance(error, NoSuchChild)
+            if not was_known and not (lost and self.layouts.get(directory).parts):
+                raise
+            found = await self.again(path, directory, lost=lost)
+            if found is None:
+                raise
+        return await operation(found)
+
+    async def _find(self, path: Path, fresh: bool) -> Node:
+        return await self._inside(path[:-1], lambda parent: self._child(path, parent, fresh))
+
+    async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
+        while True:
+            children, is_new = await self._gather(path[:-1], directory, fresh, {path[-1]})
+            if path[-1] in children:
+                return children[path[-1]]
+            if is_new:
+                raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+            fresh = True
+
+    # Directories as they are shown.
+
     async def _present(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+        self, path: Path, directory: Cap, wanted: Set[str] | None = None
     ) -> Children:
         def is_removed(below: Path, node: Node) -> Awaitable[bool]:
             return self.is_removed(below, node, fresh=wanted is not None)
@@ -134,15 +234,26 @@ class Lookup:
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
-        self, path: Path, directory: Cap, wanted: Collection[str] | None = None
+        self, path: Path, directory: Cap, wanted: Set[str] | None = None
     ) -> Children:
-        async def read(part: Cap, depth: int, digits: set[str] | None) -> Contents:
-            layout = self.layouts.get(part)
-            if layout is not None and digits is not None and digits <= layout.parts.keys():
-                return Contents({}, parts=layout.parts, strays=layout.strays)
-            return await self.ask(path, part, depth, anew=True)
+        return visible((await self._gather(path, directory, True, wanted))[0])
 
-        return visible(await gather(path, directory, read, wanted))
+    async def _gather(
+        self, path: Path, directory: Cap, anew: bool, wanted: Set[str] | None
+    ) -> tuple[Children, bool]:
+        """As `gather`; and whether all requests began after this call."""
+        are_new = True
+
+        async def read(part: Cap, depth: int, wanted: Set[str] | None) -> Contents:
+            nonlocal are_new
+            layout = self.layouts.get(part)
+            if layout.has_parts_for(wanted, depth):
+                return Contents({}, parts=layout.parts)
+            contents, is_new = await self._ask(path, part, depth, anew)
+            are_new = are_new and is_new
+            return contents
+
+        return await gather(path, directory, read, wanted), are_new
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
@@ -164,108 +275,7 @@ class Lookup:
         if changes == self.changes:
             self._emptiness.put(path, (directory, empty))
 
-    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
-        """
-        The cap of a directory, which can be a removed one.
-
-        Raises: NoSuchChild, NotADirectory.
-        """
-        node, known = self.root, 0
-        for depth in range(0 if fresh else len(path), 0, -1):
-            found = self._known.get(path[:depth])
-            if found is not None and found.is_directory:
-                node, known = found, depth
-                break
-        for depth in range(known + 1, len(path) + 1):
-            # A name that led to a file can lead to a directory by now.
-            is_doubtful = fresh or self._known.get(path[:depth]) is not None
-            node = await self._child(path[:depth], node.cap, is_doubtful)
-            if not node.is_directory:
-                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
-        return node.cap
-
-    def learn(self, path: Path, node: Node) -> None:
-        """Keep what a path leads to."""
-        before = self._known.get(path)
-        if before is not None and before.cap != node.cap:
-            self.forget(path[:-1], path[-1:])
-        self._known.put(path, node)
-
-    def learn_directory(self, path: Path, cap: Cap) -> None:
-        """Keep the cap of a directory of which it is not known whether it is removed."""
-        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
-
-    def forget(self, directory: Path, names: Iterable[str]) -> None:
-        """Forget names in a directory, and everything below them."""
-        self._known.forget(directory, names)
-
-    def changed(self, path: Path) -> None:
-        """Forget whether the directory of a path, and those above it, are empty: it has changed."""
-        for depth in range(len(path) + 1):
-            self._emptiness.pop(path[:depth])
-
-    def outdate(self, directory: Cap) -> None:
-        """Note a change of a directory or part: answers that are on their way count no more."""
-        self.changes += 1
-        self._listings.outdate(directory)
-
-    async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
-        """
-        The cap for another attempt with a directory that could not be used; None if it is no use.
-
-        It is, if the path leads to another directory now; or if the directory, or a part, is
-        `lost`, and had parts that can have been replaced.
-        """
-        had_parts = lost and self.layouts.forget(directory)
-        found = await self.directory(path, fresh=True)
-        return found if had_parts or found != directory else None
-
-    async def _inside(self, path: Path, operation: Callable[[Path, Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory, tried again if what was known was old."""
-        was_known = self._known.get(path) is not None
-        directory = await self.directory(path)
-        try:
-            return await operation(path, directory)
-        except (NoSuchChild, NotADirectory, Unrecoverable) as error:
-            lost = not isinstance(error, NoSuchChild)
-            if not was_known and not (lost and self.layouts.parts(directory)):
-                raise
-            found = await self.again(path, directory, lost=lost)
-            if found is None:
-                raise
-        return await operation(path, found)
-
-    async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
-        name = path[-1]
-        way = self.layouts.way(path[:-1], directory, name)
-        anew = fresh
-        while True:
-            depth = len(way) - 1
-            contents, is_new = await self._answer(path[:-1], way[-1], depth, anew)
-            part = contents.part_of(name, depth)
-            if part is not None:
-                way = onward(path[:-1], way, part)
-                anew = fresh
-            elif name in contents.names:
-                return contents.names[name]
-            elif is_new:
-                return await self.stray(path, way)
-            else:
-                anew = True
-
-    async def stray(self, path: Path, way: Sequence[Cap]) -> Node:
-        """
-        The stray of a path in the closed directories of a way whose parts do not have the name.
-
-        Raises: NoSuchChild.
-        """
-        for depth, cap in enumerate(way):
-            layout = self.layouts.get(cap)
-            if layout is not None and path[-1] in layout.strays:
-                contents = await self.ask(path[:-1], cap, depth, anew=True)
-                if path[-1] in contents.strays:
-                    return contents.strays[path[-1]]
-        raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+    # Requests.
 
     async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
         """
@@ -273,35 +283,31 @@ class Lookup:
 
         `anew`: the request must begin after this call; one that is under way does not do.
         """
-        return (await self._answer(path, directory, depth, anew))[0]
+        return (await self._ask(path, directory, depth, anew))[0]
 
-    async def _answer(
+    async def _ask(
         self, path: Path, directory: Cap, depth: int, anew: bool
     ) -> tuple[Contents, bool]:
         """As `ask`; and whether the request began after this call."""
-        how = self._how(path, directory, depth)
-        if anew:
-            return await self._listings.ask_anew(directory, how), True
-        return await self._listings.ask(directory, how)
+        read = partial(self._read, path, directory, depth)
+        return await self._listings.ask(directory, read, anew=anew)
 
-    def _how(self, path: Path, directory: Cap, depth: int) -> How[Contents]:
-        async def ask(flight: Flight[Contents]) -> Contents:
-            seconds = self.client.reactor.seconds
-            async with self._room if depth else nullcontext():
-                asked = seconds()
-                children = await self.client.list(directory)
-            contents = contents_of(children, depth, path)
-            self.layouts.learn(directory, contents, asked, seconds())
-            is_filled = not all(map(counts_for_nothing, contents.names.values()))
-            if is_filled and not flight.is_outdated:
-                self.changed(path)  # the directories above can have been empty before
-                if not depth:
-                    self._emptiness.put(path, (directory, False))
-            async for some in in_turns(self.client.reactor, contents.names.items()):
-                if flight.is_outdated:
-                    break
-                for name, node in some:
-                    self.learn((*path, name), node)
-            return contents
-
-        return ask
+    async def _read(
+        self, path: Path, directory: Cap, depth: int, flight: Flight[Contents]
+    ) -> Contents:
+        async with self._room if depth else nullcontext():
+            asked = self.now()
+            children = await self.client.list(directory)
+        contents = contents_of(children, depth, path)
+        self.layouts.learn(directory, contents, asked, self.now())
+        is_filled = not all(map(counts_for_nothing, contents.names.values()))
+        if is_filled and not flight.is_outdated:
+            self._forget_emptiness(path)  # the directories above can have been empty before
+            if not depth:
+                self._emptiness.put(path, (directory, False))
+        async for some in in_turns(self.client.reactor, contents.names.items()):
+            if flight.is_outdated:
+                break
+            for name, node in some:
+                self.learn((*path, name), node)
+        return contents

@@ -8,36 +8,31 @@ from unicodedata import is_normalized, normalize
 from txtahoe.errors import IsADirectory
 
 Path = tuple[str, ...]
+AnyPath = str | Sequence[str]
+"""A path as a caller gives it; see `split`."""
 
 MOST_NAMES = 255
-"""
-Names in a path, at most. Each unknown one costs a request, and a visitor can ask for any path.
-"""
+"""Names in a path, at most: each unknown one costs a request, and a visitor can ask for any."""
 
 RECORDS = ".tahoe-maintenance"
-"""
-The directory in which `txtahoe.maintenance` keeps its records of the tree under a root.
-
-Listings and snapshots leave it out; other Tahoe clients show it.
-"""
+"""The directory of `txtahoe.maintenance`'s records. Listings and snapshots leave it out."""
 
 ANCHORS = ".tahoe-anchors"
-"""The directory with the links to files whose names carry their caps."""
+"""The directory of links to files whose names carry their caps."""
 
 RESERVED = frozenset({RECORDS, ANCHORS})
 """
 Names that belong to the tree itself, at any depth. Below them are deleted files, and files that not
-every user may see. A path that is given as text never leads there.
+every user may see. A path that a caller gives as text never leads there.
 """
 
 
-def split(path: str | Sequence[str], *, may_be_reserved: bool = False) -> Path:
+def split(path: AnyPath, *, may_be_reserved: bool = False) -> Path:
     """
     Split a path into names, normalised to NFC as the gateway does it.
 
     `path`: a str with slashes, which a user can have written; or a sequence of names, which can
-    have any characters. A program that works with reserved names gives a sequence.
-    `may_be_reserved`: accept reserved names in a str too.
+    have any characters, and reserved names. `may_be_reserved`: accept those in a str too.
 
     Raises: ValueError if a name is empty, or cannot be encoded as UTF-8; if there are more than 255
     names; if a str has `..`, or a reserved name that is not accepted.
@@ -63,8 +58,12 @@ def is_reserved(path: Iterable[str]) -> bool:
     return not RESERVED.isdisjoint(path)
 
 
-def split_name(path: str | Sequence[str]) -> tuple[Path, str]:
-    """A path as the directory's path and the name in it. Raises: IsADirectory for the root."""
+def split_name(path: AnyPath) -> tuple[Path, str]:
+    """
+    A path as the directory's path and the name in it.
+
+    Raises: as `split`; IsADirectory for the root.
+    """
     names = split(path)
     if not names:
         raise IsADirectory("the root itself cannot be linked, unlinked or renamed")

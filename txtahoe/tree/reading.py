@@ -1,51 +1,33 @@
-"""Looks up names under a root cap: one, a directory of them, many, or all."""
+"""Looks up names below a root: one, a directory of them, many, or all."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 
 from twisted.internet.defer import Deferred
 
-from txtahoe.api.client import Client
-from txtahoe.caps import Cap, require_cap
-from txtahoe.concurrency import Done, all_done, each
+from txtahoe.caps import Cap
+from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.tree.lookup import Lookup
-from txtahoe.tree.paths import Path, split
-from txtahoe.tree.spread.format import Contents
+from txtahoe.tree.paths import AnyPath, Path, split
+from txtahoe.tree.removed import REMOVED
+from txtahoe.tree.spread.format import Children, Contents
 
 
 class Reading:
     """The half of `Tree` that changes nothing."""
 
-    def __init__(
-        self,
-        client: Client,
-        root: Cap,
-        max_age: float,
-        max_known: int,
-        concurrency: int,
-        spreads: bool,
-    ) -> None:
-        require_cap(root)
-        if not root.is_directory or not root.is_readable:
-            raise NotADirectory(f"{root!r} is not a directory that can be read")
-        self.client = client
-        self.root = root
-        self._lookup = Lookup(
-            client,
-            root,
-            max_age=max_age,
-            max_known=max_known,
-            at_once=concurrency,
-            spreads=spreads,
-        )
+    def __init__(self, lookup: Lookup, concurrency: int) -> None:
+        self.client = lookup.client
+        self.root = lookup.root.cap
+        self._lookup = lookup
         self._concurrency = concurrency
 
-    def known(self, path: str | Sequence[str]) -> Node | None:
-        """What a path leads to, if that is known without a request. Can be called in any thread."""
+    def known(self, path: AnyPath) -> Node | None:
+        """The node at a path, if it is known without a request. Can be called in any thread."""
         return self._lookup.known(split(path))
 
     @property
@@ -53,19 +35,19 @@ class Reading:
         """How many changes were made. Answers from before the last one can be wrong."""
         return self._lookup.changes
 
-    def learn(self, path: str | Sequence[str], node: Node) -> None:
+    def learn(self, path: AnyPath, node: Node) -> None:
         """Keep what a path leads to, if the caller knows it from elsewhere."""
         self._lookup.learn(split(path), node)
 
-    def learn_directory(self, path: str | Sequence[str], cap: Cap) -> None:
+    def learn_directory(self, path: AnyPath, cap: Cap) -> None:
         """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
-        self._lookup.learn_directory(split(path), cap)
+        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
 
     async def contents(self) -> Contents:
         """The contents of the root directory itself now: hidden links and parts too."""
         return await self._lookup.ask((), self.root, 0, anew=True)
 
-    async def resolve(self, path: str | Sequence[str], *, fresh: bool = False) -> Node:
+    async def resolve(self, path: AnyPath, *, fresh: bool = False) -> Node:
         """
         What a path leads to. With `fresh` the gateway is asked even if it is known.
 
@@ -75,17 +57,13 @@ class Reading:
         """
         return await self._lookup.resolve(split(path), fresh=fresh)
 
-    async def list(self, path: str | Sequence[str]) -> dict[str, Node]:
+    async def list(self, path: AnyPath) -> Children:
         """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""
         return await self._lookup.list(split(path))
 
-    async def prefetch(
-        self, paths: Iterable[str | Sequence[str]], *, progress: Done | None = None
-    ) -> dict[Path, Node]:
+    async def prefetch(self, paths: Iterable[AnyPath]) -> dict[Path, Node]:
         """
         Look up many paths, with one listing for each directory; missing ones are left out.
-
-        `progress` is called with the number of directories that were read since the last call.
 
         Raises: SomeFailed if a directory cannot be read.
         """
@@ -93,31 +71,26 @@ class Reading:
         for names in map(split, paths):
             wanted.setdefault(names[:-1], []).append(names)
 
-        async def look(directory: Path) -> dict[Path, Node]:
-            return await self._lookup.some(directory, wanted[directory])
+        def look(directory: Path) -> Awaitable[dict[Path, Node]]:
+            return self._lookup.some(directory, wanted[directory])
 
-        results = await each(wanted, look, self._concurrency, progress)
-        found: dict[Path, Node] = {}
-        for nodes in all_done(results, "looking up many names"):
-            found.update(nodes)
-        return found
+        found = all_done(await each(wanted, look, self._concurrency), "looking up many names")
+        return {path: node for nodes in found for path, node in nodes.items()}
 
-    async def walk(
-        self, path: str | Sequence[str] = ()
-    ) -> AsyncGenerator[tuple[Path, dict[str, Node]], None]:
+    async def walk(self, path: AnyPath = ()) -> AsyncGenerator[tuple[Path, Children], None]:
         """
         Walk the directory of a path and all directories below it, each with its children.
 
-        Nearer directories come first. The next ones are read while the caller uses one. A directory
-        that is linked below itself is not entered there again.
+        Nearer directories come first; the next ones are read while the caller uses one. A directory
+        that is linked below itself is not entered there again. One that vanishes meanwhile is left
+        out.
 
-        Raises: NoSuchChild and NotADirectory only for the path itself; a directory that vanishes
-        meanwhile is left out.
+        Raises: NoSuchChild, NotADirectory for the path itself.
         """
         start = split(path)
-        # Each path with the directories on it, from the start on.
+        # Each path with the directories on the way to it, from the start on.
         waiting = deque([(start, {(await self._lookup.directory(start)).reader})])
-        coming: deque[tuple[Path, set[Cap], Deferred[dict[str, Node]]]] = deque()
+        coming: deque[tuple[Path, set[Cap], Deferred[Children]]] = deque()
         try:
             while waiting or coming:
                 while waiting and len(coming) < self._concurrency:

@@ -39,28 +39,26 @@ class SingleFlight(Generic[K, T]):
     def __init__(self) -> None:
         self._flights: dict[K, Flight[T]] = {}
 
-    async def ask(self, key: K, how: How[T]) -> tuple[T, bool]:
+    async def ask(self, key: K, how: How[T], *, anew: bool = False) -> tuple[T, bool]:
         """
         The answer of the request under way, or of a new one, made by `how`; and whether the request
         began after this call. An older answer does not prove that something is missing.
 
-        Raises: what `how` raises.
+        `anew`: the request must begin after this call, perhaps for another caller.
+
+        Raises: the errors of `how`.
         """
+        flight = self._flights.get(key)
+        if anew and flight is not None:
+            with suppress(TahoeError):  # an older request failed: the new one can succeed
+                await self._answer_for(key, flight)
         is_new = key not in self._flights
         flight = self._flights.setdefault(key, Flight())
         answer = self._answer_for(key, flight)
         if is_new:
             # No caller owns it: the first one can be cancelled while the others wait.
             flight.asking = Deferred.fromCoroutine(self._answer(key, flight, how))
-        return await answer, is_new
-
-    async def ask_anew(self, key: K, how: How[T]) -> T:
-        """The answer of a request that begins after this call, perhaps for another caller."""
-        flight = self._flights.get(key)
-        if flight is not None:
-            with suppress(TahoeError):  # an older request failed: the new one can succeed
-                await self._answer_for(key, flight)
-        return (await self.ask(key, how))[0]
+        return await answer, is_new or anew
 
     def outdate(self, key: K) -> None:
         """Note that the key's object has changed: later callers do not share the older answer."""

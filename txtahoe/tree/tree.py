@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace, moving
-from txtahoe.api.files import Progress, Uploadable
+from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap
 from txtahoe.concurrency import Done, all_done, each
 from txtahoe.errors import (
@@ -25,19 +25,18 @@ from txtahoe.errors import (
 from txtahoe.nodes import Link, Node, require_json
 from txtahoe.tree.bulk import Batch
 from txtahoe.tree.commits import CommitQueue
-from txtahoe.tree.paths import Path, split, split_name
+from txtahoe.tree.lookup import Lookup
+from txtahoe.tree.paths import AnyPath, Path, split, split_name
 from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import Fanout
-from txtahoe.tree.uploads import Opener, Uploads, is_small
+from txtahoe.tree.uploads import Opener, is_small
 
-# What `save` takes: a source, an opener of one, or the cap of a file that is on the grid already.
+# The contents that `save` takes: a source, an opener of one, or the cap of a file on the grid.
 Content = Uploadable | Opener | Cap
-File = tuple[str | Sequence[str], Content]
 
-# Files that are uploaded before they are linked together: a write of 500 names is as fast as one of
-# a single name.
+# Files that are linked together: a write of 500 names is as fast as one of a single name.
 TOGETHER = 500
 
 
@@ -45,20 +44,20 @@ class Tree(Reading):
     """
     The files and directories under a root cap. Paths are as `split` takes them.
 
-    `max_age`: seconds for which it uses what a path leads to without asking again. If another
-    client moves or unlinks a directory, this tree goes on to use it for that time. If an operation
-    fails because the answer was old, the tree asks again and repeats it. It sees its own changes at
-    once.
+    `max_age`: seconds for which it uses what a path leads to without asking again; if another
+    client moves or unlinks a directory, this tree can use the old one for so long. If an operation
+    fails for that reason, the tree asks and tries again. It sees its own changes at once.
     `max_known`: how many files, and as many directories, it remembers.
     `concurrency`: how many uploads, or requests of one operation, are under way at a time;
     `python -m tests.bench` finds the fastest number for a machine.
     `commit_delay`: seconds that a link waits, at most, for others that are about to be made in the
     same directory, so that one write makes them all. A lone link does not wait.
-    `fanout`: when directories that have grown are spread; see `txtahoe.tree.spread`. If it is None,
+    `fanout`: when to spread directories that have grown; see `txtahoe.tree.spread`. If it is None,
     this tree spreads none, but reads and changes spread ones as it must.
 
     Every method raises the errors of `Client`: NoSuchChild if a name on the path is missing,
-    NotADirectory if a file is where a directory is needed.
+    NotADirectory if a file is where a directory is needed. Methods that change something raise
+    NotWriteable if the root is a read cap, and UnknownOutcome if reading back fails too.
     """
 
     def __init__(
@@ -72,15 +71,24 @@ class Tree(Reading):
         commit_delay: float = 0.5,
         fanout: Fanout | None = None,
     ) -> None:
-        super().__init__(client, root, max_age, max_known, concurrency, fanout is not None)
-        self.changer = Changer(self._lookup, fanout)
+        lookup = Lookup(client, root, max_age, max_known, concurrency, fanout is not None)
+        super().__init__(lookup, concurrency)
+        self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
-        self._commits = CommitQueue(self._lookup, self.changer, commit_delay=commit_delay)
-        self._uploads = Uploads(client, concurrency)
+        self._commits = CommitQueue(lookup, self.changer, commit_delay)
+        # Large files have room of their own: small ones do not wait for them.
+        self._small = DeferredSemaphore(concurrency)
+        self._large = DeferredSemaphore(concurrency)
 
-    async def upload(self, source: Uploadable | Opener, *, progress: Progress | None = None) -> Cap:
+    async def upload(self, source: Uploadable | Opener) -> Cap:
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
-        return await self._uploads.upload(source, progress)
+        if callable(source):
+            async with self._small:
+                source = await source()
+                if is_small(source):
+                    return await self.client.upload(source)
+        async with self._small if is_small(source) else self._large:
+            return await self.client.upload(source)
 
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
@@ -90,13 +98,11 @@ class Tree(Reading):
 
     async def save(
         self,
-        path: str | Sequence[str],
+        path: AnyPath,
         source: Content,
         *,
         replace: Replace = False,
-        metadata: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
-        otherwise: Callable[[], Awaitable[str | Sequence[str]]] | None = None,
+        otherwise: Callable[[], Awaitable[AnyPath]] | None = None,
     ) -> Cap:
         """
         Upload a file and give it a name; missing directories are made. Returns the file's cap.
@@ -104,18 +110,16 @@ class Tree(Reading):
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
         `otherwise`: called if the name is taken; returns another path. The bytes are uploaded once.
-        The other arguments are those of `Client.link` and `Client.upload`.
+        `replace`: as for `Client.link`.
 
-        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError for another cap.
+        Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
         """
-        directory, name = split_name(split(path))
-        self._require_writable()
-        require_json(metadata or {})
+        directory, name = self._to_change(path)
         # Other links in the directory must not wait for a file that takes long.
         is_soon = not isinstance(source, Cap) and is_small(source)
         expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
-            link = Link(await self._cap_of(source, progress), metadata or {})
+            link = Link(await self._cap_of(source))
             linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
@@ -124,16 +128,16 @@ class Tree(Reading):
             except ExistingChild:
                 if otherwise is None:
                     raise
-            directory, name = split_name(split(await otherwise()))
+            directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
 
     async def save_many(
         self,
-        files: Iterable[File],
+        files: Iterable[tuple[AnyPath, Content]],
         *,
         replace: Replace = False,
         progress: Done | None = None,
-        otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
+        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
     ) -> list[Cap]:
         """
         Save many files: uploads side by side, then one write for each directory. Returns the caps.
@@ -148,27 +152,23 @@ class Tree(Reading):
         left = iter(files)
         saved: list[Cap | Exception] = []
 
-        async def upload(file: File) -> tuple[Path, Link]:
-            return _named(file[0]), Link(await self._cap_of(file[1]))
+        async def upload(file: tuple[AnyPath, Content]) -> tuple[AnyPath, Link]:
+            path, content = file
+            split_name(path)  # a wrong path fails before the upload
+            return path, Link(await self._cap_of(content))
 
         while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
-            first = len(saved)
-            links = {
-                first + number: link
-                for number, link in enumerate(some)
-                if not isinstance(link, Exception)
-            }
-            errors = await self._link_all(links, replace, otherwise)
-            for number, link in enumerate(some, first):
-                if isinstance(link, Exception):
-                    saved.append(link)
-                else:
-                    saved.append(errors.get(number) or link[1].cap)
+            uploaded = dict(enumerate(some, len(saved)))
+            links = {n: link for n, link in uploaded.items() if not isinstance(link, Exception)}
+            failed = await self._link_all(links, replace, otherwise)
+            for number, link in uploaded.items():
+                error = link if isinstance(link, Exception) else failed.get(number)
+                saved.append(error or links[number][1].cap)
         return all_done(saved, "saving many files")
 
     async def link_many(
         self,
-        links: Iterable[tuple[str | Sequence[str], Cap | Link]],
+        links: Iterable[tuple[AnyPath, Cap | Link]],
         *,
         replace: Replace = False,
         progress: Done | None = None,
@@ -181,46 +181,41 @@ class Tree(Reading):
         Raises: SomeFailed; the other links are made.
         """
         self._require_writable()
-        wanted: dict[int, tuple[Path, Link]] = {}
-        errors: dict[int, Exception] = {}
-        for number, (path, cap) in enumerate(links):
-            try:
-                wanted[number] = _named(path), cap if isinstance(cap, Link) else Link(cap)
-            except (IsADirectory, ValueError) as error:
-                errors[number] = error
-        errors.update(await self._link_all(wanted, replace, progress=progress))
-        count = len(wanted.keys() | errors.keys())
-        all_done([errors.get(number) for number in range(count)], "linking many names")
+        wanted = {
+            number: (path, cap if isinstance(cap, Link) else Link(cap))
+            for number, (path, cap) in enumerate(links)
+        }
+        failed = await self._link_all(wanted, replace, progress=progress)
+        all_done([failed.get(number) for number in wanted], "linking many names")
 
     async def _link_all(
         self,
-        links: Mapping[int, tuple[Path, Link]],
+        links: Mapping[int, tuple[AnyPath, Link]],
         replace: Replace,
-        otherwise: Callable[[int], Awaitable[str | Sequence[str]]] | None = None,
+        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
         progress: Done | None = None,
     ) -> dict[int, Exception]:
         """Make links. Returns the exceptions of those that failed, by number."""
         failed: dict[int, Exception] = {}
         while links:
             batch = Batch(self._lookup, self._commits, replace, self._concurrency)
-            made = await batch.make(list(links.values()), progress)
-            errors = dict(zip(links, made, strict=True))
-            failed.update((number, error) for number, error in errors.items() if error is not None)
-            taken = [number for number in errors if isinstance(errors[number], ExistingChild)]
-            paths = await each(taken, otherwise, 1) if otherwise else []
-            renamed = {}
-            for number, path in zip(taken, paths, strict=False):
-                if isinstance(path, Exception):
-                    failed[number] = path
-                else:
-                    renamed[number] = _named(path), links[number][1]
-                    del failed[number]
-            links = renamed
+            errors = await batch.make(links, progress)
+            failed |= errors
+            taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
+            again = {}
+            if otherwise is not None:
+                for number, path in zip(taken, await each(taken, otherwise, 1), strict=True):
+                    if isinstance(path, Exception):
+                        failed[number] = path
+                    else:
+                        again[number] = path, links[number][1]
+                        del failed[number]
+            links = again
         return failed
 
     async def link(
         self,
-        path: str | Sequence[str],
+        path: AnyPath,
         cap: Cap,
         *,
         replace: Replace = False,
@@ -229,16 +224,13 @@ class Tree(Reading):
         """
         Give `cap` a name; missing directories are made. `replace` is as for `Client.link`.
 
-        Raises: ExistingChild; NotWriteable; UnknownOutcome.
+        Raises: ExistingChild.
         """
-        self._require_writable()
-        directory, name = split_name(split(path))
-        link = Link(cap, metadata or {})
-        require_json(link.metadata)
-        await self._commits.link(directory, name, link, replace)
+        directory, name = self._to_change(path)
+        await self._commits.link(directory, name, _valid_link(cap, metadata), replace)
 
-    async def make_directories(self, path: str | Sequence[str]) -> Cap:
-        """Make the missing directories of a path; its own cap. Raises: NotWriteable."""
+    async def make_directories(self, path: AnyPath) -> Cap:
+        """Make the missing directories of a path. Returns the cap of the last one."""
         names = split(path)
         self._require_writable()
         try:
@@ -247,12 +239,6 @@ class Tree(Reading):
             with suppress(ExistingChild):  # another process was faster: its directory is used
                 return await self._commits.make(names, {})
             cap = await self._lookup.directory(names, fresh=True)
-        if names:
-            await self._restore(names)
-        return cap
-
-    async def _restore(self, names: Path) -> None:
-        """Take the mark of a removed directory away."""
 
         async def restored(there: Node | None) -> Node | Link | None:
             if there is None or REMOVED not in there.metadata:
@@ -260,11 +246,13 @@ class Tree(Reading):
             kept = {key: value for key, value in there.metadata.items() if key != REMOVED}
             return Link(there.cap, kept)
 
-        await self._commits.change(names[:-1], names[-1], restored)
+        if names:
+            await self._commits.change(names[:-1], names[-1], restored)
+        return cap
 
     async def replace(
         self,
-        path: str | Sequence[str],
+        path: AnyPath,
         cap: Cap,
         expected: Node | None,
         *,
@@ -277,12 +265,10 @@ class Tree(Reading):
         change by another process can, also through the same gateway, and is then lost unnoticed:
         Tahoe-LAFS has no operation that compares and replaces.
 
-        Raises: ExistingChild if the name leads to something else; NotWriteable; UnknownOutcome.
+        Raises: ExistingChild if the name leads to something else.
         """
-        self._require_writable()
-        directory, name = split_name(split(path))
-        link = Link(cap, metadata or {})
-        require_json(link.metadata)
+        directory, name = self._to_change(path)
+        link = _valid_link(cap, metadata)
 
         async def replaced(there: Node | None) -> Node | Link | None:
             if there is not None and there.cap == cap:
@@ -293,17 +279,16 @@ class Tree(Reading):
 
         await self._commits.change(directory, name, replaced)
 
-    async def unlink(self, path: str | Sequence[str], *, only_files: bool = True) -> None:
+    async def unlink(self, path: AnyPath, *, only_files: bool = True) -> None:
         """
         Unlink a file.
 
         `only_files`: if False, unlink a directory too, even if it is not empty. A file that another
         process saves into it meanwhile is lost.
 
-        Raises: IsADirectory; NoSuchChild; NotWriteable; UnknownOutcome.
+        Raises: IsADirectory; NoSuchChild.
         """
-        self._require_writable()
-        directory, name = split_name(split(path))
+        directory, name = self._to_change(path)
 
         async def gone(there: Node | None) -> None:
             if there is None or await self._lookup.is_removed((*directory, name), there):
@@ -313,7 +298,7 @@ class Tree(Reading):
 
         await self._commits.change(directory, name, gone)
 
-    async def remove_directory(self, path: str | Sequence[str]) -> None:
+    async def remove_directory(self, path: AnyPath) -> None:
         """
         Remove an empty directory.
 
@@ -321,10 +306,9 @@ class Tree(Reading):
         If the link went, a file would be lost that another process, which knows the directory's
         cap, saves into it meanwhile.
 
-        Raises: DirectoryNotEmpty; NotWriteable; UnknownOutcome.
+        Raises: DirectoryNotEmpty.
         """
-        self._require_writable()
-        directory, name = split_name(split(path))
+        directory, name = self._to_change(path)
 
         async def removed(there: Node | None) -> Link:
             if there is None:
@@ -335,29 +319,28 @@ class Tree(Reading):
 
         await self._commits.change(directory, name, removed)
 
-    async def rename(self, old: str | Sequence[str], new: str | Sequence[str]) -> None:
+    async def rename(self, old: AnyPath, new: AnyPath) -> None:
         """
         Rename a file or directory, to any directory of this tree.
 
         It links the new name first, and then unlinks the old one: if it fails between the two, both
         are there. A file that is saved under the old name meanwhile stays.
 
-        Raises: ExistingChild; NotWriteable; UnknownOutcome; ValueError if a directory would come to
-        lie below itself; BadRequest for a cap of an unknown kind.
+        Raises: ExistingChild; ValueError if a directory would come to lie below itself; BadRequest
+        for a cap of an unknown kind.
         """
-        self._require_writable()
-        directory, name = split_name(split(old))
-        to_directory, to_name = split_name(split(new))
-        target = (*to_directory, to_name)
-        if target[: len(directory) + 1] == (*directory, name):
-            if target == (*directory, name):
-                return
+        directory, name = self._to_change(old)
+        to_directory, to_name = self._to_change(new)
+        source, target = (*directory, name), (*to_directory, to_name)
+        if target == source:
+            return
+        if target[: len(source)] == source:
             raise ValueError("a directory cannot be moved below itself")
-        node = await self.resolve((*directory, name), fresh=True)
+        node = await self.resolve(source, fresh=True)
         if not node.cap.is_known:
             raise BadRequest(f"{node.cap!r} can't be moved: its rights are not known")
         if node.is_directory:
-            await self.changer.learn_marks(node.cap)
+            await self.changer.learn_marks(source, node.cap)
 
         async def left(there: Node | None) -> Node | None:
             return None if there is not None and there.is_same_link(node) else there
@@ -366,9 +349,9 @@ class Tree(Reading):
         with moving(name):
             await self._commits.change(directory, name, left)
 
-    async def _cap_of(self, content: Content, progress: Progress | None = None) -> Cap:
+    async def _cap_of(self, content: Content) -> Cap:
         if not isinstance(content, Cap):
-            return await self.upload(content, progress=progress)
+            return await self.upload(content)
         if content.is_file and content.is_readable and not content.is_mutable:
             return content
         raise ValueError(f"{content!r} is no immutable file; `link` gives a name to any cap")
@@ -389,11 +372,17 @@ class Tree(Reading):
             looking.cancel()
             raise
 
+    def _to_change(self, path: AnyPath) -> tuple[Path, str]:
+        """A path that is to be changed, as the directory's path and the name in it."""
+        self._require_writable()
+        return split_name(path)
+
     def _require_writable(self) -> None:
         if not self.root.is_writable:
             raise NotWriteable(f"{self.root!r} does not give the right to write")
 
 
-def _named(path: str | Sequence[str]) -> Path:
-    directory, name = split_name(split(path))
-    return (*directory, name)
+def _valid_link(cap: Cap, metadata: Mapping[str, Any] | None) -> Link:
+    link = Link(cap, metadata or {})
+    require_json(link.metadata)
+    return link

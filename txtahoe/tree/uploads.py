@@ -1,14 +1,10 @@
-"""Uploads side by side, a bounded number at a time."""
+"""The sources that a tree uploads, and which of them are small."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import DeferredSemaphore
-
-from txtahoe.api.client import Client
-from txtahoe.api.files import Progress, Uploadable
-from txtahoe.caps import Cap
+from txtahoe.api.files import Uploadable
 from txtahoe.http.sources import ISource
 
 # Opens the source when its turn has come.
@@ -16,30 +12,6 @@ Opener = Callable[[], Awaitable[Uploadable]]
 
 # A file of fewer bytes is small. One of more, or of unknown length, is large.
 SMALL = 2**20
-
-
-class Uploads:
-    """
-    Uploads `at_once` small files at a time, and as many large ones beside them.
-
-    So small files do not wait for large ones. While the gateway encodes a file, the bytes of the
-    next one are on their way.
-    """
-
-    def __init__(self, client: Client, at_once: int) -> None:
-        self._client = client
-        self._small = DeferredSemaphore(at_once)
-        self._large = DeferredSemaphore(at_once)
-
-    async def upload(self, source: Uploadable | Opener, progress: Progress | None = None) -> Cap:
-        """Upload a source. Raises: the errors of `Client.upload` and of the opener."""
-        if callable(source):
-            async with self._small:
-                source = await source()
-                if is_small(source):
-                    return await self._client.upload(source, progress=progress)
-        async with self._small if is_small(source) else self._large:
-            return await self._client.upload(source, progress=progress)
 
 
 def is_small(source: Uploadable | Opener) -> bool:

@@ -22,8 +22,7 @@ from tahoestorage.management.arguments import argument, flag
 from tahoestorage.management.printing import adding, bar
 from tahoestorage.management.verb import Verb
 from tahoestorage.management.verbs.names import find
-from tahoestorage.reactor.loop import Caller
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.api.directories import Replace
 from txtahoe.concurrency import each
 from txtahoe.errors import ExistingChild

@@ -1,4 +1,4 @@
-"""What every request is about: the demo's documents, by their numbers."""
+"""The demo's documents, by their numbers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def chosen(number: int) -> Document:
 
 
 def names() -> list[str]:
-    """Those on the grid."""
+    """The documents on the grid."""
     return ts.listdir("demo/documents")[1]
 
 
 def use_before_fork() -> None:
-    """Have a connection to the gateway, and files that know it, when the workers are forked."""
+    """Use the storage before the workers are forked: connections and open files exist then."""
     if "SERVED_USE_BEFORE_FORK" in os.environ:
         upload(ContentFile(os.urandom(1000), "before-fork"))
         names()

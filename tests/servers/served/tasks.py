@@ -1,4 +1,4 @@
-"""The same for Celery, with Redis between."""
+"""The demo's documents for Celery, with Redis between."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from served import documents
 
 
 class Endings:
-    """No answer to what was under way when its process ended, as on a reload."""
+    """Leave a request unanswered when its process ends, as on a reload."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

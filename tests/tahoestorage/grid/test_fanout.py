@@ -1,4 +1,4 @@
-"""The option `fanout`: a directory that is large is one directory still."""
+"""The option `fanout`: a large directory stays one directory for its users."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class SpreadStorages(SynchronousTestCase):
         self.assertFalse(self.storage().exists("d/1.txt"))
         self.assertEqual(storage.prefetch(["d/2.txt", "d/1.txt"]), {"d/2.txt"})
 
-    def test_it_takes_the_option_to_spread(self) -> None:
+    def test_without_the_option_nothing_is_spread(self) -> None:
         error = self.assertRaises(CommandError, self.spread)
         self.assertIn("fanout", str(error))
 
 
 class Options(SynchronousTestCase):
-    def test_what_the_option_may_be(self) -> None:
+    def test_the_option_is_a_bool_or_a_number(self) -> None:
         self.assertIsNone(conf.fanout({}))
         self.assertIsNone(conf.fanout({"fanout": False}))
         self.assertEqual(conf.fanout({"fanout": True}), Fanout())

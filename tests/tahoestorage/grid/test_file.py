@@ -27,7 +27,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tahoestorage.grid import spool
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
 
@@ -81,7 +80,7 @@ class Reading(StorageTestCase):
         self.assertEqual(get_image_dimensions(storage.open("i.png")), (1500, 1200))
         self.assertLess(proxy.received, 200_000)
 
-    def test_every_way_of_reading_is_that_of_a_local_file(self) -> None:
+    def test_every_way_of_reading_works_as_with_a_local_file(self) -> None:
         self.storage.save("t", ContentFile(TEXT))
         with tempfile.NamedTemporaryFile() as local_file:
             local_file.write(TEXT.encode())
@@ -156,7 +155,7 @@ class Reading(StorageTestCase):
 
 
 class Writing(StorageTestCase):
-    def test_every_way_of_writing_is_that_of_a_local_file(self) -> None:
+    def test_every_way_of_writing_works_as_with_a_local_file(self) -> None:
         uses = {
             "w": lambda file: file.write("né\n"),
             "wb": lambda file: file.write(b"bytes"),
@@ -192,14 +191,14 @@ class Writing(StorageTestCase):
                 with open(path, "rb") as local:
                     self.assertEqual(self.read(name), local.read(), name)
 
-    def test_a_file_is_cut_and_made_longer(self) -> None:
+    def test_truncate_cuts_a_file_and_makes_it_longer(self) -> None:
         for length in (3, 50):
             name = self.storage.save("f", ContentFile(b"0123456789"))
             with self.storage.open(name, "r+b") as file:
                 self.assertEqual(file.truncate(length), length)
             self.assertEqual(self.read(name), (b"0123456789" + bytes(40))[:length])
 
-    def test_what_the_mode_does_not_allow_is_refused(self) -> None:
+    def test_operations_that_the_mode_does_not_allow_are_refused(self) -> None:
         self.storage.save("f", ContentFile(b"x"))
         for mode, use in (
             ("wb", lambda file: file.read()),
@@ -274,7 +273,7 @@ class Writing(StorageTestCase):
         field.attname = "file"
         return FieldFile(SimpleNamespace(), field, self.storage.save(name, ContentFile(data)))
 
-    def test_a_call_of_close_saves_whatever_is_handled_meanwhile(self) -> None:
+    def test_close_saves_even_while_an_exception_is_handled(self) -> None:
         def closed_in_except(file: Any) -> None:
             try:
                 raise LookupError
@@ -328,7 +327,7 @@ class Writing(StorageTestCase):
                     raise
         self.assertEqual(self.read("f"), b"before")
 
-    def test_what_was_written_can_be_discarded(self) -> None:
+    def test_written_bytes_can_be_discarded(self) -> None:
         self.storage.save("f", ContentFile(b"before"))
         for name in ("f", "g"):
             file = self.storage.open(name, "w")
@@ -384,7 +383,7 @@ class Writing(StorageTestCase):
             storage.save("f", ContentFile(b"theirs"))
         self.assertEqual(self.read("f"), b"mine")
 
-    def test_what_could_not_be_saved_can_be_saved_later(self) -> None:
+    def test_a_file_that_could_not_be_saved_can_be_saved_later(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         file = storage.open("f", "wb")
         file.write(b"kept" * 100)
@@ -419,7 +418,7 @@ class Writing(StorageTestCase):
                 file.truncate(400)
             self.assertEqual(self.storage.size("old"), 400, mode)
 
-    def test_what_is_larger_than_the_setting_goes_to_the_disk(self) -> None:
+    def test_a_spool_larger_than_the_setting_goes_to_the_disk(self) -> None:
         for most in (0, 1000):
             self.override(FILE_UPLOAD_MAX_MEMORY_SIZE=most)
             for use in (
@@ -439,17 +438,18 @@ class Writing(StorageTestCase):
                 self.assertEqual(self.read("f"), data)
 
     def made_temporary_files(self) -> list[Any]:
-        """Those that are made from now on."""
+        """The temporary files that are made from now on."""
         made: list[Any] = []
+        plain = tempfile.TemporaryFile
 
         def make(**options: Any) -> Any:
-            made.append(tempfile.TemporaryFile(**options))  # noqa: SIM115
+            made.append(plain(**options))
             return made[-1]
 
-        self.patch(spool, "TemporaryFile", make)
+        self.patch(tempfile, "TemporaryFile", make)
         return made
 
-    def test_a_folder_that_is_missing_is_no_missing_file(self) -> None:
+    def test_a_missing_temporary_folder_is_no_missing_file(self) -> None:
         self.storage.save("f", ContentFile(b"before"))
         for path in ("/missing", __file__):
             self.override(FILE_UPLOAD_TEMP_DIR=path, FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
@@ -487,9 +487,9 @@ class Writing(StorageTestCase):
             self.assertFalse(self.storage.exists("f"))
 
     def full_disk(self, room: int) -> FullDisk:
-        """From now on temporary files are on a disk with so many bytes left."""
+        """Put temporary files on a disk with `room` bytes left, from now on."""
         disk = FullDisk(room)
-        self.patch(spool, "TemporaryFile", disk.file)
+        self.patch(tempfile, "TemporaryFile", disk.file)
         return disk
 
     def test_a_large_file_is_spooled_to_the_disk_and_saved(self) -> None:
@@ -545,7 +545,7 @@ class Writing(StorageTestCase):
             del file
             gc.collect()
 
-    def test_mode_x_is_that_of_a_local_file(self) -> None:
+    def test_mode_x_works_as_with_a_local_file(self) -> None:
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         for storage in (FileSystemStorage(folder), self.new_storage(allow_overwrite=True)):

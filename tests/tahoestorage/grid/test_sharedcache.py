@@ -103,7 +103,7 @@ class CacheTestCase(StorageTestCase):
 
 
 class Sharing(CacheTestCase):
-    def test_what_one_process_has_looked_up_no_other_asks_for(self) -> None:
+    def test_a_file_that_one_process_looked_up_needs_no_request_of_another(self) -> None:
         self.new_storage(cache=None).save("a/b/f", ContentFile(b"x" * 100))
         self.assert_not_shared("a/b/f")
         self.assertEqual(self.storage.size("a/b/f"), 100)
@@ -114,7 +114,7 @@ class Sharing(CacheTestCase):
         self.assertEqual(other.get_created_time("a/b/f"), created)
         self.assertEqual(other.url("a/b/f"), self.storage.url("a/b/f"))
 
-    def test_what_is_opened_is_asked_for_by_its_cap_alone(self) -> None:
+    def test_opening_a_known_file_is_one_request_by_its_cap(self) -> None:
         self.storage.save("a/b/f", ContentFile(b"x" * 100))
         other, proxy = self.new_storage_through_proxy()
         file = other.open("a/b/f")
@@ -122,7 +122,7 @@ class Sharing(CacheTestCase):
         self.assertEqual(file.read(), b"x" * 100)
         self.assertEqual(proxy.requests, ["GET /uri"])
 
-    def test_what_was_saved_is_known_to_all_under_the_name_that_it_got(self) -> None:
+    def test_a_saved_file_is_known_to_all_by_its_final_name(self) -> None:
         names = [self.storage.save("a/f", ContentFile(b"%d" % n * 100)) for n in range(3)]
         self.assertEqual(len(set(names)), 3)
         other = self.without_a_gateway()
@@ -141,7 +141,7 @@ class Sharing(CacheTestCase):
         self.assertTrue(other.exists("a/b/c/third"))
         self.assertEqual(proxy.requests, ["GET /uri"])
 
-    def test_many_are_looked_up_at_once_and_remembered(self) -> None:
+    def test_prefetch_looks_up_many_names_in_the_cache_and_remembers_them(self) -> None:
         names = [f"d/{number}" for number in range(5)]
         for name in names:
             self.save(name)
@@ -156,7 +156,7 @@ class Sharing(CacheTestCase):
             other.url(name)
         self.assertEqual(proxy.requests, ["GET /uri"])
 
-    def test_what_is_in_the_cache_is_remembered_after_a_look_at_many(self) -> None:
+    def test_entries_of_the_cache_are_remembered_after_prefetch(self) -> None:
         name = self.storage.save("d/f", ContentFile(b"x" * 100))
         _, proxy = self.new_storage_through_proxy()
         other, same = (self.new_storage_here(tahoe_base_url=proxy.url) for _ in range(2))
@@ -167,7 +167,7 @@ class Sharing(CacheTestCase):
         self.assertEqual(proxy.requests, [])
         self.assert_not_shared(name)  # what is old does not become new by being told again
 
-    def test_what_came_with_an_answer_is_shared_when_it_is_used(self) -> None:
+    def test_other_names_of_a_listing_are_shared_when_they_are_used(self) -> None:
         writer = self.new_storage(cache=None)
         for name in ("f", "g", "h"):
             writer.save(name, ContentFile(b"x" * 100))
@@ -178,7 +178,7 @@ class Sharing(CacheTestCase):
         for name in ("f", "g", "h"):
             self.assertTrue(self.without_a_gateway().exists(name))
 
-    def test_what_may_have_been_kept_for_long_is_not_shared(self) -> None:
+    def test_an_answer_that_can_be_old_is_not_shared(self) -> None:
         writer, keeper = self.new_storage(cache=None), self.new_storage(max_age=3600)
         for name in ("f", "g"):
             writer.save(name, ContentFile(b"x" * 100))
@@ -187,7 +187,7 @@ class Sharing(CacheTestCase):
             keeper.url(name)
         self.assert_not_shared("g")
 
-    def test_what_is_used_again_is_offered_once(self) -> None:
+    def test_an_answer_that_is_used_again_is_offered_once(self) -> None:
         self.storage.url(self.new_storage(cache=None).save("f", ContentFile(b"x" * 100)))
         with mock.patch.object(caches["default"], "add") as add:
             for _ in range(3):
@@ -204,19 +204,19 @@ class Sharing(CacheTestCase):
         self.storage.delete("a/f")
         self.assertFalse(other.exists("a/f"))
 
-    def test_another_directory_is_another_world(self) -> None:
+    def test_storages_of_other_roots_share_nothing(self) -> None:
         self.storage.save("a/f", ContentFile(b"x" * 100))
         elsewhere = make_directory(self.gateway)
         self.assertFalse(self.new_storage(tahoe_base_cap=elsewhere).exists("a/f"))
         self.assertFalse(self.new_storage(tahoe_base_cap=elsewhere).exists("a"))
 
-    def test_the_root_and_directories_are_there(self) -> None:
+    def test_the_root_and_directories_exist(self) -> None:
         self.storage.save("a/f", ContentFile(b"x" * 100))
         for name in ("", "a"):
             self.assertTrue(self.new_storage().exists(name))
         self.assert_not_shared("a")
 
-    def test_it_is_off_by_default(self) -> None:
+    def test_the_cache_is_off_by_default(self) -> None:
         with mock.patch.object(sharedcache, "caches", None):
             storage = StorageTestCase.new_storage(self)
             storage.save("a/f", ContentFile(b"x" * 100))
@@ -275,12 +275,12 @@ class Changes(CacheTestCase):
         self.storage.save("a/f", ContentFile(b"second" * 100))
         self.assertEqual(self.other.open("a/f").read(), b"second" * 100)
 
-    def test_what_is_wrong_in_the_cache_goes_when_its_name_is_saved(self) -> None:
+    def test_a_wrong_entry_goes_when_its_name_is_saved(self) -> None:
         self.new_storage(cache=None).delete("a/f")  # a client that knows nothing of the cache
         self.storage.save("a/f", ContentFile(b"second" * 100))
         self.assertEqual(self.other.open("a/f").read(), b"second" * 100)
 
-    def test_a_directory_that_is_deleted_is_not_there(self) -> None:
+    def test_a_deleted_directory_does_not_exist(self) -> None:
         self.storage.delete("a/f")
         self.storage.delete("a")
         self.assertFalse(self.new_storage().exists("a"))
@@ -294,7 +294,7 @@ class Changes(CacheTestCase):
         self.assertTrue(self.new_storage().exists("a"))
         self.assertEqual(self.storage.listdir("a"), ([], ["g"]))
 
-    def test_that_a_name_is_free_is_not_kept(self) -> None:
+    def test_a_free_name_is_not_kept(self) -> None:
         self.assertFalse(self.storage.exists("a/g"))
         self.assertFalse(self.other.exists("a/g"))
         self.save("a/g")
@@ -356,12 +356,12 @@ class Races(CacheTestCase):
         self.patch(sharedcache, "monotonic", monotonic)
         self.assertFalse(self.new_storage(max_age=0).exists("a/f"))
 
-    def test_what_is_asked_during_a_change_is_not_shared(self) -> None:
+    def test_an_answer_during_a_change_is_not_shared(self) -> None:
         self.storage._tree.shared.mark([("a", "f")])
         self.assertTrue(self.new_storage().exists("a/f"))
         self.assert_not_shared("a/f")
 
-    def test_what_was_asked_during_a_long_change_is_not_shared_after_it(self) -> None:
+    def test_an_answer_during_a_long_change_is_not_shared_after_it(self) -> None:
         shared = self.storage._tree.shared
         shared.mark([("a", "f")])
         caches["default"].clear()  # as time does it with marks
@@ -370,7 +370,7 @@ class Races(CacheTestCase):
         shared.mark([("a", "f")])
         self.assert_not_shared("a/f")
 
-    def test_what_was_prefetched_is_not_remembered_after_an_own_change(self) -> None:
+    def test_a_prefetched_answer_is_dropped_after_an_own_change(self) -> None:
         self.storage.exists("a/f")
         other = self.new_storage()
         other.listdir("")
@@ -396,21 +396,21 @@ class Trouble(CacheTestCase):
         storage.delete(name)
         self.assertFalse(storage.exists(name))
 
-    def test_a_cache_that_fails_is_none_and_is_logged_once(self) -> None:
+    def test_a_failing_cache_counts_as_empty_and_is_logged_once(self) -> None:
         self.use(BACKEND=f"{__name__}.Broken")
         with self.assertLogs("tahoestorage", "WARNING") as logged:
             self.use_all(self.new_storage(max_age=0))
         self.assertEqual(len(logged.output), 1, logged.output)
         self.assertIn("no cache server", logged.output[0])
 
-    def test_a_cache_that_is_not_there_any_more_is_none(self) -> None:
+    def test_a_cache_that_is_gone_counts_as_empty(self) -> None:
         storage = self.new_storage()
         storage.exists("f")
         self.override(CACHES={})
         with self.assertLogs("tahoestorage", "WARNING"):
             self.use_all(storage)
 
-    def test_whatever_else_stands_in_the_cache_is_no_entry(self) -> None:
+    def test_other_values_in_the_cache_are_no_entries(self) -> None:
         first = self.storage.save("a/f", ContentFile(b"first" * 100))
         second = self.storage.save("a/g", ContentFile(b"second" * 100))
         shelf, cache = self.storage._tree.shared._files, caches["default"]
@@ -503,7 +503,7 @@ class Configuration(CacheTestCase):
         storage, without = self.new_storage_here(), self.new_storage_here(cache=None)
         self.assertEqual(without._tree.connection, storage._tree.connection)
 
-    def test_it_is_written_down_by_its_alias(self) -> None:
+    def test_a_migration_has_the_alias_of_the_cache(self) -> None:
         storage = self.new_storage_here()
         self.assertEqual(storage.deconstruct()[2]["cache"], "default")  # type: ignore[attr-defined]
         again = pickle.loads(pickle.dumps(storage))
@@ -542,7 +542,7 @@ class Processes(CacheTestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
 
-    def test_one_finds_what_the_other_knows_and_sees_what_it_changes(self) -> None:
+    def test_two_processes_share_answers_and_see_each_others_changes(self) -> None:
         storage = self.new_storage(base_url="https://files.example.com/", max_age=0)
         storage.save("a/f", ContentFile(b"x" * 100))
         storage.exists("a/f")

@@ -39,7 +39,7 @@ class Changes(ClockTestCase):
     def count(self, request: str) -> int:
         return self.fake.requests.count(request)
 
-    def test_a_directory_to_come_has_a_cap_without_rights(self) -> None:
+    def test_a_directory_that_does_not_exist_yet_has_a_cap_without_rights(self) -> None:
         self.save("a/b/f", b"1" * 100)
         node = self.now(self.staging.resolve(("a", "b")))
         self.assertTrue(node.is_directory)
@@ -53,7 +53,7 @@ class Changes(ClockTestCase):
             self.failureResultOf(start(self.staging.resolve(tuple(path.split("/")))), NoSuchChild)
         self.assertEqual(self.fake.requests, ["GET /uri/CAP?t=json"])
 
-    def test_an_answer_grows_old_where_no_change_is_pending(self) -> None:
+    def test_an_answer_grows_old_if_no_change_is_pending(self) -> None:
         def ask(path: str) -> None:
             self.failureResultOf(start(self.staging.resolve((path,))), NoSuchChild)
 
@@ -73,7 +73,7 @@ class Changes(ClockTestCase):
         self.save("g", b"2" * 100)
         self.assertEqual(self.now(self.staging.resolve(("d", "f"))).size, 100)
 
-    def test_a_digest_counts_for_the_cap_that_it_was_made_of(self) -> None:
+    def test_a_digest_is_valid_for_its_cap_alone(self) -> None:
         data = b"1" * 100
         self.save("f", data)
         self.assertEqual(self.now(self.staging.commit()), {})
@@ -92,7 +92,7 @@ class Changes(ClockTestCase):
         self.save("f", b"1" * 100)
         self.assertEqual(list(self.staging.pending), [])
 
-    def test_one_may_be_linked_after_all_others(self) -> None:
+    def test_one_file_can_be_linked_after_all_others(self) -> None:
         for name in ("a", "b", "last"):
             self.save(name, name.encode() * 100)
         self.assertEqual(self.now(self.staging.link(but=("last",))), {})
@@ -100,7 +100,7 @@ class Changes(ClockTestCase):
         self.now(self.staging.commit())
         self.assertEqual(self.on_grid(), {"a", "b", "last"})
 
-    def test_where_a_link_fails_the_last_one_is_not_made(self) -> None:
+    def test_if_a_link_fails_the_last_one_is_not_made(self) -> None:
         self.save("last", b"0" * 100)
         self.fake.fail_next("PUT /uri", Status(500))
         self.save("a", b"1" * 100)
@@ -117,7 +117,7 @@ class Changes(ClockTestCase):
         self.assertEqual([type(error) for error in failed.values()], [ExistingChild])
         self.assertEqual(self.on_grid(), {"d/f"})
 
-    def test_questions_wait_for_changes_that_are_being_made(self) -> None:
+    def test_look_ups_wait_for_a_commit_under_way(self) -> None:
         self.save("d/f", b"1" * 100)
         self.fake.fail_next("*t=mkdir-with-children", Delay(1.0))
         making = start(self.staging.commit())

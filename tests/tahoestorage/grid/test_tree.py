@@ -1,4 +1,4 @@
-"""Which storages share a tree, whose options count there, and for how long a tree is kept."""
+"""The trees that storages share, the options that count there, and the time that a tree is kept."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.core.files.base import ContentFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage.capstorage import TahoeCapStorage
-from tahoestorage.reactor.kept import Kept
-from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.loop import Kept, current_loop
 from tahoestorage.reactor.waiting import done
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
@@ -65,7 +64,7 @@ class OneTree(StorageTestCase):
             self.assertNotEqual(other.place, self.storage.place, options)
             self.assertIsNot(tree_of(other), tree_of(self.storage), options)
 
-    def test_an_address_may_be_spelt_in_several_ways(self) -> None:
+    def test_an_address_can_be_spelt_in_several_ways(self) -> None:
         plain = self.gateway.rstrip("/")
         for spelling in (plain, f"{plain}//", f" {plain}/\n", [plain]):
             self.assertIs(
@@ -83,7 +82,7 @@ class OneTree(StorageTestCase):
             url = self.new_storage(base_url=None, **tuning).url("a/b.txt")
             self.assertEqual(url, "/files/a/b.txt", tuning)
 
-    def test_what_one_deletes_or_replaces_the_others_see_at_once(self) -> None:
+    def test_storages_of_one_tree_see_each_others_changes_at_once(self) -> None:
         other = self.new_storage(timeout=59, allow_overwrite=True)
         self.storage.save("f", ContentFile(b"first" * 20))
         self.storage.save("g", ContentFile(b"gone" * 20))
@@ -95,7 +94,7 @@ class OneTree(StorageTestCase):
         self.assertNotEqual(self.storage.url("f"), before)
         self.assertFalse(self.storage.exists("g"))
 
-    def test_static_files_and_links_that_are_pending_are_shared(self) -> None:
+    def test_pending_static_files_and_links_are_shared(self) -> None:
         options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         static = TahoeStaticFilesStorage(**options)
         static.save("f", ContentFile(b"pending" * 20))
@@ -109,7 +108,7 @@ class OneTree(StorageTestCase):
 
 
 class Tuning(StorageTestCase):
-    """Whose options count in a tree that is shared."""
+    """The options that count in a shared tree."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -153,7 +152,7 @@ class Tuning(StorageTestCase):
 
 
 class Keeping(SynchronousTestCase):
-    def test_the_last_used_are_kept(self) -> None:
+    def test_the_last_used_objects_are_kept(self) -> None:
         kept = Kept(most=2)
         made: list[str] = []
 
@@ -167,7 +166,7 @@ class Keeping(SynchronousTestCase):
         self.assertIsNone(kept.get("c"))
         self.assertIsInstance(kept.get("b"), Thing)
 
-    def test_what_is_in_use_stays_and_is_no_second_time_there(self) -> None:
+    def test_an_object_in_use_stays_and_is_not_made_twice(self) -> None:
         kept = Kept(most=1)
         used: set[str] = kept.use("a", set)
         for name in range(5):
@@ -226,7 +225,7 @@ class LettingGo(StorageTestCase):
         thread.join(60)
         self.assertEqual(len(found), 2)
 
-    def test_a_file_that_is_open_is_read_on(self) -> None:
+    def test_an_open_file_can_be_read_on(self) -> None:
         current_loop().kept = Kept(most=1)
         data = b"0123456789" * 300_000
         self.storage.save("f", ContentFile(data))
@@ -237,7 +236,7 @@ class LettingGo(StorageTestCase):
             self.assertEqual(file.read(), data[10:])
         self.assertLessEqual(len(self.proxy.requests), 3)
 
-    def test_links_that_wait_are_made(self) -> None:
+    def test_waiting_links_are_made(self) -> None:
         current_loop().kept = Kept(most=1)
         self.addCleanup(forget_links)
         storage = self.tenant(TahoeCapStorage)
@@ -247,7 +246,7 @@ class LettingGo(StorageTestCase):
         storage.flush()
         self.assertEqual(len(storage.listdir("")[0]), 1)
 
-    def test_static_files_that_are_pending_are_saved(self) -> None:
+    def test_pending_static_files_are_saved(self) -> None:
         current_loop().kept = Kept(most=1)
         static = self.tenant(TahoeStaticFilesStorage)
         assert isinstance(static, TahoeStaticFilesStorage)

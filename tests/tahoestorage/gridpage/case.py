@@ -1,4 +1,4 @@
-"""What tests of the admin's pages have in common."""
+"""The base of tests of the admin's pages."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _numbers = count(1)
 
 
 def node(path: str, **query: object) -> str:
-    """The address of the page of a file or directory."""
+    """The URL of the page of a file or directory."""
     return f"{GRID_PAGE}node/?{urlencode({'path': path, **query})}"
 
 
 def words(page: str) -> str:
-    """What a page says below its headers."""
+    """The text of a page below its headers."""
     content = page.partition('id="content-start"')[2].partition(">")[2]
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", content)).split())
 
@@ -92,23 +92,23 @@ class AdminTestCase(StorageTestCase):
         )
         self.use(self.options())
         for module in (overview, placement):
-            self.patch(module, "PATIENCE", 60.0)  # however slow the machine
+            self.patch(module, "PATIENCE", 60.0)  # also on a slow machine
         self.patch(placement, "LONG_PATIENCE", 60.0)
         _make_tables()
         self.browser = self.log_in("view_grid", "check_grid", "open_grid")
 
     def options(self, **changed: Any) -> dict[str, Any]:
-        """Those of the storage, or with changes."""
+        """The options of the storage, with changes."""
         return {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **changed}
 
     def use(self, default: dict[str, Any], **others: dict[str, Any]) -> None:
-        """The storages of the site, by their options."""
+        """Set the storages of the site, by their options."""
         every = {"default": default, **others}
         storages = {a: {"BACKEND": TAHOE, "OPTIONS": options} for a, options in every.items()}
         self.override(STORAGES={**storages, "staticfiles": FILES})
 
     def log_in(self, *permissions: str, is_staff: bool = True, **options: Any) -> Client:
-        """Somebody with permissions of this app, who is gone when the test ends."""
+        """The browser of a new user with permissions of this app."""
         from django.contrib.auth.models import Permission, User
 
         user = User.objects.create(username=f"staff-{next(_numbers)}", is_staff=is_staff)
@@ -123,17 +123,17 @@ class AdminTestCase(StorageTestCase):
         return browser
 
     def keep_secret(self, cap: Cap) -> None:
-        """No page may have a piece of this cap, or of the weaker ones that can be made of it."""
+        """Let no page have a piece of this cap, or of a weaker cap that can be made of it."""
         for each in (cap, cap.reader, cap.verifier):
             if each is not None:
                 self.secrets.add(each)
 
     def get(self, address: str, status: int = 200) -> str:
-        """A page. No page has a cap."""
+        """Get a page. It must not have a cap."""
         return self.looked_at(self.browser.get(address), status)
 
     def post(self, address: str, action: str, status: int = 200) -> str:
-        """The page that comes after a button, perhaps by a redirect."""
+        """Press a button, and return the next page."""
         answer = self.browser.post(address, {"action": action}, follow=True)
         return self.looked_at(answer, status)
 
@@ -149,13 +149,13 @@ class AdminTestCase(StorageTestCase):
         return WholeTree.of(self.storage)
 
     def cap_of(self, path: str) -> Cap:
-        """What a path leads to, which is a secret from now on."""
+        """The cap at a path, which is a secret from now on."""
         cap: Cap = self.whole.run(lambda tree, _: tree.resolve(path)).cap
         self.keep_secret(cap)
         return cap
 
     def keep_check(self) -> None:
-        """As `manage.py tahoe check` does it."""
+        """Check, and keep the result as `manage.py tahoe check` does."""
 
         async def work(tree: Any, _: object) -> None:
             await keep_check(tree, await check(tree))

@@ -1,4 +1,4 @@
-"""The pages as they are seen, with light and dark colours, and on a narrow screen."""
+"""The pages in a browser, with light and dark colours, and on a narrow screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.needs import CHROMIUM, GRID, TIME, needs
 from tests.tahoestorage.gridpage.case import GRID_PAGE, AdminTestCase, node
 from txtahoe.maintenance import renew, take_snapshot
 
-# Of every text: what it says, and the contrast of its colour to what is behind it.
+# For each text: the text, and the contrast of its colour to the colour behind it.
 _CONTRASTS = """
 const shade = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
 const pixel = color => {
@@ -55,7 +55,7 @@ while (texts.nextNode()) {
 }
 return found;
 """
-# What is wrong for those who don't see the page: a list of sentences.
+# A list of obstacles for people who do not see the page.
 _OBSTACLES = """
 const all = selector => [...document.querySelectorAll(`#content ${selector}`)];
 const levels = all(":is(h1, h2, h3, h4)").map(heading => Number(heading.tagName[1]));
@@ -79,7 +79,7 @@ return [
 """
 
 
-# By colours and width.
+# Colours and width.
 _WAYS = (("light", 1280), ("dark", 1280), ("light", 400))
 
 
@@ -106,8 +106,8 @@ class BrowserTests(AdminTestCase):
         self.whole.run(lambda tree, _: renew(tree))
         self.keep_check()
 
-    def test_what_is_well_and_what_is_not_is_seen_by_everybody(self) -> None:
-        # One after another: browser and grid take their time to start.
+    def test_everybody_can_read_the_pages(self) -> None:
+        # In one test, because the browser and the grid start slowly.
         self.see_a_healthy_grid()
         self.see_a_server_down()
         self.see_an_unhealthy_file()
@@ -147,7 +147,7 @@ class BrowserTests(AdminTestCase):
         self.keep_picture("repaired-file", 400)
 
     def look(self, address: str, name: str) -> None:
-        """Look at a page in all ways: nobody is kept from reading it. Its pictures are kept."""
+        """Open a page in all ways, require that it is readable, and keep its pictures."""
         for colours, width in _WAYS:
             self.emulate(colours, width)
             self.chrome.get(self.url + address)
@@ -157,7 +157,7 @@ class BrowserTests(AdminTestCase):
             self.assertEqual(faint, [], f"{address} in {colours}")
             self.assertGreater(len(texts), 20)
             self.assertEqual(self.chrome.execute_script(_OBSTACLES), [], address)
-            # Wide tables are scrolled by themselves, and not the page.
+            # Wide tables scroll, and not the page.
             widest = self.chrome.execute_script("return document.body.scrollWidth")
             self.assertLessEqual(widest, width, address)
 
@@ -168,7 +168,7 @@ class BrowserTests(AdminTestCase):
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def keep_picture(self, name: str, width: int) -> None:
-        """Of the whole page."""
+        """Keep a picture of the whole page."""
         top = "document.querySelector('#main').getBoundingClientRect().bottom"
         height = self.chrome.execute_script(f"return {top}")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
@@ -180,7 +180,7 @@ class BrowserTests(AdminTestCase):
         self.press("link text", text)
 
     def press(self, by: str, what: str) -> None:
-        """Wait for the page to which something leads."""
+        """Click, and wait for the next page."""
         page = self.chrome.find_element("tag name", "html")
         self.chrome.find_element(by, what).click()
         WebDriverWait(self.chrome, 60).until(staleness_of(page))

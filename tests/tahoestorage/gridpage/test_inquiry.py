@@ -1,4 +1,4 @@
-"""Questions that end in time, and a directory of which not all is counted."""
+"""Tests of questions that end in time, and of the page of a directory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class InquiryTests(MaintenanceTestCase):
         self.assertEqual(self.successResultOf(answers[1]), Part(problem="why"))
         self.failureResultOf(answers[2], ZeroDivisionError)
 
-    def test_all_are_over_at_the_same_time(self) -> None:
+    def test_all_questions_end_at_the_same_time(self) -> None:
         cancelled: list[Deferred] = []
         early = self.asked(Deferred(cancelled.append))
         self.clock.advance(4)
@@ -49,7 +49,7 @@ class InquiryTests(MaintenanceTestCase):
         for answer in (early, late):
             self.assertEqual(self.successResultOf(answer), Part(problem=LATE))
         self.assertEqual(len(cancelled), 2)
-        # What is asked then is not even begun.
+        # A later question does not begin.
         self.assertEqual(self.successResultOf(self.asked(Deferred())), Part(problem=LATE))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -60,15 +60,14 @@ class ListingTests(MaintenanceTestCase):
         self.clock.advance(5)
         return self.successResultOf(work).value
 
-    def test_what_was_counted_is_told_where_the_rest_takes_too_long(self) -> None:
+    def test_a_directory_that_takes_too_long_does_not_hide_the_others(self) -> None:
         self.save("a/1", "b/1", "b/c/1", "2")
         # The root, a and b answer; c never does.
         self.fake.fail_next("GET /uri/CAP?t=json", Silence(), skip=3)
         found = self.listed()
         self.assertEqual([row.label for row in found.rows], ["a/", "b/", "2"])
         self.assertEqual(found.rows[0].usage, Part(Usage(300, 1)))
-        problem = f"{LATE}; directories counted: 1"
-        self.assertEqual(found.rows[1].usage, Part(problem=problem))
+        self.assertEqual(found.rows[1].usage, Part(problem=LATE))
         self.assertEqual(found.total, Usage(600, 2, directories=2))
         self.assertFalse(found.is_total)
 
@@ -78,19 +77,20 @@ class ListingTests(MaintenanceTestCase):
         self.clock.advance(5)
         self.assertEqual(self.successResultOf(work), Part(problem=LATE))
 
-    def test_the_total_is_of_all_that_is_in_it(self) -> None:
+    def test_the_total_counts_all_files_and_directories(self) -> None:
         self.save("a/1", "b/c/1", "2")
         found = self.listed()
         self.assertEqual(found.total, Usage(900, 3, directories=3))
         self.assertTrue(found.is_total)
 
-    def test_only_the_directories_of_a_page_are_counted(self) -> None:
+    def test_only_directories_on_the_page_are_counted(self) -> None:
         self.patch(listing, "ON_A_PAGE", 3)
         self.save("a/1", "b/1", "c/1", "d/1", "e")
         self.fake.requests.clear()
         first = self.listed()
         self.assertEqual(len(self.fake.requests), 1 + 3)
         self.assertFalse(first.is_total)
-        self.assertEqual((first.page, first.pages, first.count), (1, 2, 5))
+        pages = first.page.paginator
+        self.assertEqual((first.page.number, pages.num_pages, pages.count), (1, 2, 5))
         for page in (2, 3):
             self.assertEqual([row.label for row in self.listed(page).rows], ["d/", "e"])

@@ -1,4 +1,4 @@
-"""What the pages say, of a grid that is well, and of one that is not."""
+"""The texts of the pages, of a grid that is healthy, and of one that is not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.db.models import FileField
 
-from tahoestorage.gridpage import overview, placement
+from tahoestorage.gridpage import overview, placement, roots
+from tahoestorage.storage import TahoeStorage
 from tests.grid.shares import damage, lose_on
 from tests.grid.strangers import silent, stranger
 from tests.needs import GRID, needs
@@ -32,7 +34,7 @@ class PageTestCase(AdminTestCase):
 
 class GridPage(PageTestCase):
     @needs(GRID)
-    def test_it_tells_of_gateways_and_servers(self) -> None:
+    def test_it_shows_gateways_and_servers(self) -> None:
         self.use(self.options(tahoe_base_url=self.gateways))
         said = words(self.get(GRID_PAGE))
         for number, url in enumerate(self.gateways, 1):
@@ -42,7 +44,7 @@ class GridPage(PageTestCase):
             self.assertRegex(said, rf"tahoe-lafs/1\S* {server.name} ✓ connected [\d.]+ GB free")
         self.assertNotIn("✗", said)
 
-    def test_it_tells_how_much_is_in_each_directory(self) -> None:
+    def test_it_shows_the_size_of_each_directory(self) -> None:
         self.storage.save("a/b/1.bin", self.file)
         self.storage.save("a/2.bin", self.file)
         self.storage.save("c/3.bin", self.file)
@@ -54,7 +56,7 @@ class GridPage(PageTestCase):
         )
         self.assertIn("All 39.1 KB 4 files, 3 directories The servers hold about 58.6 KB", said)
 
-    def test_it_tells_of_the_last_check_of_leases_and_of_snapshots(self) -> None:
+    def test_it_shows_the_last_check_the_leases_and_the_snapshots(self) -> None:
         said = words(self.get(GRID_PAGE))
         for expected in (
             "tree has never been checked",
@@ -77,7 +79,7 @@ class GridPage(PageTestCase):
         )
         self.assertIn("b.bin", words(self.get(node(f".tahoe-maintenance/{taken.name}/a"))))
 
-    def test_it_comes_whatever_somebody_has_put_in_the_place_of_records(self) -> None:
+    def test_it_ignores_records_of_a_wrong_form(self) -> None:
         async def craft(tree: Tree, caller: object) -> None:
             for name, record in (
                 ("checked", b"[" * 100_000),
@@ -100,7 +102,7 @@ class GridPage(PageTestCase):
         self.whole.run(lambda tree, _: tree.save([RECORDS, "checked"], b'{"counts": {}}'))
         self.assertIn("The whole tree has never been checked", words(self.get(GRID_PAGE)))
 
-    def test_what_was_not_healthy_leads_to_its_page(self) -> None:
+    def test_an_unhealthy_file_links_to_its_page(self) -> None:
         self.storage.save("a & <b>/ü 100%?.bin", self.file)
         self.lose(self.cap_of("a & <b>/ü 100%?.bin"), 1)
         self.keep_check()
@@ -114,9 +116,9 @@ class GridPage(PageTestCase):
         self.assertIn("✗ Readable, but not healthy : 2 of 3 shares are good", said)
 
     @needs(GRID)
-    def test_it_tells_of_what_is_under_way(self) -> None:
+    def test_it_shows_the_transfers_under_way(self) -> None:
         server = self.grid.servers[0]
-        self.patch(overview, "PATIENCE", 1.0)  # nothing that asks a frozen server is answered
+        self.patch(overview, "PATIENCE", 1.0)  # a frozen server answers nothing
         server.freeze()
         self.addCleanup(self.grid.wait_ready)
         self.addCleanup(server.thaw)
@@ -130,7 +132,7 @@ class GridPage(PageTestCase):
         sending.join()
         self.assertRegex(said, r"Gateway 1: 1 under way .* upload 293.0 KB \d+ %")
 
-    def test_a_gateway_that_is_away_is_named_and_the_others_are_asked(self) -> None:
+    def test_a_gateway_that_is_away_is_named_and_the_others_answer(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=[self.gateway, away]))
         said = words(self.get(GRID_PAGE))
@@ -139,7 +141,7 @@ class GridPage(PageTestCase):
         self.assertIn("server-1 ✓ connected", said)
         self.assertIn("The whole tree has never been checked", said)
 
-    def test_it_comes_where_nothing_answers(self) -> None:
+    def test_it_is_shown_if_no_gateway_answers(self) -> None:
         away = f"http://127.0.0.1:{free_port()}/"
         self.use(self.options(tahoe_base_url=away))
         said = words(self.get(GRID_PAGE))
@@ -153,7 +155,7 @@ class GridPage(PageTestCase):
             self.assertIn("✗ no answer within 0.5 seconds", words(self.get(GRID_PAGE)))
             self.assertIn("no progress for 0.5 seconds", words(self.get(node("a"))))
 
-    def test_a_directory_that_is_lost_hides_no_other(self) -> None:
+    def test_a_lost_directory_does_not_hide_the_others(self) -> None:
         self.storage.save("a/b/1.bin", self.file)
         self.storage.save("c/2.bin", self.file)
         self.lose(self.cap_of("a/b"))
@@ -166,7 +168,7 @@ class GridPage(PageTestCase):
         self.assertIn("✗ Not readable now", words(self.get(node("a/b"))))
         self.assertIn("HTTP 410", words(self.get(node("a/b/1.bin"))))
 
-    def test_of_several_trees_one_is_chosen(self) -> None:
+    def test_a_visitor_can_choose_one_of_several_trees(self) -> None:
         other = self.whole.run(lambda tree, _: tree.client.mkdir())
         self.use(
             self.options(),
@@ -186,7 +188,7 @@ class GridPage(PageTestCase):
         self.get(f"{GRID_PAGE}?storage=missing", 404)
         self.get(node("a", storage="other"), 404)
 
-    def test_what_is_wrong_with_the_settings_is_said(self) -> None:
+    def test_it_shows_what_is_wrong_with_the_settings(self) -> None:
         self.use({"tahoe_base_url": self.gateway})
         self.assertIn("TAHOE_STORAGE_BASE_CAP", words(self.get(GRID_PAGE)))
         self.get(node("a"), 404)
@@ -220,7 +222,7 @@ class GridPage(PageTestCase):
 
 class NodePage(PageTestCase):
     @needs(GRID)
-    def test_it_tells_where_the_shares_are(self) -> None:
+    def test_it_shows_the_servers_of_the_shares(self) -> None:
         self.storage.save("a/b.bin", self.file)
         lose_on(self.grid.servers[1], self.cap_of("a/b.bin"))
         said = words(self.get(node("a/b.bin")))
@@ -269,7 +271,16 @@ class NodePage(PageTestCase):
         self.assertNotIn("Open the file", self.get(node("a/b.bin")))
         self.get(node("a/b.bin", open=1), 403)
 
-    def test_what_is_small_has_no_shares(self) -> None:
+    def test_the_storage_of_a_field_guards_its_files_too(self) -> None:
+        private = TahoeStorage(**self.options(location="private", base_url=None))
+        each = FileField(storage=private)
+        self.patch(roots, "every_file_field", lambda: [(None, each)])
+        self.use(self.options(base_url="https://files.example/"))
+        private.save("c.bin", self.file)
+        self.get(node("private/c.bin", open=1), 404)
+        self.assertIn("3 of 3 shares", words(self.get(node("private/c.bin"))))
+
+    def test_a_small_file_has_no_shares(self) -> None:
         self.storage.save("small", ContentFile(b"small"))
         page = self.get(node("small"))
         self.assertIn("has no shares of its own", words(page))
@@ -291,7 +302,7 @@ class NodePage(PageTestCase):
         self.assertIn("Page 2 of 2: 102 names", said)
         self.assertIn("a/", words(self.get(node(""))))
 
-    def test_what_cannot_be_addressed_has_no_link(self) -> None:
+    def test_a_name_that_no_url_can_have_has_no_link(self) -> None:
         cap = self.storage.save("real", self.file) and self.cap_of("real")
         for name in ("with/slash", "..", "plain name"):
             self.whole.run(lambda tree, _, name=name: tree.client.link(tree.root, name, cap))
@@ -301,7 +312,7 @@ class NodePage(PageTestCase):
         self.assertNotIn("with/slash</a>", page)
         self.assertNotIn(">..</a>", page)
 
-    def test_what_is_not_there(self) -> None:
+    def test_a_missing_path_is_not_found_and_a_missing_page_is_the_last(self) -> None:
         self.storage.save("a", self.file)
         for path in ("missing", "a/below", "../a", "missing/below"):
             self.get(f"{GRID_PAGE}node/?path={quote(path)}", 404)

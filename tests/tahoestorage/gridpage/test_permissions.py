@@ -1,4 +1,4 @@
-"""Who sees the pages, who may press the buttons, and what the app is to a project's database."""
+"""Tests of permissions, and of the model without a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PermissionTests(AdminTestCase):
         for address in addresses or (GRID_PAGE, node("")):
             self.assertEqual(browser.get(address).status_code, status, address)
 
-    def test_who_is_not_of_the_staff_is_asked_to_log_in(self) -> None:
+    def test_a_visitor_who_is_not_staff_must_log_in(self) -> None:
         for browser in (Client(), self.log_in("view_grid", "check_grid", is_staff=False)):
             self.assertAnswers(browser, 302)
             self.assertIn("/admin/login/", browser.get(GRID_PAGE).headers["Location"])
@@ -32,7 +32,7 @@ class PermissionTests(AdminTestCase):
         self.assertNotIn("Tahoe grid", browser.get("/admin/").content.decode())
         self.assertAnswers(self.log_in("check_grid"), 403)
 
-    def test_who_may_view_sees_no_buttons_and_cannot_press_them(self) -> None:
+    def test_a_user_who_may_only_view_has_no_buttons(self) -> None:
         self.browser = self.log_in("view_grid")
         self.storage.save("a.bin", ContentFile(b"x" * 1000))
         page = self.get(node("a.bin"))
@@ -41,7 +41,7 @@ class PermissionTests(AdminTestCase):
         for action in ("check", "verify", "repair"):
             self.post(node("a.bin"), action, 403)
 
-    def test_who_may_check_has_buttons(self) -> None:
+    def test_a_user_who_may_check_has_buttons(self) -> None:
         self.storage.save("a.bin", ContentFile(b"x" * 1000))
         self.assertEqual(self.get(node("a.bin")).count('name="action"'), 3)
         browser = self.log_in("view_grid", "check_grid", enforce_csrf_checks=True)
@@ -57,7 +57,7 @@ class PermissionTests(AdminTestCase):
         self.assertAnswers(self.browser, 404, f"{GRID_PAGE}add/", f"{GRID_PAGE}1/change/")
         self.assertEqual(self.browser.post(GRID_PAGE).status_code, 405)
 
-    def test_an_admin_of_another_name_has_links_of_its_own(self) -> None:
+    def test_a_second_admin_site_links_to_its_own_pages(self) -> None:
         self.storage.save("a/b.bin", ContentFile(b"x" * 1000))
         self.assertIn('href="/other/tahoestorage/grid/"', self.get("/other/"))
         page = self.get("/other/tahoestorage/grid/")
@@ -68,7 +68,7 @@ class PermissionTests(AdminTestCase):
 
 
 class DatabaseTests(AdminTestCase):
-    """There is a model, and it has no table."""
+    """The model has no table."""
 
     def said_by(self, *command: str, **options: Any) -> str:
         said = StringIO()

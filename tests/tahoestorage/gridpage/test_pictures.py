@@ -1,4 +1,4 @@
-"""What is drawn, and where."""
+"""The positions in the drawings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from txtahoe.nodes import GatewayStatus, Server
 
 
 def overview(*gateways: list[Server] | None) -> Overview:
-    """Of gateways that see these servers; None is one that does not answer."""
+    """An overview of gateways that see these servers; None is a gateway that does not answer."""
     nothing: Part = Part()
     statuses = [
         Part(problem="away") if servers is None else Part(GatewayStatus(tuple(servers)))
         for servers in gateways
     ]
-    asked = [Gateway("http://gateway/", 0.1, status, nothing) for status in statuses]
+    asked = [Gateway("http://gateway/", 100, status, nothing) for status in statuses]
     return Overview(asked, nothing, nothing, nothing, nothing, nothing)
 
 
@@ -29,29 +29,30 @@ def server(name: str, connected: bool = True, space: int | None = 100) -> Server
 
 
 class MapTests(SynchronousTestCase):
-    def test_a_server_is_one_box_however_many_gateways_know_it(self) -> None:
+    def test_a_server_that_two_gateways_know_is_one_box(self) -> None:
         drawn = map_of(overview([server("b"), server("a", False)], [server("a")], None))
-        self.assertEqual([box.seen.server.nickname for box in drawn.servers], ["a", "b"])
-        self.assertEqual([box.seen.seen for box in drawn.servers], [[False, True], [True, None]])
-        self.assertEqual([line.is_connected for line in drawn.lines], [False, True, True])
-        starts = [box.top for box in drawn.gateways]
-        self.assertEqual([line.start for line in drawn.lines], [starts[0], starts[1], starts[0]])
+        self.assertEqual([seen.server.nickname for _, seen, _ in drawn.servers], ["a", "b"])
+        self.assertEqual([seen.seen for _, seen, _ in drawn.servers], [[False, True], [True, None]])
+        self.assertEqual([is_connected for _, _, is_connected in drawn.lines], [False, True, True])
+        starts = [top for top, _ in drawn.gateways]
+        self.assertEqual([start for start, _, _ in drawn.lines], [starts[0], starts[1], starts[0]])
 
-    def test_bars_are_as_long_as_there_is_room(self) -> None:
+    def test_the_length_of_a_bar_shows_the_free_space(self) -> None:
         spaces = {"a": 100, "b": 50, "c": 0, "d": None}
         drawn = map_of(overview([server(name, space=space) for name, space in spaces.items()]))
-        longest = drawn.servers[0].free
-        self.assertEqual([box.free for box in drawn.servers], [longest, longest // 2, 0, 0])
+        frees = [free for _, _, free in drawn.servers]
+        self.assertEqual(frees, [frees[0], frees[0] // 2, 0, 0])
+        self.assertGreater(frees[0], 0)
 
-    def test_of_very_many_servers_those_that_are_away_are_drawn(self) -> None:
+    def test_of_too_many_servers_the_unconnected_are_drawn_first(self) -> None:
         every = [server(f"{number:03}", connected=number < 98) for number in range(100)]
         drawn = map_of(overview(every))
         self.assertEqual(drawn.left_out, 80)
-        self.assertEqual([box.seen.connected for box in drawn.servers[:3]], [0, 0, 1])
+        self.assertEqual([seen.connected for _, seen, _ in drawn.servers[:3]], [0, 0, 1])
 
     def test_boxes_do_not_overlap(self) -> None:
         drawn = map_of(overview(*([[server("a")]] * 3)))
-        tops = [box.top for box in drawn.gateways]
+        tops = [top for top, _ in drawn.gateways]
         self.assertEqual({after - before for before, after in zip(tops, tops[1:])}, {76})
         self.assertLessEqual(tops[-1] + 76, drawn.height)
         self.assertEqual(map_of(overview()).height, 0)
@@ -62,7 +63,7 @@ class BarTests(SynchronousTestCase):
         found = Counter({State[state]: number for state, number in counts.items()})
         return bar_of(Health(found, 0, [], 0.0, 0.0))
 
-    def test_one_of_a_million_is_seen(self) -> None:
+    def test_one_name_of_a_million_is_visible(self) -> None:
         bar = self.bar(HEALTHY=999_999, UNRECOVERABLE=1)
         self.assertEqual([segment.colour for segment in bar], ["good", "lost"])
         self.assertGreaterEqual(bar[1].width, 10)
@@ -74,5 +75,5 @@ class BarTests(SynchronousTestCase):
         self.assertEqual(len({segment.colour for segment in bar}), len(State))
         self.assertEqual(len({segment.words for segment in bar}), len(State))
 
-    def test_of_nothing_there_is_no_bar(self) -> None:
+    def test_an_empty_tree_has_no_bar(self) -> None:
         self.assertEqual(self.bar(), [])

@@ -60,7 +60,7 @@ class CatalogueTests(SynchronousTestCase):
                 kept = [sorted(re.findall(r"%\(\w+\)s|\{\w+\}", each)) for each in (id_, text)]
                 self.assertEqual(*kept, f"{language}: {id_}")
 
-    def test_the_compiled_catalogue_is_that_of_the_source(self) -> None:
+    def test_the_compiled_catalogue_is_made_from_the_source(self) -> None:
         for language in LANGUAGES:
             path = ROOM / f"locale/{language}/LC_MESSAGES/django.mo"
             with path.open("rb") as file:

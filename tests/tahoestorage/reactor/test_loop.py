@@ -134,7 +134,7 @@ class Processes(StorageTestCase):
             assert len(ts.listdir("")[1]) == 23
         """)
 
-    def test_what_is_yet_to_be_linked_is_linked_by_the_process_that_saved_it(self) -> None:
+    def test_links_are_made_by_the_process_that_saved_the_file(self) -> None:
         self.run_script("""
             from tahoestorage.capstorage import TahoeCapStorage
             caps = TahoeCapStorage(tahoe_base_url=url, tahoe_base_cap=cap)
@@ -207,11 +207,11 @@ class Processes(StorageTestCase):
     def test_the_reactor_thread_is_not_blocked(self) -> None:
         self.run_script("""
             from django.core.exceptions import SynchronousOnlyOperation
-            from tahoestorage.reactor.loop import current_loop
-            async def wrong():
+            from tahoestorage.reactor.waiting import done, in_reactor
+            async def wrong(caller):
                 return ts.exists("f")
             try:
-                current_loop().run(wrong)
+                done(in_reactor(wrong))
             except SynchronousOnlyOperation as error:
                 assert "deferToThread" in str(error)
             else:
@@ -258,7 +258,7 @@ class Processes(StorageTestCase):
             assert len(results) == 1
         """)
 
-    def test_every_thread_of_a_forked_process_may_call(self) -> None:
+    def test_every_thread_of_a_forked_process_can_call(self) -> None:
         self.run_script("""
             ts.exists("f")
             pid = os.fork()
@@ -307,7 +307,7 @@ class Processes(StorageTestCase):
         self.assertLess(time.time() - float(output.splitlines()[0]), 2)
 
     @needs(TIME)
-    def test_the_wall_clock_may_be_set(self) -> None:
+    def test_the_wall_clock_can_be_set(self) -> None:
         self.run_script("""
             from twisted.internet.base import ReactorBase
             from tahoestorage.reactor.loop import current_loop
@@ -340,7 +340,7 @@ class Processes(StorageTestCase):
             assert len(ts.listdir("")[1]) == 16
         """)
 
-    def test_what_python_calls_at_the_end_of_the_process_may_save(self) -> None:
+    def test_functions_that_python_calls_at_exit_can_save(self) -> None:
         self.run_script("""
             import atexit, logging, weakref
             def save(kind, times=4):
@@ -365,7 +365,7 @@ class Processes(StorageTestCase):
         self.assertEqual(set(self.storage.listdir("")[1]), expected)
 
     @needs(TIME)
-    def test_the_first_call_may_be_made_at_the_end_of_the_process(self) -> None:
+    def test_the_first_call_can_come_at_exit(self) -> None:
         self.run_script("""
             import atexit
             def save():
@@ -379,7 +379,7 @@ class Processes(StorageTestCase):
         if sys.version_info[:2] != (3, 12):
             self.assertEqual(self.read("f"), b"x" * 100)
 
-    def test_a_call_when_the_interpreter_is_gone_is_an_error_and_does_not_wait(self) -> None:
+    def test_a_call_after_the_interpreter_has_ended_raises_at_once(self) -> None:
         output = self.run_script("""
             class Late:
                 def __del__(self, ts=ts, write=os.write, expected=ConnectionAbortedError):
@@ -411,7 +411,7 @@ class Processes(StorageTestCase):
         self.assertIn("'f' was not closed", output)
 
     @needs(TIME)
-    def test_a_signal_handler_may_save_while_the_first_call_starts_the_reactor(self) -> None:
+    def test_a_signal_handler_can_save_while_the_first_call_starts_the_reactor(self) -> None:
         self.run_script("""
             import signal
             from tahoestorage.reactor import loop, threads

@@ -1,4 +1,4 @@
-"""URLs of a site that serves its files: those of everybody, of some, and of who has a link."""
+"""URLs of a site that serves its files: public ones, guarded ones, and signed ones."""
 
 from __future__ import annotations
 

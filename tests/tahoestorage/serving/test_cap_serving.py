@@ -69,7 +69,7 @@ class ServingNamesWithCaps(StorageTestCase):
         part = self.get(url, Range="bytes=10-19")
         self.assertEqual((part.status_code, self.body(part)), (206, DATA[10:20]))
 
-    def test_nobody_can_make_a_url(self) -> None:
+    def test_only_the_site_can_make_a_url(self) -> None:
         forged = CapName("", Cap.parse("URI:LIT:nbswy3dp"), "hello.html").text
         self.assertEqual(self.get(f"/media/{forged}").status_code, 404)
         self.assertEqual(self.get(f"/media/{self.name}").status_code, 404)

@@ -1,4 +1,4 @@
-"""Permission hooks: what they can say, and how."""
+"""Permission hooks: their answers, blocking and asynchronous."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HooksTestCase(ServingTestCase):
         storages["private"].save("f", ContentFile(b"x" * 100))
 
     def ask(self, hook: Callable[..., Any]) -> Any:
-        """What a server without an event loop answers where a hook says who may read."""
+        """The answer of a server without an event loop to a request with a permission hook."""
         self.mount(hook)
         return self.get(URL)
 
@@ -61,7 +61,7 @@ class Verdicts(HooksTestCase):
             self.assertEqual(answer.status_code, 200)
             self.assertEqual(answer["Cache-Control"], "private, no-cache")
 
-    def test_nothing_but_true_lets_anybody_read(self) -> None:
+    def test_only_true_lets_the_client_read(self) -> None:
         for said in (False, None, 0, "", ()):
             self.assertEqual(self.ask(lambda request, name, said=said: said).status_code, 403)
         for said in (1, "no", [False], object(), 1.0, lambda: False):
@@ -69,7 +69,7 @@ class Verdicts(HooksTestCase):
                 self.assertEqual(self.ask(lambda request, name, said=said: said).status_code, 403)
             [line] = logged.output
             self.assertIn(f"returned a {type(said).__name__}", line)
-            self.assertIn("test_nothing_but_true_lets_anybody_read", line)
+            self.assertIn("test_only_true_lets_the_client_read", line)
 
     def test_a_response_is_sent_as_it_is(self) -> None:
         page = engines["django"].from_string("Who are you?")
@@ -123,7 +123,7 @@ class AsynchronousHooks(HooksTestCase):
             self.mount(hook)
             asyncio.run(ask())
 
-    def test_what_they_say_counts_as_what_others_say(self) -> None:
+    def test_an_awaited_answer_counts_as_any_other(self) -> None:
         async def hook(request: HttpRequest, name: str, *, said: Any) -> Any:
             return said
 

@@ -1,4 +1,4 @@
-"""Places among the URLs where files are served: where they are found, and what is wrong there."""
+"""Mounts: how they are found among the URLs, and the checks of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Finding(MountsTestCase):
         with override_settings(ROOT_URLCONF=urls):
             return TahoeStorage(**options).url("a/f")
 
-    def test_below_other_urls(self) -> None:
+    def test_a_mount_can_be_below_other_urls(self) -> None:
         inner = [path("files/", include(FILES))]
         self.assertEqual(self.url(path("a/", include(inner))), "/a/files/a/f")
         named = include((inner, "blog"), namespace="blog")
@@ -72,7 +72,7 @@ class Finding(MountsTestCase):
         twice = include((inner, "blog"), namespace="other")
         self.assertEqual(self.url(path("b/", named), path("c/", twice)), "/b/files/a/f")
 
-    def test_what_stands_further_up_is_for_all_below(self) -> None:
+    def test_arguments_of_an_include_hold_for_all_mounts_below(self) -> None:
         inner = [path("files/", include(FILES))]
         urls = [path("a/", include(inner), {"storage": "private", "permission": may_read})]
         storages = {"default": storage(), "private": storage(location="private")}
@@ -80,20 +80,20 @@ class Finding(MountsTestCase):
             self.assertEqual(self.url(*urls, location="private"), "/a/files/a/f")
             self.assertRaises(ValueError, self.url, *urls)
 
-    def test_of_two_with_one_namespace_urls_lead_to_the_one_that_django_reverses(self) -> None:
+    def test_of_two_mounts_with_one_namespace_the_first_makes_urls(self) -> None:
         storages = {"default": storage(), "other": storage(location="other")}
         urls = [path("a/", include(FILES)), path("b/", include(FILES), {"storage": "other"})]
         with override_settings(STORAGES=storages):
             self.assertEqual(self.url(*urls), "/a/a/f")
             self.assertRaises(ValueError, self.url, *urls, location="other")
 
-    def test_in_the_language_of_the_page(self) -> None:
+    def test_a_url_has_the_language_prefix_of_the_page(self) -> None:
         urls = i18n_patterns(path("files/", include(FILES)))
         for language in ("en", "de"):
             with translation(language):
                 self.assertEqual(self.url(*urls), f"/{language}/files/a/f")
 
-    def test_a_parameter_above_makes_it_no_place_for_urls(self) -> None:
+    def test_a_mount_below_a_parameter_makes_no_urls(self) -> None:
         for above in (
             path("<slug:tenant>/", include(FILES)),
             path("<int:n>/", include([path("files/", include(FILES))])),
@@ -106,7 +106,7 @@ class Finding(MountsTestCase):
 
 
 class Checks(MountsTestCase):
-    def test_what_is_right_passes(self) -> None:
+    def test_a_right_mount_passes(self) -> None:
         for urls in (
             [path("files/", include(FILES))],
             [path("files/", include(FILES), {"permission": may_read})],
@@ -114,7 +114,7 @@ class Checks(MountsTestCase):
         ):
             self.assertEqual(self.ids(*urls), [])
 
-    def test_what_the_view_does_not_take(self) -> None:
+    def test_an_argument_that_the_view_does_not_take_is_an_error(self) -> None:
         for urls, name in (
             (path("<slug:tenant>/files/", include(FILES)), "tenant"),
             (path("<str:storage>/", include(FILES)), "storage"),
@@ -127,7 +127,7 @@ class Checks(MountsTestCase):
             self.assertIn(f"does not take '{name}'", message.msg)
             self.assertIn([other.id for other in others], ([], ["tahoestorage.W001"]))
 
-    def test_a_storage_that_is_no_tahoestorage(self) -> None:
+    def test_another_kind_of_storage_is_an_error(self) -> None:
         memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
         for alias in ("missing", "memory"):
             urls = path("x/", include(FILES), {"storage": alias})
@@ -137,7 +137,7 @@ class Checks(MountsTestCase):
         served = path("x/", include(FILES))
         self.assertEqual(self.ids(served, STORAGES={"default": memory}), [])
 
-    def test_a_hook_that_may_never_be_awaited(self) -> None:
+    def test_an_async_hook_without_asgi_is_reported(self) -> None:
         for hook in (may_read_later, partial(may_read_later), Reader()):
             urls = path("files/", include(FILES), {"permission": hook})
             self.assertEqual(self.ids(urls), ["W023"])
@@ -145,7 +145,7 @@ class Checks(MountsTestCase):
         [message] = self.messages(path("x/", include(FILES), {"permission": may_read_later}))
         self.assertIn("tests.tahoestorage.serving.test_mounts.may_read_later", message.msg)
 
-    def test_a_guarded_storage_that_makes_links_for_everybody(self) -> None:
+    def test_a_guarded_storage_with_public_urls_is_reported(self) -> None:
         public = "https://files.example.com/"
 
         def ids(default: Any, private: Any, setting: str | None = None) -> list[str]:
@@ -167,7 +167,7 @@ class Checks(MountsTestCase):
         self.assertEqual(ids({}, {"signed_urls": 60}, public), [])
         self.assertEqual(ids({"tahoe_base_cap": CAP[:-1] + "q"}, {}), [])
 
-    def test_another_storage_of_guarded_files_that_makes_links_for_everybody(self) -> None:
+    def test_another_storage_of_guarded_files_with_public_urls_is_reported(self) -> None:
         ts = TahoeStorage(location="private/docs", base_url="https://files.example.com/")
         self.patch(Document._meta.get_field("file"), "storage", ts)
         options = {"storage": "private"}
@@ -181,7 +181,7 @@ class Checks(MountsTestCase):
         self.assertEqual(first.id, "tahoestorage.W021")
         self.assertIn("url() of checked.Document.file makes links", first.msg)
 
-    def test_a_place_for_everybody_that_contains_a_guarded_one(self) -> None:
+    def test_a_public_mount_that_contains_a_guarded_location_is_reported(self) -> None:
         def ids(public: str, private: str, **options: Any) -> list[str]:
             return self.ids(
                 path("media/", include(FILES)),
@@ -203,6 +203,6 @@ class Checks(MountsTestCase):
             self.assertEqual(ids(public, private), [], (public, private))
         self.assertEqual(ids("", "private", tahoe_base_cap=CAP[:-1] + "q", signed_urls=60), [])
 
-    def test_one_storage_for_everybody_and_for_some(self) -> None:
+    def test_a_storage_with_a_public_and_a_guarded_mount_is_reported(self) -> None:
         guarded = path("some/", include(FILES, namespace="some"), {"permission": may_read})
         self.assertEqual(self.ids(path("all/", include(FILES)), guarded), ["W022"])

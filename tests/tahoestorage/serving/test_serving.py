@@ -18,8 +18,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import set_script_prefix
 
 from tahoestorage.contract.fileurls import is_signed
-from tahoestorage.serving.aliases import storage_of
-from tahoestorage.storage import TahoeStorage
+from tahoestorage.storage import TahoeStorage, storage_of
 from tests.tahoestorage.case import StorageTestCase
 
 DATA = os.urandom(1_500_000)
@@ -63,7 +62,7 @@ class Answers(ServingTestCase):
         self.name = self.storage.save("a/täst fïle.bin", ContentFile(DATA))
         self.url = self.storage.url(self.name)
 
-    def test_a_file_as_a_whole(self) -> None:
+    def test_a_whole_file_is_served(self) -> None:
         response = self.get(self.url)
         self.assertEqual(response.status_code, 200)
         self.assertTrue(response.streaming)
@@ -81,26 +80,26 @@ class Answers(ServingTestCase):
         modified = parsedate_to_datetime(response["Last-Modified"])
         self.assertLess(abs(modified.timestamp() - time.time()), 60)
 
-    def test_no_header_tells_the_cap(self) -> None:
+    def test_no_header_has_the_cap(self) -> None:
         cap = str(self.storage.operations.tree.known(("a", "täst fïle.bin")).cap)
         told = repr(self.get(self.url).headers)
         for part in cap.split(":")[2:4]:
             self.assertNotIn(part, told)
         self.assertNotIn(self.cap.split(":")[2], told)
 
-    def test_the_head_alone(self) -> None:
+    def test_head_has_the_headers_and_no_body(self) -> None:
         response = self.client.head(self.url)
         self.assertEqual((response.status_code, response.content), (200, b""))
         self.assertEqual(response["Content-Length"], str(len(DATA)))
         self.assertEqual(response["ETag"], self.get(self.url)["ETag"])
 
-    def test_nothing_else(self) -> None:
+    def test_other_methods_are_refused(self) -> None:
         for method in ("post", "put", "delete", "patch", "options"):
             response = getattr(self.client, method)(self.url)
             self.assertEqual(response.status_code, 405, method)
         self.assertEqual(self.read(self.name), DATA)
 
-    def test_single_ranges(self) -> None:
+    def test_a_single_range_is_served(self) -> None:
         size = len(DATA)
         for asked, start, stop in (
             ("bytes=0-0", 0, 1),
@@ -117,14 +116,14 @@ class Answers(ServingTestCase):
             self.assertEqual(response["Content-Length"], str(stop - start))
             self.assertEqual(self.body(response), DATA[start:stop], asked)
 
-    def test_ranges_outside_of_the_file(self) -> None:
+    def test_a_range_outside_of_the_file_is_416(self) -> None:
         for asked in (f"bytes={len(DATA)}-", "bytes=99999999999999999999999999-", "bytes=-0"):
             response = self.get(self.url, Range=asked)
             self.assertEqual(response.status_code, 416, asked)
             self.assertEqual(response["Content-Range"], f"bytes */{len(DATA)}")
             self.assertEqual(self.body(response), b"")
 
-    def test_what_is_no_single_range_is_answered_by_the_whole(self) -> None:
+    def test_any_other_range_header_gets_the_whole_file(self) -> None:
         for asked in ("bytes=0-1,5-6", "bytes=9-5", "bytes=-", "bytes=a-b", "lines=0-1", "٣-٤"):
             response = self.get(self.url, Range=asked.encode("utf-8").decode("latin-1"))
             self.assertEqual(response.status_code, 200, asked)
@@ -154,7 +153,7 @@ class Answers(ServingTestCase):
             response = self.get(self.url, Range="bytes=0-9", If_Range=named)
             self.assertEqual(response.status_code, status, named)
 
-    def test_what_the_client_has_is_not_sent_again(self) -> None:
+    def test_an_unchanged_file_is_304(self) -> None:
         first = self.get(self.url)
         for header, value, status in (
             ("If_None_Match", first["ETag"], 304),
@@ -174,7 +173,7 @@ class Answers(ServingTestCase):
         both = self.get(self.url, If_None_Match=first["ETag"], Range="bytes=0-1")
         self.assertEqual(both.status_code, 304)
 
-    def test_the_tag_is_that_of_the_bytes(self) -> None:
+    def test_equal_bytes_have_equal_etags(self) -> None:
         tag = self.get(self.url)["ETag"]
         copy = self.storage.save("copy", ContentFile(DATA))
         self.assertEqual(self.get(self.storage.url(copy))["ETag"], tag)
@@ -189,12 +188,12 @@ class Answers(ServingTestCase):
         self.assertEqual(response["Content-Length"], "0")
         self.assertEqual(self.get(url, Range="bytes=0-").status_code, 416)
 
-    def test_what_is_no_file_is_not_found(self) -> None:
+    def test_a_name_that_is_no_file_is_404(self) -> None:
         for name in ("a", "missing", "a/missing", f"{self.name}/below", "a/../../x", "x\0y", "a//"):
             response = self.get(f"/media/{quote(name)}")
             self.assertEqual(response.status_code, 404, name)
 
-    def test_a_name_of_too_many_levels_is_not_found(self) -> None:
+    def test_a_name_with_too_many_levels_is_404(self) -> None:
         self.assertEqual(self.get(f"/media/{'d/' * 1900}f").status_code, 404)
 
     def test_a_grid_that_is_away_is_no_missing_file(self) -> None:
@@ -236,14 +235,14 @@ class ContentTypes(ServingTestCase):
     def headers(self, name: str) -> Any:
         return self.get(self.storage.url(self.storage.save(name, ContentFile(b"<x/>")))).headers
 
-    def test_what_can_run_scripts_is_in_a_sandbox(self) -> None:
+    def test_types_that_can_run_scripts_are_in_a_sandbox(self) -> None:
         for name in ("f.html", "f.htm", "f.xhtml", "f.svg", "f.xml", "f.rdf", "f.mht"):
             policy = self.headers(name).get("Content-Security-Policy", "")
             self.assertTrue(policy.startswith("sandbox; default-src 'none'"), name)
         for name in ("f.png", "f.txt", "f.mp4", "f.pdf", "f"):
             self.assertNotIn("Content-Security-Policy", self.headers(name), name)
 
-    def test_browsers_show_what_is_safe_and_download_the_rest(self) -> None:
+    def test_browsers_show_safe_types_and_download_the_others(self) -> None:
         for disposition, names in (
             ("inline", "f.png f.webp f.mp3 f.mp4 f.pdf f.txt f.html f.svg"),
             ("attachment", "f.js f.mjs f.css f.wasm f.json f.csv f.zip f.tar.gz f.docx f.exe f"),
@@ -253,7 +252,7 @@ class ContentTypes(ServingTestCase):
                     self.headers(name)["Content-Disposition"].startswith(f"{disposition};"), name
                 )
 
-    def test_no_page_of_the_site_can_load_a_script_or_a_style_from_there(self) -> None:
+    def test_no_page_can_load_a_script_or_a_style_from_an_uploaded_file(self) -> None:
         for name in ("f.js", "f.mjs", "f.JS", "f.css", "f.wasm"):
             headers = self.headers(name)
             # With "nosniff" a browser neither runs nor applies what is of this type.
@@ -275,7 +274,7 @@ class ContentTypes(ServingTestCase):
             self.assertRegex(headers["Content-Type"], f"^{kind}$")
             self.assertTrue(headers["Content-Disposition"].startswith("inline;"))
 
-    def test_types_are_those_of_the_bytes(self) -> None:
+    def test_compressed_files_have_the_type_of_the_compression(self) -> None:
         for name, kind in (
             ("f.png", "image/png"),
             ("f.txt", "text/plain"),
@@ -320,14 +319,14 @@ class Addresses(ServingTestCase):
         self.assertEqual(asyncio.run(storage.aurl("b.txt")), "/files/b.txt")
         self.assertEqual(proxy.requests, [])
 
-    def test_each_storage_has_its_own(self) -> None:
+    def test_each_storage_has_its_own_mount(self) -> None:
         self.assertEqual(self.storage.url("f"), "/media/f")
         self.assertEqual(storages["private"].url("a/f"), "/private/a/f")
         self.assertTrue(storages["signed"].url("f").startswith("/signed/f?expires="))
         with self.assertRaises(ValueError):
             self.new_storage(base_url=None, location="elsewhere").url("f")
 
-    def test_a_storage_like_the_one_that_is_served_has_its_urls(self) -> None:
+    def test_an_equal_storage_has_the_same_urls(self) -> None:
         self.assertEqual(self.new_storage(base_url=None).url("f"), "/media/f")
 
     def test_a_public_gateway_comes_first(self) -> None:
@@ -342,16 +341,16 @@ class Addresses(ServingTestCase):
             self.assertEqual(urlsplit(url)[3:], ("", ""), url)
             self.assertEqual(self.body(self.get(url)), name.encode())
 
-    def test_the_name_is_the_clean_one(self) -> None:
+    def test_a_url_has_the_clean_name(self) -> None:
         self.assertEqual(self.storage.url("a/./b/../f"), "/media/a/f")
 
-    def test_below_a_script_name(self) -> None:
+    def test_urls_are_below_the_script_name(self) -> None:
         set_script_prefix("/app/")
         self.addCleanup(set_script_prefix, "/")
         self.assertEqual(self.storage.url("f"), "/app/media/f")
         self.assertEqual(storages["private"].url("f"), "/app/private/f")
 
-    def test_without_urls_there_are_none(self) -> None:
+    def test_without_a_mount_there_are_no_urls(self) -> None:
         self.override(ROOT_URLCONF="tests.tahoestorage.serving.no_urls")
         with self.assertRaises(ValueError):
             self.storage.url("f")
@@ -367,7 +366,7 @@ class Addresses(ServingTestCase):
 
 
 class Permissions(ServingTestCase):
-    def test_a_hook_says_who_may_read(self) -> None:
+    def test_a_hook_decides_who_can_read(self) -> None:
         storage = storages["private"]
         for name in ("f", "secret/f"):
             storage.save(name, ContentFile(b"x" * 100))
@@ -378,10 +377,10 @@ class Permissions(ServingTestCase):
         self.assertEqual(self.body(allowed), b"x" * 100)
         self.assertEqual(allowed["Cache-Control"], "private, no-cache")
 
-    def test_who_may_not_read_does_not_learn_what_is_there(self) -> None:
+    def test_a_refused_client_does_not_learn_if_a_file_exists(self) -> None:
         self.assertEqual(self.get("/private/missing").status_code, 403)
 
-    def test_the_storages_are_apart(self) -> None:
+    def test_a_hook_guards_its_own_storage_only(self) -> None:
         storages["private"].save("f", ContentFile(b"x"))
         self.assertEqual(self.get("/media/f").status_code, 404)
 
@@ -397,7 +396,7 @@ class Permissions(ServingTestCase):
             with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=now + later):
                 self.assertEqual(self.get(url).status_code, status, later)
 
-    def test_what_a_host_ahead_of_its_time_has_signed_does_not_live_longer(self) -> None:
+    def test_a_link_signed_by_a_clock_that_is_ahead_does_not_live_longer(self) -> None:
         storages["signed"].save("f", ContentFile(b"x"))
         now = time.time() // 10 * 10
         for apart, status in ((2 * 86_400, 403), (15, 403), (5, 200), (-89, 200), (-101, 403)):
@@ -406,7 +405,7 @@ class Permissions(ServingTestCase):
             with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=now):
                 self.assertEqual(self.get(url).status_code, status, apart)
 
-    def test_a_signature_is_of_one_name_and_one_time(self) -> None:
+    def test_a_signature_is_valid_for_one_name_and_one_time(self) -> None:
         storage = storages["signed"]
         for name in ("f", "g"):
             storage.save(name, ContentFile(b"x" * 100))
@@ -428,7 +427,7 @@ class Permissions(ServingTestCase):
             self.assertEqual(self.get(forged).status_code, 403, forged[:80])
         self.assertFalse(is_signed("signed", "f", "1", "\ud800", 100))
 
-    def test_a_signature_can_be_read_in_one_way_only(self) -> None:
+    def test_signed_texts_are_unambiguous(self) -> None:
         storage = storages["signed"]
         for name, other in (("f", "f:x"), ("g", 'g", "1')):
             storage.save(name, ContentFile(b"x" * 100))
@@ -447,7 +446,7 @@ class Permissions(ServingTestCase):
         with mock.patch("tahoestorage.contract.fileurls.time.time", return_value=1_000_000_009):
             self.assertEqual(storage.url("f"), first)
 
-    def test_who_can_read_the_directory_above_needs_no_signature_there(self) -> None:
+    def test_a_mount_of_the_directory_above_needs_no_signature(self) -> None:
         """A location is no protection: what is below it is served with what is above it."""
         storages["signed"].save("f", ContentFile(b"x"))
         self.assertEqual(self.get("/media/signed/f").status_code, 200)
@@ -459,7 +458,7 @@ class Permissions(ServingTestCase):
 
 
 class OtherStorages(ServingTestCase):
-    def test_the_three_settings_are_served_where_files_are_elsewhere(self) -> None:
+    def test_the_storage_of_the_settings_is_served_if_the_default_is_of_another_kind(self) -> None:
         local = "django.core.files.storage.InMemoryStorage"
         self.override(
             STORAGES={"default": {"BACKEND": local}, "memory": {"BACKEND": local}},
@@ -477,7 +476,7 @@ class OtherStorages(ServingTestCase):
 class Asgi(ServingTestCase):
     """The same under ASGI, where the bytes are sent by a task."""
 
-    def test_files_and_ranges(self) -> None:
+    def test_files_and_ranges_are_served_under_asgi(self) -> None:
         self.storage.save("f.bin", ContentFile(DATA))
 
         async def use() -> None:
@@ -494,7 +493,7 @@ class Asgi(ServingTestCase):
 
         asyncio.run(use())
 
-    def test_a_stream_that_nobody_took_is_closed(self) -> None:
+    def test_an_unused_stream_is_closed(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         large = storage.save("large", ContentFile(os.urandom(20_000_000)))
         with mock.patch("tahoestorage.serving.views.storage_of", return_value=storage):

@@ -183,6 +183,10 @@ class Consumers(ClockTestCase):
         writing.cancel()
         self.failureResultOf(writing, CancelledError)
 
+    def test_a_browser_that_has_gone_before_is_a_cancelled_write(self) -> None:
+        self.lose()
+        self.failureResultOf(self.write(), CancelledError)
+
     def test_a_browser_that_goes_away_in_the_middle_ends_the_write(self) -> None:
         self.fake.fail_next(GET, Before(self.lose))
         self.failureResultOf(self.write(), CancelledError)

@@ -1,4 +1,4 @@
-"""What somebody else, who has the write cap, can put in the place of links."""
+"""Entries that anyone with the write cap can put in the place of links."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Others(AnchorsTestCase):
             known = self.now(self.new_anchors().known(anew=True))
             self.assertTrue(all(digest_of(name.text) in known for name in names))
 
-    def test_what_has_the_place_of_links_is_told(self) -> None:
+    def test_a_file_in_the_place_of_links_raises_not_a_directory(self) -> None:
         file = self.now(self.client.upload(b"x" * 100))
         for place in (f"{ANCHORS}/2026-11", ANCHORS):
             self.now(self.tree.link(place.split("/"), file, replace=True))
@@ -45,7 +45,7 @@ class Others(AnchorsTestCase):
             self.assertIn(f"'{place}", str(error))
             self.assertIn("is not a directory", str(error))
 
-    def test_a_ledger_that_tells_of_hours_to_come_or_of_other_places_is_none(self) -> None:
+    def test_a_ledger_with_future_hours_or_other_paths_is_ignored(self) -> None:
         names = literals(range(3))
         digests = [digest_of(name.text) for name in names]
         for until, path in (
@@ -62,7 +62,7 @@ class Others(AnchorsTestCase):
             known = self.now(self.new_anchors().known())
             self.assertNotIn(digests[0], known)
 
-    def test_a_ledger_that_tells_of_links_that_are_gone_is_corrected(self) -> None:
+    def test_a_ledger_with_links_that_are_gone_is_corrected(self) -> None:
         [name] = literals(range(1))
         ledger = Ledger()
         ledger.until = "2026-11/22/10"

@@ -21,8 +21,8 @@ from txtahoe.errors import (
 )
 from txtahoe.nodes import parse_child, parse_status
 from txtahoe.testing.fake import ExceptionPage
-from txtahoe.testing.fake.faults import IExchange
 from txtahoe.testing.fake.http.question import plain
+from txtahoe.testing.fake.http.site import Exchange
 
 DATA = bytes(range(256)) * 40
 FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
@@ -156,7 +156,7 @@ class Answer:
     def __init__(self, body: str) -> None:
         self._body = body
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         exchange.send(plain(self._body))
 
 

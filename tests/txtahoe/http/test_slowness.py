@@ -16,8 +16,8 @@ from txtahoe.errors import (
     RequestTimeout,
 )
 from txtahoe.testing.fake import CutBody, LostAnswer, Silence
-from txtahoe.testing.fake.faults import IExchange
 from txtahoe.testing.fake.http.question import Answer
+from txtahoe.testing.fake.http.site import Exchange
 
 DATA = bytes(range(256)) * 400
 LINE = b'{"type": "file", "path": ["f"], "cap": "URI:LIT:nbswy3dp"}\n'
@@ -30,7 +30,7 @@ class Stall:
 
     after: int
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         answer = exchange.work()
         exchange.begin(answer, answer.body[: self.after])
 
@@ -41,7 +41,7 @@ class Trickle:
 
     rate: int
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         answer = exchange.work()
 
         def come(position: int) -> None:
@@ -54,7 +54,7 @@ class Trickle:
 class Held:
     """An answer whose bytes come when `come` is called."""
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self.come(b"")
 

@@ -121,7 +121,7 @@ class Expiry(TestCase):
 
     @needs(TIME)
     async def test_renewed_files_stay_and_others_are_deleted(self) -> None:
-        async with ExpiringGrid(self.seconds).on(reactor) as grid:
+        with ExpiringGrid(self.seconds) as grid:
             client = Client(Transport(reactor, grid.gateway_urls[0]))
             self.addCleanup(lambda: start(client.close()))
             tree = Tree(client, await client.mkdir())

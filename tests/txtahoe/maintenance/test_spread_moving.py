@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from tests.txtahoe.case import start
-from tests.txtahoe.tree.test_spreading import CAP, NAMES, OTHER, SpreadingTestCase
+from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
 from txtahoe.maintenance import spread

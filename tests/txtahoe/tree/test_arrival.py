@@ -21,7 +21,7 @@ _UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few
 
 
 class InTime(ClockTestCase):
-    """On a clock: what comes late."""
+    """On a clock: slow origins, errors, and closing."""
 
     def arrival(self) -> Arrival:
         return Arrival(self.client, silence=20.0)
@@ -44,7 +44,7 @@ class InTime(ClockTestCase):
         self.failureResultOf(start(arrival.put(b"y")), RequestTimeout)
         arrival.close()
 
-    def test_an_error_is_told_to_who_hands_over_and_to_who_finishes(self) -> None:
+    def test_put_and_finish_raise_the_error_of_the_upload(self) -> None:
         self.fake.fail_next("PUT /uri", _UNHAPPY)
         arrival = self.arrival()
         self.now(arrival.put(b"x" * 100))
@@ -52,7 +52,7 @@ class InTime(ClockTestCase):
         self.failureResultOf(start(arrival.put(b"y")), NotEnoughServers)
         arrival.close()
 
-    def test_what_is_closed_logs_no_error(self) -> None:
+    def test_a_closed_upload_logs_no_error(self) -> None:
         arrival = self.arrival()
         self.now(arrival.put(b"x" * 100))
         arrival.close()
@@ -100,7 +100,7 @@ class OnAGrid(GatewayTestCase):
                     await arrival.put(b"x" * 2**18)
             arrival.close()
             over.set()
-        # What the kernel takes for the gateway, and a little of our own.
+        # The kernel takes bytes for the gateway, and Arrival a few more.
         self.assertLess(handed_over, 2**25)
 
     async def test_a_lost_connection_ends_the_waiting(self) -> None:
@@ -114,7 +114,7 @@ class OnAGrid(GatewayTestCase):
             await arrival.finish()
         arrival.close()
 
-    async def test_where_nobody_listens_the_next_gateway_takes_it(self) -> None:
+    async def test_if_a_gateway_is_away_the_next_one_takes_the_upload(self) -> None:
         transports = [Transport(reactor, url) for url in ("http://127.0.0.1:1/", self.gateway)]
         client = Client(Gateways(transports))
         self.addCleanup(lambda: start(client.close()))

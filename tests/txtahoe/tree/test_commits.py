@@ -1,23 +1,20 @@
-"""Many links with few writes, in the right order, and none of them lost."""
+"""The commit queue makes many links with few writes, in order, and loses none."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.internet.defer import CancelledError, Deferred
 
-from tests.grid.case import GatewayTestCase
 from tests.txtahoe.case import ClockTestCase, CountingClock, start
 from txtahoe import Cap, Client, Link, Transport, Tree
 from txtahoe.errors import (
     ExistingChild,
     GatewayError,
-    NotADirectory,
-    NotWriteable,
     SomeFailed,
 )
 from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
-from txtahoe.tree.namecache import Recent
+from txtahoe.tree.recent import Recent
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
@@ -50,7 +47,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.names(), {"f"})
         self.assertEqual(self.clock.seconds(), 0)
 
-    def test_what_arrives_during_a_write_goes_out_as_one(self) -> None:
+    def test_links_that_arrive_during_a_write_go_out_as_one(self) -> None:
         self.hold("*set_children")
         waiting = [start(self.tree.link(str(number), CAP)) for number in range(20)]
         self.assertEqual(self.writes(), 1)
@@ -60,7 +57,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.writes(), 2)
         self.assertEqual(self.names(), set(map(str, range(20))))
 
-    def test_a_link_waits_for_those_that_are_being_uploaded(self) -> None:
+    def test_a_link_waits_for_small_files_that_are_being_uploaded(self) -> None:
         self.hold("PUT /uri", 1)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
@@ -70,7 +67,7 @@ class Gathering(QueueTestCase):
         self.successResultOf(slow)
         self.assertEqual(self.writes(), 1)
 
-    def test_it_waits_for_a_bounded_time(self) -> None:
+    def test_a_link_waits_for_a_bounded_time(self) -> None:
         self.hold("PUT /uri", 50)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
@@ -82,14 +79,14 @@ class Gathering(QueueTestCase):
         self.clock.advance(50)
         self.successResultOf(slow)
 
-    def test_it_does_not_wait_for_a_large_file(self) -> None:
+    def test_a_link_does_not_wait_for_a_large_file(self) -> None:
         self.hold("PUT /uri", 50)
         slow = start(self.tree.save("slow", b"1" * 2**20))
         self.successResultOf(start(self.tree.save("quick", b"2" * 100)))
         self.clock.advance(50)
         self.successResultOf(slow)
 
-    def test_it_does_not_wait_for_an_upload_that_failed(self) -> None:
+    def test_a_link_does_not_wait_for_a_failed_upload(self) -> None:
         self.fake.fail_next("PUT /uri", ExceptionPage("allmydata.util.Wrong"))
         self.failureResultOf(start(self.tree.save("a", b"1" * 100)), GatewayError)
         self.successResultOf(start(self.tree.save("b", b"2" * 100)))
@@ -103,7 +100,7 @@ class Gathering(QueueTestCase):
             self.clock.advance(1)
         self.successResultOf(saving)
 
-    def test_of_two_links_of_one_name_the_first_wins_and_the_second_asks_nobody(self) -> None:
+    def test_the_second_link_of_one_name_fails_without_a_request(self) -> None:
         self.hold("*set_children")
         first = start(self.tree.link("f", CAP))
         second = start(self.tree.link("f", OTHER))
@@ -112,7 +109,7 @@ class Gathering(QueueTestCase):
         self.failureResultOf(second, ExistingChild)
         self.assertEqual(self.writes(), 1)
 
-    def test_of_one_name_changes_keep_their_order(self) -> None:
+    def test_changes_of_one_name_keep_their_order(self) -> None:
         self.successResultOf(start(self.tree.link("f", CAP)))
         self.hold("*set_children")
         before = start(self.tree.link("other", CAP))
@@ -137,7 +134,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
         self.assertEqual(self.names(), {"a", "b", "f"})
 
-    def test_who_goes_while_it_waits_is_not_linked_and_the_others_are(self) -> None:
+    def test_a_link_cancelled_before_the_write_is_not_made(self) -> None:
         self.hold("*set_children")
         first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
         second.cancel()
@@ -147,7 +144,7 @@ class Gathering(QueueTestCase):
         self.successResultOf(third)
         self.assertEqual(self.names(), {"a", "c"})
 
-    def test_who_goes_while_it_is_written_does_not_stop_the_others(self) -> None:
+    def test_a_link_cancelled_during_the_write_does_not_stop_the_others(self) -> None:
         self.fake.fail_next("*set_children", Delay(1), times=2)
         first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
         self.clock.advance(1)
@@ -163,7 +160,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.writes(), 3)
         self.assertLessEqual({"a", "c", "d", "e"}, self.names())
 
-    def test_when_all_have_gone_the_write_is_cancelled(self) -> None:
+    def test_a_write_whose_callers_have_all_gone_is_cancelled(self) -> None:
         self.fake.fail_next("*set_children", Silence())
         waiting = start(self.tree.link("a", CAP))
         waiting.cancel()
@@ -171,7 +168,7 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.successResultOf(start(self.tree.link("b", CAP)))
 
-    def test_a_write_that_fails_fails_for_each_with_an_error_of_its_own(self) -> None:
+    def test_a_failed_write_gives_each_caller_an_error_of_its_own(self) -> None:
         self.hold("*set_children")
         first = start(self.tree.link("a", CAP))
         waiting = [start(self.tree.link(name, CAP)) for name in "bcd"]
@@ -195,7 +192,7 @@ class Gathering(QueueTestCase):
 
 
 class Mistakes(QueueTestCase):
-    """What is wrong with one of those that share a write, or with the queue itself."""
+    """Faults of one link among several in a write, and of the queue itself."""
 
     def gathered(self, *names: str, **options: Any) -> list[Deferred[Any]]:
         """Links that are about to go out with one write."""
@@ -203,7 +200,7 @@ class Mistakes(QueueTestCase):
         first = start(self.tree.link("first", CAP))
         return [first, *(start(self.tree.link(name, CAP, **options)) for name in names)]
 
-    def test_what_cannot_be_sent_fails_its_caller_alone_before_anything_is_sent(self) -> None:
+    def test_a_link_that_cannot_be_sent_fails_alone_and_first(self) -> None:
         good = self.gathered("a", "b")
         self.fake.requests.clear()
         deep: list[Any] = []
@@ -212,7 +209,6 @@ class Mistakes(QueueTestCase):
         for wrong in ({"key": object()}, {"key": b""}, {(1, 2): 3}, {"key": deep}, [1]):
             for attempt in (
                 self.tree.link("wrong", CAP, metadata=wrong),  # type: ignore[arg-type]
-                self.tree.save("wrong", b"x" * 100, metadata=wrong),  # type: ignore[arg-type]
                 self.tree.replace("wrong", CAP, None, metadata=wrong),  # type: ignore[arg-type]
             ):
                 error = self.failureResultOf(start(attempt)).value
@@ -227,7 +223,7 @@ class Mistakes(QueueTestCase):
             self.successResultOf(each)
         self.assertEqual(self.names(), {"first", "a", "b"})
 
-    def test_what_is_wrong_with_one_of_many_fails_it_alone(self) -> None:
+    def test_one_wrong_link_of_many_fails_alone(self) -> None:
         wrong = Link(CAP, {"key": object()})
         long = "d/" * 300
         links = [("new/f", wrong), ("new/g", CAP), ("h", wrong), ("i", CAP), (long, CAP)]
@@ -238,7 +234,7 @@ class Mistakes(QueueTestCase):
         self.assertEqual(set(self.now(self.tree.list("new"))), {"g"})
         self.assertEqual(self.names(), {"new", "i"})
 
-    def test_who_goes_while_a_write_is_refused_is_not_linked_by_the_next_one(self) -> None:
+    def test_a_link_cancelled_while_a_write_is_refused_is_not_made(self) -> None:
         other = Tree(self.client, self.root)
         self.successResultOf(start(other.link("taken", OTHER)))
         _, gone, kept, taken = self.gathered("gone", "kept", "taken")
@@ -251,7 +247,7 @@ class Mistakes(QueueTestCase):
         self.failureResultOf(taken, ExistingChild)
         self.assertEqual(self.names(), {"first", "kept", "taken"})
 
-    def test_who_goes_while_a_directory_is_made_is_not_linked_in_that_of_another(self) -> None:
+    def test_a_link_cancelled_while_its_directory_is_made_is_not_made(self) -> None:
         self.hold("*mkdir*")
         links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
         first, gone, kept = self.tree._commits.link_together(("d",), links)
@@ -263,7 +259,7 @@ class Mistakes(QueueTestCase):
             self.successResultOf(each)
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
 
-    def test_the_queue_outlives_what_nobody_expects(self) -> None:
+    def test_the_queue_outlives_unexpected_errors(self) -> None:
         links = self.tree._commits
         for broken in ("_gather", "_commit", "_link"):
             waiting = self.gathered("a", "b")
@@ -281,7 +277,7 @@ class Mistakes(QueueTestCase):
             self.now(self.tree.link(broken, CAP))
         self.assertLessEqual({"_gather", "_commit", "_link"}, self.names())
 
-    def test_many_are_told_in_turns(self) -> None:
+    def test_many_callers_are_told_in_several_turns(self) -> None:
         told: list[Any] = []
         self.clock = CountingClock(told)
         self.fake = FakeGateway(clock=self.clock)
@@ -301,7 +297,7 @@ class Mistakes(QueueTestCase):
             told.clear()
             self.tree = Tree(client, self.fake.make_directory())
 
-    def test_a_write_that_fails_makes_many_names_forgotten_at_once(self) -> None:
+    def test_a_failed_write_forgets_its_names_in_one_pass(self) -> None:
         forgotten = []
         forget = Recent.forget_below
         self.patch(
@@ -313,195 +309,3 @@ class Mistakes(QueueTestCase):
         for each in waiting[1:]:
             self.failureResultOf(each, GatewayError)
         self.assertEqual(forgotten, [100, 100])  # files, and directories
-
-
-class Batches(GatewayTestCase):
-    async def failure(self, attempt: Any, expected: type[Exception]) -> Any:
-        return await self.assertFailure(start(attempt), expected)
-
-    async def test_a_refused_batch_is_settled_name_by_name(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        other = Tree(self.client, tree.root)
-        await other.link_many((name, OTHER) for name in ("b", "d"))
-        proxy.requests.clear()
-        linking = DeferredList(
-            [start(tree.link(name, CAP)) for name in "abcde"], consumeErrors=True
-        )
-        results = await linking
-        self.assertEqual([success for success, _ in results], [True, False, True, False, True])
-        self.assertTrue(results[1][1].check(ExistingChild))
-        # The first question is whether directories are spread.
-        writes = ["POST /uri"] * 2 + ["GET /uri", "POST /uri"]
-        self.assertEqual(proxy.requests, ["GET /uri", *writes])
-        caps = {name: node.cap for name, node in (await tree.list("")).items()}
-        self.assertEqual(caps, {"a": CAP, "b": OTHER, "c": CAP, "d": OTHER, "e": CAP})
-
-    async def test_a_directory_is_born_with_what_waits_for_it(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        proxy.requests.clear()
-        await gatherResults([start(tree.link(f"a/b/c/{n}", CAP)) for n in range(8)])
-        # The root is asked once for each missing directory. The first link makes three, and links
-        # "a"; the others are made by one write.
-        self.assertEqual(proxy.requests.count("GET /uri"), 3)
-        self.assertEqual(proxy.requests.count("POST /uri"), 5)
-        self.assertEqual(set(await tree.list("a/b/c")), set("01234567"))
-        node = await tree.resolve("a/b/c/0", fresh=True)
-        assert node.created is not None and node.modified is not None
-        self.assertLess(abs(node.created - client.reactor.seconds()), 60)
-
-    async def test_many_links_are_one_write_for_each_directory(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        await tree.link("there/before", CAP)
-        proxy.requests.clear()
-        paths = [f"{where}/{n}" for where in ("there", "new/a", "new/b/c") for n in range(5)]
-        await tree.link_many([(path, Link(CAP, {"n": path})) for path in paths])
-        # there; new/a, new/b/c, new/b, new; and the root, where "new" is linked.
-        self.assertEqual(proxy.requests.count("POST /uri"), 6)
-        # Below what is missing nobody asks.
-        self.assertEqual(proxy.requests.count("GET /uri"), 1)
-        self.assertEqual(set(await tree.list("there")), {"before", *"01234"})
-        self.assertEqual(set(await tree.list("new")), {"a", "b"})
-        children = await tree.list("new/b/c")
-        self.assertEqual(children["3"].metadata["n"], "new/b/c/3")
-
-    async def test_what_many_links_have_made_is_known(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        await tree.link_many([(f"new/{n}/f", CAP) for n in range(5)])
-        proxy.requests.clear()
-        for n in range(5):
-            self.assertEqual((await tree.resolve(f"new/{n}/f")).cap, CAP)
-        self.assertEqual(proxy.requests, [])
-
-    async def test_some_of_many_fail_and_the_others_are_made(self) -> None:
-        tree = await self.new_tree()
-        await tree.link("d/taken", OTHER)
-        links = [("d/taken", CAP), ("d/f", CAP), ("d/f", OTHER), ("d/taken/g", CAP), ("e/f", CAP)]
-        error = await self.failure(tree.link_many(links), SomeFailed)
-        kinds = [type(result) for result in error.results]
-        none = type(None)
-        self.assertEqual(kinds, [ExistingChild, none, ExistingChild, NotADirectory, none])
-        self.assertIn("3 of 5 failed", str(error))
-        self.assertEqual((await tree.resolve("d/taken")).cap, OTHER)
-        self.assertEqual((await tree.resolve("d/f")).cap, CAP)
-        self.assertEqual((await tree.resolve("e/f")).cap, CAP)
-
-    async def test_what_is_wrong_with_one_link_is_not_taken_for_success(self) -> None:
-        tree = await self.new_tree()
-        wrong = Link(CAP, {"key": object()})
-        links = [("new/f", wrong), ("other/f", CAP), ("g", CAP)]
-        error = await self.failure(tree.link_many(links), SomeFailed)
-        none = type(None)
-        self.assertEqual([type(result) for result in error.results], [TypeError, none, none])
-
-    async def test_a_name_cannot_be_a_file_and_a_directory(self) -> None:
-        tree = await self.new_tree()
-        error = await self.failure(tree.link_many([("a", CAP), ("a/b", CAP)]), SomeFailed)
-        self.assertEqual([type(result) for result in error.results], [type(None), NotADirectory])
-        self.assertEqual(set(await tree.list("")), {"a"})
-
-    async def test_of_many_links_that_replace_the_last_one_stays(self) -> None:
-        tree = await self.new_tree()
-        await tree.link_many([("f", CAP), ("f", OTHER)], replace=True)
-        self.assertEqual((await tree.resolve("f")).cap, OTHER)
-
-    async def test_trees_that_make_the_same_directories_lose_nothing(self) -> None:
-        root = await self.client.mkdir()
-        trees = [Tree(self.client, root) for _ in range(3)]
-        await gatherResults(
-            start(tree.link_many([(f"a/b{n % 2}/c/{number}-{n}", CAP) for n in range(6)]))
-            for number, tree in enumerate(trees)
-        )
-        found = [name async for _, there in Tree(self.client, root).walk() for name in there]
-        self.assertEqual(sum("-" in name for name in found), 18)
-
-    async def test_with_a_read_cap_nothing_is_sent(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = Tree(client, (await self.client.mkdir()).reader)
-        for attempt in (
-            tree.save("f", b"x" * 100),
-            tree.save_many([("f", b"x" * 100)]),
-            tree.link_many([("f", CAP)]),
-        ):
-            await self.failure(attempt, NotWriteable)
-        self.assertEqual(proxy.requests, [])
-
-
-class Saving(GatewayTestCase):
-    async def test_many_files_are_one_write(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        proxy.requests.clear()
-        done: list[int] = []
-        caps = await tree.save_many(
-            [(str(n), b"%d" % n * 100) for n in range(20)], progress=done.append
-        )
-        self.assertEqual(proxy.requests, ["PUT /uri"] * 20 + ["GET /uri", "POST /uri"])
-        self.assertEqual(sum(done), 20)
-        for n, cap in enumerate(caps):
-            self.assertEqual((await tree.resolve(str(n), fresh=True)).cap, cap)
-            self.assertEqual(await client.read(cap), b"%d" % n * 100)
-
-    async def test_taken_names_are_chosen_anew_and_nothing_uploaded_twice(self) -> None:
-        client, proxy = self.connect_through_proxy()
-        tree = await self.new_tree(client)
-        await tree.link_many([("a", CAP), ("b", CAP)])
-        proxy.requests.clear()
-
-        async def otherwise(number: int) -> str:
-            return f"other-{number}"
-
-        files = [(name, b"%d" % number * 100) for number, name in enumerate("abcc")]
-        caps = await tree.save_many(files, otherwise=otherwise)
-        self.assertEqual(proxy.requests.count("PUT /uri"), 4)
-        there = {name: node.cap for name, node in (await tree.list("")).items()}
-        self.assertEqual(there.pop("a"), CAP)
-        self.assertEqual(there.pop("b"), CAP)
-        names = ("other-0", "other-1", "c", "other-3")
-        self.assertEqual(there, dict(zip(names, caps, strict=True)))
-
-    async def test_where_no_other_name_is_found_the_others_are_saved(self) -> None:
-        tree = await self.new_tree()
-        await tree.link("a", CAP)
-
-        async def otherwise(number: int) -> str:
-            raise OverflowError("no more names")
-
-        saving = start(tree.save_many([("a", b"1" * 60), ("b", b"2" * 60)], otherwise=otherwise))
-        error = await self.assertFailure(saving, SomeFailed)
-        self.assertEqual([type(result) for result in error.results], [OverflowError, Cap])
-        self.assertEqual(set(await tree.list("")), {"a", "b"})
-
-    async def test_a_source_that_fails_fails_alone(self) -> None:
-        tree = await self.new_tree()
-
-        async def broken() -> bytes:
-            raise OSError("the disk is broken")
-
-        async def opened() -> bytes:
-            return b"x" * 100
-
-        files = [("a", opened), ("b", broken), ("../c", opened), ("d", b"y" * 100)]
-        saving = start(tree.save_many(files))
-        error = await self.assertFailure(saving, SomeFailed)
-        kinds = [type(result) for result in error.results]
-        self.assertEqual(kinds, [Cap, OSError, ValueError, Cap])
-        self.assertEqual(len(error.errors), 2)
-        self.assertEqual(set(await tree.list("")), {"a", "d"})
-
-    async def test_large_files_do_not_hold_up_small_ones(self) -> None:
-        tree = await self.new_tree()
-
-        async def endless() -> Any:
-            yield b"x" * 2**20
-            yield await Deferred()
-
-        large = [start(tree.save(f"large-{n}", endless())) for n in range(8)]
-        await tree.save("small", b"x" * 100)
-        for each in large:
-            each.cancel()
-            await self.assertFailure(each, CancelledError)
-        self.assertEqual(set(await tree.list("")), {"small"})

@@ -27,7 +27,7 @@ LIST = "GET /uri/CAP?t=json"
 
 
 class Conditions(ClockTestCase):
-    """What this tree saves while a change is under way stays."""
+    """A file that this tree saves during a change stays."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -47,7 +47,7 @@ class Conditions(ClockTestCase):
         return changing
 
     def caps(self, path: str = "") -> dict[str, Cap]:
-        """What the grid has."""
+        """The caps on the grid, by name."""
         directory = self.root if not path else self.now(self.tree.resolve(path)).cap
         return {name: node.cap for name, node in self.now(self.client.list(directory)).items()}
 
@@ -77,7 +77,7 @@ class Conditions(ClockTestCase):
         await self.tree.unlink(name, only_files=False)
         await self.tree.link(name, cap)
 
-    def test_a_deletion_looks_when_its_turn_has_come(self) -> None:
+    def test_unlink_looks_in_its_turn(self) -> None:
         self.fake.fail_next(LINK, Delay(1))
         linking = start(self.tree.link("other", CAP))
         deleting = start(self.tree.unlink("a"))
@@ -100,7 +100,7 @@ class Conditions(ClockTestCase):
         self.successResultOf(replacing)
         self.assertEqual(self.caps()["a"], OTHER)
 
-    def test_of_replacements_at_once_one_wins_and_the_others_are_told(self) -> None:
+    def test_one_of_simultaneous_replacements_wins_and_the_others_fail(self) -> None:
         node = self.now(self.tree.resolve("a", fresh=True))
         self.fake.fail_next(LIST, Delay(1))
         first = start(self.tree.replace("a", OTHER, node))
@@ -120,7 +120,7 @@ class Conditions(ClockTestCase):
         self.now(self.tree.replace("a", OTHER, node))
         self.assertNoResult(slow)
 
-    def test_a_name_that_is_free_is_not_taken_from_who_was_faster(self) -> None:
+    def test_replace_does_not_take_a_free_name_from_a_faster_save(self) -> None:
         saving = self.tree.link("new", OTHER)
         self.fake.fail_next(LIST, Delay(1))
         replacing = start(self.tree.replace("new", CAP, None))
@@ -131,7 +131,7 @@ class Conditions(ClockTestCase):
         self.failureResultOf(start(self.tree.replace("new", OTHER, None)), ExistingChild)
         self.assertEqual(self.caps()["new"], CAP)
 
-    def test_a_directory_that_is_removed_is_the_one_that_was_looked_at(self) -> None:
+    def test_remove_directory_looks_in_its_turn(self) -> None:
         self.now(self.tree.make_directories("d"))
         self.fake.fail_next(LINK, Delay(1))
         linking = start(self.tree.link("other", CAP))
@@ -142,7 +142,7 @@ class Conditions(ClockTestCase):
         self.failureResultOf(removing, NotADirectory)
         self.assertEqual(self.caps()["d"], OTHER)
 
-    def test_a_directory_that_is_restored_takes_no_name_from_a_file(self) -> None:
+    def test_restoring_a_directory_takes_no_name_from_a_file(self) -> None:
         self.now(self.tree.make_directories("d"))
         self.now(self.tree.remove_directory("d"))
         directory = self.caps()["d"]
@@ -155,7 +155,7 @@ class Conditions(ClockTestCase):
         self.assertEqual(self.successResultOf(restoring), directory)
         self.assertEqual(self.caps()["d"], OTHER)
 
-    def test_what_was_saved_in_a_directory_before_its_turn_keeps_it(self) -> None:
+    def test_a_file_saved_before_the_removal_keeps_its_directory(self) -> None:
         self.now(self.tree.make_directories("d"))
         linking = self.during(
             self.tree.link("other", CAP),
@@ -191,7 +191,7 @@ class Doubts(ClockTestCase):
         self.clock.pump([1] * 5)
         return attempting
 
-    def test_a_deletion_that_was_not_made_is_made_again(self) -> None:
+    def test_a_deletion_that_was_not_made_is_repeated(self) -> None:
         self.now(self.tree.link("a", CAP))
         known = self.now(self.tree.resolve("a"))
         self.assertIsNone(known.modified)  # it has not been asked about since it was linked
@@ -205,7 +205,7 @@ class Doubts(ClockTestCase):
             self.now(self.tree.link("a", CAP))
             known = self.now(self.tree.resolve("a"))
 
-    def test_a_deletion_that_was_made_is_not_made_again(self) -> None:
+    def test_a_deletion_that_was_made_is_not_repeated(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         node = self.node("a")
         self.fake.fail_next("DELETE*", LostAnswer())
@@ -244,7 +244,7 @@ class Doubts(ClockTestCase):
             self.failureResultOf(unlinking, NoSuchChild)
             self.assertEqual(self.node("a").cap, cap)
 
-    def test_a_link_that_is_lost_half_way_through_a_move_is_in_doubt(self) -> None:
+    def test_a_move_whose_second_half_fails_raises_unknown_outcome(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.fake.fail_next("DELETE*", Status(410), times=9)
         error = self.failureResultOf(self.settle(self.tree.rename("a", "b")), UnknownOutcome)
@@ -260,7 +260,7 @@ class Outages(ClockTestCase):
         self.clock.pump([0.3] * 40)
         return attempting
 
-    def test_a_change_of_what_cannot_be_read_was_not_made(self) -> None:
+    def test_a_change_of_an_unreadable_directory_raises_unrecoverable(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.fake.servers = 1
         for change in (
@@ -275,7 +275,7 @@ class Outages(ClockTestCase):
         self.fake.servers = 3
         self.assertEqual(set(self.now(self.client.list(self.root))), {"a"})
 
-    def test_a_change_that_the_gateway_has_repeated_may_have_been_made(self) -> None:
+    def test_a_change_that_the_gateway_has_repeated_raises_unknown_outcome(self) -> None:
         class Late(Status):
             """The gateway was disturbed when it wrote, and looked again after a pause."""
 
@@ -294,7 +294,7 @@ class Outages(ClockTestCase):
         self.now(self.client.link(self.root, path, self.now(self.client.mkdir()), replace=True))
         self.fake.lose(known)
 
-    def test_a_directory_that_was_replaced_is_found_again_by_who_changes_it(self) -> None:
+    def test_a_change_finds_a_replaced_directory_again(self) -> None:
         self.now(self.tree.link("d/f", CAP))
         self.lose("d")
         self.successResultOf(self.settle(self.tree.link("d/g", CAP)))

@@ -78,7 +78,7 @@ class Deep(ClockTestCase):
 
 
 class Loops(ClockTestCase):
-    """Whoever has the write cap of a directory may link anything there."""
+    """Anyone who has the write cap of a directory can link anything there."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -119,7 +119,7 @@ class Loops(ClockTestCase):
         self.look_after()
 
     def look_after(self) -> None:
-        """What looks after the whole tree tells of the directory and goes on beside it."""
+        """Checks and snapshots report the directory, and go on beside it."""
         health = self.now(check(self.tree))
         (problem,) = health.problems
         self.assertIn(problem.paths, ([("a", "b")], [("a", "b")] * 16))
@@ -176,7 +176,7 @@ class Loops(ClockTestCase):
             error = self.failureResultOf(start(read), NotADirectory).value
             self.assertIn("a/b", str(error))
 
-    def test_a_part_for_what_is_no_digit(self) -> None:
+    def test_a_part_for_no_digit_is_refused(self) -> None:
         for strange in ("", "0123", "00", "A", "\u0660", 3, None, ["0"]):
             part = self.now(self.client.mkdir({"f": CAP}))
             self.directory = self.now(self.tree.make_directories("a/b"))
@@ -187,7 +187,7 @@ class Loops(ClockTestCase):
                 self.refuse()
             self.now(self.tree.unlink("a/b", only_files=False))
 
-    def test_what_is_no_part_of_an_open_directory_is_a_name(self) -> None:
+    def test_links_that_look_like_parts_of_an_open_directory_are_names(self) -> None:
         for strange in ("", "0123", "00"):
             part = self.now(self.client.mkdir())
             link = Link(part, {"txtahoe-part": strange})

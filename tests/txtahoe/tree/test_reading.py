@@ -1,4 +1,4 @@
-"""Looking at names: each directory is asked once, and what is missing is asked about again."""
+"""Lookups: each directory is asked once, and missing names are asked about again."""
 
 from __future__ import annotations
 
@@ -41,20 +41,18 @@ class Albums(GatewayTestCase):
             self.assertEqual((await tree.resolve(name)).cap, CAP)
         self.assertEqual(proxy.requests, ["GET /uri"] * 6)
 
-    async def test_so_it_is_by_many_at_once(self) -> None:
+    async def test_many_at_once_ask_every_directory_once(self) -> None:
         tree, _, proxy = await self.albums()
         await gatherResults([start(tree.resolve(name)) for name in NAMES])
         self.assertEqual(proxy.requests, ["GET /uri"] * 6)
 
     async def test_prefetch_asks_each_directory_once(self) -> None:
         tree, _, proxy = await self.albums()
-        done: list[int] = []
         missing = ["albums/0/x", "albums/x/0", "x/0", "albums/0/0/0"]
-        found = await tree.prefetch(NAMES + missing, progress=done.append)
+        found = await tree.prefetch(NAMES + missing)
         self.assertEqual(found.keys(), {tuple(name.split("/")) for name in NAMES})
-        # For what is missing the directory above is asked once more, as it was asked before.
+        # For a missing name the directory above is asked once more.
         self.assertLessEqual(len(proxy.requests), 9)
-        self.assertEqual(sum(done), 7)
         proxy.requests.clear()
         self.assertEqual((await tree.resolve(NAMES[7])).cap, CAP)
         self.assertEqual(await tree.prefetch(NAMES), found)
@@ -67,7 +65,7 @@ class Albums(GatewayTestCase):
         await tree.prefetch(NAMES)
         self.assertEqual(proxy.requests, ["GET /uri"] * 4)
 
-    async def test_prefetch_tells_when_the_grid_does_not_answer(self) -> None:
+    async def test_prefetch_raises_if_the_grid_does_not_answer(self) -> None:
         tree, _, proxy = await self.albums()
         await tree.list("albums")
         proxy.refuse()
@@ -97,7 +95,7 @@ class Albums(GatewayTestCase):
         # The root is not on this path, so it is entered.
         self.assertEqual(below, walked - {()} | {("albums", "0", "up")})
 
-    async def test_walk_of_what_is_missing_says_so_and_one_that_is_left_ends(self) -> None:
+    async def test_walk_raises_for_a_missing_path_and_can_be_left(self) -> None:
         tree, _, _ = await self.albums()
         await self.failure(anext(tree.walk("nothing")), NoSuchChild)
         await self.failure(anext(tree.walk("albums/0/0")), NotADirectory)
@@ -105,7 +103,7 @@ class Albums(GatewayTestCase):
         await anext(walk)
         await walk.aclose()
 
-    async def test_what_is_missing_is_asked_about_each_time(self) -> None:
+    async def test_a_missing_name_is_asked_about_each_time(self) -> None:
         tree, other, _ = await self.albums()
         await self.failure(tree.resolve("albums/0/new"), NoSuchChild)
         await other.link("albums/0/new", CAP)
@@ -126,7 +124,7 @@ class Albums(GatewayTestCase):
         self.assertEqual((await tree.resolve(name)).cap, CAP)
         await self.failure(tree.resolve(NAMES[1]), NoSuchChild)
 
-    async def test_what_others_change_is_seen_with_fresh_or_when_it_is_old(self) -> None:
+    async def test_changes_of_others_are_seen_with_fresh_or_after_max_age(self) -> None:
         tree, other, _ = await self.albums()
         oblivious = Tree(tree.client, tree.root, max_age=0.0)
         await tree.resolve(NAMES[0])
@@ -137,7 +135,7 @@ class Albums(GatewayTestCase):
         self.assertEqual((await tree.resolve(NAMES[0], fresh=True)).cap, OTHER)
         self.assertEqual((await tree.resolve(NAMES[0])).cap, OTHER)
 
-    async def test_a_directory_that_was_learnt_is_used_and_may_be_removed(self) -> None:
+    async def test_a_learnt_directory_is_used_and_can_be_removed(self) -> None:
         tree, other, proxy = await self.albums()
         tree.learn_directory("albums/0", (await other.resolve("albums/0")).cap)
         self.assertEqual((await tree.resolve("albums/0/0")).cap, CAP)
@@ -179,7 +177,7 @@ def hold_listings(case: ClockTestCase) -> list[Deferred[None]]:
 
 
 class Races(ClockTestCase):
-    def test_an_old_listing_does_not_bring_back_what_was_unlinked_meanwhile(self) -> None:
+    def test_an_old_listing_does_not_bring_back_an_unlinked_name(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.fake.fail_next("DELETE*", Delay(1))
         unlinking = start(self.tree.unlink("a"))
@@ -203,7 +201,7 @@ class Races(ClockTestCase):
 
         return arrive
 
-    def test_who_saves_in_a_directory_looks_it_up_while_the_bytes_are_on_their_way(self) -> None:
+    def test_save_looks_up_the_directory_during_the_upload(self) -> None:
         self.now(self.tree.link("d/before", CAP))
         tree = Tree(self.client, self.tree.root)
         self.fake.requests.clear()
@@ -214,7 +212,7 @@ class Races(ClockTestCase):
         self.successResultOf(saving)
         self.assertEqual(self.fake.requests[2:], ["POST /uri/CAP?t=set_children"])
 
-    def test_what_is_known_grows_old(self) -> None:
+    def test_known_names_grow_old(self) -> None:
         self.now(self.tree.link("a", CAP))
         self.clock.advance(9)
         self.assertIsNotNone(self.tree.known("a"))
@@ -261,7 +259,7 @@ class Large(ClockTestCase):
             self.assertEqual(self.now(self.tree.resolve(name)).cap, CAP)
         self.assertEqual(self.fake.requests, [])
 
-    def test_what_is_changed_between_two_turns_stands(self) -> None:
+    def test_a_change_between_two_turns_stands(self) -> None:
         changed = sorted(self.names)[-1]  # that is learnt last
 
         def change() -> None:
@@ -291,14 +289,14 @@ class Removed(ClockTestCase):
         return set(self.now(self.tree.list("")))
 
     def ask_slowly(self, listing: Any) -> Any:
-        """What a listing gives that needs a second for each request."""
+        """The result of a listing, with a second for each request."""
         self.fake.fail_next("*", Delay(1), times=99)
         answer = start(listing)
         self.clock.pump([1, 1])
         self.fake.forget_faults()
         return self.successResultOf(answer)
 
-    def test_they_are_asked_side_by_side(self) -> None:
+    def test_removed_directories_are_asked_side_by_side(self) -> None:
         self.assertEqual(set(self.ask_slowly(self.tree.list(""))), {"f"})
         self.assertEqual(len(self.fake.requests), 7)
         listings = Listings(self.client)
@@ -306,7 +304,7 @@ class Removed(ClockTestCase):
         found = self.ask_slowly(Tree(self.client, self.root).prefetch(["f", *self.names]))
         self.assertEqual(found.keys(), {("f",)})
 
-    def test_that_they_are_empty_is_known_for_a_while(self) -> None:
+    def test_a_listing_remembers_empty_directories_for_a_while(self) -> None:
         self.listed()
         self.fake.requests.clear()
         self.assertEqual(self.listed(), {"f"})
@@ -315,7 +313,7 @@ class Removed(ClockTestCase):
         self.assertEqual(self.listed(), {"f"})
         self.assertEqual(len(self.fake.requests), 8)
 
-    def test_that_they_are_not_empty_is_known_for_a_while(self) -> None:
+    def test_a_listing_remembers_filled_directories_for_a_while(self) -> None:
         self.now(Tree(self.client, self.root).link("d3/f", CAP))
         self.listed()
         for _ in range(2):
@@ -324,7 +322,7 @@ class Removed(ClockTestCase):
             self.assertEqual(len(self.fake.requests), 1)
             self.now(self.tree.resolve("d3/f", fresh=True))
 
-    def test_what_is_saved_here_in_one_is_seen_at_once(self) -> None:
+    def test_own_files_in_removed_directories_are_seen_at_once(self) -> None:
         self.listed()
         self.now(self.tree.link("d3/f", CAP))
         self.assertEqual(self.listed(), {"f", "d3"})
@@ -338,7 +336,7 @@ class Removed(ClockTestCase):
         self.now(self.tree.link("d3/below/f", CAP))
         self.assertEqual(self.listed(), {"f", "d3"})
 
-    def test_what_is_saved_here_while_one_is_asked_about_is_seen_at_once(self) -> None:
+    def test_own_files_saved_during_a_listing_are_seen_at_once(self) -> None:
         ask, answers = self.client.list, hold_listings(self)
         listing = start(self.tree.list(""))
         answers[0].callback(None)
@@ -350,7 +348,7 @@ class Removed(ClockTestCase):
         self.successResultOf(listing)
         self.assertEqual(self.listed(), {"f", "d3"})
 
-    def test_what_others_save_in_one_is_seen_by_who_asks_for_it_and_soon_by_all(self) -> None:
+    def test_files_of_others_in_removed_directories_are_seen_soon(self) -> None:
         self.listed()
         self.now(Tree(self.client, self.root).link("d3/f", CAP))
         self.assertTrue(self.now(self.tree.resolve("d3")).is_directory)

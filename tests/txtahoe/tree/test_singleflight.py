@@ -1,4 +1,4 @@
-"""One request for all who ask the same thing at the same time."""
+"""One request for all callers that ask the same at the same time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,10 @@ class Sharing(SynchronousTestCase):
         self.under_way.append(flight)
         return await self.asked[-1]
 
-    def ask(self) -> Deferred[tuple[str, bool]]:
-        return Deferred.fromCoroutine(self.flights.ask("key", self.how))
+    def ask(self, *, anew: bool = False) -> Deferred[tuple[str, bool]]:
+        return Deferred.fromCoroutine(self.flights.ask("key", self.how, anew=anew))
 
-    def ask_anew(self) -> Deferred[str]:
-        return Deferred.fromCoroutine(self.flights.ask_anew("key", self.how))
-
-    def test_who_asks_meanwhile_gets_the_same_answer(self) -> None:
+    def test_callers_of_one_key_share_the_answer(self) -> None:
         first, second = self.ask(), self.ask()
         self.asked[0].callback("answer")
         self.assertEqual(self.successResultOf(first), ("answer", True))
@@ -34,31 +31,31 @@ class Sharing(SynchronousTestCase):
         self.ask()
         self.assertEqual(len(self.asked), 2)
 
-    def test_other_things_are_other_questions(self) -> None:
+    def test_another_key_is_another_request(self) -> None:
         self.ask()
         other = Deferred.fromCoroutine(self.flights.ask("other", self.how))
         self.assertEqual(len(self.asked), 2)
         self.asked[1].callback("answer")
         self.assertEqual(self.successResultOf(other), ("answer", True))
 
-    def test_who_needs_a_new_answer_shares_the_next_question(self) -> None:
+    def test_callers_that_need_a_new_answer_share_the_next_request(self) -> None:
         old = self.ask()
-        new = [self.ask_anew() for _ in range(3)]
+        new = [self.ask(anew=True) for _ in range(3)]
         self.assertEqual(len(self.asked), 1)
         self.asked[0].callback("old")
         self.assertEqual(self.successResultOf(old), ("old", True))
         self.assertEqual(len(self.asked), 2)
         self.asked[1].callback("new")
-        self.assertEqual([self.successResultOf(each) for each in new], ["new"] * 3)
+        self.assertEqual([self.successResultOf(each) for each in new], [("new", True)] * 3)
 
-    def test_a_new_question_does_not_fail_as_the_old_one_did(self) -> None:
-        old, new = self.ask(), self.ask_anew()
+    def test_a_new_request_does_not_fail_with_the_old_one(self) -> None:
+        old, new = self.ask(), self.ask(anew=True)
         self.asked[0].errback(NoSuchChild("gone"))
         self.failureResultOf(old, NoSuchChild)
         self.asked[1].callback("new")
-        self.assertEqual(self.successResultOf(new), "new")
+        self.assertEqual(self.successResultOf(new), ("new", True))
 
-    def test_after_a_change_the_answer_on_its_way_is_for_those_who_asked_before(self) -> None:
+    def test_after_a_change_later_callers_do_not_share_the_old_answer(self) -> None:
         before = self.ask()
         self.flights.outdate("key")
         self.assertTrue(self.under_way[0].is_outdated)
@@ -69,15 +66,15 @@ class Sharing(SynchronousTestCase):
         self.assertEqual(self.successResultOf(before), ("old", True))
         self.assertFalse(self.under_way[1].is_outdated)
 
-    def test_one_who_goes_does_not_take_the_question_along(self) -> None:
+    def test_a_cancelled_caller_does_not_cancel_the_request_of_others(self) -> None:
         first, second = self.ask(), self.ask()
         first.cancel()
         self.failureResultOf(first, CancelledError)
         self.asked[0].callback("answer")
         self.assertEqual(self.successResultOf(second), ("answer", False))
 
-    def test_when_all_have_gone_the_question_is_cancelled(self) -> None:
-        all_of_them = [self.ask(), self.ask(), self.ask_anew()]
+    def test_a_request_whose_callers_have_all_gone_is_cancelled(self) -> None:
+        all_of_them = [self.ask(), self.ask(), self.ask(anew=True)]
         for each in all_of_them:
             self.assertFalse(self.asked[0].called)
             each.cancel()
@@ -86,7 +83,7 @@ class Sharing(SynchronousTestCase):
         self.ask()
         self.assertEqual(len(self.asked), 2)
 
-    def test_each_gets_an_error_of_its_own(self) -> None:
+    def test_each_caller_gets_an_error_of_its_own(self) -> None:
         waiting = [self.ask(), self.ask()]
         self.asked[0].errback(NoSuchChild("gone"))
         errors = [self.failureResultOf(each, NoSuchChild).value for each in waiting]

@@ -1,11 +1,11 @@
-"""Spread directories, seen from other roots, and by those who remember what was replaced."""
+"""Spread directories, seen from other roots, and by trees that remember replaced parts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tests.txtahoe.case import start
-from tests.txtahoe.tree.test_spreading import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
+from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.maintenance import spread
@@ -33,7 +33,7 @@ class Roots(SpreadingTestCase):
             self.clock.advance(31)
 
     def assert_together(self, path: str, below: Tree, name: str) -> None:
-        """What one saves, replaces and deletes, the other sees."""
+        """Each tree sees the saves, replacements and deletions of the other."""
         self.now(below.link(f"{name}/{NAMES[0]}", OTHER, replace="only-files"))
         self.now(below.unlink(f"{name}/{NAMES[1]}"))
         self.now(below.link(f"{name}/new", CAP))
@@ -49,7 +49,7 @@ class Roots(SpreadingTestCase):
         self.grow("above/sub/d")
         self.assert_together("above/sub", self.sub, "d")
 
-    def test_so_does_one_that_makes_changes_all_the_time(self) -> None:
+    def test_a_tree_below_that_makes_changes_all_the_time_follows_too(self) -> None:
         for number in range(6):
             self.save(f"above/sub/d/{NAMES[number]}")
         for _ in range(4):
@@ -59,18 +59,18 @@ class Roots(SpreadingTestCase):
         self.now(self.sub.link(f"d/{NAMES[0]}", OTHER, replace="only-files"))
         self.assertEqual(self.now(self.another().resolve(f"above/sub/d/{NAMES[0]}")).cap, OTHER)
 
-    def test_so_does_one_that_begins_in_the_middle_of_new_directories(self) -> None:
+    def test_a_tree_that_begins_amid_new_directories_follows_too(self) -> None:
         names = [f"new/sub/d/{name}" for name in NAMES[:40]]
         self.now(self.tree.link_many([(name, CAP) for name in names]))
         self.assert_together("new/sub", self.below("new/sub"), "d")
 
-    def test_so_does_one_where_a_spread_directory_was_linked_in_an_old_one(self) -> None:
+    def test_a_tree_below_follows_spread_directories_linked_in_old_ones(self) -> None:
         names = [f"above/sub/new/d/{name}" for name in NAMES[:40]]
         self.now(self.tree.link_many([(name, CAP) for name in names]))
         self.assert_together("above/sub/new", self.below("above/sub/new"), "d")
         self.assertTrue(contents_of(self.children("above"), 0).marks)
 
-    def test_so_does_one_where_a_spread_directory_was_moved_to(self) -> None:
+    def test_a_tree_below_follows_spread_directories_moved_into_it(self) -> None:
         for mover in (self.another, lambda: self.plain):
             self.setUp()
             self.now(self.tree.make_directories("elsewhere"))
@@ -79,7 +79,7 @@ class Roots(SpreadingTestCase):
             self.clock.advance(11)  # others notice it by then
             self.assert_together("elsewhere", self.below("elsewhere"), "sub/d")
 
-    def test_what_an_older_release_has_spread_is_marked_by_the_command(self) -> None:
+    def test_spread_marks_directories_that_an_older_release_has_spread(self) -> None:
         self.grow("above/sub/d")
         for path in ("above/sub", "above"):  # as it was without the marks
             directory = self.now(self.another().resolve(path)).cap
@@ -90,7 +90,7 @@ class Roots(SpreadingTestCase):
         self.successResultOf(spreading)
         self.assert_together("above/sub", self.below("above/sub"), "d")
 
-    def test_a_directory_that_is_lost_can_be_moved(self) -> None:
+    def test_a_lost_directory_can_be_moved(self) -> None:
         self.grow("above/sub/d")
         self.fake.lose(self.sub.root)
         moving = start(self.tree.rename("above/sub", "lost"))
@@ -119,7 +119,7 @@ class Roots(SpreadingTestCase):
             marks = [name for name in self.children(*way) if name.startswith(".tahoe-spread-")]
             self.assertEqual(len(marks), 1, way)
 
-    def test_who_spreads_nothing_needs_no_request_more(self) -> None:
+    def test_a_tree_without_the_option_needs_no_extra_request(self) -> None:
         plain = Tree(self.client, self.root)
         self.now(plain.link("above/sub/f", CAP))
         self.fake.requests.clear()
@@ -161,14 +161,14 @@ class Replaced(SpreadingTestCase):
         self.clock.pump([0.3] * 20)
         return self.successResultOf(attempting)
 
-    def test_who_remembers_a_part_that_was_replaced_reads_the_new_one(self) -> None:
+    def test_reading_a_replaced_part_reads_the_new_one(self) -> None:
         old = self.another(None, max_age=1000)
         self.replaced(old)
         self.clock.advance(1000)
         for name in NAMES[:30]:
             self.assertEqual(self.settle(old.resolve(name)).cap, CAP)
 
-    def test_who_remembers_a_part_that_was_replaced_changes_the_new_one(self) -> None:
+    def test_changing_a_replaced_part_changes_the_new_one(self) -> None:
         old = self.another(max_age=1000)
         self.replaced(old)
         for name in NAMES[:10]:
@@ -182,7 +182,7 @@ class Replaced(SpreadingTestCase):
         self.assertFalse(found.keys() & set(NAMES[10:20]))
         self.assertLessEqual({f"new-{name}" for name in NAMES}, found.keys())
 
-    def test_what_is_lost_and_was_not_replaced_stays_an_error(self) -> None:
+    def test_a_lost_part_without_replacement_raises_unrecoverable(self) -> None:
         self.closed()
         self.save(*NAMES[7:30])
         contents = contents_of(self.children(), 0)

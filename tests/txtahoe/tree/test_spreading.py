@@ -4,77 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
-from tests.txtahoe.case import ClockTestCase, start
+from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
-from txtahoe.testing.fake import Delay, LostAnswer
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
-from txtahoe.tree.spread.states import Fanout, State
-
-CAP = Cap.parse("URI:LIT:me")
-OTHER = Cap.parse("URI:LIT:mi")
-FANOUT = Fanout(limit=4, pace=10.0)
-NAMES = [f"name{number}" for number in range(60)]
-
-
-@frozen
-class SlowAnswer:
-    """The work is done at once, and its answer comes so many seconds later."""
-
-    seconds: float
-
-    def happen(self, exchange: Any) -> None:
-        answer = exchange.work()
-        exchange.later(self.seconds, lambda: exchange.send(answer))
-
-
-class SpreadingTestCase(ClockTestCase):
-    """A tree in which a directory of more than four names is spread."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.tree = self.another()
-        self.plain = Tree(self.client, self.root)
-
-    def another(self, fanout: Fanout | None = FANOUT, **options: Any) -> Tree:
-        """The same tree, as another process sees it."""
-        return Tree(self.client, self.root, fanout=fanout, **options)
-
-    def failure(self, attempt: Any, expected: type[Exception]) -> Any:
-        return self.failureResultOf(start(attempt), expected).value
-
-    def save(self, *names: str, tree: Tree | None = None, cap: Cap = CAP) -> None:
-        for name in names:
-            self.now((tree or self.tree).link(name, cap))
-
-    def children(self, *way: str) -> dict[str, Any]:
-        """What is linked in a directory, or in a part of it, marks and parts included."""
-        cap = self.root
-        for name in way:
-            cap = self.now(self.client.list(cap))[name].cap
-        return self.now(self.client.list(cap))
-
-    def closed(self) -> None:
-        """Have the root closed, with six names in it."""
-        self.save(*NAMES[:6])
-        self.clock.advance(31)
-        self.save(NAMES[6])
-        self.assertTrue(contents_of(self.children(), 0).is_closed)
-
-    def grown(self) -> None:
-        """Have the root and some of its parts spread, with all names in them."""
-        self.closed()
-        self.save(*NAMES[7:40])
-        self.clock.advance(31)
-        self.save(*NAMES[40:50])
-        self.clock.advance(31)
-        self.save(*NAMES[50:])
-
-    def depth(self, cap: Cap | None = None, depth: int = 0) -> int:
-        contents = contents_of(self.now(self.client.list(cap or self.root)), depth)
-        return max([depth, *(self.depth(part, depth + 1) for part in contents.parts.values())])
+from txtahoe.tree.spread.states import State
 
 
 class OneDirectory(SpreadingTestCase):
@@ -103,7 +37,7 @@ class OneDirectory(SpreadingTestCase):
         self.now(self.tree.resolve(NAMES[0], fresh=True))
         self.assertEqual(set(self.children()), set(NAMES[:4]))
 
-    def test_taken_names_are_refused_wherever_they_are(self) -> None:
+    def test_taken_names_are_refused_in_every_part(self) -> None:
         self.grown()
         self.now(self.plain.resolve(NAMES[0]))
         for tree in (self.tree, self.another(), self.plain):
@@ -124,7 +58,7 @@ class OneDirectory(SpreadingTestCase):
         self.save(NAMES[3], tree=self.another(), cap=OTHER)
         self.assertEqual(self.now(self.plain.resolve(NAMES[3], fresh=True)).cap, OTHER)
 
-    def test_replaced_and_renamed_names(self) -> None:
+    def test_names_in_parts_can_be_replaced_and_renamed(self) -> None:
         self.grown()
         for name in NAMES[:10]:
             self.now(self.tree.link(name, OTHER, replace="only-files"))
@@ -157,7 +91,7 @@ class OneDirectory(SpreadingTestCase):
         self.save(*(f"more{number}" for number in range(40)))
         self.assertGreater(len(contents_of(self.children(), 0).parts), 10)
 
-    def test_directories_in_a_spread_directory(self) -> None:
+    def test_a_spread_directory_can_hold_directories(self) -> None:
         self.grown()
         self.save("d/f", "d/g", "e/f")
         self.assertEqual(set(self.now(self.another().list("d"))), {"f", "g"})
@@ -193,7 +127,7 @@ class OneDirectory(SpreadingTestCase):
         self.save("e/x")
         self.assertEqual(set(self.now(self.another().list("e"))), {"x"})
 
-    def test_many_at_once(self) -> None:
+    def test_link_many_spreads_new_directories(self) -> None:
         self.closed()
         more = [f"d/{name}" for name in NAMES] + [f"many{number}" for number in range(30)]
         self.now(self.tree.link_many([(name, CAP) for name in more]))
@@ -205,7 +139,7 @@ class OneDirectory(SpreadingTestCase):
     def children_of(self, path: str) -> Any:
         return self.now(self.client.list(self.now(self.tree.resolve(path)).cap))
 
-    def test_files_that_are_named_as_parts_are(self) -> None:
+    def test_files_can_have_the_names_of_parts(self) -> None:
         names = [part_name(digit, ()) for digit in "0123456789abcdef"]
         self.assertTrue(all(map(is_like_part, names)))
         self.save(*names)
@@ -221,7 +155,7 @@ class OneDirectory(SpreadingTestCase):
             self.assertEqual(self.now(tree.resolve(names[9])).cap, CAP)
         self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
 
-    def test_what_is_of_an_unknown_kind_stays_and_is_found(self) -> None:
+    def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")
         self.save("strange", cap=strange)
         self.grown()
@@ -250,7 +184,7 @@ class OneDirectory(SpreadingTestCase):
         walk(self.root)
         self.assertLessEqual(set(NAMES), found)
 
-    def test_what_another_client_links_in_a_closed_directory_is_found(self) -> None:
+    def test_a_link_of_another_client_in_a_closed_directory_is_found(self) -> None:
         self.grown()
         self.clock.advance(1)
         self.now(self.client.link(self.root, "foreign", OTHER))
@@ -260,164 +194,6 @@ class OneDirectory(SpreadingTestCase):
         self.failure(tree.link("foreign", CAP), ExistingChild)
         self.now(tree.unlink("foreign"))
         self.failure(self.another().resolve("foreign"), NoSuchChild)
-
-
-class Agreement(SpreadingTestCase):
-    """Processes of which one does not know yet what another one knows."""
-
-    def test_nobody_writes_on_knowledge_that_is_too_old(self) -> None:
-        other = self.another()
-        self.save(*NAMES[:3])
-        self.save("others", tree=other)
-        self.save(*NAMES[3:6])
-        self.clock.advance(31)
-        self.save(NAMES[6])
-        self.save("late", NAMES[7], tree=other)
-        self.failure(other.link(NAMES[6], OTHER), ExistingChild)
-        self.failure(self.tree.link("late", OTHER), ExistingChild)
-        self.assertEqual(set(self.now(self.plain.list(""))), {*NAMES[:8], "others", "late"})
-
-    def test_a_directory_is_closed_only_long_after_it_is_known_to_be_closing(self) -> None:
-        self.save(*NAMES[:6])
-        self.clock.advance(29)
-        self.save(NAMES[6])
-        self.assertFalse(contents_of(self.children(), 0).is_closed)
-        newcomer = self.another()
-        self.save(NAMES[7], tree=newcomer)
-        self.clock.advance(2)
-        self.save(NAMES[8], tree=newcomer)
-        self.assertFalse(contents_of(self.children(), 0).is_closed)
-        self.save(NAMES[9])
-        self.assertTrue(contents_of(self.children(), 0).is_closed)
-        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:10]))
-
-    def overtaken(self, change: Any, after: Any, pattern: str, fault: Any = None) -> Any:
-        """The result of a change that is made, or by a fault answered, after 50 seconds."""
-        began = self.clock.seconds()
-        self.fake.fail_next(pattern, fault or Delay(50))
-        changing = start(change)
-        after()
-        self.assertNoResult(changing)
-        self.clock.advance(50 - (self.clock.seconds() - began))
-        return changing
-
-    def close(self) -> None:
-        """Close the root, and make all of its parts, by another process."""
-        tree = self.another()
-        self.save(*(f"close{number}" for number in range(6)), tree=tree)
-        for _ in range(4):
-            self.clock.advance(10)
-            self.save(f"{self.clock.seconds()}", tree=tree)
-        self.save(*(f"fill{number}" for number in range(60)), tree=tree)
-        self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
-
-    def test_a_link_that_comes_too_late_is_made_where_it_belongs(self) -> None:
-        self.save("before")
-        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*")
-        self.successResultOf(saving)
-        for tree in (self.tree, self.another(), self.plain):
-            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
-        self.failure(self.another().link("f", OTHER), ExistingChild)
-        self.now(self.another().unlink("f"))
-        self.failure(self.another().resolve("f"), NoSuchChild)
-
-    def test_a_link_whose_answer_is_late_is_found_in_the_part(self) -> None:
-        self.save("before")
-        fault = SlowAnswer(50)
-        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*", fault)
-        self.successResultOf(saving)
-        self.assertIn("f", contents_of(self.children(), 0).superseded)
-        for tree in (self.tree, self.another(), self.plain):
-            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
-
-    def test_a_link_that_comes_too_late_takes_no_name_from_another(self) -> None:
-        self.save("before")
-
-        def after() -> None:
-            self.close()
-            self.save("f", tree=self.another(), cap=OTHER)
-
-        saving = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
-        self.failureResultOf(saving, ExistingChild)
-        for tree in (self.tree, self.another(), self.plain):
-            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
-
-    def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
-        self.save("f")
-        deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
-        self.successResultOf(deleting)
-        for tree in (self.tree, self.another(), self.plain):
-            self.failure(tree.resolve("f", fresh=True), NoSuchChild)
-
-    def test_a_deletion_that_comes_too_late_takes_no_new_file(self) -> None:
-        self.save("f")
-
-        def after() -> None:
-            self.close()
-            tree = self.another()
-            self.now(tree.unlink("f"))
-            self.save("f", tree=tree, cap=OTHER)
-
-        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
-        self.clock.advance(2)
-        self.failureResultOf(deleting, NoSuchChild)
-        self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
-
-    def test_who_needs_long_to_read_a_directory_writes_all_the_same(self) -> None:
-        self.fake.fail_next("GET*", Delay(25), times=2)
-        saving = start(self.tree.link("f", CAP))
-        self.clock.advance(25)
-        self.assertNoResult(saving)  # it looks once more, as it may be closed by now
-        self.clock.advance(25)
-        self.successResultOf(saving)
-        self.assertEqual(set(self.children()), {"f"})
-
-    def test_two_who_make_the_same_part_make_one(self) -> None:
-        self.closed()
-        missing = next(
-            name
-            for name in NAMES[7:]
-            if digit_of(name, 0) not in contents_of(self.children(), 0).parts
-        )
-        other = self.another()
-        self.now(other.list(""))
-        self.fake.fail_next("*mkdir*", Delay(1))
-        saving = start(self.tree.link(missing, CAP))
-        self.failure_or_none = start(other.link(missing, OTHER))
-        self.clock.advance(1)
-        self.failureResultOf(saving, ExistingChild)
-        self.successResultOf(self.failure_or_none)
-        self.assertEqual(self.now(self.plain.resolve(missing)).cap, OTHER)
-
-    def test_a_part_whose_link_is_in_doubt_is_not_made_twice(self) -> None:
-        self.closed()
-        for name in NAMES[7:30]:
-            self.fake.fail_next("*set_children*", LostAnswer())
-            saving = start(self.tree.link(name, CAP))
-            self.clock.advance(5)
-            self.successResultOf(saving)
-        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:30]))
-
-    def test_a_tree_is_marked_before_anything_in_it_is_closing(self) -> None:
-        self.save(*(f"d/{name}" for name in NAMES[:6]))
-        self.assertIn("tree", contents_of(self.children(), 0).marks)
-        self.assertEqual(set(self.now(self.plain.list(""))), {"d"})
-        self.now(self.plain.link("x/y", CAP))
-        self.clock.advance(31)
-        self.save("d/more")
-        # It knows by now, and would have needed a look at the root anyway.
-        self.save(*(f"d/{name}" for name in NAMES[7:]), tree=self.plain)
-        self.assertEqual(len(self.now(self.another().list("d"))), 60)
-
-    def test_a_storage_without_the_option_closes_nothing(self) -> None:
-        self.save(*NAMES[:6])
-        self.now(self.plain.list(""))
-        for number in range(20):
-            self.save(f"d/{number}", tree=self.plain)
-        self.clock.advance(100)
-        self.save("d/more", tree=self.plain)
-        directory = self.now(self.plain.resolve("d")).cap
-        self.assertEqual(contents_of(self.now(self.client.list(directory)), 0).marks, {})
 
 
 class Requests(SpreadingTestCase):
@@ -433,7 +209,7 @@ class Requests(SpreadingTestCase):
         self.clock.advance(11)
         self.assertEqual(len(self.requests(self.plain.link("e", CAP))), 2)
 
-    def test_a_change_of_what_is_known_is_one_request_however_deep_it_is(self) -> None:
+    def test_a_change_in_a_known_part_is_one_request(self) -> None:
         self.grown()
         new, another = [name for name in map(str, range(60)) if not self.is_closing(name)][:2]
         self.now(self.tree.list(""))
@@ -446,14 +222,14 @@ class Requests(SpreadingTestCase):
         """Whether the part in which a name would be is about to be closed."""
         contents, depth = contents_of(self.children(), 0), 0
         while contents.is_closed:
-            part = contents.part_of(name, depth)
+            part = contents.parts.get(digit_of(name, depth))
             if part is None:
                 return True
             depth += 1
             contents = contents_of(self.now(self.client.list(part)), depth)
         return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit
 
-    def test_a_question_is_one_request_however_deep_the_name_is(self) -> None:
+    def test_a_lookup_in_a_known_part_is_one_request(self) -> None:
         self.grown()
         self.clock.advance(20)
         self.assertEqual(self.requests(self.tree.resolve(NAMES[5])), ["GET /uri/CAP?t=json"])
@@ -472,7 +248,7 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
-    def test_marks_that_make_no_sense_are_names(self) -> None:
+    def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),
             "many": Link(self.root, {"txtahoe-part": "33"}),

@@ -23,7 +23,7 @@ class CallersOfOneTree(ClockTestCase):
         with asking(terms):
             return start(coroutine)
 
-    def test_each_waits_as_long_as_it_wishes(self) -> None:
+    def test_each_caller_waits_for_its_own_timeout(self) -> None:
         for terms in (HASTY, Terms(), PATIENT):  # 60 seconds are those of the transport
             seconds = terms.timeout or 60.0
             self.fake.fail_next("GET /uri/CAP?t=json", Silence())
@@ -33,7 +33,7 @@ class CallersOfOneTree(ClockTestCase):
             self.clock.advance(0.2)
             self.failureResultOf(listing, RequestTimeout)
 
-    def test_a_write_for_several_is_given_up_when_none_of_them_waits_any_more(self) -> None:
+    def test_a_shared_write_has_the_longest_timeout_of_its_callers(self) -> None:
         self.now(self.tree.save("d/first", b"1"))
         self.fake.fail_next("POST /uri/CAP?t=set_children*", Silence())
         first = self.start_on(HASTY, self.tree.save("d/second", b"2"))
@@ -54,7 +54,7 @@ class CallersOfOneTree(ClockTestCase):
         for each in together:
             self.failureResultOf(each, UnknownOutcome)
 
-    def test_each_takes_answers_as_old_as_it_wishes(self) -> None:
+    def test_each_caller_takes_answers_up_to_its_own_max_age(self) -> None:
         self.now(self.tree.save("f", b"x"))
         self.clock.advance(60)
         for max_age, is_known in ((None, False), (59.0, False), (61.0, True), (0.0, False)):

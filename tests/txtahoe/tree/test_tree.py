@@ -26,7 +26,7 @@ class Paths(SynchronousTestCase):
         self.assertEqual(split("e\u0301"), ("\u00e9",))
         self.assertEqual(split(["with/slash", ".."]), ("with/slash", ".."))
 
-    def test_what_climbs_or_cannot_be_a_name_is_refused(self) -> None:
+    def test_climbing_paths_and_impossible_names_are_refused(self) -> None:
         for wrong in ("../a", "a/..", "a/../b", "\udc80", ["a", ""]):
             self.assertRaises(ValueError, split, wrong)
 
@@ -68,7 +68,7 @@ class Trees(GatewayTestCase):
         self.assertEqual((await tree.resolve("caf\u00e9/\u00e9")).cap, cap)
         await self.failure(tree.link("caf\u00e9/\u00e9", cap), ExistingChild)
 
-    async def test_many_at_once_make_a_directory_once(self) -> None:
+    async def test_many_links_at_once_make_a_directory_once(self) -> None:
         trees = [await self.new_tree()]
         trees += [Tree(self.client, trees[0].root) for _ in range(3)]
         cap = await self.client.upload(b"x")
@@ -113,7 +113,7 @@ class Trees(GatewayTestCase):
             await tree.link(f"a/{options}", cap)
             self.assertEqual(proxy.requests, ["GET /uri", "POST /uri"])
 
-    async def test_a_file_in_the_way_is_said_to_be(self) -> None:
+    async def test_a_file_on_the_path_raises_not_a_directory(self) -> None:
         tree = await self.new_tree()
         cap = await self.client.upload(b"x")
         await tree.link("f", cap)
@@ -125,7 +125,7 @@ class Trees(GatewayTestCase):
         ):
             await self.failure(attempt, NotADirectory)
 
-    async def test_unlink_takes_files_and_remove_directory_empty_directories(self) -> None:
+    async def test_unlink_refuses_directories_and_remove_directory_files(self) -> None:
         tree = await self.new_tree()
         await tree.link("a/f", await self.client.upload(b"x"))
         await self.failure(tree.unlink("a"), IsADirectory)
@@ -156,7 +156,7 @@ class Trees(GatewayTestCase):
         self.assertEqual(await tree.list("a/d"), {})
         self.assertTrue((await tree.resolve("a/d")).is_directory)
 
-    async def test_what_others_save_into_a_directory_that_is_removed_is_not_lost(self) -> None:
+    async def test_a_file_saved_into_a_removed_directory_is_not_lost(self) -> None:
         tree = await self.new_tree()
         other = Tree(self.client, tree.root)
         cap = await self.client.upload(b"x")
@@ -168,7 +168,7 @@ class Trees(GatewayTestCase):
             self.assertEqual((await someone.resolve("d/late")).cap, cap)
             self.assertEqual(set(await someone.list("")), {"d"})
 
-    async def test_replace_gives_a_name_only_where_it_is_as_expected(self) -> None:
+    async def test_replace_refuses_a_name_that_has_changed(self) -> None:
         tree = await self.new_tree()
         first, second, third = [await self.client.upload(b"%d" % n) for n in range(3)]
         await tree.replace("d/f", first, None)
@@ -198,7 +198,7 @@ class Trees(GatewayTestCase):
         await self.failure(tree.rename("d", "d/e"), ValueError)
         await self.failure(tree.rename("nothing", "x"), NoSuchChild)
 
-    async def test_what_is_unknown_is_not_renamed(self) -> None:
+    async def test_a_cap_of_an_unknown_kind_is_not_renamed(self) -> None:
         tree = await self.new_tree()
         await tree.link("f", Cap.parse("lafs://from-the-future"))
         await self.failure(tree.rename("f", "g"), BadRequest)

@@ -1,47 +1,25 @@
-"""What can go wrong between a client and a gateway, put in at a chosen request."""
+"""Faults: what can go wrong between a client and a gateway, put in at a chosen request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, frozen
 
-from txtahoe.testing.fake.failures import failure_page
-from txtahoe.testing.fake.http.question import Answer, Question, plain
+from txtahoe.testing.fake.http.question import failure_page, plain
 from txtahoe.testing.fake.http.refusals import Failed
+from txtahoe.testing.fake.http.site import Exchange
 
-# What the gateway writes into a body when a download fails midway: Tahoe's
+# The gateway writes it into a body when a download fails midway: Tahoe's
 # `allmydata.web.filenode.FileDownloader`.
 _END_MARKER = b"problem during download\n"
 
 
-class IExchange(Protocol):
-    """A question that waits for its answer."""
-
-    question: Question
-
-    def work(self) -> Answer:
-        """Do what is asked."""
-
-    def send(self, answer: Answer) -> None:
-        """Answer it."""
-
-    def begin(self, answer: Answer, body: bytes) -> None:
-        """Send the head of an answer and this much of a body, and leave the rest open."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call it when the time has come, if the client is still there."""
-
-
 class Fault(Protocol):
-    """What happens in place of the work and its answer."""
+    """Happens in place of the work and its answer."""
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         """Deal with a question."""
 
 
@@ -52,7 +30,7 @@ class Status:
     status: int
     text: str = ""
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         exchange.send(plain(self.text, self.status))
 
 
@@ -63,7 +41,7 @@ class ExceptionPage:
     name: str = "allmydata.mutable.common.UncoordinatedWriteError"
     reason: str = ""
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         exchange.send(failure_page(exchange.question, Failed(self.name, self.reason)))
 
 
@@ -73,7 +51,7 @@ class Silence:
 
     done: bool = False
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         if self.done:
             exchange.work()
 
@@ -84,7 +62,7 @@ class LostAnswer:
 
     done: bool = True
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         if self.done:
             exchange.work()
         exchange.close()
@@ -96,7 +74,7 @@ class CutBody:
 
     after: int
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         answer = exchange.work()
         exchange.begin(answer, answer.body[: self.after])
         exchange.close()
@@ -107,17 +85,17 @@ class EndMarker:
     """
     A download that fails after so many bytes of the body.
 
-    The gateway then writes `problem during download`. Where that fills the announced length the
+    The gateway then writes `problem during download`. If that fills the announced length, the
     answer looks complete; else it stays open, and nothing more comes.
     """
 
     after: int
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         answer = exchange.work()
         marked = (answer.body[: self.after] + _END_MARKER)[: len(answer.body)]
         if len(marked) == len(answer.body):
-            exchange.send(Answer(answer.status, marked, answer.headers, answer.chunked))
+            exchange.send(evolve(answer, body=marked))
         else:
             exchange.begin(answer, marked)
 
@@ -128,41 +106,25 @@ class Delay:
 
     seconds: float
 
-    def happen(self, exchange: IExchange) -> None:
+    def happen(self, exchange: Exchange) -> None:
         exchange.later(self.seconds, lambda: exchange.send(exchange.work()))
 
 
 @define
-class _Planned:
+class Planned:
+    """A fault, and the requests to which it happens; see `FakeGateway.fail_next`."""
+
     fault: Fault
     pattern: str
     skip: int
     times: int
 
-
-@define
-class Faults:
-    """The faults that are still to happen."""
-
-    _planned: list[_Planned] = field(factory=list, init=False)
-
-    def plan(self, fault: Fault, pattern: str, skip: int, times: int) -> None:
-        self._planned.append(_Planned(fault, pattern, skip, times))
-
-    def clear(self) -> None:
-        """Let nothing more go wrong."""
-        self._planned.clear()
-
-    def due(self, question: Question) -> Fault | None:
-        """The fault for this question, which is spent with it."""
-        for planned in self._planned:
-            if not fnmatchcase(question.label, planned.pattern):
-                continue
-            if planned.skip:
-                planned.skip -= 1
-                continue
-            planned.times -= 1
-            if not planned.times:
-                self._planned.remove(planned)
-            return planned.fault
-        return None
+    def strikes(self, label: str) -> bool:
+        """Count a request; whether the fault happens to it."""
+        if not self.times or not fnmatchcase(label, self.pattern):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True

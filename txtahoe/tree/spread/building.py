@@ -13,15 +13,7 @@ from txtahoe.nodes import Link
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import (
-    DIGITS,
-    Contents,
-    Mark,
-    digit_of,
-    mark,
-    part_link,
-    part_name,
-)
+from txtahoe.tree.spread.format import DIGITS, Contents, Mark, digit_of, mark, part_links
 from txtahoe.tree.spread.memory import Layout
 from txtahoe.tree.spread.states import Fanout, State
 
@@ -43,6 +35,7 @@ class Builder:
         self._lookup = lookup
         self._client = lookup.client
         self._layouts = lookup.layouts
+        self._now = lookup.now
         self.fanout = fanout
         self._making: SingleFlight[tuple[Cap, str], Cap] = SingleFlight()
         self._closing: SingleFlight[Cap, None] = SingleFlight()
@@ -50,16 +43,16 @@ class Builder:
 
     async def layout(self, path: Path, cap: Cap, depth: int) -> Layout:
         """
-        What is known of a directory, new enough to begin a change: it is read if need be.
+        The layout of a directory, new enough to begin a change: it is read if need be.
 
         If reading takes longer than a pace, the layout is too old already. The caller goes on all
         the same, and looks again after its change, because it cannot be sure then.
         """
         layout = self._layouts.get(cap)
-        while layout is None or not self.fanout.may_use(layout.state, self._now() - layout.asked):
+        while not self.fanout.may_use(layout.state, self._now() - layout.asked):
             await self._lookup.ask(path, cap, depth, anew=False)
             layout = self._layouts.get(cap)
-            if layout is not None:
+            if layout.is_known:  # it has not been pushed out of the memory meanwhile
                 break
         return layout
 
@@ -79,7 +72,7 @@ class Builder:
             async with self._room:
                 asked = self._now()
                 cap = await self._client.mkdir({**links, **marks}, keep_times=keep_times)
-            self._layouts.learn_new(cap, Layout(asked, len(links), is_marked=is_marked))
+            self._layouts.put(cap, Layout(asked, len(links), is_marked=is_marked))
             return cap
         slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
         for name, link in links.items():
@@ -90,9 +83,8 @@ class Builder:
 
         parts = dict(zip(DIGITS, await all_of(DIGITS, build, _AT_ONCE), strict=True))
         asked = self._now()
-        cap = await self._client.mkdir({**_links_of(parts, set()), **mark("closed")})
-        layout = Layout(asked, state=State.CLOSED, is_marked=True, parts=parts)
-        self._layouts.learn_new(cap, layout)
+        cap = await self._client.mkdir({**part_links(parts, set()), **mark("closed")})
+        self._layouts.put(cap, Layout(asked, state=State.CLOSED, is_marked=True, parts=parts))
         return cap
 
     # From open over closing to closed.
@@ -106,34 +98,31 @@ class Builder:
         if (await self._lookup.ask(path, cap, depth, anew=True)).is_closed:
             return 0.0
         layout = self._layouts.get(cap)
-        if layout is None or layout.state is State.OPEN:
-            await self._begin_closing(path, cap)
+        if layout.state is State.OPEN:
+            await self.mark_path(path[:-1])
+            await self._mark(path, cap, "closing")
+            self._layouts.get(cap).note_state(State.CLOSING, self._now())
             return self.fanout.wait(State.CLOSING, 0)
         if layout.state is State.CLOSED:  # the grid has given an old version
             return 0.0
-        wait = self.fanout.wait(layout.state, self._now() - layout.state_since)
-        if wait <= 0:
+        if self.is_due(layout):
             await self.finish_closing(path, cap, depth)
-        return max(wait, 0.0)
-
-    async def _begin_closing(self, path: Path, cap: Cap) -> None:
-        await self.mark_ancestors(path)
-        await self._mark(cap, "closing")
-        self._layouts.note_closing(cap, self._now())
+            return 0.0
+        return self._wait(layout)
 
     def is_due(self, layout: Layout) -> bool:
         """Whether this process must make the mark "closed" now."""
-        return (
-            layout.state is State.CLOSING
-            and self.fanout.wait(layout.state, self._now() - layout.state_since) <= 0
-        )
+        return layout.state is State.CLOSING and self._wait(layout) <= 0
+
+    def _wait(self, layout: Layout) -> float:
+        return self.fanout.wait(layout.state, self._now() - layout.state_since)
 
     async def finish_closing(self, path: Path, cap: Cap, depth: int) -> None:
         """Close a directory that is due."""
 
         async def close(flight: Flight[None]) -> None:
             if not (await self._lookup.ask(path, cap, depth, anew=True)).is_closed:
-                await self._mark(cap, "closed")
+                await self._mark(path, cap, "closed")
                 await self._lookup.ask(path, cap, depth, anew=True)
 
         await self._closing.ask(cap, close)
@@ -146,24 +135,24 @@ class Builder:
         async def make(flight: Flight[Cap]) -> Cap:
             # This reading began after the directory was closed, so it has all names of the part.
             contents = await self._lookup.ask(path, cap, depth, anew=True)
-            if digit not in contents.parts:
-                await self.link_parts(cap, contents, depth, [digit])
-            return self._layouts.parts(cap).get(digit) or await again()
-
-        async def again() -> Cap:
-            return (await self._lookup.ask(path, cap, depth, anew=True)).parts[digit]
+            parts = contents.parts
+            if digit not in parts:
+                parts = await self.link_parts(path, cap, depth, contents, [digit])
+            if not parts:
+                parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts
+            return parts[digit]
 
         return (await self._making.ask((cap, digit), make))[0]
 
     async def link_parts(
-        self, cap: Cap, contents: Contents, depth: int, digits: Sequence[str]
-    ) -> bool:
+        self, path: Path, cap: Cap, depth: int, contents: Contents, digits: Sequence[str]
+    ) -> dict[str, Cap]:
         """
         Make parts of a closed directory and link them by one write.
 
-        `contents`: what was read after the directory was closed.
+        `contents`: a reading that began after the directory was closed.
 
-        Returns whether they are linked; False: another process has linked one of them first.
+        Returns the parts; none if another process has linked one of them first.
         """
         assert contents.is_closed
 
@@ -173,50 +162,35 @@ class Builder:
 
         parts = dict(zip(digits, await all_of(digits, build, _AT_ONCE), strict=True))
         try:
-            await self._client.set_children(cap, _links_of(parts, contents.kept))
+            with self._lookup.changing(path, cap):
+                await self._client.set_children(cap, part_links(parts, contents.kept))
         except ExistingChild:
-            return False
-        finally:
-            self._lookup.outdate(cap)
-        self._layouts.parts(cap).update(parts)
-        return True
+            return {}
+        self._layouts.get(cap).parts.update(parts)
+        return parts
 
     # Marks.
 
     def leads_to_spread(self, links: Mapping[str, Link]) -> bool:
         """Whether one of the links leads to a directory that has a mark."""
-        return any(
-            link.cap.is_directory and self._layouts.is_marked(link.cap) for link in links.values()
-        )
+        caps = [link.cap for link in links.values() if link.cap.is_directory]
+        return any(self._layouts.get(cap).is_marked for cap in caps)
 
     async def mark_path(self, path: Path) -> None:
-        """Mark every directory from the root to that of a path, if it has no mark yet."""
+        """
+        Mark every directory from the root to that of a path, if it has no mark yet.
+
+        The directories above one must be marked before it gets the mark "closing": a process whose
+        storage does not spread looks at its root only, and must find a mark there in time.
+        """
         for depth in range(len(path) + 1):
             cap = await self._lookup.directory(path[:depth])
-            if not self._layouts.is_marked(cap):
+            if not self._layouts.get(cap).is_marked:
                 contents = await self._lookup.ask(path[:depth], cap, 0, anew=True)
                 if not contents.marks:
-                    await self._mark(cap, "tree")
-                    self._layouts.note_marked(cap)
+                    await self._mark(path[:depth], cap, "tree")
+                    self._layouts.get(cap).is_marked = True
 
-    async def mark_ancestors(self, path: Path) -> None:
-        """
-        As `mark_path`, without the directory of the path itself, which gets a mark of its own.
-
-        This must be done before the mark "closing" is made: a process whose storage does not spread
-        looks at its root only, and must find a mark there in time.
-        """
-        await self.mark_path(path[:-1])
-
-    async def _mark(self, cap: Cap, state: Mark) -> None:
-        try:
+    async def _mark(self, path: Path, cap: Cap, state: Mark) -> None:
+        with self._lookup.changing(path, cap):
             await self._client.set_children(cap, mark(state))
-        finally:
-            self._lookup.outdate(cap)
-
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
-
-
-def _links_of(parts: Mapping[str, Cap], kept: set[str]) -> dict[str, Link]:
-    return {part_name(digit, kept): part_link(part, digit) for digit, part in parts.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Mapping, Set
 from contextlib import suppress
 
 from attrs import define, field, frozen
@@ -10,18 +10,12 @@ from attrs import define, field, frozen
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.concurrency import each
-from txtahoe.errors import (
-    ExistingChild,
-    NoSuchChild,
-    NotADirectory,
-    TahoeError,
-    Unrecoverable,
-)
+from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.building import Builder
-from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, mark, onward
+from txtahoe.tree.spread.format import Contents, digit_of, is_like_part, mark, onward
 from txtahoe.tree.spread.states import RULES, Fanout, State
 
 # Directories that are written at the same time for one call.
@@ -34,8 +28,8 @@ class Target:
     The directory or part in which a name is to be changed.
 
     `way`: the directories that lead to it; it is the last one. `depth`: how many parts it is below
-    its directory. `asked`, `state`: when its last reading began, and the state that is known. If
-    nothing is spread, `asked` is the time of the root's last reading.
+    its directory. `asked`, `state`: when its last reading began, and the known state. If nothing is
+    spread, `asked` is the time of the root's last reading.
     """
 
     way: tuple[Cap, ...]
@@ -51,22 +45,17 @@ class Target:
 @define
 class Outcome:
     """
-    The results of links in one directory, by name.
-
-    `made`: what the name leads to. `failed`: why it was not linked. A name that is in neither was
-    refused together with others; `refusal` is the gateway's answer.
+    The results of links in one directory, by name: what the name leads to, or why it was not
+    linked. A name without a result was refused together with others; `refusal` is the gateway's
+    answer.
     """
 
-    made: dict[str, Node] = field(factory=dict)
-    failed: dict[str, Exception] = field(factory=dict)
+    results: dict[str, Node | Exception] = field(factory=dict)
     refusal: ExistingChild | None = None
 
     def add(self, other: Outcome) -> None:
         """Add the results of other names, or of another attempt with some that had failed."""
-        for name in other.made:
-            self.failed.pop(name, None)
-        self.made.update(other.made)
-        self.failed.update(other.failed)
+        self.results |= other.results
         self.refusal = self.refusal or other.refusal
 
 
@@ -74,8 +63,8 @@ class Changer:
     """
     Changes names where they belong.
 
-    `fanout`: when directories are to be spread. None: this tree closes none, but it changes
-    directories that others have spread as it must.
+    `fanout`: when to spread directories. None: this tree closes none, but it changes directories
+    that others have spread as it must.
 
     All methods raise the errors of `Client`.
     """
@@ -84,19 +73,14 @@ class Changer:
         self._lookup = lookup
         self._client = lookup.client
         self._layouts = lookup.layouts
-        self._fanout = fanout or Fanout()
-        self._spreads = fanout is not None
-        self.builder = Builder(lookup, self._fanout)
-
-    @property
-    def fanout(self) -> Fanout | None:
-        """When directories are to be spread."""
-        return self._fanout if self._spreads else None
+        self._now = lookup.now
+        self.fanout = fanout
+        self.builder = Builder(lookup, fanout or Fanout())
 
     def begin(self, fanout: Fanout) -> None:
         """Spread directories from now on."""
-        self._fanout = self.builder.fanout = fanout
-        self._spreads = self._layouts.is_on = True
+        self.fanout = self.builder.fanout = fanout
+        self._layouts.is_on = True
 
     async def target(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Target:
         """
@@ -124,48 +108,50 @@ class Changer:
 
     async def look_ahead(self, path: Path, directory: Cap, name: str) -> None:
         """Read what `target` will need, without changing anything."""
+        way = [directory]
         while await self._finds_on():
-            way = self._layouts.way(path, directory, name)
             depth = len(way) - 1
             layout = await self.builder.layout(path, way[-1], depth)
-            if digit_of(name, depth) not in layout.parts:
+            part = layout.parts.get(digit_of(name, depth))
+            if part is None:
                 return
+            way = onward(path, way, part)
 
-    async def learn_marks(self, directory: Cap) -> None:
+    async def learn_marks(self, path: Path, directory: Cap) -> None:
         """
         Find out whether a directory that is about to be moved has a mark: the directories above its
         new place then need one. A directory that cannot be read can be moved all the same.
         """
         if await self._finds_on():
-            asked = self._now()
             with suppress(NotADirectory, Unrecoverable):
-                contents = contents_of(await self._client.list(directory), 0)
-                self._layouts.learn(directory, contents, asked, self._now())
+                await self._lookup.ask(path, directory, 0, anew=True)
 
     async def _finds_on(self) -> bool:
         """Whether directories may be spread; the root is read unless that was done lately."""
         age = self._now() - self._layouts.root_asked
-        if not self._layouts.is_on and not self._fanout.may_use(State.OPEN, age):
+        if not self._layouts.is_on and not self.builder.fanout.may_use(State.OPEN, age):
             await self._lookup.ask((), self._lookup.root.cap, 0, anew=False)
         return self._layouts.is_on
 
-    async def _has_been_closed(self, path: Path, target: Target) -> bool:
+    def _is_sure(self, target: Target) -> bool:
+        """Whether a change that is answered now came before the target was closed."""
+        return self.builder.fanout.is_sure(target.state, self._now() - target.asked)
+
+    async def _is_too_late(self, path: Path, target: Target) -> bool:
         """
-        Whether a change that is answered now may have come too late: into a closed directory.
+        Whether a change that is answered now may have come into a closed directory.
 
         Call it after every change of a target, and repeat the change in the part if it is True.
         """
-        if self._fanout.is_sure(target.state, self._now() - target.asked):
-            return False
-        return (await self._lookup.ask(path, target.cap, target.depth, anew=True)).is_closed
+        return not self._is_sure(target) and (await self._ask(path, target)).is_closed
 
     async def _has_link(self, path: Path, target: Target, name: str, node: Node) -> bool:
         """Whether a name is linked in a target as it was elsewhere."""
-        there = await self._lookup.ask(path, target.cap, target.depth, anew=True)
-        return name in there.names and there.names[name].is_same_link(node)
+        there = (await self._ask(path, target)).names.get(name)
+        return there is not None and there.is_same_link(node)
 
-    def _now(self) -> float:
-        return float(self._client.reactor.seconds())
+    async def _ask(self, path: Path, target: Target) -> Contents:
+        return await self._lookup.ask(path, target.cap, target.depth, anew=True)
 
     # Unlinking.
 
@@ -176,15 +162,14 @@ class Changer:
         Raises: NoSuchChild.
         """
         target = await self.target(path, directory, name)
-        was_stray = await self._unlink_above(target, name)
+        was_stray = await self._unlink_above(path, target, name)
         missing = None
         try:
-            await self._client.delete(target.cap, name, node)
+            with self._lookup.changing(path, target.cap):
+                await self._client.delete(target.cap, name, node)
         except NoSuchChild as error:
             missing = error
-        finally:
-            self._lookup.outdate(target.cap)
-        if await self._has_been_closed(path, target):
+        if await self._is_too_late(path, target):
             # The part may have taken the link over before it was deleted. If the part has another
             # link, that is a new file: it stays.
             target = await self.target(path, directory, name)
@@ -194,7 +179,7 @@ class Changer:
         if missing is not None and not was_stray:
             raise missing
 
-    async def _unlink_above(self, target: Target, name: str) -> bool:
+    async def _unlink_above(self, path: Path, target: Target, name: str) -> bool:
         """
         Unlink a name in the closed directories above its target; whether it was a stray there.
 
@@ -203,39 +188,30 @@ class Changer:
         was_stray = False
         for cap in target.way[:-1]:
             layout = self._layouts.get(cap)
-            if layout is None or is_like_part(name):
+            is_stray = name in layout.strays
+            if is_like_part(name) or not (is_stray or name in layout.superseded):
                 continue
-            if name not in layout.superseded and name not in layout.strays:
-                continue
-            was_stray = was_stray or name in layout.strays
-            with suppress(NoSuchChild):
+            was_stray = was_stray or is_stray
+            with self._lookup.changing(path, cap), suppress(NoSuchChild):
                 await self._client.delete(cap, name)
             layout.superseded -= {name}
             layout.strays.pop(name, None)
-            self._lookup.outdate(cap)
         return was_stray
 
-    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> bool:
+    async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> None:
         """
         Move a stray of a closed directory into its part. If the part has such a name, that stays.
 
-        `depth`: as for `target`. Returns whether the stray is gone from the directory.
+        `depth`: as for `target`.
         """
         if not node.cap.is_known:
-            return False
+            return
         target = await self.target(path, directory, name, depth)
-        try:
-            with suppress(ExistingChild):
-                link = Link(node.cap, node.metadata)
-                await self._client.set_children(target.cap, {name: link})
-        finally:
-            self._lookup.outdate(target.cap)
-        if not self._fanout.is_sure(target.state, self._now() - target.asked):
-            return False  # the next run of maintenance adopts it
-        with suppress(NoSuchChild):
-            await self._client.unlink(directory, name, node)
-        self._lookup.outdate(directory)
-        return True
+        with self._lookup.changing(path, target.cap), suppress(ExistingChild):
+            await self._client.set_children(target.cap, {name: Link(node.cap, node.metadata)})
+        if self._is_sure(target):  # if not, the next run of maintenance adopts it
+            with self._lookup.changing(path, directory), suppress(NoSuchChild):
+                await self._client.unlink(directory, name, node)
 
     # Linking.
 
@@ -245,22 +221,22 @@ class Changer:
         """Link names in a directory, each where it belongs, with one write for each target."""
         if self.builder.leads_to_spread(links):
             await self.builder.mark_path(path)
-        outcome = Outcome()
         groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
         targets = await each(links, lambda name: self.target(path, directory, name), len(links))
+        outcome = Outcome()
         for (name, link), target in zip(links.items(), targets, strict=True):
             if isinstance(target, Exception):
-                outcome.failed[name] = target
+                outcome.results[name] = target
             else:
                 groups.setdefault(target.cap, (target, {}))[1][name] = link
 
-        async def write(group: tuple[Target, dict[str, Link]]) -> Outcome:
-            return await self._write(path, *group, replace)
+        def write(group: tuple[Target, dict[str, Link]]) -> Awaitable[Outcome]:
+            return self._write(path, *group, replace)
 
         results = await each(groups.values(), write, min(_AT_ONCE, len(groups)))
         for (_, names), result in zip(groups.values(), results, strict=True):
             if isinstance(result, Exception):
-                outcome.failed.update(dict.fromkeys(names, result))
+                outcome.results.update(dict.fromkeys(names, result))
             else:
                 outcome.add(result)
         return outcome
@@ -268,33 +244,34 @@ class Changer:
     async def _write(
         self, path: Path, target: Target, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        outcome = Outcome(failed={} if replace else await self._taken(path, target, links))
-        wanted = {name: link for name, link in links.items() if name not in outcome.failed}
+        strays = set() if replace else await self._taken(path, target, links.keys())
+        outcome = Outcome({name: taken(name) for name in strays})
+        wanted = {name: link for name, link in links.items() if name not in outcome.results}
         if not wanted:
             return outcome
         marks = await self._closing_mark(path, target, len(wanted))
         try:
-            links = {**wanted, **marks}
-            nodes = await self._client.set_children(target.cap, links, replace=replace)
+            with self._lookup.changing(path, target.cap):
+                links = {**wanted, **marks}
+                nodes = await self._client.set_children(target.cap, links, replace=replace)
         except ExistingChild as error:
-            if await self._has_been_closed(path, target):
+            if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
-            outcome.failed.update({name: error for name in wanted if name in error.names})
+            outcome.results.update({name: error for name in wanted if name in error.names})
             outcome.refusal = error
             return outcome
         except BaseException:
             # The gateway may have made some of the links, or make them later.
             self._lookup.forget(path, wanted)
             raise
-        finally:
-            self._lookup.outdate(target.cap)
+        layout = self._layouts.get(target.cap)
+        layout.count += len(wanted)
         if marks:
-            self._layouts.note_closing(target.cap, self._now())
-        self._layouts.note_count(target.cap, len(wanted))
+            layout.note_state(State.CLOSING, self._now())
         made = {name: nodes[name] for name in wanted}
-        if await self._has_been_closed(path, target):
+        if await self._is_too_late(path, target):
             return await self._repeat_in_parts(path, target, made, wanted, replace)
-        outcome.made.update(made)
+        outcome.results.update(made)
         return outcome
 
     async def _repeat_in_parts(
@@ -311,7 +288,7 @@ class Changer:
         for name, node in made.items():
             target = await self.target(path, late.way[0], name)
             if await self._has_link(path, target, name, node):
-                outcome.made[name] = node
+                outcome.results[name] = node
                 continue
             again[name] = links[name]
             if not is_like_part(name):
@@ -321,22 +298,23 @@ class Changer:
             outcome.add(await self.write(path, late.way[0], again, replace))
         return outcome
 
-    async def _taken(
-        self, path: Path, target: Target, names: Iterable[str]
-    ) -> dict[str, Exception]:
+    async def _taken(self, path: Path, target: Target, names: Set[str]) -> set[str]:
         """The names that are taken by strays in closed directories above a target."""
-        taken: dict[str, Exception] = {}
-        for name in names if target.depth else ():
-            with suppress(NoSuchChild):
-                await self._lookup.stray((*path, name), target.way[:-1])
-                taken[name] = ExistingChild(f"the name {name!r} is taken")
-        return taken
+        found: set[str] = set()
+        for depth, cap in enumerate(target.way[:-1]):
+            if names & self._layouts.get(cap).strays.keys():
+                found |= names & (await self._lookup.ask(path, cap, depth, anew=True)).strays.keys()
+        return found
 
     async def _closing_mark(self, path: Path, target: Target, more: int) -> dict[str, Link]:
         """The mark "closing", to be made by the same write, if a directory becomes too large."""
-        layout = self._layouts.get(target.cap)
-        count = 0 if layout is None else layout.count + more
-        if not self._spreads or not self._fanout.is_too_large(target.state, count):
+        count = self._layouts.get(target.cap).count + more
+        if self.fanout is None or not self.fanout.is_too_large(target.state, count):
             return {}
-        await self.builder.mark_ancestors(path)
+        await self.builder.mark_path(path[:-1])
         return mark("closing")
+
+
+def taken(name: str) -> ExistingChild:
+    """The error for a name that leads to something else."""
+    return ExistingChild(f"the name {name!r} is taken")

@@ -3,8 +3,8 @@ How a spread directory is written on the grid: names, parts and marks, told apar
 
 A *flat* directory links its names itself. A directory that has grown is *closed*: it takes no more
 names. A name then belongs to the *part* for the first hexadecimal digit of its SHA-256. A part is a
-directory, linked in the closed one. A part that grows is closed in its turn; then the second digit
-counts, and so on.
+directory, linked in the closed one. A part that grows is closed too; then the second digit counts,
+and so on.
 
 A *mark* is a link that says in which state a directory is (see `states`). The metadata of a link
 says whether it is a part or a mark. The name never does: users may name their files as they like.
@@ -15,13 +15,14 @@ PROTOCOL.md says how a flat directory becomes a spread one while processes use i
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Awaitable, Callable, Collection, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence, Set
 from hashlib import sha256
+from math import inf
 from secrets import token_hex
 from string import hexdigits
 from typing import Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from txtahoe.caps import Cap
 from txtahoe.concurrency import all_of
@@ -91,9 +92,12 @@ def is_like_part(name: str) -> bool:
     return name.startswith(_PART_NAME)
 
 
-def part_link(part: Cap, digit: str) -> Link:
-    """The link of a part."""
-    return Link(part, {_PART: digit, HIDDEN: True})
+def part_links(parts: Mapping[str, Cap], names: Container[str]) -> dict[str, Link]:
+    """The links of parts, by digit, in a closed directory that still has the links `names`."""
+    return {
+        part_name(digit, names): Link(part, {_PART: digit, HIDDEN: True})
+        for digit, part in parts.items()
+    }
 
 
 def mark(state: Mark) -> dict[str, Link]:
@@ -113,7 +117,7 @@ class Contents:
 
     `names`: links that are in force here.
     `parts`: the caps of the parts by digit; `part_links`: their names and links.
-    `superseded`: names of which a part decides; their links here count for nothing.
+    `superseded`: names whose links here count for nothing, because a part has taken them over.
     `strays`: links that no part has taken over, because a client that does not know the protocol
     made them after the directory was closed, or because their caps are of an unknown kind. A stray
     counts if its part has no such name.
@@ -147,10 +151,6 @@ class Contents:
         """The names of all links here that are no parts and no marks."""
         return {*self.names, *self.superseded, *self.strays}
 
-    def part_of(self, name: str, depth: int) -> Cap | None:
-        """The part that decides of a name, if it is made already."""
-        return self.parts.get(digit_of(name, depth)) if self.parts else None
-
     def belonging(self, digit: str, depth: int) -> dict[str, Link]:
         """The links that a new part for a digit must take over."""
         return {
@@ -169,59 +169,50 @@ def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
 
     Raises: NotADirectory if it is closed and has a part for something that is no digit.
     """
-    names: Children = {}
-    part_links: dict[str, tuple[str, Node]] = {}
+    names = dict(children)
+    links: dict[str, tuple[str, Node]] = {}
     marks: dict[Mark, tuple[str, Node]] = {}
     is_strange = False
+    special = [n for n, node in names.items() if _PART in node.metadata or _SPREAD in node.metadata]
     # If two links claim one digit or state, every process must take the same one.
-    for name in sorted(children) if _are_spread(children) else children:
-        node = children[name]
+    for name in sorted(special):
+        node = names.pop(name)
         digit, state = node.metadata.get(_PART), node.metadata.get(_SPREAD)
         if node.is_directory and digit in DIGITS:
-            part_links.setdefault(digit, (name, node))
+            links.setdefault(digit, (name, node))
         elif state in ("tree", "closing", "closed"):
             marks.setdefault(state, (name, node))
         else:
             names[name] = node
             is_strange = is_strange or (node.is_directory and digit is not None)
-    contents = Contents(names, marks=marks, part_links=part_links)
-    if not contents.is_closed:
-        return contents
+    if "closed" not in marks:
+        return Contents(names, marks=marks, part_links=links)
     if is_strange:
         raise not_a_directory(path, "it has a part of an unknown kind")
-    parts = {digit: node.cap for digit, (_, node) in part_links.items()}
-    return _told_apart(evolve(contents, parts=parts), depth)
+    closed = marks["closed"][1].modified
+    since = inf if closed is None else closed
+    parted = {name: node for name, node in names.items() if digit_of(name, depth) in links}
+    strays = {
+        name: node
+        for name, node in parted.items()
+        if not node.cap.is_known or (node.created or 0) > since
+    }
+    return Contents(
+        {name: node for name, node in names.items() if name not in parted},
+        {digit: node.cap for digit, (_, node) in links.items()},
+        links,
+        frozenset(parted.keys() - strays.keys()),
+        strays,
+        marks,
+    )
 
 
-def _are_spread(children: Children) -> bool:
-    return any(_PART in node.metadata or _SPREAD in node.metadata for node in children.values())
-
-
-def _told_apart(contents: Contents, depth: int) -> Contents:
-    closed = contents.marks["closed"][1].modified
-    names: Children = {}
-    strays: Children = {}
-    superseded = set()
-    for name, node in contents.names.items():
-        if contents.part_of(name, depth) is None:
-            names[name] = node
-        elif not node.cap.is_known or _is_later(node.created, closed):
-            strays[name] = node
-        else:
-            superseded.add(name)
-    return evolve(contents, names=names, strays=strays, superseded=frozenset(superseded))
-
-
-def _is_later(time: float | None, than: float | None) -> bool:
-    return time is not None and than is not None and time > than
-
-
-# Reads a directory, or a part, at a depth. If digits are given, only their parts matter.
-Read = Callable[[Cap, int, set[str] | None], Awaitable[Contents]]
+# Reads a directory, or a part, at a depth. If names are given, only they matter.
+Read = Callable[[Cap, int, Set[str] | None], Awaitable[Contents]]
 
 
 async def gather(
-    path: Path, directory: Cap, read: Read, wanted: Collection[str] | None = None
+    path: Path, directory: Cap, read: Read, wanted: Set[str] | None = None
 ) -> Children:
     """
     The children of a directory as it is shown: its own and those of its parts, hidden ones too.
@@ -232,10 +223,10 @@ async def gather(
     """
     met = {directory}
 
-    async def below(way: Sequence[Cap], wanted: Collection[str] | None) -> Children:
+    async def below(way: Sequence[Cap], wanted: Set[str] | None) -> Children:
         depth = len(way) - 1
         digits = None if wanted is None else {digit_of(name, depth) for name in wanted}
-        contents = await read(way[-1], depth, digits)
+        contents = await read(way[-1], depth, wanted)
         parts = {d: cap for d, cap in contents.parts.items() if digits is None or d in digits}
         for part in parts.values():
             if part in met:

@@ -1,29 +1,29 @@
-"""What this process remembers of directories: their states and parts, and when it read them."""
+"""The memory of this process: the states and parts of directories, and when it read them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Set
 from math import inf
 
 from attrs import define, field
 
 from txtahoe.caps import Cap
-from txtahoe.tree.paths import Path
-from txtahoe.tree.spread.format import Children, Contents, digit_of, onward
+from txtahoe.tree.spread.format import Children, Contents, digit_of
 from txtahoe.tree.spread.states import State
 
 
 @define
 class Layout:
     """
-    What is known of one directory or part.
+    The known facts of one directory or part. The defaults are those of an unknown one.
 
     `asked`: when the last reading of it began. `state`: the last one that was seen or made, since
     `state_since`. `count`: about how many names it links itself. `is_marked`: it has some mark.
     Times are those of the reactor, in seconds.
     """
 
-    asked: float
+    asked: float = -inf
     count: int = 0
     state: State = State.OPEN
     state_since: float = inf
@@ -31,6 +31,22 @@ class Layout:
     parts: dict[str, Cap] = field(factory=dict)
     superseded: frozenset[str] = frozenset()
     strays: Children = field(factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        return self.asked > -inf
+
+    def note_state(self, state: State, now: float) -> None:
+        """Note a state that follows the present one; an older reading changes nothing."""
+        order = list(State)
+        if order.index(state) > order.index(self.state):
+            self.state, self.state_since = state, now
+
+    def has_parts_for(self, names: Set[str] | None, depth: int) -> bool:
+        """Whether parts decide on all of these names, and no stray has one of them."""
+        if names is None or not self.strays.keys().isdisjoint(names):
+            return False
+        return self.parts.keys() >= {digit_of(name, depth) for name in names}
 
 
 class Layouts:
@@ -52,90 +68,39 @@ class Layouts:
         self.is_on = spreads
         """Whether some directory of this tree may be spread."""
 
-    def get(self, directory: Cap) -> Layout | None:
-        """What is known of a directory."""
-        return self._layouts.get(directory)
-
-    def parts(self, directory: Cap) -> dict[str, Cap]:
-        """The parts that a directory is known to have."""
-        layout = self._layouts.get(directory)
-        return {} if layout is None else layout.parts
-
-    def is_marked(self, directory: Cap) -> bool:
-        """Whether a directory is known to have a mark: it, or one below it, may be spread."""
-        layout = self._layouts.get(directory)
-        return layout is not None and layout.is_marked
-
-    def way(self, path: Path, directory: Cap, name: str) -> list[Cap]:
-        """
-        The directory of a path, and the parts in it that lead to a name, as far as they are known.
-
-        Raises: NotADirectory, as `onward`.
-        """
-        way = [directory]
-        while part := self.parts(way[-1]).get(digit_of(name, len(way) - 1)):
-            way = onward(path, way, part)
-        return way
+    def get(self, directory: Cap) -> Layout:
+        """The layout of a directory. If it is unknown, what a caller notes there is not kept."""
+        return self._layouts.get(directory) or Layout()
 
     def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
-        """Note what was read of a directory, by a request that began at `asked`."""
+        """Note a reading of a directory, by a request that began at `asked`."""
         if directory == self._root:
             self.root_asked = max(asked, self.root_asked)
         if contents.marks or contents.part_links:
             self.is_on = True
-        if not self.is_on:
-            return
-        layout = self._layouts.pop(directory, None) or Layout(asked)
-        self._layouts[directory] = layout
+        layout = self.get(directory)
         layout.asked = max(asked, layout.asked)
         layout.count = len(contents.names)
         layout.is_marked = layout.is_marked or bool(contents.marks)
-        self._note_state(layout, contents.state, now)
+        layout.note_state(contents.state, now)
         if contents.is_closed:
             layout.parts.update(contents.parts)
             layout.superseded, layout.strays = contents.superseded, contents.strays
-        self._bound()
+        self.put(directory, layout)
 
-    def learn_new(self, directory: Cap, layout: Layout) -> None:
-        """Note a directory that was made just now; nobody else knows it before it is linked."""
+    def put(self, directory: Cap, layout: Layout) -> None:
+        """Keep a layout, if directories may be spread."""
         if self.is_on:
             self._layouts[directory] = layout
-            self._bound()
-
-    def note_closing(self, directory: Cap, now: float) -> None:
-        """Note that this process has made the mark of a directory that is closing."""
-        layout = self._layouts.get(directory)
-        if layout is not None:
-            self._note_state(layout, State.CLOSING, now)
-
-    def note_marked(self, directory: Cap) -> None:
-        """Note that this process has marked a directory."""
-        layout = self._layouts.get(directory)
-        if layout is not None:
-            layout.is_marked = True
-
-    def note_count(self, directory: Cap, more: int) -> None:
-        """Note that names were linked in a directory."""
-        layout = self._layouts.get(directory)
-        if layout is not None:
-            layout.count += more
+            self._layouts.move_to_end(directory)
+            if len(self._layouts) > self._max_known:
+                self._layouts.popitem(last=False)
 
     def forget(self, directory: Cap) -> bool:
         """Forget a directory and its parts, which may have been replaced; whether it had parts."""
-        had_parts = bool(self.parts(directory))
+        had_parts = bool(self.get(directory).parts)
         waiting = [directory]
         while waiting:
-            layout = self._layouts.pop(waiting.pop(), None)
-            if layout is not None:
-                waiting.extend(layout.parts.values())
+            layout = self._layouts.pop(waiting.pop(), Layout())
+            waiting.extend(layout.parts.values())
         return had_parts
-
-    def _note_state(self, layout: Layout, state: State, now: float) -> None:
-        """Note a state that follows the one that is known: an older reading changes nothing."""
-        order = list(State)
-        if order.index(state) > order.index(layout.state):
-            layout.state, layout.state_since = state, now
-
-    def _bound(self) -> None:
-        if len(self._layouts) > self._max_known:
-            self._layouts.popitem(last=False)

@@ -1,10 +1,9 @@
 """The states of a directory, and what a process may do with a directory in each of them."""
 
-# Rule 1: every decision that depends on a state, an age or a pace is made in this file. As much as
-# possible stands in the table. The other modules ask `Fanout`, and do what it says.
+# Rule 1: this file alone makes every decision that depends on a state, an age or a pace, as far as
+# possible by the table. The other modules ask `Fanout`, and do what it says.
 #
 # Rule 2: this file knows no cap, no request and no clock. It compares ages, in seconds.
-#
 #
 # Theory
 # ======
@@ -12,9 +11,9 @@
 # A directory takes names (open), then is about to take none (closing), then takes none (closed).
 # Its names go into parts from then on. A state never goes back.
 #
-# A process cannot lock a directory, and it cannot tell others that it is about to write. It knows
-# only what it has read, and that is old at once. So the table limits three things, in paces (one
-# pace is `Fanout.pace` seconds, and all processes have the same):
+# A process cannot lock a directory, and cannot tell others that it is about to write. It knows only
+# what it has read, and that is old at once. So the table limits three things, in paces (one pace is
+# `Fanout.pace` seconds; all processes have the same):
 #
 # 1) `use_within`: how old may a reading be when a process begins a write on the strength of it?
 # 2) `sure_within`: how old may it be when the answer arrives, if the process is to trust that the
@@ -22,25 +21,22 @@
 #    again, and makes the change in the part too if the directory is closed by then.
 # 3) `next_after`: how long must a process have known the state before it makes the next one?
 #
-# Take a process A that read the directory while it was open, and a process B that closes it. B has
-# known for 3 paces that the directory is closing. A's reading is older than B's knowledge: A did
-# not see the mark. So if B closes the directory at time T, A's reading is from before T - 3 paces.
-# A trusts an answer only until its reading is 2 paces old, which is before T - 1 pace. Every later
-# answer makes A look again. The third pace is the margin, for slow turns and for clocks that do not
+# Process A read the directory while it was open; process B closes it at time T. B has known for 3
+# paces that it is closing, and A did not see the mark: so A's reading is from before T - 3 paces. A
+# trusts an answer only until its reading is 2 paces old, which is before T - 1 pace; every later
+# answer makes A look again. The third pace is the margin for slow turns and for clocks that do not
 # run equally fast. Each process compares only times of its own clock.
 #
-# So no process believes that a directory is open while another believes that it is closed: at any
-# moment, what processes believe differs by one state at most.
-#
-# A fourth state, "unknown", has no row: a process that knows nothing of a directory reads it.
+# So at any moment the beliefs of processes differ by one state at most. A process that knows
+# nothing of a directory reads it.
 #
 # WARNING
 # -------
 #
 # `sure_within + use_within` must not exceed `next_after`. If you shorten the time to close, or let
-# a process trust longer, a name that was acknowledged can vanish: its link comes into the closed
-# directory after another process has made the part, and nobody looks again. A test compares the
-# numbers; PROTOCOL.md has the sequences.
+# a process trust longer, an acknowledged name can vanish: its link comes into the closed directory
+# after another process has made the part, and nobody looks again. A test compares the numbers;
+# PROTOCOL.md has the sequences.
 
 from __future__ import annotations
 
@@ -51,7 +47,7 @@ from attrs import frozen
 
 
 class State(Enum):
-    """What a directory's marks say of it."""
+    """The state of a directory, by its marks."""
 
     OPEN = "open"
     CLOSING = "closing"
@@ -67,8 +63,7 @@ class Rule:
     `use_within`: a reading that is older must not begin a change.
     `sure_within`: if the answer to a change arrives when the reading is older, the process must
     read the directory again; 0: always.
-    `next`: the state that follows; `next_after`: for how long a process must have known this one
-    before it makes that mark.
+    `next`: the next state; `next_after`: for how long a process must have known this one before.
     """
 
     takes_names: bool

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Callable, Mapping
+
+from attrs import evolve, frozen
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.http.question import Answer, Question, say
+from txtahoe.testing.fake.http.question import Answer, Question, plain, say
 from txtahoe.testing.fake.http.refusals import Refused
-from txtahoe.testing.fake.objects.links import Directory, Given
+from txtahoe.testing.fake.objects.links import Directory, Link
 from txtahoe.testing.fake.objects.nodes import Node, linked_node, node_of
 from txtahoe.testing.fake.objects.store import Store
 
@@ -15,9 +17,9 @@ from txtahoe.testing.fake.objects.store import Store
 @frozen
 class Call:
     """
-    What is asked of what a path leads to.
+    A question about the object that a path leads to.
 
-    `node`: what is there; None where the last name of a PUT has nothing yet.
+    `node`: the object; None where the last name of a PUT has nothing yet.
     `parent`, `name`: the directory and the name that led there; None for a cap alone.
     """
 
@@ -29,13 +31,13 @@ class Call:
 
     @property
     def target(self) -> Node:
-        """What is there, where something is."""
+        """The object, where there is one."""
         assert self.node is not None
         return self.node
 
     @property
     def directory(self) -> Directory:
-        """What is there, where it is a directory."""
+        """The object, where it is a directory."""
         return Directory(self.store, self.target.known)
 
     @property
@@ -45,28 +47,55 @@ class Call:
             raise AssertionError
         return self.parent
 
+    def metadata(self) -> dict[str, object]:
+        """For JSON: the metadata of the link that led here, if one did."""
+        return {"metadata": self.parent.child(self.name).metadata} if self.parent else {}
+
+
+Operation = Callable[[Call], Answer]
+
+# GET: of files and directories alike.
+CAPS: dict[str, Operation] = {
+    "uri": lambda call: plain(call.target.uri),
+    "readonly-uri": lambda call: plain(call.target.ro_uri or ""),
+}
+
+
+def get(call: Call, kind: str, operations: Mapping[str, Operation]) -> Answer:
+    """GET: the operation of `t`; 304 if the client has the answer already."""
+    operation, cap = call.question.operation, call.target.known
+    if operation not in operations:
+        raise Refused(400, f"GET {kind}: bad t={operation}")
+    # Immutable objects that have shares are tagged. The tag is unquoted.
+    if cap.is_mutable or cap.storage_index is None:
+        return operations[operation](call)
+    tag = f"{'DIR:' if cap.is_directory else ''}{cap.storage_index}-{operation}"
+    if call.question.headers.get("if-none-match") == tag:
+        return Answer(304, b"", {"ETag": tag}, chunked=True)
+    answer = operations[operation](call)
+    return evolve(answer, headers={**answer.headers, "ETag": tag})
+
 
 def upload(store: Store, question: Question) -> Cap:
-    """Store the body as the file that `format` asks for; the cap of it. Raises: Refused, Failed."""
+    """Store the body as the file that `format` asks for; its cap. Raises: Refused, Failed."""
     format_ = question.mutable_format
-    return (
-        store.put_mutable(format_, question.body) if format_ else store.put_immutable(question.body)
-    )
+    if format_:
+        return store.put_mutable(format_, question.body)
+    return store.put_immutable(question.body)
 
 
 def put_new_file(call: Call) -> Answer:
     """Upload the body and link it, as Tahoe's `ReplaceMeMixin.replace_me_with_a_child`."""
     call.container.require_writable()
     cap = upload(call.store, call.question)
-    call.container.add({call.name: Given(node_of(cap))}, call.question.replace())
+    call.container.add({call.name: Link(node_of(cap))}, call.question.replace())
     return say(str(cap), 200 if call.node else 201)
 
 
 def put_cap(call: Call) -> Answer:
     """Link the cap that is the body: `PUT ?t=uri`."""
-    uri = call.question.body.decode()
-    node = linked_node(uri, None, call.name)
-    call.container.add({call.name: Given(node)}, call.question.replace())
+    node = linked_node(call.question.body.decode(), None, call.name)
+    call.container.add({call.name: Link(node)}, call.question.replace())
     return say(node.uri)
 
 

@@ -1,4 +1,4 @@
-"""What a check finds; after `allmydata.immutable.checker` and `allmydata.mutable.checker`."""
+"""The results of checks; after `allmydata.immutable.checker` and `allmydata.mutable.checker`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from txtahoe.testing.fake.api.calls import Call
 from txtahoe.testing.fake.http.question import Answer, Question, as_json, say
 from txtahoe.testing.fake.http.refusals import Lost
 from txtahoe.testing.fake.objects.nodes import Node
-from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32, literal_of
+from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32
 
 # A mutable object without shares does not tell its numbers; Tahoe then says its defaults.
 _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
 
 
 def check(call: Call) -> Answer:
-    """`t=check`. `verify` and `add-lease` are taken: shares here are never corrupt or expired."""
+    """`t=check`. `verify` and `add-lease` change nothing: no share here is damaged or expires."""
     # Without shares there is nothing to repair, and Tahoe says so in the words of a check.
-    repair = wants_repair(call.question) and not is_literal(call.target)
+    repair = wants_repair(call.question) and call.target.storage_index
     found = check_and_repair(call.store, call.target) if repair else result(call.store, call.target)
     if call.question.argument("output", "html").lower() != "json":
         return say("<!DOCTYPE html>\n<html><title>Tahoe-LAFS - Check Results</title></html>")
@@ -27,24 +27,19 @@ def check(call: Call) -> Answer:
 
 
 def wants_repair(question: Question) -> bool:
-    """The flag of a check that makes a difference here. Raises: Refused for any that is wrong."""
+    """The flag `repair`. Raises: Refused for any flag of a check that is wrong."""
     for flag in ("verify", "add-lease"):
         question.flag(flag)
     return question.flag("repair")
 
 
-def is_literal(node: Node) -> bool:
-    """Whether there are no shares that could be checked."""
-    return node.cap is None or literal_of(node.cap) is not None
-
-
 def result(store: Store, node: Node) -> dict[str, Any]:
     """The JSON of a check, as Tahoe's `json_check_results` gives it."""
-    if node.cap is None or is_literal(node):
+    if node.cap is None or not node.storage_index:
         return {"storage-index": "", "results": {"healthy": True}}
     good = store.good_shares(node.cap)
     return {
-        "storage-index": node.cap.storage_index,
+        "storage-index": node.storage_index,
         "summary": _summary(node.cap, len(good)),
         "results": _counts(store, node.cap, good),
     }
@@ -56,30 +51,26 @@ def check_and_repair(store: Store, node: Node) -> dict[str, Any]:
 
     Raises: Lost for an immutable object that can't be read; a mutable one is told of instead.
     """
-    if node.cap is None or is_literal(node):
+    if node.cap is None or not node.storage_index:
         return {"storage-index": "", "repair-attempted": False}
     before = result(store, node)
     # Tahoe cannot repair a mutable object through a read cap: its ticket 625.
     may_repair = node.cap.is_writable or not node.cap.is_mutable
-    attempted = may_repair and not before["results"]["healthy"]
-    successful = attempted and _repair(store, node.cap)
+    attempted = successful = may_repair and not before["results"]["healthy"]
+    try:
+        if attempted:
+            store.repair(node.cap)
+    except Lost:
+        if not node.cap.is_mutable:
+            raise
+        successful = False
     return {
-        "storage-index": node.cap.storage_index,
+        "storage-index": node.storage_index,
         "repair-attempted": attempted,
         "repair-successful": successful,
         "pre-repair-results": before,
         "post-repair-results": result(store, node) if successful else before,
     }
-
-
-def _repair(store: Store, cap: Cap) -> bool:
-    try:
-        store.repair(cap)
-    except Lost:
-        if not cap.is_mutable:
-            raise
-        return False
-    return True
 
 
 def server_id(number: int) -> str:
@@ -91,6 +82,9 @@ def _counts(store: Store, cap: Cap, good: dict[int, int]) -> dict[str, Any]:
     hosts = len(set(good.values()))
     blank = cap.is_mutable and not good
     recoverable = len(good) >= NEEDED
+    prefix = ""
+    if cap.is_mutable:
+        prefix = f"seq{store.version(cap)}-{(cap.storage_index or '')[:4]}-sh"
     return {
         "count-happiness": hosts,
         "count-shares-good": len(good),
@@ -100,21 +94,13 @@ def _counts(store: Store, cap: Cap, good: dict[int, int]) -> dict[str, Any]:
         "count-corrupt-shares": 0,
         "list-corrupt-shares": [],
         "servers-responding": [server_id(number) for number in range(store.servers)],
-        "sharemap": {
-            _share_name(store, cap, share): [server_id(host)] for share, host in good.items()
-        },
+        "sharemap": {f"{prefix}{share}": [server_id(host)] for share, host in good.items()},
         "count-wrong-shares": 0,
         "count-recoverable-versions": int(recoverable),
         "count-unrecoverable-versions": int(not recoverable and not blank),
         "healthy": len(good) == TOTAL,
         "recoverable": recoverable,
     }
-
-
-def _share_name(store: Store, cap: Cap, share: int) -> str:
-    if not cap.is_mutable:
-        return str(share)
-    return f"seq{store.version(cap)}-{(cap.storage_index or '')[:4]}-sh{share}"
 
 
 def _summary(cap: Cap, good: int) -> str:

@@ -1,19 +1,19 @@
-"""What a directory answers; after Tahoe's `allmydata.web.directory`."""
+"""The operations on a directory; after Tahoe's `allmydata.web.directory`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from txtahoe.testing.fake.api.calls import Call, delete, put_cap
-from txtahoe.testing.fake.api.checks import check, wants_repair
-from txtahoe.testing.fake.api.files import etag, tagged
-from txtahoe.testing.fake.http.question import Answer, as_json, plain, say
+from txtahoe.testing.fake.api import calls
+from txtahoe.testing.fake.api.calls import CAPS, Call, Operation, delete, put_cap
+from txtahoe.testing.fake.api.checks import check
+from txtahoe.testing.fake.api.walks import stream_check, stream_manifest
+from txtahoe.testing.fake.http.question import Answer, Question, as_json, plain, say
 from txtahoe.testing.fake.http.refusals import Refused, existing_child
 from txtahoe.testing.fake.objects.links import (
     Directory,
-    Given,
     Link,
     given_links,
     new_directory,
@@ -22,18 +22,6 @@ from txtahoe.testing.fake.objects.links import (
 )
 from txtahoe.testing.fake.objects.nodes import Node, describe_file, linked_node, node_at
 from txtahoe.testing.fake.objects.store import Store
-from txtahoe.testing.fake.objects.trees import check_stream, manifest_stream
-
-
-def get(call: Call) -> Answer:
-    """The page of the directory, or with `t` something about it."""
-    operation = call.question.operation
-    if operation not in _ABOUT:
-        raise Refused(400, f"GET directory: bad t={operation}")
-    tag = etag(call.target.known, operation)
-    if tag and call.question.headers.get("if-none-match") == tag:
-        return Answer(304, b"", {"ETag": tag}, chunked=True)
-    return tagged(_ABOUT[operation](call), tag)
 
 
 def put(call: Call) -> Answer:
@@ -51,23 +39,16 @@ def put(call: Call) -> Answer:
 def post(call: Call) -> Answer:
     """The operations of `t`."""
     operation = call.question.operation
-    if operation not in POSTS:
+    if operation not in _POSTS:
         raise Refused(400, f"POST to a directory with bad t={operation}")
-    return POSTS[operation](call)
+    return _POSTS[operation](call)
 
 
-METHODS = {"GET": get, "HEAD": get, "PUT": put, "POST": post, "DELETE": delete}
-
-
-def given_children(body: bytes) -> dict[str, Given]:
-    """The children that a new directory is to have; none for an empty body."""
-    return given_links(body, linked_node) if body else {}
-
-
-def made_directory(store: Store, operation: str, body: bytes, format_: str | None) -> Node:
+def made_directory(store: Store, question: Question, format_: str | None) -> Node:
     """The new directory of `mkdir`, `mkdir-with-children` or `mkdir-immutable`."""
-    children = {} if operation == "mkdir" else given_children(body)
-    if operation == "mkdir-immutable":
+    is_plain = question.operation == "mkdir" or not question.body
+    children = {} if is_plain else given_links(question.body)
+    if question.operation == "mkdir-immutable":
         return new_immutable_directory(store, children)
     return new_directory(store, children, format_ or "SDMF")
 
@@ -76,7 +57,7 @@ def _page(call: Call) -> Answer:
     """A page of HTML; also of a directory that can't be read, which is why nobody asks for it."""
     cap = call.target.known
     rights = "modifiable" if cap.is_writable else "read-only" if cap.is_mutable else "immutable"
-    index = (cap.storage_index or "")[:5] or "&lt;LIT&gt;"
+    index = call.target.storage_index[:5] or "&lt;LIT&gt;"
     title = f"Tahoe-LAFS - Directory SI={index} ({rights})"
     return say(f"<!DOCTYPE html>\n<html><title>{title}</title></html>")
 
@@ -95,65 +76,49 @@ def _json(call: Call) -> Answer:
 
 
 def _described(link: Link) -> tuple[str, dict[str, Any]]:
+    cap = link.node.cap
     told: dict[str, Any] = {}
-    if link.node.cap is not None:
-        is_file = link.node.cap.is_file
-        told = (
-            describe_file(link.node.cap, link.node.cap.size)
-            if is_file
-            else {"mutable": link.node.cap.is_mutable}
-        )
+    if cap is not None:
+        told = describe_file(cap, cap.size) if cap.is_file else {"mutable": cap.is_mutable}
     return link.node.type, {**told, "metadata": link.metadata, **link.node.uris()}
-
-
-_ABOUT: dict[str, Callable[[Call], Answer]] = {
-    "": _page,
-    "json": _json,
-    "uri": lambda call: plain(call.target.uri),
-    "readonly-uri": lambda call: plain(call.target.ro_uri or ""),
-}
 
 
 def _mkdir(call: Call) -> Answer:
     """With `name=` a new directory of that name; without it the path has made it already."""
     question = call.question
-    name = question.argument("name", "")
+    name = question.argument("name")
     if not name:
         return say(call.target.uri)
-    plain_mkdir = question.operation == "mkdir"
-    replace = plain_mkdir and question.flag("replace", "true")
+    replace = question.operation == "mkdir" and question.flag("replace", "true")
     call.directory.require_writable()
-    made = made_directory(call.store, question.operation, question.body, question.mutable_format)
-    call.directory.add({name: Given(made)}, replace)
+    made = made_directory(call.store, question, question.mutable_format)
+    call.directory.add({name: Link(made)}, replace)
     return say(made.uri)
 
 
 def _set_children(call: Call) -> Answer:
     replace = call.question.replace()
-    given = given_links(call.question.body, linked_node)
-    _require_changeable(call.target)
+    given = given_links(call.question.body)
+    # Tahoe does not ask beforehand, and fails where it comes to write.
+    cap = call.target.known
+    if not cap.is_mutable:
+        raise AttributeError("'ImmutableFileNode' object has no attribute 'modify'")
+    if not cap.is_writable:
+        raise AssertionError
     call.directory.add(given, replace)
     return say("Okay so I did it.")
 
 
-def _require_changeable(node: Node) -> None:
-    # Tahoe does not ask beforehand, and fails where it comes to write.
-    if not node.known.is_mutable:
-        raise AttributeError("'ImmutableFileNode' object has no attribute 'modify'")
-    if not node.known.is_writable:
-        raise AssertionError
-
-
 def _link(call: Call) -> Answer:
-    uri, name = call.question.argument("uri", ""), call.question.argument("name", "")
+    uri, name = call.question.argument("uri"), call.question.argument("name")
     if not uri or not name:
         raise Refused(400, f"set-uri requires a {'name' if uri else 'uri'}")
-    call.directory.add({name: Given(linked_node(uri, None, name))}, call.question.replace())
+    call.directory.add({name: Link(linked_node(uri, None, name))}, call.question.replace())
     return say(uri)
 
 
 def _unlink(call: Call) -> Answer:
-    call.directory.remove(call.question.argument("name", ""))
+    call.directory.remove(call.question.argument("name"))
     return say("thing unlinked")
 
 
@@ -171,13 +136,19 @@ def _relink(call: Call) -> Answer:
     replace = question.replace()
     if "from_name" not in question.arguments:
         raise Refused(400, "from_name= is required")
-    names = {"from_name": question.argument("from_name", "").strip()}
-    names["to_name"] = question.argument("to_name", names["from_name"]).strip()
-    for argument, name in names.items():
+    old = question.argument("from_name").strip()
+    new = question.argument("to_name", old).strip()
+    for argument, name in (("from_name", old), ("to_name", new)):
         if "/" in name:
             raise Refused(400, f"{argument}= may not contain a slash")
     target = _target_directory(call)
-    _move(call, names["from_name"], target, names["to_name"], replace)
+    to = Directory(call.store, target.known)
+    call.directory.require_writable()
+    to.require_writable()
+    if (target.uri, nfc(new)) != (call.target.uri, nfc(old)):
+        link = call.directory.child(old)
+        to.add({new: Link(link.node, link.metadata)}, replace)
+        call.directory.remove(old)
     return say("thing moved")
 
 
@@ -191,27 +162,8 @@ def _target_directory(call: Call) -> Node:
     return node
 
 
-def _move(call: Call, old: str, target: Node, new: str, replace: bool | str) -> None:
-    to = Directory(call.store, target.known)
-    call.directory.require_writable()
-    to.require_writable()
-    if target.uri == call.target.uri and nfc(old) == nfc(new):
-        return
-    link = call.directory.child(old)
-    to.add({new: Given(link.node, link.metadata)}, replace)
-    call.directory.remove(old)
-
-
-def _stream_manifest(call: Call) -> Answer:
-    return say(manifest_stream(call.store, call.target).decode())
-
-
-def _stream_check(call: Call) -> Answer:
-    repair = wants_repair(call.question)
-    return say(check_stream(call.store, call.target, repair).decode())
-
-
-POSTS = {
+_GETS: dict[str, Operation] = {"": _page, "json": _json, **CAPS}
+_POSTS: dict[str, Operation] = {
     "mkdir": _mkdir,
     "mkdir-with-children": _mkdir,
     "mkdir-immutable": _mkdir,
@@ -223,6 +175,14 @@ POSTS = {
     "rename": _rename,
     "relink": _relink,
     "check": check,
-    "stream-manifest": _stream_manifest,
-    "stream-deep-check": _stream_check,
+    "stream-manifest": stream_manifest,
+    "stream-deep-check": stream_check,
+}
+_get = partial(calls.get, kind="directory", operations=_GETS)
+METHODS: dict[str, Operation] = {
+    "GET": _get,
+    "HEAD": _get,
+    "PUT": put,
+    "POST": post,
+    "DELETE": delete,
 }

@@ -1,32 +1,20 @@
-"""What a file answers; after Tahoe's `allmydata.web.filenode`."""
+"""The operations on a file; after Tahoe's `allmydata.web.filenode`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from mimetypes import guess_type
 from os.path import splitext
 
-from txtahoe.caps import Cap
-from txtahoe.testing.fake.api.calls import Call, delete, put_cap, put_new_file
+from txtahoe.testing.fake.api import calls
+from txtahoe.testing.fake.api.calls import CAPS, Call, Operation, delete, put_cap, put_new_file
 from txtahoe.testing.fake.api.checks import check
 from txtahoe.testing.fake.http.question import Answer, as_json, plain, say
-from txtahoe.testing.fake.http.refusals import Refused, existing_child
-from txtahoe.testing.fake.objects.nodes import current_size, describe_file
+from txtahoe.testing.fake.http.refusals import Lost, Refused, existing_child
+from txtahoe.testing.fake.objects.nodes import describe_file
 
-_FIXED = ("", "json", "uri", "readonly-uri")
 # As in `twisted.web.static`, whose import changes the global table of `mimetypes`, and warns.
 _ENCODINGS = {".gz": "gzip", ".bz2": "bzip2"}
-
-
-def get(call: Call) -> Answer:
-    """The contents, or with `t` something about the file; 304 for who has it already."""
-    operation, cap = call.question.operation, call.target.known
-    if operation not in _FIXED:
-        raise Refused(400, f"GET file: bad t={operation}")
-    tag = etag(cap, operation)
-    if tag and call.question.headers.get("if-none-match") == tag:
-        return Answer(304, b"", {"ETag": tag}, chunked=True)
-    return tagged(_ABOUT[operation](call), tag)
 
 
 def head(call: Call) -> Answer:
@@ -61,29 +49,14 @@ def post(call: Call) -> Answer:
     return check(call)
 
 
-METHODS = {"GET": get, "HEAD": head, "PUT": put, "POST": post, "DELETE": delete}
-
-
-def etag(cap: Cap, operation: str) -> str:
-    """The ETag of an immutable object that has shares; empty for others. It is unquoted."""
-    if cap.is_mutable or cap.storage_index is None:
-        return ""
-    return f"{'DIR:' if cap.is_directory else ''}{cap.storage_index}-{operation}"
-
-
-def tagged(answer: Answer, tag: str) -> Answer:
-    """The answer with its ETag, where there is one."""
-    if not tag:
-        return answer
-    return Answer(answer.status, answer.body, {**answer.headers, "ETag": tag}, answer.chunked)
-
-
 def _json(call: Call) -> Answer:
     cap = call.target.known
-    told = describe_file(cap, current_size(call.store, cap)) | call.target.uris()
-    if call.parent:
-        told["metadata"] = call.parent.child(call.name).metadata
-    return plain(as_json(["filenode", told]))
+    try:
+        size = len(call.store.read(cap)) if cap.size is None else cap.size
+    except Lost:
+        size = None
+    told = describe_file(cap, size)
+    return plain(as_json(["filenode", {**told, **call.target.uris(), **call.metadata()}]))
 
 
 def _overwrite(call: Call, offset: int | None) -> Answer:
@@ -93,8 +66,8 @@ def _overwrite(call: Call, offset: int | None) -> Answer:
     if offset is not None and offset < 0:
         raise Refused(400, "PUT to a mutable file: Invalid offset")
     old = call.store.read(cap)
-    kept, rest = (b"", b"") if offset is None else (old[:offset], old[offset + len(body) :])
-    call.store.write(cap, kept + body + rest)
+    new = body if offset is None else old[:offset] + body + old[offset + len(body) :]
+    call.store.write(cap, new)
     return say(call.target.uri)
 
 
@@ -115,17 +88,8 @@ def _contents(call: Call) -> Answer:
     return Answer(206, data[first : last + 1], headers)
 
 
-_ABOUT: dict[str, Callable[[Call], Answer]] = {
-    "": _contents,
-    "json": _json,
-    "uri": lambda call: plain(call.target.uri),
-    "readonly-uri": lambda call: plain(call.target.ro_uri or ""),
-}
-
-
 def _typed(call: Call) -> dict[str, str]:
-    question = call.question
-    filename = question.argument("filename", call.name or "unknown")
+    filename = call.question.argument("filename", call.name or "unknown")
     extension = splitext(filename)[1].lower()
     encoding = _ENCODINGS.get(extension)
     # Tahoe does not find the extension before ".gz".
@@ -133,7 +97,7 @@ def _typed(call: Call) -> dict[str, str]:
     headers = {"Content-Type": type_ or "text/plain", "Accept-Ranges": "bytes"}
     if encoding:
         headers["Content-Encoding"] = encoding
-    if question.flag("save"):
+    if call.question.flag("save"):
         headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return headers
 
@@ -141,20 +105,29 @@ def _typed(call: Call) -> dict[str, str]:
 def _range(header: str, size: int) -> tuple[int, int] | None:
     """First and last byte of the first range; None for a header that means nothing."""
     unit, _, ranges = header.partition("=")
-    if unit != "bytes":
-        return None
     try:
-        first, *_ = [_bounds(text.strip(), size) for text in ranges.split(",")]
+        bounds = [_bounds(text.strip(), size) for text in ranges.split(",")]
     except ValueError:
         return None
-    return first
+    return bounds[0] if unit == "bytes" else None
 
 
 def _bounds(text: str, size: int) -> tuple[int, int]:
     first, last = text.split("-", 1)
-    bounds = (
-        (int(first), int(last) if last else size - 1) if first else (size - int(last), size - 1)
-    )
+    if first:
+        bounds = int(first), int(last) if last else size - 1
+    else:
+        bounds = size - int(last), size - 1
     if bounds[1] < bounds[0]:
         raise ValueError("the range ends before it begins")
     return bounds
+
+
+_GETS: dict[str, Operation] = {"": _contents, "json": _json, **CAPS}
+METHODS: dict[str, Operation] = {
+    "GET": partial(calls.get, kind="file", operations=_GETS),
+    "HEAD": head,
+    "PUT": put,
+    "POST": post,
+    "DELETE": delete,
+}

@@ -1,5 +1,5 @@
 """
-The wire of the gateway in memory: questions that come in, and answers and refusals that go out.
+HTTP for the gateway in memory: questions that come in, and answers and refusals that go out.
 
 `fake` and `fake.api` import it. Begin with `question.py`.
 """

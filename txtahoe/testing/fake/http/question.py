@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from attrs import Factory, field, frozen
-from twisted.web.http import parse_qs
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from txtahoe.testing.fake.http.refusals import Refused
+from txtahoe.testing.fake.http.refusals import Failed, Refused
 
-_TRUE, _FALSE = ("true", "t", "1", "on"), ("false", "f", "0", "off")
-_FORMATS = ("CHK", "SDMF", "MDMF")
+_FLAGS = {
+    **dict.fromkeys(("true", "t", "1", "on"), True),
+    **dict.fromkeys(("false", "f", "0", "off"), False),
+}
+_MUTABLE_FORMATS = ("SDMF", "MDMF")
 _BELOW_A_CAP = ("uri", "cap", "named", "file")
 
 
@@ -24,8 +26,8 @@ class Question:
     A request.
 
     `path`: the segments of the URL, without percent signs. `arguments`: the first of each name,
-    from the URL or else from an urlencoded body, as Tahoe's `allmydata.web.common.get_arg`.
-    `host`: the URL up to the path. `url`: the rest of it, as it was sent.
+    from the URL or an urlencoded body. `host`: the URL up to the path. `url`: the rest of it, as
+    it was sent.
     """
 
     method: str
@@ -33,78 +35,75 @@ class Question:
     arguments: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    host: str = ""
-    url: str = field(default="", repr=False)
+    host: str
+    url: str = field(repr=False)
 
     @classmethod
     def of(cls, request: Request) -> Question:
         """The question that a request of twisted.web asks."""
         assert request.content is not None
-        body = request.content.read()
         headers = {
             name.decode().lower(): values[0].decode("utf-8", "replace")
             for name, values in request.requestHeaders.getAllRawHeaders()
         }
-        secure = "s" if request.isSecure() else ""
+        arguments = {
+            name.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
+            for name, values in request.args.items()
+        }
+        scheme = "https" if request.isSecure() else "http"
         return cls(
             request.method.decode(),
             tuple(request.postpath or ()),
-            {**_form(headers, body), **_query(request.uri)},
+            arguments,
             headers,
-            body,
-            f"http{secure}://{headers.get('host', '')}",
+            request.content.read(),
+            f"{scheme}://{headers.get('host', '')}",
             request.uri.decode("ascii", "replace"),
         )
 
     @property
     def operation(self) -> str:
         """The argument `t`; empty where there is none."""
-        return self.argument("t", "").strip()
+        return self.argument("t").strip()
 
     @property
     def label(self) -> str:
-        """What is asked, without caps and names: "GET /uri/CAP/NAME?t=json"."""
-        segments = [segment.decode("utf-8", "replace") for segment in self.path]
-        if segments[:1] == ["operations"]:
-            segments[1:] = ["HANDLE"]
-        if segments and segments[0] in _BELOW_A_CAP:
-            segments[1:2] = ["CAP"] * len(segments[1:2])
-            segments[2:] = ["NAME"] * len(segments[2:])
+        """The request without caps and names: "GET /uri/CAP/NAME?t=json"."""
+        first, *rest = [segment.decode("utf-8", "replace") for segment in self.path] or [""]
+        if first == "operations":
+            rest = ["HANDLE"]
+        elif first in _BELOW_A_CAP:
+            rest = [*["CAP"][: len(rest)], *["NAME"] * len(rest[1:])]
         query = f"?t={self.operation}" if self.operation else ""
-        return f"{self.method} /{'/'.join(segments)}{query}"
+        return f"{self.method} /{'/'.join([first, *rest])}{query}"
 
-    def argument(self, name: str, default: str) -> str:
+    def argument(self, name: str, default: str = "") -> str:
         return self.arguments.get(name, default)
 
     def flag(self, name: str, default: str = "false") -> bool:
         """A boolean argument. Raises: Refused."""
         given = self.argument(name, default)
-        if given.lower() not in _TRUE + _FALSE:
+        if given.lower() not in _FLAGS:
             raise Refused(400, f"invalid boolean argument: {given.encode()!r}")
-        return given.lower() in _TRUE
+        return _FLAGS[given.lower()]
 
     def replace(self) -> bool | str:
         """The argument `replace`: True, False or "only-files". Raises: Refused."""
         given = self.argument("replace", "true")
         if given.lower() == "only-files":
             return "only-files"
-        try:
-            return self.flag("replace", "true")
-        except Refused:
-            raise Refused(400, f"invalid replace= argument: {given!r}") from None
-
-    def format(self) -> str | None:
-        """The argument `format`: "CHK", "SDMF" or "MDMF"; None without it. Raises: Refused."""
-        given = self.argument("format", "")
-        if given and given.upper() not in _FORMATS:
-            raise Refused(400, f"Unknown format: {given}, I know CHK, SDMF, MDMF")
-        return given.upper() or None
+        if given.lower() not in _FLAGS:
+            raise Refused(400, f"invalid replace= argument: {given!r}")
+        return _FLAGS[given.lower()]
 
     @property
     def mutable_format(self) -> str | None:
-        """As `format`; None also for "CHK", which is not mutable."""
-        format_ = self.format()
-        return None if format_ == "CHK" else format_
+        """The argument `format` if it is "SDMF" or "MDMF", not "CHK". Raises: Refused."""
+        given = self.argument("format").upper()
+        if given not in ("", "CHK", *_MUTABLE_FORMATS):
+            text = f"Unknown format: {self.argument('format')}, I know CHK, SDMF, MDMF"
+            raise Refused(400, text)
+        return given if given in _MUTABLE_FORMATS else None
 
 
 @frozen
@@ -118,7 +117,7 @@ class Answer:
 
 
 def say(text: str, status: int = 200, type_: str = "text/html") -> Answer:
-    """What Tahoe writes and finishes, without a length; such as the cap of an upload."""
+    """Text that Tahoe writes without its length, such as the cap of an upload."""
     return Answer(status, text.encode(), {"Content-Type": type_}, chunked=True)
 
 
@@ -131,21 +130,6 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def refusal(error: Refused) -> Answer:
-    """The answer where an operation was refused."""
-    return plain(error.text, error.status, "text/plain;charset=utf-8")
-
-
-def page(status: int, title: str, text: str) -> Answer:
-    """The page of twisted.web for an error that was met on the way to the object."""
-    return plain(
-        f"\n<html>\n  <head><title>{status} - {title}</title></head>\n  <body>\n"
-        f"    <h1>{title}</h1>\n    <p>{text}</p>\n  </body>\n</html>\n",
-        status,
-        "text/html; charset=utf-8",
-    )
-
-
 def redirect(url: str, *, chunked: bool = False) -> Answer:
     """To another place of the same gateway."""
     body = f'<html><body><a href="{url}">click here</a></body></html>'
@@ -153,20 +137,35 @@ def redirect(url: str, *, chunked: bool = False) -> Answer:
     return Answer(302, body.encode(), headers, chunked)
 
 
-def unknown_method(question: Question) -> Answer:
-    return page(501, "Huh?", f"I don't know how to treat a {question.method} request.")
+def refusal(error: Refused) -> Answer:
+    """The answer of a refused operation; a page of twisted.web if the refusal has a title."""
+    if not error.title:
+        return plain(error.text, error.status, "text/plain;charset=utf-8")
+    return plain(
+        f"\n<html>\n  <head><title>{error.status} - {error.title}</title></head>\n  <body>\n"
+        f"    <h1>{error.title}</h1>\n    <p>{error.text}</p>\n  </body>\n</html>\n",
+        error.status,
+        "text/html; charset=utf-8",
+    )
 
 
-def _query(url: bytes) -> dict[str, str]:
-    given = parse_qs(url.partition(b"?")[2], 1)
-    return {
-        name.decode("utf-8", "replace"): values[0].decode("utf-8", "replace")
-        for name, values in given.items()
-    }
+def failure_page(question: Question, error: Exception) -> Answer:
+    """
+    500 and a traceback: in HTML unless the client accepts plain text only.
 
-
-def _form(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    type_ = headers.get("content-type", "").partition(";")[0]
-    if type_ != "application/x-www-form-urlencoded":
-        return {}
-    return dict(reversed(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)))
+    As Tahoe's `allmydata.web.common` renders it.
+    """
+    accept = question.headers.get("accept", "*/*")
+    if any(kind in accept for kind in ("*/*", "text/*", "text/html")):
+        class_ = type(error)
+        name = getattr(error, "name", f"{class_.__module__}.{class_.__qualname__}")
+        return say(
+            "<!DOCTYPE html>\n<html><head><title>Exception</title></head><body><div>\n"
+            f'  <div class="error">\n    <span>{name}</span>: <span>{error}</span>\n'
+            "  </div>\n</div></body></html>",
+            500,
+        )
+    text = Failure(error).getTraceback()
+    if isinstance(error, Failed):
+        text = f"Traceback (most recent call last):\nFailure: {error.name}: {error}\n"
+    return plain(text, 500, "text/plain;charset=utf-8")

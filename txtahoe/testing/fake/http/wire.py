@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IConsumer,
     IProtocol,
-    IProtocolFactory,
-    IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
-    ITransport,
 )
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from twisted.web.resource import IResource
-from twisted.web.server import Site
 from zope.interface import implementer
 
 from txtahoe.testing.fake.http.site import quiet_site
 
+T = TypeVar("T")
+
 # No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16
-_ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 
 
-@implementer(IAgent)
+@implementer(IAgent, IAgentEndpointFactory, IStreamClientEndpoint)
 class WireAgent:
     """
     Makes every request on a connection of its own, in memory.
@@ -44,10 +42,10 @@ class WireAgent:
     """
 
     def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
-        clock = clock or Clock()
-        self._endpoint = _Endpoint(quiet_site(resource, clock, timeout=None), clock)
-        pool = HTTPConnectionPool(clock, persistent=False)
-        self._agent = Agent.usingEndpointFactory(clock, self._endpoint, pool)
+        self._clock = clock or Clock()
+        self._site = quiet_site(resource, self._clock, timeout=None)
+        pool = HTTPConnectionPool(self._clock, persistent=False)
+        self._agent = Agent.usingEndpointFactory(self._clock, self, pool)
 
     def request(
         self,
@@ -58,39 +56,35 @@ class WireAgent:
     ) -> Deferred[IResponse]:
         body = _Body(bodyProducer) if bodyProducer else None
         answer: Deferred[IResponse] = self._agent.request(method, uri, headers, body)
-        wire = self._endpoint.newest
-        # Only now may an answer come: Twisted's client takes none before its request is out.
-        if body is None:
-            wire.flow()
-        else:
-            body.release(wire)
+        wire = self._newest
 
-        def flow(result: Any) -> Any:
-            # A cancelled request has hung up; that is for the server to hear.
+        def flow(result: T) -> T:
             wire.flow()
             return result
 
+        # Only now may an answer come: Twisted's client takes none before its request is out.
+        ((body and body.sent) or succeed(None)).addBoth(flow)
+        # A cancelled request has hung up; that is for the server to hear.
         return answer.addBoth(flow)
-
-
-@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
-class _Endpoint:
-    """Connects to a site; for any URL."""
-
-    newest: _Wire
-
-    def __init__(self, site: Site, clock: IReactorTime) -> None:
-        self._site = site
-        self._clock = clock
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         return self
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803
-        client: Any = protocolFactory.buildProtocol(_ADDRESS)
-        server: Any = self._site.buildProtocol(_ADDRESS)
-        self.newest = _Wire(client, server, self._clock)
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:  # noqa: N803
+        client: Any = protocolFactory.buildProtocol(None)
+        server: Any = self._site.buildProtocol(None)
+        self._newest = _Wire(client, server, self._clock)
         return succeed(client)
+
+
+class _Body(proxyForInterface(IBodyProducer)):  # type: ignore[misc]
+    """The body of a request. `sent` fires after the client has heard that the body has ended."""
+
+    sent: Deferred[None] | None = None
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        self.sent = self.original.startProducing(consumer)
+        return self.sent
 
 
 class _Wire:
@@ -125,28 +119,25 @@ class _Wire:
             if writer.written and not reader.is_paused and not reader.disconnecting:
                 reader.protocol.dataReceived(writer.written.popleft())
                 return True
-        if any(end.disconnecting and (not end.written or end.is_gone) for end in self._ends):
-            self._end()
-            return True
+        if any(end.disconnecting and (not end.written or end.disconnected) for end in self._ends):
+            self._is_open = False
+            for end in self._ends:
+                end.protocol.connectionLost(Failure(ConnectionDone()))
         return False
 
-    def _end(self) -> None:
-        self._is_open = False
-        for end in self._ends:
-            end.protocol.connectionLost(Failure(ConnectionDone()))
 
-
-@implementer(ITransport, IPushProducer, IConsumer)
-class _End:
-    """The transport of one side."""
+class _End(StringTransport):
+    """The transport of one side. Nothing is asked to pause: what is written waits in memory."""
 
     def __init__(self, wire: _Wire, protocol: Any) -> None:
+        StringTransport.__init__(self, lenient=True)
         self._wire = wire
         self.protocol = protocol
         self.written: deque[bytes] = deque()
-        self.is_paused = False
-        self.disconnecting = False
-        self.is_gone = False
+
+    @property
+    def is_paused(self) -> bool:
+        return self.producerState == "paused"
 
     def write(self, data: bytes) -> None:
         if not self.disconnecting:
@@ -162,67 +153,10 @@ class _End:
         self.disconnecting = True
         self._wire.flow_later(self)
 
-    def abortConnection(self) -> None:
-        self.disconnecting = self.is_gone = True
-        self._wire.flow_later(self)
-
-    def pauseProducing(self) -> None:
-        self.is_paused = True
-
     def resumeProducing(self) -> None:
-        self.is_paused = False
+        StringTransport.resumeProducing(self)
         self._wire.flow()
 
     def stopProducing(self) -> None:
-        self.disconnecting = self.is_gone = True
+        StringTransport.abortConnection(self)
         self._wire.flow()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing is asked to pause: what is written waits in memory."""
-
-    def unregisterProducer(self) -> None:
-        """See `registerProducer`."""
-
-    def getPeer(self) -> IPv4Address:
-        return _ADDRESS
-
-    def getHost(self) -> IPv4Address:
-        return _ADDRESS
-
-
-@implementer(IBodyProducer)
-class _Body:
-    """The body of a request, after whose end the wire flows."""
-
-    def __init__(self, producer: IBodyProducer) -> None:
-        self._producer = producer
-        self._wire: _Wire | None = None
-        self._is_sent = False
-        self.length = producer.length
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        done: Deferred[None] = Deferred()
-
-        def ended(result: Any) -> None:
-            done.callback(result)
-            self._is_sent = True
-            if self._wire:
-                self._wire.flow()
-
-        self._producer.startProducing(consumer).addBoth(ended)
-        return done
-
-    def release(self, wire: _Wire) -> None:
-        """Let it flow, now or when the body has ended."""
-        self._wire = wire
-        if self._is_sent:
-            wire.flow()
-
-    def pauseProducing(self) -> None:
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self._producer.stopProducing()

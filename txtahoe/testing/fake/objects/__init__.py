@@ -1,5 +1,5 @@
 """
-What the gateway in memory keeps: files, directories and their links.
+The objects on the grid in memory: files, directories and their links.
 
 `fake.api` imports it. Begin with `store.py`.
 """

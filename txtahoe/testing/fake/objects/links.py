@@ -1,4 +1,5 @@
-"""The links of a directory: how they are packed into a file, and what a change does to them.
+"""
+The links of a directory: how they are packed into a file, and what a change does to them.
 
 After Tahoe's `allmydata.dirnode`.
 """
@@ -6,21 +7,17 @@ After Tahoe's `allmydata.dirnode`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
 
 from attrs import field, frozen
 
-from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake.http.refusals import (
-    existing_child,
-    must_be_deep_immutable,
-    no_such_child,
-    not_writeable,
-)
-from txtahoe.testing.fake.objects.nodes import Node, node_of
+from txtahoe.caps import Cap
+from txtahoe.testing.fake.http import refusals
+from txtahoe.testing.fake.objects.nodes import Node, linked_node, node_of, readable
 from txtahoe.testing.fake.objects.store import Store, as_directory, as_file
 
 # Around an encrypted write cap: the salt before it and the code after it. Nothing is encrypted
@@ -30,22 +27,18 @@ _SALT, _CODE = bytes(16), bytes(32)
 
 @frozen
 class Link:
-    """A child, and the metadata of the link to it. `packed`: what it was unpacked from."""
+    """
+    A child, and the metadata of the link to it; None where a request gives none.
+
+    `packed`: the bytes that it was unpacked from.
+    """
 
     node: Node
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any] | None = None
     packed: bytes = field(default=b"", repr=False)
 
 
 Links = dict[str, Link]
-
-
-@frozen
-class Given:
-    """A link that a request asks for; `metadata` is None where it gives none."""
-
-    node: Node
-    metadata: Mapping[str, Any] | None = None
 
 
 def nfc(name: str) -> str:
@@ -62,16 +55,17 @@ class Directory:
 
     def links(self) -> Links:
         """All children by name. Raises: Lost."""
-        return _unpack(self._store.read(as_file(self._cap)), self._cap.is_writable)
+        entries = _netstrings(self._store.read(as_file(self._cap)))
+        return dict(_unpacked(entry, self._cap.is_writable) for entry in entries)
 
     def child(self, name: str) -> Link:
         """Raises: Refused with 404, Lost."""
         links = self.links()
         if nfc(name) not in links:
-            raise no_such_child(nfc(name))
+            raise refusals.no_such_child(nfc(name))
         return links[nfc(name)]
 
-    def add(self, given: Mapping[str, Given], replace: bool | str) -> None:
+    def add(self, given: Mapping[str, Link], replace: bool | str) -> None:
         """
         Link all of them or none; `replace` is True, False or "only-files".
 
@@ -79,58 +73,62 @@ class Directory:
         """
         self.require_writable()
         links = self.links()
-        for name, entry in given.items():
-            links[nfc(name)] = _updated(links.get(nfc(name)), entry, replace, self._store.now())
-        self._store.write(as_file(self._cap), _pack(links, mutable=True))
+        for name, link in given.items():
+            links[nfc(name)] = _updated(links.get(nfc(name)), link, replace)
+        self._write(links)
 
     def remove(self, name: str) -> None:
         """Raises: Failed as NotWriteableError, Refused with 404, Lost."""
         self.require_writable()
         links = self.links()
         if links.pop(nfc(name), None) is None:
-            raise no_such_child(nfc(name))
-        self._store.write(as_file(self._cap), _pack(links, mutable=True))
+            raise refusals.no_such_child(nfc(name))
+        self._write(links)
 
     def require_writable(self) -> None:
         """Raises: Failed as NotWriteableError."""
         if not self._cap.is_writable:
-            raise not_writeable()
+            raise refusals.not_writeable()
+
+    def _write(self, links: Links) -> None:
+        self._store.write(as_file(self._cap), _pack(links, mutable=True))
 
 
-def new_directory(store: Store, given: Mapping[str, Given], format_: str = "SDMF") -> Node:
+def new_directory(store: Store, given: Mapping[str, Link], format_: str = "SDMF") -> Node:
     """A new mutable directory, with metadata exactly as given."""
-    packed = _pack(_links(given), mutable=True)
-    return node_of(as_directory(store.put_mutable(format_, packed)))
+    return node_of(as_directory(store.put_mutable(format_, _pack(given, mutable=True))))
 
 
-def new_immutable_directory(store: Store, given: Mapping[str, Given]) -> Node:
+def new_immutable_directory(store: Store, given: Mapping[str, Link]) -> Node:
     """Raises: Refused where a child is mutable, Failed with too few servers."""
-    links = _links(given)
-    for name, link in links.items():
+    for name, link in given.items():
         if link.node.rw_uri or (link.node.cap and link.node.cap.is_mutable):
-            raise must_be_deep_immutable(name)
-    return node_of(as_directory(store.put_immutable(_pack(links, mutable=False))))
+            raise refusals.must_be_deep_immutable(nfc(name))
+    return node_of(as_directory(store.put_immutable(_pack(given, mutable=False))))
 
 
-def _links(given: Mapping[str, Given]) -> Links:
-    return {nfc(name): Link(entry.node, entry.metadata or {}) for name, entry in given.items()}
+def given_links(text: bytes) -> Links:
+    """The links in the JSON of a request. Raises: whatever a wrong form leads to."""
+    return {
+        name: Link(linked_node(told.get("rw_uri"), told.get("ro_uri"), name), told.get("metadata"))
+        for name, (_type, told) in json.loads(text).items()
+    }
 
 
-def _updated(old: Link | None, given: Given, replace: bool | str, now: float) -> Link:
-    if old is not None and (not replace or _is_protected(old, replace)):
-        raise existing_child()
-    kept = old.metadata if old else {}
-    metadata = dict(kept if given.metadata is None else given.metadata)
+def _updated(old: Link | None, given: Link, replace: bool | str) -> Link:
+    is_protected = replace == "only-files" and old and old.node.type == "dirnode"
+    if is_protected or (old and not replace):
+        raise refusals.existing_child()
+    kept = (old and old.metadata) or {}
+    metadata = kept if given.metadata is None else given.metadata
+    now = time.time()
     times = {"linkcrtime": now, **kept.get("tahoe", {}), "linkmotime": now}
     return Link(given.node, {**metadata, "tahoe": times})
 
 
-def _is_protected(link: Link, replace: bool | str) -> bool:
-    return replace == "only-files" and link.node.type == "dirnode"
-
-
-def _pack(links: Links, *, mutable: bool) -> bytes:
-    return b"".join(_netstring(_entry(name, links[name], mutable)) for name in sorted(links))
+def _pack(links: Mapping[str, Link], *, mutable: bool) -> bytes:
+    named = {nfc(name): link for name, link in links.items()}
+    return b"".join(_netstring(_entry(name, named[name], mutable)) for name in sorted(named))
 
 
 def _entry(name: str, link: Link, mutable: bool) -> bytes:
@@ -144,34 +142,22 @@ def _entry(name: str, link: Link, mutable: bool) -> bytes:
         name.encode(),
         read_cap.encode(),
         write_cap if mutable else b"",
-        json.dumps(link.metadata).encode(),
+        json.dumps(link.metadata or {}).encode(),
     ]
     return b"".join(map(_netstring, fields))
-
-
-def _unpack(data: bytes, writable: bool) -> Links:
-    return dict(_unpacked(entry, writable) for entry in _netstrings(data))
 
 
 # A change reads and writes every link of the directory, and changes few.
 @lru_cache(maxsize=2**15)
 def _unpacked(entry: bytes, writable: bool) -> tuple[str, Link]:
     name, ro_uri, rw_uri, metadata = _netstrings(entry)
-    write_cap = rw_uri[len(_SALT) : -len(_CODE)] if writable else b""
-    node = _stored_node(write_cap.decode(), ro_uri.decode(), "ro." if rw_uri else "imm.")
+    write_cap = rw_uri[len(_SALT) : -len(_CODE)].decode() if writable else ""
+    read_cap = ro_uri.decode()
+    cap = readable(write_cap or read_cap)
+    if not cap and read_cap and not read_cap.startswith("imm."):
+        read_cap = f"{'ro.' if rw_uri else 'imm.'}{read_cap}"
+    node = Node(cap, write_cap or None, read_cap or None)
     return name.decode(), Link(node, json.loads(metadata), entry)
-
-
-def _stored_node(rw_uri: str, ro_uri: str, prefix: str) -> Node:
-    """The node of what was linked before, without the checks that were made then."""
-    try:
-        cap = Cap.parse(rw_uri or ro_uri)
-    except BadCap:
-        cap = None
-    if cap and cap.is_readable:
-        return Node(cap, rw_uri or None, ro_uri)
-    read_only = ro_uri if not ro_uri or ro_uri.startswith("imm.") else f"{prefix}{ro_uri}"
-    return Node(None, rw_uri or None, read_only or None)
 
 
 def _netstring(data: bytes) -> bytes:
@@ -186,13 +172,3 @@ def _netstrings(data: bytes) -> list[bytes]:
         found.append(data[colon + 1 : end])
         position = end + 1
     return found
-
-
-def given_links(
-    text: bytes, node: Callable[[str | None, str | None, str], Node]
-) -> dict[str, Given]:
-    """The links in the JSON of a request. Raises: whatever a wrong form leads to."""
-    return {
-        name: Given(node(told.get("rw_uri"), told.get("ro_uri"), name), told.get("metadata"))
-        for name, (_type, told) in json.loads(text).items()
-    }

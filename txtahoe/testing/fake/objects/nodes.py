@@ -1,4 +1,4 @@
-"""What a cap, or a link of a directory, leads to."""
+"""Nodes: what a cap, or a link of a directory, leads to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Any
 from attrs import frozen
 
 from txtahoe.caps import BadCap, Cap
-from txtahoe.testing.fake.http.refusals import (
-    Lost,
-    must_be_deep_immutable,
-    must_be_readonly,
-    must_not_be_unknown,
-)
-from txtahoe.testing.fake.objects.store import Store
+from txtahoe.testing.fake.http import refusals
 
+_PREFIXES = ("ro.", "imm.")
 _FORMATS = {"SSK": "SDMF", "SSK-RO": "SDMF", "MDMF": "MDMF", "MDMF-RO": "MDMF"}
 
 
@@ -23,7 +18,7 @@ class Node:
     """
     A file, a directory, or something that is unknown; as Tahoe's `allmydata.nodemaker` makes them.
 
-    `cap`: the strongest known cap of it; None where it is unknown, as verify caps are here.
+    `cap`: its strongest known cap; None where it is unknown, as verify caps are here.
     `rw_uri`, `ro_uri`: the strings by which it is linked.
     """
 
@@ -40,7 +35,7 @@ class Node:
 
     @property
     def uri(self) -> str:
-        """The strongest cap that there is of it, as a string."""
+        """Its strongest cap as a string."""
         return self.rw_uri or self.ro_uri or ""
 
     @property
@@ -52,11 +47,15 @@ class Node:
 
     @property
     def verify_uri(self) -> str:
-        verifier = self.cap.verifier if self.cap else None
-        return str(verifier) if verifier else ""
+        return str(self.cap.verifier or "") if self.cap else ""
+
+    @property
+    def storage_index(self) -> str:
+        """Empty for an object without shares."""
+        return (self.cap and self.cap.storage_index) or ""
 
     def uris(self) -> dict[str, str]:
-        """The caps that there are of it, under their names in JSON."""
+        """Its caps under their names in JSON."""
         named = {"ro_uri": self.ro_uri, "rw_uri": self.rw_uri, "verify_uri": self.verify_uri}
         return {name: uri for name, uri in named.items() if uri}
 
@@ -67,62 +66,50 @@ def node_of(cap: Cap) -> Node:
 
 
 def node_at(text: str) -> Node:
-    """The node of the cap in a URL; what is no cap at all makes an unknown one without caps."""
-    cap = _known(text)
+    """The node of the cap in a URL; text that is no cap makes an unknown one without caps."""
+    cap = readable(text)
     return node_of(cap) if cap else Node()
 
 
 def linked_node(rw_uri: str | None, ro_uri: str | None, name: str) -> Node:
     """
-    What two caps given for a link lead to; see `allmydata.unknown` for those that are unknown.
+    The node of two caps that are given for a link; see `allmydata.unknown` for unknown ones.
 
     A known cap in either place counts for both, also a write cap that is given as `ro_uri`.
 
     Raises: Refused where a prefix promises more than the cap keeps, or where an unknown cap
     is given as `rw_uri` alone.
     """
-    given = rw_uri or ro_uri
-    cap = _known(given) if given else None
+    cap = readable(rw_uri or ro_uri or "")
     if cap is not None:
         return node_of(cap)
     if rw_uri and not ro_uri:
-        if not _is_prefixed(rw_uri):
-            raise must_not_be_unknown(name)
+        if not rw_uri.startswith(_PREFIXES):
+            raise refusals.must_not_be_unknown(name)
         rw_uri, ro_uri = None, rw_uri
-    if ro_uri:
-        _check_promise(ro_uri, name)
-    return Node(None, rw_uri, f"ro.{ro_uri}" if ro_uri and not _is_prefixed(ro_uri) else ro_uri)
+    if ro_uri and not ro_uri.startswith(_PREFIXES):
+        ro_uri = f"ro.{ro_uri}"
+    elif ro_uri:
+        prefix, _, rest = ro_uri.partition(".")
+        if readable(rest):
+            raise (
+                refusals.must_be_readonly(name)
+                if prefix == "ro"
+                else refusals.must_be_deep_immutable(name)
+            )
+    return Node(None, rw_uri, ro_uri)
 
 
 def describe_file(cap: Cap, size: int | None) -> dict[str, Any]:
-    """What Tahoe's `get_filenode_metadata` tells of a file."""
-    told = {"mutable": cap.is_mutable, "format": _FORMATS.get(cap.kind, "CHK"), "size": size}
-    return {key: value for key, value in told.items() if value is not None}
+    """A file in JSON, as Tahoe's `get_filenode_metadata`."""
+    told = {"mutable": cap.is_mutable, "format": _FORMATS.get(cap.kind, "CHK")}
+    return told if size is None else {**told, "size": size}
 
 
-def current_size(store: Store, cap: Cap) -> int | None:
-    """The size of a file in bytes; None where a mutable one can't be read now."""
-    if cap.size is not None:
-        return cap.size
-    try:
-        return len(store.read(cap))
-    except Lost:
-        return None
-
-
-def _known(text: str) -> Cap | None:
+def readable(text: str) -> Cap | None:
+    """The cap, if it is a known one that can at least read."""
     try:
         cap = Cap.parse(text)
     except BadCap:
         return None
     return cap if cap.is_readable else None
-
-
-def _is_prefixed(uri: str) -> bool:
-    return uri.startswith(("ro.", "imm."))
-
-
-def _check_promise(uri: str, name: str) -> None:
-    prefix, _, rest = uri.partition(".")
-    if _is_prefixed(uri) and _known(rest):
-        raise must_be_readonly(name) if prefix == "ro" else must_be_deep_immutable(name)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-import time
-from collections.abc import Callable
 from hashlib import sha256
 
 from attrs import define
 
 from txtahoe.caps import Cap
-from txtahoe.testing.fake.http.refusals import (
-    no_shares,
-    not_enough_shares,
-    unhappy_upload,
-    unrecoverable,
-)
+from txtahoe.testing.fake.http import refusals
 
 NEEDED, HAPPY, TOTAL = 2, 2, 3
 """A file has TOTAL shares, NEEDED of them give it back; an upload wants HAPPY servers."""
@@ -45,23 +38,17 @@ class Stored:
 
 class Store:
     """
-    What lies on the storage servers.
+    The objects on the storage servers.
 
-    `servers`: how many are connected now. A share lies on one server and is away with it.
-    `now`: the time in seconds since 1970 for the metadata of links.
+    `servers`: how many are connected now, of `known_servers`. A share lies on one server and is
+    away with it. `uploads`: how many there were of immutable files.
     """
 
-    def __init__(self, servers: int = 3, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, servers: int) -> None:
         self.servers = self.known_servers = servers
-        self.now = now
         self.uploads = 0
         self._secret = secrets.token_bytes(32)
         self._objects: dict[str, Stored] = {}
-
-    def connect(self, servers: int) -> None:
-        """From now on so many servers are connected, of those that were ever known."""
-        self.servers = servers
-        self.known_servers = max(servers, self.known_servers)
 
     def put_immutable(self, data: bytes) -> Cap:
         """
@@ -73,24 +60,24 @@ class Store:
         if len(data) <= _LITERAL_MOST:
             return Cap.parse(f"URI:LIT:{base32(data)}")
         if self.servers < HAPPY:
-            raise unhappy_upload(self.servers, HAPPY, NEEDED)
+            raise refusals.unhappy_upload(self.servers, HAPPY, NEEDED)
         key = base32(sha256(self._secret + data).digest()[:16])
-        cap = Cap.parse(
-            f"URI:CHK:{key}:{base32(sha256(data).digest())}:{NEEDED}:{TOTAL}:{len(data)}"
-        )
-        self._objects[_place(cap)] = Stored(data, self._places())
-        return cap
+        digest = base32(sha256(data).digest())
+        return self._put(f"URI:CHK:{key}:{digest}:{NEEDED}:{TOTAL}:{len(data)}", data)
 
     def put_mutable(self, format_: str, data: bytes) -> Cap:
         """The write cap of a new mutable object, of the format "SDMF" or "MDMF"."""
         key, fingerprint = base32(secrets.token_bytes(16)), base32(secrets.token_bytes(32))
-        cap = Cap.parse(f"URI:{_MUTABLE[format_]}:{key}:{fingerprint}")
+        return self._put(f"URI:{_MUTABLE[format_]}:{key}:{fingerprint}", data)
+
+    def _put(self, text: str, data: bytes) -> Cap:
+        cap = Cap.parse(text)
         self._objects[_place(cap)] = Stored(data, self._places())
         return cap
 
     def read(self, cap: Cap) -> bytes:
         """The bytes of a file, or of a directory in its packed form. Raises: Lost."""
-        literal = literal_of(cap)
+        literal = as_file(cap).literal
         return self._recoverable(cap).data if literal is None else literal
 
     def write(self, cap: Cap, data: bytes) -> None:
@@ -103,10 +90,10 @@ class Store:
         """Destroy so many of the shares that an object still has. Raises: KeyError."""
         if _place(cap) not in self._objects:
             raise KeyError(f"{cap!r} has no shares on this grid")
-        stored = self._objects[_place(cap)]
-        left = [share for share, place in enumerate(stored.places) if place is not None]
+        places = self._objects[_place(cap)].places
+        left = [share for share, place in enumerate(places) if place is not None]
         for share in left[:shares]:
-            stored.places[share] = None
+            places[share] = None
 
     def repair(self, cap: Cap) -> None:
         """Place all shares anew. Raises: Lost where too few are left."""
@@ -119,7 +106,7 @@ class Store:
     def good_shares(self, cap: Cap) -> dict[int, int]:
         """The server of each share that can be reached now."""
         stored = self._objects.get(_place(cap))
-        places = enumerate(stored.places) if stored else ()
+        places = enumerate(stored.places if stored else ())
         return {
             share: place for share, place in places if place is not None and place < self.servers
         }
@@ -133,31 +120,18 @@ class Store:
         if len(good) >= NEEDED:
             return self._objects[_place(cap)]
         if cap.is_mutable:
-            raise unrecoverable()
-        raise not_enough_shares(NEEDED) if good else no_shares(NEEDED)
-
-
-def literal_of(cap: Cap) -> bytes | None:
-    """The bytes that are in the cap itself, of a file or a directory."""
-    return as_file(cap).literal
+            raise refusals.unrecoverable()
+        raise refusals.not_enough_shares(NEEDED) if good else refusals.no_shares(NEEDED)
 
 
 def as_directory(cap: Cap) -> Cap:
     """The directory that is packed in a file. See Tahoe's `allmydata.uri.wrap_dirnode_cap`."""
-    return _renamed(cap, _DIRECTORIES[cap.kind])
+    return Cap.parse(f"URI:{_DIRECTORIES[cap.kind]}:{_fields(cap)}")
 
 
 def as_file(cap: Cap) -> Cap:
     """The file in which a directory is packed; a file is its own."""
-    return _renamed(cap, _FILES[cap.kind]) if cap.is_directory else cap
-
-
-def _renamed(cap: Cap, kind: str) -> Cap:
-    return Cap.parse(f"URI:{kind}:{_fields(cap)}")
-
-
-def _fields(cap: Cap) -> str:
-    return str(cap).split(":", 2)[2]
+    return Cap.parse(f"URI:{_FILES[cap.kind]}:{_fields(cap)}") if cap.is_directory else cap
 
 
 def base32(data: bytes) -> str:
@@ -165,7 +139,10 @@ def base32(data: bytes) -> str:
     return base64.b32encode(data).decode().rstrip("=").lower()
 
 
+def _fields(cap: Cap) -> str:
+    return str(cap).split(":", 2)[2]
+
+
 def _place(cap: Cap) -> str:
     # A directory has the fields of the file in which it is packed.
-    verifier = cap.verifier
-    return _fields(verifier) if verifier else ""
+    return _fields(cap.verifier) if cap.verifier else ""

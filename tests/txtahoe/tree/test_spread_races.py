@@ -1,0 +1,182 @@
+"""The races of PROTOCOL.md: processes that do not know yet what another one has done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from tests.txtahoe.case import start
+from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
+from txtahoe.errors import ExistingChild, NoSuchChild
+from txtahoe.testing.fake import Delay, LostAnswer
+from txtahoe.tree.spread.format import contents_of, digit_of
+
+
+@frozen
+class SlowAnswer:
+    """The work is done at once, and its answer comes so many seconds later."""
+
+    seconds: float
+
+    def happen(self, exchange: Any) -> None:
+        answer = exchange.work()
+        exchange.later(self.seconds, lambda: exchange.send(answer))
+
+
+class Agreement(SpreadingTestCase):
+    """A process that closes a directory, and others that do not know it yet."""
+
+    def test_a_change_does_not_begin_on_an_old_reading(self) -> None:
+        other = self.another()
+        self.save(*NAMES[:3])
+        self.save("others", tree=other)
+        self.save(*NAMES[3:6])
+        self.clock.advance(31)
+        self.save(NAMES[6])
+        self.save("late", NAMES[7], tree=other)
+        self.failure(other.link(NAMES[6], OTHER), ExistingChild)
+        self.failure(self.tree.link("late", OTHER), ExistingChild)
+        self.assertEqual(set(self.now(self.plain.list(""))), {*NAMES[:8], "others", "late"})
+
+    def test_a_directory_is_closed_only_long_after_it_is_known_to_be_closing(self) -> None:
+        self.save(*NAMES[:6])
+        self.clock.advance(29)
+        self.save(NAMES[6])
+        self.assertFalse(contents_of(self.children(), 0).is_closed)
+        newcomer = self.another()
+        self.save(NAMES[7], tree=newcomer)
+        self.clock.advance(2)
+        self.save(NAMES[8], tree=newcomer)
+        self.assertFalse(contents_of(self.children(), 0).is_closed)
+        self.save(NAMES[9])
+        self.assertTrue(contents_of(self.children(), 0).is_closed)
+        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:10]))
+
+    def overtaken(self, change: Any, after: Any, pattern: str, fault: Any = None) -> Any:
+        """The result of a change that is made, or by a fault answered, after 50 seconds."""
+        began = self.clock.seconds()
+        self.fake.fail_next(pattern, fault or Delay(50))
+        changing = start(change)
+        after()
+        self.assertNoResult(changing)
+        self.clock.advance(50 - (self.clock.seconds() - began))
+        return changing
+
+    def close(self) -> None:
+        """Close the root, and make all of its parts, by another process."""
+        tree = self.another()
+        self.save(*(f"close{number}" for number in range(6)), tree=tree)
+        for _ in range(4):
+            self.clock.advance(10)
+            self.save(f"{self.clock.seconds()}", tree=tree)
+        self.save(*(f"fill{number}" for number in range(60)), tree=tree)
+        self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
+
+    def test_a_link_that_comes_too_late_is_made_where_it_belongs(self) -> None:
+        self.save("before")
+        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*")
+        self.successResultOf(saving)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
+        self.failure(self.another().link("f", OTHER), ExistingChild)
+        self.now(self.another().unlink("f"))
+        self.failure(self.another().resolve("f"), NoSuchChild)
+
+    def test_a_link_whose_answer_is_late_is_found_in_the_part(self) -> None:
+        self.save("before")
+        fault = SlowAnswer(50)
+        saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*", fault)
+        self.successResultOf(saving)
+        self.assertIn("f", contents_of(self.children(), 0).superseded)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, CAP)
+
+    def test_a_link_that_comes_too_late_takes_no_name_from_another(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            self.save("f", tree=self.another(), cap=OTHER)
+
+        saving = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        self.failureResultOf(saving, ExistingChild)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
+
+    def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
+        self.save("f")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
+        self.successResultOf(deleting)
+        for tree in (self.tree, self.another(), self.plain):
+            self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_deletion_that_comes_too_late_takes_no_new_file(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            tree = self.another()
+            self.now(tree.unlink("f"))
+            self.save("f", tree=tree, cap=OTHER)
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.clock.advance(2)
+        self.failureResultOf(deleting, NoSuchChild)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
+
+    def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
+        self.fake.fail_next("GET*", Delay(25), times=2)
+        saving = start(self.tree.link("f", CAP))
+        self.clock.advance(25)
+        self.assertNoResult(saving)  # it looks once more, as it may be closed by now
+        self.clock.advance(25)
+        self.successResultOf(saving)
+        self.assertEqual(set(self.children()), {"f"})
+
+    def test_two_processes_that_make_the_same_part_make_one(self) -> None:
+        self.closed()
+        missing = next(
+            name
+            for name in NAMES[7:]
+            if digit_of(name, 0) not in contents_of(self.children(), 0).parts
+        )
+        other = self.another()
+        self.now(other.list(""))
+        self.fake.fail_next("*mkdir*", Delay(1))
+        saving = start(self.tree.link(missing, CAP))
+        self.failure_or_none = start(other.link(missing, OTHER))
+        self.clock.advance(1)
+        self.failureResultOf(saving, ExistingChild)
+        self.successResultOf(self.failure_or_none)
+        self.assertEqual(self.now(self.plain.resolve(missing)).cap, OTHER)
+
+    def test_a_part_whose_link_is_in_doubt_is_not_made_twice(self) -> None:
+        self.closed()
+        for name in NAMES[7:30]:
+            self.fake.fail_next("*set_children*", LostAnswer())
+            saving = start(self.tree.link(name, CAP))
+            self.clock.advance(5)
+            self.successResultOf(saving)
+        self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:30]))
+
+    def test_a_tree_is_marked_before_anything_in_it_is_closing(self) -> None:
+        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        self.assertIn("tree", contents_of(self.children(), 0).marks)
+        self.assertEqual(set(self.now(self.plain.list(""))), {"d"})
+        self.now(self.plain.link("x/y", CAP))
+        self.clock.advance(31)
+        self.save("d/more")
+        # It knows by now, and would have needed a look at the root anyway.
+        self.save(*(f"d/{name}" for name in NAMES[7:]), tree=self.plain)
+        self.assertEqual(len(self.now(self.another().list("d"))), 60)
+
+    def test_a_storage_without_the_option_closes_nothing(self) -> None:
+        self.save(*NAMES[:6])
+        self.now(self.plain.list(""))
+        for number in range(20):
+            self.save(f"d/{number}", tree=self.plain)
+        self.clock.advance(100)
+        self.save("d/more", tree=self.plain)
+        directory = self.now(self.plain.resolve("d")).cap
+        self.assertEqual(contents_of(self.now(self.client.list(directory)), 0).marks, {})
