@@ -86,9 +86,7 @@ class Place:
         **query: str,
     ) -> Any:
         """Ask; `path`: a cap, or words before it, and names. `t=` and such are keywords."""
-        first = (
-            "" if path[:1] in (("",), ("cap",), ("named",), ("file",), ("operations",)) else "/uri"
-        )
+        first = "" if path[:1] in (("",), ("cap",), ("named",), ("file",)) else "/uri"
         first = "" if path[:1] in (("statistics",), ("status",)) else first
         segments = "".join("/" + quote(segment, safe="") for segment in path)
         query = {_DASHED.get(name, name): value for name, value in query.items()}

@@ -11,7 +11,6 @@ from txtahoe.caps import BadCap, Cap
 from txtahoe.testing.fake.api import directories, files
 from txtahoe.testing.fake.api.calls import Call, put_on_nothing, upload
 from txtahoe.testing.fake.api.checks import server_id
-from txtahoe.testing.fake.api.walks import STARTED, Operations
 from txtahoe.testing.fake.http import refusals
 from txtahoe.testing.fake.http.question import (
     Answer,
@@ -38,7 +37,6 @@ class Surface:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._operations = Operations()
         self._started = time.monotonic()
         self._places: dict[str, Callable[[Question], Answer]] = {
             "": self._welcome,
@@ -46,7 +44,6 @@ class Surface:
             "cap": self._uri,
             "named": self._named,
             "file": self._named,
-            "operations": self._operations.answer,
             "statistics": self._statistics,
             "status": self._status,
         }
@@ -75,8 +72,6 @@ class Surface:
         call = self._arrive(question)
         if call.node is None:
             return put_on_nothing(call)
-        if call.node.type == "dirnode" and question.operation in STARTED:
-            return self._operations.start(call)
         methods = {"dirnode": directories.METHODS, "filenode": files.METHODS}
         method = methods.get(call.node.type, {"GET": _get_unknown}).get(question.method)
         if method is None:

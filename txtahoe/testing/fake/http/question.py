@@ -70,9 +70,7 @@ class Question:
     def label(self) -> str:
         """The request without caps and names: "GET /uri/CAP/NAME?t=json"."""
         first, *rest = [segment.decode("utf-8", "replace") for segment in self.path] or [""]
-        if first == "operations":
-            rest = ["HANDLE"]
-        elif first in _BELOW_A_CAP:
+        if first in _BELOW_A_CAP:
             rest = [*["CAP"][: len(rest)], *["NAME"] * len(rest[1:])]
         query = f"?t={self.operation}" if self.operation else ""
         return f"{self.method} /{'/'.join([first, *rest])}{query}"
