@@ -6,7 +6,7 @@ import logging
 
 from tahoestorage.redaction import redact
 
-# Those of the packages, and those of Django that log the URLs of requests.
+# The loggers of the packages, and Django's loggers of the URLs of requests.
 _LOGGERS = ("tahoestorage", "txtahoe", "django.request", "django.server")
 
 

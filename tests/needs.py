@@ -94,6 +94,6 @@ def needs(*things: Need) -> Callable[[T], T]:
 
 
 def needed_by(test: Any) -> frozenset[Need]:
-    """What a test case says that it needs, for its class and for the test that it runs."""
+    """The needs of a test case: those of its class and those of the test that it runs."""
     method = getattr(test, test._testMethodName)
     return getattr(test, "needs", frozenset()) | getattr(method, "needs", frozenset())

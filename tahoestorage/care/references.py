@@ -19,7 +19,7 @@ from txtahoe.capnames.names import is_cap
 from txtahoe.tree.paths import Path
 
 _CHUNK = 2000
-# What strftime replaces, with the flags that some systems know.
+# The codes of strftime, with the flags that some systems know.
 _DIRECTIVE = re.compile("(%[-_0^#]?.)")
 
 

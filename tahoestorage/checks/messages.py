@@ -1,4 +1,4 @@
-"""What all system checks are made of: messages with ids, and their registration."""
+"""The parts of all system checks: messages with ids, and their registration."""
 
 from __future__ import annotations
 

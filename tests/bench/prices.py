@@ -21,7 +21,7 @@ from txtahoe.testing.grid import Grid
 FITTED = (16, 1_000, 4_000)
 """The sizes of directories, in names, from which prices are made."""
 LEFT_OUT = (250, 10_000)
-"""Those with which they are compared."""
+"""The prices with which they are compared."""
 AT_ONCE = 8
 
 _TIMES = 8
@@ -94,7 +94,7 @@ class Prices:
 
 
 def load_prices(path: Path) -> Prices:
-    """Those that `dump` has written. Raises: OSError, ValueError for another file."""
+    """Read the prices that `dump` has written. Raises: OSError, ValueError for another file."""
     try:
         told = json.loads(path.read_text())
         return Prices(

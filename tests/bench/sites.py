@@ -174,7 +174,7 @@ class Layout(ABC):
 
     def _round(self, number: float, names: float, at_once: int) -> float:
         alone = self.prices.read.alone.of(names)
-        # Those that are left where fewer than AT_ONCE are under way take no longer than alone.
+        # The last requests, with fewer than AT_ONCE under way, take no longer than alone.
         together = self.prices.read.together.of(names) * number * AT_ONCE / at_once
         parsing = self.prices.parse.of(names) * number
         return min(alone * number, max(alone * min(number, 1), together)) + parsing

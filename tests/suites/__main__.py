@@ -49,7 +49,7 @@ def _differs(suite: Suite, folder: Path) -> bool:
     print(f"{suite.name}: {len(local)} tests; {len(passed)} pass with FileSystemStorage,", end=" ")
     print(f"{len(passed) - len(lost)} of these with this storage", flush=True)
     if any(NO_PATH in failure for failure in lost.values()):
-        # What would they tell if this storage had path()?
+        # Run them again on a storage that has path().
         again = _outcomes(suite, source, python, "grid with paths")
         lost = {test: again.get(test) or failure for test, failure in lost.items()}
     reasons = {test: _reason(suite, test, failure) for test, failure in lost.items()}

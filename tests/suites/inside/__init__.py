@@ -1,1 +1,1 @@
-"""What runs in the processes of the suites, linked there as the package `tahoe_suites`."""
+"""The code that runs in the processes of the suites, linked there as the package `tahoe_suites`."""

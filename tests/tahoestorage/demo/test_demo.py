@@ -75,7 +75,7 @@ class Demo:
 
     @property
     def errors(self) -> str:
-        """What was written to standard error."""
+        """The text on standard error."""
         self._errors.seek(0)
         return self._errors.read()
 

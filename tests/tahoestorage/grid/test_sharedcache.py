@@ -75,7 +75,7 @@ class Broken(BaseCache):
 class CacheTestCase(StorageTestCase):
     def setUp(self) -> None:
         self.use(BACKEND=LOCMEM, LOCATION=f"cache {next(_numbers)}")
-        # What fails is not tried again: this would take most of the time.
+        # A failed request is not repeated: the pauses would take most of the time.
         self.patch(Transport.__init__, "__kwdefaults__", {**_DEFAULTS, "pauses": ()})
         super().setUp()
 

@@ -200,7 +200,7 @@ class LettingGo(StorageTestCase):
             self.assertFalse(self.tenant(kind).exists("f"))
         for number in range(10):
             self.tenant(TahoeCapStorage).save("f", ContentFile(b"%d" % number * 60))
-        # Those with links that are yet to be made are kept too.
+        # Trees with queued links are kept too.
         self.assertLess(trees() - before, 80)
         self.assertLessEqual(self.proxy.connections, 3)
 

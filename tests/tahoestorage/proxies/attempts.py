@@ -70,7 +70,7 @@ def attempts(caps: Caps, gateway: str) -> dict[bytes, bytes]:
     named = f"/named/{caps.file}"
     file = f"{named}/x.txt"
     lines = [
-        # What is no immutable file, or not by its own name.
+        # Objects other than immutable files, and files under another name.
         *(f"GET /named/{cap}/x.txt" for cap in others),
         *(f"GET /named/{prefix}{caps.file}/x.txt" for prefix in ("ro.", "imm.")),
         f"GET /named/ro.{Cap.parse(caps.mutable[0]).reader!s}/x.txt",

@@ -94,12 +94,12 @@ class PublicGatewayTests:
         written = self.server.written()
         self.assertIn(f"{HOST}.log", written)
         if self.is_malformed:
-            # That it was meant for this site is not known, and so another's log has it.
+            # The server cannot know that the request was for this site: another log has it.
             del written["access.log"]
         for name, text in written.items():
             self.assertEqual(self.secrets.found_in(text), set(), name)
 
-    # What it lets through.
+    # Requests that it lets through.
 
     def test_a_file_has_the_type_of_its_name_and_browsers_can_keep_it(self) -> None:
         answer = self.get(f"/named/{self.caps.file}/page.html")
@@ -223,7 +223,7 @@ class PublicGatewayTests:
             [("GET", "2"), ("PUT", "4"), ("POST", "4"), ("DELETE", "4"), ("GET", "4")],
         )
 
-    # What it does not let through.
+    # Requests that it refuses.
 
     def test_nothing_else_reaches_the_gateway(self) -> None:
         self.is_malformed = True

@@ -31,7 +31,7 @@ class WebServer(ABC):
         self.folder = folder
         self.port = free_port()
         self.options = {"listen": f"127.0.0.1:{self.port}"}
-        """Those of the command, with which it prints a configuration for this server."""
+        """The arguments with which the command prints a configuration for this server."""
 
     @classmethod
     def path(cls) -> str | None:

@@ -146,7 +146,7 @@ class Proxy(SynchronousTestCase):
             printed = run("proxy", "nginx", settings={**SETTINGS, **settings}, **options)
         except CommandError:
             return
-        # What follows "#" is no part of a URL's path, nor are line breaks of a URL.
+        # A "#" ends the path of a URL, and a URL has no line breaks.
         self.assertIn(piece, "#\n")
         plain = run("proxy", "nginx", settings=SETTINGS, server_name="host")
         self.assertEqual(len(printed.splitlines()), len(plain.splitlines()))

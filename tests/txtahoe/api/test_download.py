@@ -253,7 +253,7 @@ class Interruptions(GatewayTestCase):
         download = await client.download(cap)
         first = await download.read()
         await deferLater(reactor, 1.0)
-        # What is in flight is in our buffer and in those of four sockets.
+        # Bytes in flight are in our buffer and in those of four sockets.
         self.assertLess(proxy.received, 24 * 2**20)
         self.assertEqual(first + await download.rest(), data)
 

@@ -252,7 +252,7 @@ class Heads(ConnectionsTestCase):
         client = self.connect(self.meet(behave))
         error = await self.failure(client.status(), NotAGateway)
         self.assertIn("not a Tahoe-LAFS gateway", str(error))
-        # What the kernel has room for on both sides is some megabytes.
+        # The kernel buffers some megabytes on both sides.
         self.assertLess(sent, 2**26)
 
     async def test_every_head_of_a_connection_may_be_long(self) -> None:

@@ -47,7 +47,7 @@ UNEVEN = (
 )
 UNHAPPY = "allmydata.interfaces.UploadUnhappinessError"
 
-# What `POST /uri?t=mkdir` is answered where no storage server can write to its disk.
+# The answer to `POST /uri?t=mkdir` if no storage server can write to its disk.
 NO_DISK = r"""Traceback (most recent call last):
   File "/tahoe/twisted/internet/defer.py", line 1831, in _inlineCallbacks
     result = context.run(

@@ -41,7 +41,7 @@ def _stream(call: Call, more: Callable[[Node], dict[str, Any]]) -> Answer:
             lines.append(json.dumps({**_described(path, node), **more(node)}))
         lines.append(json.dumps({"type": "stats", "stats": walk.stats}))
     except Lost as error:
-        # What has been found so far is sent before it, with status 200.
+        # Tahoe sends the objects found so far before it, with status 200.
         lines += [
             f"ERROR: {error.name.rpartition('.')[2]}({error.reason})",
             f"[Failure instance: Traceback: <class '{error.name}'>: {error.reason}",

@@ -136,7 +136,7 @@ def _entry(name: str, link: Link, mutable: bool) -> bytes:
         return link.packed
     write_cap = _SALT + (link.node.rw_uri or "").encode() + _CODE
     read_cap = (link.node.ro_uri or "").removeprefix("ro.")
-    # What stands in an immutable directory is immutable: its prefix is implied.
+    # The children of an immutable directory are immutable: their prefix is implied.
     read_cap = read_cap if mutable else read_cap.removeprefix("imm.")
     fields = [
         name.encode(),
