@@ -40,7 +40,7 @@ class Difference:
 
 @frozen(eq=False)
 class _Pair:
-    """The objects at one path of both trees. `above`: the caps of the pairs of directories above."""
+    """The objects at one path of both trees. `above`: the caps of the directories above."""
 
     path: Path
     before: Node | None
