@@ -6,7 +6,8 @@ What a test needs that not every machine has; its class says so:
 
 Where one of these cannot be had, the tests of the class are skipped, with a sentence that says why.
 With TAHOE_TESTS=all in the environment every test runs, the long ones too, and a test that needs
-what is not there is an error. Long tests also run where trial is given the name of their module.
+what is not there is an error. Long tests also run if trial is given the name of their module, or
+of one of them.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ REDIS = program("redis-server")
 
 
 def is_long_wanted(module: str) -> bool:
-    """Whether the tests of a module may take long: it, or a package of it, was asked for."""
-    asked = [word for word in sys.argv[1:] if word.startswith("tests.")]
-    return ALL_TESTS or any(f"{module}.".startswith(f"{word}.") for word in asked)
+    """Whether the tests of a module may take long: it, or a part or package, was asked for."""
+    asked = [f"{word}." for word in sys.argv[1:] if word.startswith("tests.")]
+    name = f"{module}."
+    return ALL_TESTS or any(name.startswith(word) or word.startswith(name) for word in asked)
 
 
 def needs(*things: Need) -> Callable[[T], T]:

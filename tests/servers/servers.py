@@ -38,7 +38,8 @@ class Kind:
 
 
 def gunicorn(*options: str) -> Kind:
-    waiting = (f"--timeout={PATIENCE:.0f}", f"--graceful-timeout={PATIENCE:.0f}")
+    # At a reload, gunicorn waits in vain for a worker that was told to end while it started.
+    waiting = (f"--timeout={PATIENCE:.0f}", f"--graceful-timeout={PATIENCE / 3:.0f}")
     address = ("--bind=127.0.0.1:{port}", "--workers=2", "--no-control-socket")
     return Kind([*module("gunicorn"), "served.wsgi", *address, *waiting, *options])
 
@@ -80,7 +81,7 @@ HYPERCORN = Kind(
 RUNSERVER = Kind(
     [*module("django"), "runserver", "127.0.0.1:{port}"],
     survives=False,
-    reload=lambda server: (server.folder / "served" / "views.py").touch(),
+    reload=lambda server: server.touch("views.py"),
     reload_loses=True,
 )
 UVICORN = Kind(
@@ -154,6 +155,13 @@ class Server:
         self.send(number or self.kind.stop)
         self._process.wait(PATIENCE)
         return time.monotonic() - began
+
+    def touch(self, file: str) -> None:
+        """Change the time of a file of the site, when Django's reloader has seen the old one."""
+        wait_for(
+            lambda: f"/served/{file} first seen" in self.output().rpartition("Watching for")[2]
+        )
+        (self.folder / "served" / file).touch()
 
     def output(self) -> str:
         return (self.folder / "output").read_text("utf-8", "replace")

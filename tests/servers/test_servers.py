@@ -54,6 +54,7 @@ class Servers(ServerTestCase):
         old = set(workload.processes)
         with workload.interrupted():
             server.kill(workload.processes[-1])
+        wait_for(lambda: self.answering(workload.site) not in {*old, None})
         workload.wait_until(2 / 3)
         if server.kind.reload is not None:
             with workload.interrupted() if server.kind.reload_loses else nullcontext():

@@ -8,3 +8,9 @@ ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "served.urls"
 DATABASES["default"]["OPTIONS"] = {"timeout": 60}
 MIDDLEWARE = [*MIDDLEWARE, "served.views.Endings"]
+# Django's reloader tells which files it has seen.
+LOGGING = {
+    "version": 1,
+    "handlers": {"output": {"class": "logging.StreamHandler"}},
+    "loggers": {"django.utils.autoreload": {"level": "DEBUG", "handlers": ["output"]}},
+}
