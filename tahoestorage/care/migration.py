@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from enum import Enum
 from hashlib import sha256
 from itertools import islice
@@ -20,7 +20,7 @@ from tahoestorage.grid.paths import Location
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 
-# Files that are looked up and copied together. On a grid each of their directories costs one look.
+# Files that are looked up together. On a grid each of their directories costs one look.
 _LOOK = 250
 # Bytes that are copied before they get names, at most. If the process is killed, the next run
 # copies them again.
@@ -148,22 +148,27 @@ class Migration:
 
     def _side_by_side(self, pool: ThreadPoolExecutor, files: Iterable[Stored]) -> Iterator[Outcome]:
         left = iter(files)
-        while some := list(islice(left, max(_LOOK, self.at_once))):
+        running: set[Future[_Result]] = set()
+        while some := list(islice(left, _LOOK)):
             find = self.destination.look([file.name for file in some])
-            running = [pool.submit(self._migrate, file, find) for file in some]
-            for future in as_completed(running):
-                yield from self._settle(future.result())
+            running |= {pool.submit(self._migrate, file, find) for file in some}
+            while len(running) > self.at_once:  # the next ones do not wait for a file that is slow
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from self._settle(finished)
+        yield from self._settle(as_completed(running))
 
-    def _settle(self, result: _Result) -> Iterator[Outcome]:
-        if isinstance(result, Outcome):
-            yield result
-        elif isinstance(result, Stored):
-            self._again.append(result)
-        else:
-            self._ready.append(result)
-            unnamed = sum(size for _, size in self._ready)
-            if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
-                yield from self._keep()
+    def _settle(self, finished: Iterable[Future[_Result]]) -> Iterator[Outcome]:
+        for future in finished:
+            result = future.result()
+            if isinstance(result, Outcome):
+                yield result
+            elif isinstance(result, Stored):
+                self._again.append(result)
+            else:
+                self._ready.append(result)
+                unnamed = sum(size for _, size in self._ready)
+                if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
+                    yield from self._keep()
 
     def _keep(self) -> Iterator[Outcome]:
         copies, self._ready = self._ready, []

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage.care import migration
 from tahoestorage.care.migration import HashedFile, Migration, State
 from tahoestorage.care.sides import side_of
 from tahoestorage.storage import TahoeStorage
@@ -325,6 +327,27 @@ class Troubles(Storages):
         source.save("f", ContentFile(BYTES))
         self.assertEqual(self.migrate(source, grid), {"f": State.CONFLICT})
         self.assertEqual(files_of(grid), {"f": b"somebody else's"})
+
+
+class Jobs(SynchronousTestCase):
+    def test_a_file_that_takes_long_holds_up_no_others(self) -> None:
+        self.patch(migration, "_LOOK", 10)
+        last = Event()
+
+        class Slow(InMemoryStorage):
+            def _save(self, name: str, content: File[Any]) -> str:
+                if name == "0" and not last.wait(10):
+                    raise OSError("no other file is copied meanwhile")
+                saved = super()._save(name, content)
+                if name == "29":
+                    last.set()
+                return saved
+
+        source = InMemoryStorage()
+        for number in range(30):
+            source.save(str(number), ContentFile(b"x"))
+        outcomes = list(Migration(side_of(source), side_of(Slow())).run())
+        self.assertEqual([one.state for one in outcomes], [State.COPIED] * 30)
 
 
 class Hashing(SynchronousTestCase):

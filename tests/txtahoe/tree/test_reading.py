@@ -14,6 +14,7 @@ from txtahoe.errors import NoSuchChild, NotADirectory, SomeFailed
 from txtahoe.maintenance.walking import Listings
 from txtahoe.testing.fake import Delay
 from txtahoe.tree.paths import Path
+from txtahoe.tree.spread.format import Contents, gather
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
@@ -258,6 +259,14 @@ class Large(ClockTestCase):
         for name in self.names:
             self.assertEqual(self.now(self.tree.resolve(name)).cap, CAP)
         self.assertEqual(self.fake.requests, [])
+
+    def test_looking_up_a_name_copies_no_others(self) -> None:
+        async def read(directory: Cap, depth: int, wanted: object) -> Contents:
+            return await self.tree._lookup.ask((), directory, depth, anew=True)
+
+        gathering = start(gather((), self.root, read, {"1", "missing"}))
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(gathering).keys(), {"1"})
 
     def test_a_change_between_two_turns_stands(self) -> None:
         changed = sorted(self.names)[-1]  # that is learnt last

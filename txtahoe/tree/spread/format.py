@@ -217,7 +217,7 @@ async def gather(
     """
     The children of a directory as it is shown: its own and those of its parts, hidden ones too.
 
-    `wanted`: names of interest; only the parts that they belong to are read.
+    `wanted`: names of interest; only they are returned, and only their parts are read.
 
     Raises: NotADirectory if a part is met twice; the errors of `read`.
     """
@@ -237,7 +237,11 @@ async def gather(
             names = wanted and {name for name in wanted if digit_of(name, depth) == digit}
             return await below(onward(path, way, parts[digit]), names)
 
-        children = contents.shown
+        if wanted is None:
+            children = contents.shown
+        else:  # many callers can share the listing of a large directory: none copies all of it
+            links = contents.strays, contents.names
+            children = {name: each[name] for each in links for name in wanted if name in each}
         for found in await all_of(parts, enter, len(parts)):
             children.update(found)
         return children
