@@ -298,6 +298,11 @@ class NodeTests(SynchronousTestCase):
 class PlanTests(SynchronousTestCase):
     """The numbers of a grid, before anything starts."""
 
+    @needs(GRID)
+    def test_ctrl_c_before_the_first_process_starts_ends_in_good_order(self) -> None:
+        with mock.patch("threading.Thread.start", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, Grid().start)
+
     def test_other_numbers_default_to_those_that_fit_the_servers(self) -> None:
         for servers, encoding in ((1, (1, 1, 1)), (2, (1, 2, 1)), (3, (2, 3, 2)), (5, (3, 5, 3))):
             plan = Plan(servers=servers)

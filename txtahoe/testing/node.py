@@ -258,15 +258,13 @@ class Node:
 
     def wait_stopped(self, timeout: float) -> None:
         """Return when the process has ended; after `timeout` seconds end it by SIGKILL."""
-        if self._keeper is not None:
-            self._keeper.join(max(timeout, 0))
-            self.kill()
+        self._join(max(timeout, 0))
+        self.kill()
 
     def kill(self) -> None:
         """End the process by SIGKILL: a crash, as far as the node is concerned."""
         self._signal(signal.SIGKILL)
-        if self._keeper is not None:
-            self._keeper.join()
+        self._join()
         self.frozen = False
 
     def freeze(self) -> None:
@@ -283,6 +281,10 @@ class Node:
         """Stop and start; the folder, the keys and the port stay."""
         self.stop()
         self.start(timeout)
+
+    def _join(self, timeout: float | None = None) -> None:
+        if self._keeper is not None and self.running:  # Ctrl-C may come before its keeper runs
+            self._keeper.join(timeout)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.running and self._started.exception() is None:
