@@ -265,6 +265,9 @@ def _is_secure_site() -> bool:
 
 def _is_served(found: Found) -> bool:
     try:
-        return mount_of(found.kind(**found.options).place) is not None
+        place = found.kind(**found.options).place
     except ImproperlyConfigured:
         return True  # not known, and another check reports it
+    with suppress(ImproperlyConfigured, TypeError):  # of another storage that a mount names
+        return mount_of(place) is not None
+    return False

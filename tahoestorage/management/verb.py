@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import DEFAULT_STORAGE_ALIAS
+from django.core.files.storage import storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from tahoestorage.care.wholetree import WholeTree
@@ -106,8 +107,15 @@ class Verb:
 
     @cached_property
     def storage(self) -> TahoeStorage:
-        """The storage of `--storage`. Raises: ImproperlyConfigured if it is not a TahoeStorage."""
-        return storage_of(self.options["storage"] or DEFAULT_STORAGE_ALIAS)
+        """The storage of `--storage`. Raises: CommandError or ImproperlyConfigured for another."""
+        alias = self.options["storage"]
+        found = storage_of(alias or DEFAULT_STORAGE_ALIAS)
+        if alias and found is not storages[alias]:
+            raise CommandError(
+                f"STORAGES[{alias!r}] is not a TahoeStorage. Give the alias of one; without "
+                "--storage, the TAHOE_ settings count."
+            )
+        return found
 
     @cached_property
     def whole(self) -> WholeTree:

@@ -148,6 +148,12 @@ class WithoutSocket(FakeTestCase):
         self.assertEqual(self.get(self.client.status()).connected, 1)
         self.assertRaises(KeyError, self.fake.lose, "URI:LIT:me")
 
+    def test_a_check_of_another_grids_directory_reports_no_shares(self) -> None:
+        cap = Cap.parse(f"URI:DIR2:{'a' * 26}:{'a' * 52}")
+        report = self.get(self.client.check(cap))
+        self.assertFalse(report.is_recoverable)
+        self.assertEqual(report.summary, "Unhealthy: no versions are recoverable")
+
 
 class Faults(FakeTestCase):
     def test_status_answers_with_that_status(self) -> None:

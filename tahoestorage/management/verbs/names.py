@@ -77,7 +77,7 @@ class Rm(Verb):
                 try:
                     outcomes |= self.whole.run(partial(self._remove, path), progress)
                 except NoSuchChild as error:
-                    outcomes[path] = error
+                    outcomes.setdefault(path, error)  # a directory above is perhaps removed
         if self.options["force"]:
             outcomes = {p: e for p, e in outcomes.items() if not isinstance(e, NoSuchChild)}
         removed = [self.whole.name_of(path) for path, error in outcomes.items() if error is None]

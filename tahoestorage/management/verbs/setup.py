@@ -87,7 +87,7 @@ class Init(Verb):
                 )
         url = self.options["gateway"] or conf.gateways(storage)[0]
         given = self.options["file"] or conf.cap_file(storage)
-        told = {"url": url}
+        told: dict[str, str | None] = {"url": url, "file": None}
         with bar(f"making the directory through {url}"):
             if given is None:
                 told["cap"] = str(ask_gateway(url, self._make))

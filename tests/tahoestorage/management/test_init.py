@@ -41,6 +41,7 @@ class Init(CommandTestCase):
     def test_json_has_the_cap_or_the_file(self) -> None:
         told = self.told("init")
         self.assertTrue(Cap.parse(told["cap"]).is_writable)
+        self.assertIsNone(told["file"])
         told = self.told("init", "--file", str(self.file))
         self.assertEqual(set(told), {"url", "file"})
         self.assertTrue(Cap.parse(self.file.read_text()).is_writable)

@@ -317,6 +317,11 @@ class Removing(CommandTestCase):
         self.assertEqual(self.lines("ls", "-R"), ["f"])
         self.assertIn("not removed", self.fail_verb("rm", "-r", ""))
 
+    def test_a_name_below_a_removed_directory_counts_as_removed(self) -> None:
+        self.save(a__b=b"1")
+        told = self.told("rm", "-rf", "a", "a/b")
+        self.assertEqual(told, {"removed": ["a/b", "a"], "failed": {}})
+
 
 class Urls(CommandTestCase):
     def test_by_cap(self) -> None:

@@ -108,6 +108,7 @@ class Proxy(SynchronousTestCase):
         self.assertIn(" /with/a[.]path(/named/URI", printed)
         for alias, reason in (
             ("staticfiles", "not a TahoeStorage but a InMemory"),
+            ("default", "not a TahoeStorage. Give the alias of one"),
             ("typo", "'typo'"),
         ):
             problem = self.assertRaises(

@@ -137,6 +137,23 @@ class Checks(MountsTestCase):
         served = path("x/", include(FILES))
         self.assertEqual(self.ids(served, STORAGES={"default": memory}), [])
 
+    def test_a_mount_that_cannot_serve_does_not_hide_that_files_have_no_url(self) -> None:
+        memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+        options = {"tahoe_base_url": "http://127.0.0.1:1/", "tahoe_base_cap": CAP}
+        nothing = {"TAHOE_STORAGE_BASE_URL": None, "TAHOE_STORAGE_BASE_CAP": None}
+        grid = {"default": memory, "grid": storage(signed_urls=60, **options)}
+        forgotten_alias = path("x/", include(FILES))
+        self.assertEqual(self.ids(forgotten_alias, STORAGES=grid, **nothing), ["E015", "W001"])
+
+    def test_a_mount_of_a_storage_that_cannot_be_made_is_an_error(self) -> None:
+        broken = {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"no_argument": 1},
+        }
+        grid = {"default": storage(base_url="https://files.example.com/"), "broken": broken}
+        served = path("x/", include(FILES), {"storage": "broken"})
+        self.assertEqual(self.ids(served, STORAGES=grid), ["E021"])
+
     def test_an_async_hook_without_asgi_is_reported(self) -> None:
         for hook in (may_read_later, partial(may_read_later), Reader()):
             urls = path("files/", include(FILES), {"permission": hook})

@@ -83,7 +83,7 @@ def _counts(store: Store, cap: Cap, good: dict[int, int]) -> dict[str, Any]:
     blank = cap.is_mutable and not good
     recoverable = len(good) >= NEEDED
     prefix = ""
-    if cap.is_mutable:
+    if cap.is_mutable and good:
         prefix = f"seq{store.version(cap)}-{(cap.storage_index or '')[:4]}-sh"
     return {
         "count-happiness": hosts,
