@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from io import StringIO
 from typing import Any
 
@@ -12,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
-from tests.needs import TIME, needs
 from tests.processes import apart
 from txtahoe.testing.fake import start_fake_gateway
 from txtahoe.tree.spread.states import Fanout
@@ -24,7 +24,6 @@ def saved(storage: TahoeStorage, name: str) -> str:
     return storage.save(name, ContentFile(name.encode()))
 
 
-@needs(TIME)
 class SpreadStorages(SynchronousTestCase):
     """A storage whose directories are spread from five names on, after 3 × 0.1 seconds."""
 
@@ -36,7 +35,10 @@ class SpreadStorages(SynchronousTestCase):
             "base_url": gateway,
             "location": "media",
         }
-        self.patch(conf, "fanout", lambda options: self.measure if options.get("fanout") else None)
+        module = sys.modules[conf.connection.__module__]
+        self.patch(
+            module, "fanout", lambda options: self.measure if options.get("fanout") else None
+        )
         self.measure = Fanout(limit=4, pace=0.1)
 
     def storage(self, **options: Any) -> TahoeStorage:
