@@ -182,9 +182,12 @@ class Staging:
     # The caller of these methods holds the lock.
 
     async def _there(self, path: Path) -> _Saved | Node | None:
-        directory, name = split_name(path)
-        view = await self._view(directory)
-        return self._changes[path] if path in self._changes else view.get(name)
+        directory, _ = split_name(path)
+        await self._view(directory)
+        return self._shown(path)
+
+    def _shown(self, path: Path) -> _Saved | Node | None:
+        return self._changes[path] if path in self._changes else self._on_grid(path)
 
     async def _file(self, path: Path) -> _Saved | Node | None:
         """As `_there`. Raises: IsADirectory."""
@@ -211,7 +214,7 @@ class Staging:
 
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()
-        there = await self._there(directory) if directory else None
+        there = self._shown(directory) if directory else None
         if directory and there in (None, _UNBORN):
             self._views[directory] = {}
             return
