@@ -129,7 +129,7 @@ class Staging:
         `digest`: SHA-256 of its bytes in hexadecimal. This returns when the source is read to its
         end; `bytes` are uploaded while the caller goes on, and `link` reports their failures.
 
-        Raises: IsADirectory; SomeFailed if many uploads in a row have failed.
+        Raises: IsADirectory; NotADirectory; SomeFailed if many uploads in a row have failed.
         """
         async with self._lock:
             if await self._has(path, digest):
@@ -139,6 +139,8 @@ class Staging:
             await self._file(path)
             for depth in range(1, len(path)):
                 directory = path[:depth]
+                if isinstance(self._shown(directory), _Saved):  # since the directory was asked for
+                    raise NotADirectory(f"{directory[-1]!r} is not a directory")
                 if directory in self._changes:
                     self._changes[directory] = _UNBORN
                 else:
