@@ -485,6 +485,17 @@ class Writing(StorageTestCase):
                 self.assertIs(type(caught.exception), OSError)
         self.assertEqual(self.read("f"), b"before")
 
+    def test_a_host_without_a_temporary_folder_has_no_missing_file(self) -> None:
+        def find() -> str:
+            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+        self.patch(tempfile, "tempdir", None)
+        self.patch(tempfile, "_get_default_tempdir", find)
+        with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
+            with self.storage.open("f", "wb") as file:
+                file.write(DATA)
+        self.assertIs(type(caught.exception), OSError)
+
     def test_after_a_failed_write_nothing_is_saved(self) -> None:
         self.storage.save("f", ContentFile(b"before"))
         self.override(FILE_UPLOAD_MAX_MEMORY_SIZE=1000)
