@@ -204,7 +204,7 @@ class TahoeStorage(Storage):
     aurl = twins(Operations.url)[1]  # `url` itself is for any thread, if the site serves the file
 
     async def aget_accessed_time(self, name: Name) -> datetime:
-        return await sync_to_async(self.get_accessed_time)(name)
+        return await sync_to_async(self.get_accessed_time)(str(name))
 
     async def aopen(self, name: Name, mode: str = "rb") -> TahoeFile:
         """

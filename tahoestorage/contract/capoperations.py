@@ -11,7 +11,7 @@ from attrs import evolve
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
-from tahoestorage.contract.operations import FreeName, Operations, told_of
+from tahoestorage.contract.operations import FreeName, Operations
 from tahoestorage.grid.captree import CapTree, Naming
 from tahoestorage.grid.paths import Name, is_for_files
 from txtahoe.capnames.anchors import Anchors
@@ -28,11 +28,7 @@ class CapOperations(Operations):
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
         self.tree.require_writable(redact(name))
-        [saved] = await self._save_all([(self._naming(name, max_length), content)], None)
-        if isinstance(saved, Exception):
-            told_of(saved, name)
-            raise saved
-        return saved
+        return (await self.tree.save_one(content, self._naming(name, max_length), name)).text
 
     async def delete(self, name: Name) -> None:
         named = self.tree.named(self.location.path_of(name)) if name else None

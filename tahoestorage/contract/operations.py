@@ -273,6 +273,10 @@ def _time(name: Name, timestamp: float | None) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC if settings.USE_TZ else None)
 
 
+def _as_text(given: Any) -> Any:
+    return fspath(given) if isinstance(given, PathLike) else given
+
+
 def twins(
     operation: Callable[Concatenate[Operations, P], Coroutine[Any, Any, T]],
 ) -> tuple[Callable[Concatenate[Any, P], T], Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]]:
@@ -295,8 +299,9 @@ def twins(
     async def asynchronous(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self._has_own(name):
             return await getattr(self.operations, name)(*args, **kwargs)  # type: ignore[no-any-return]
-        plain = [fspath(given) if isinstance(given, PathLike) else given for given in args]
-        return await sync_to_async(getattr(self, name))(*plain, **kwargs)  # type: ignore[no-any-return]
+        plain = map(_as_text, args)
+        named = {key: _as_text(given) for key, given in kwargs.items()}
+        return await sync_to_async(getattr(self, name))(*plain, **named)  # type: ignore[no-any-return]
 
     asynchronous.__name__ = f"a{name}"
     return blocking, asynchronous  # type: ignore[return-value]  # their `self` has a name

@@ -10,7 +10,7 @@ from attrs import frozen
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
-from tahoestorage.grid.tree import StorageTree
+from tahoestorage.grid.tree import StorageTree, begun
 from tahoestorage.reactor.loop import Loop
 from tahoestorage.reactor.waiting import Caller
 from txtahoe.capnames.anchors import Anchors
@@ -66,6 +66,18 @@ class CapTree(StorageTree):
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         return self._node(path) or await super().resolve(path, name, fresh=fresh)
+
+    async def save_one(self, content: File[Any], naming: Naming, name: str) -> CapName:
+        """As `save_all`, of one file. Raises: as `StorageTree.save`."""
+        source = self._cap_of(content) or await begun(content)
+
+        async def save(tree: Tree, caller: Caller) -> CapName:
+            cap = source if isinstance(source, Cap) else await tree.upload(source(caller))
+            saved = naming(cap)
+            self._anchoring(caller.loop, tree).link(saved)
+            return saved
+
+        return await self.run(save, name)
 
     async def save_all(
         self, files: Sequence[tuple[Naming, File[Any]]], progress: Done | None = None

@@ -24,7 +24,7 @@ from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.api.download import Download
 from txtahoe.caps import redact
-from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
+from txtahoe.errors import ExistingChild, IncompleteDownload, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree
@@ -334,10 +334,10 @@ class Reader(io.RawIOBase):
             window = await self._next_window(tree, position, wanted)
         data = b""
         while window.position <= position:
-            data = await window.read()
+            data = await _read(window)
         blocks = [data]
         while sum(map(len, blocks)) < _BLOCK and window.position < self._window_end:
-            blocks.append(await window.read())
+            blocks.append(await _read(window))
         fetched = b"".join(blocks)
         self._fetched = window.position - len(fetched), fetched
 
@@ -352,6 +352,13 @@ class Reader(io.RawIOBase):
         length = self._window_end - position
         self._window = await tree.client.download(self._cap, position, length)
         return self._window
+
+
+async def _read(window: Download) -> bytes:
+    data = await window.read()
+    if not data:
+        raise IncompleteDownload(f"{window.cap!r} has become shorter. Read it again from its start")
+    return data
 
 
 def is_only_read(mode: str) -> bool:

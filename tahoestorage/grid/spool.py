@@ -74,7 +74,8 @@ class Spool(SpooledTemporaryFile[bytes]):
             self.flush()
         except BaseException as error:
             self.failure = error
-            if isinstance(error, OSError) and error.filename is not None:
+            has_no_file = isinstance(error, FileNotFoundError | FileExistsError)
+            if has_no_file or getattr(error, "filename", None) is not None:
                 # Not FileNotFoundError, which would mean that the file of the grid is missing.
                 text = f"no temporary file could be made: {error}. Set FILE_UPLOAD_TEMP_DIR"
                 self.failure = OSError(errno.EIO, text)

@@ -129,7 +129,7 @@ class Staging:
         `digest`: SHA-256 of its bytes in hexadecimal. This returns when the source is read to its
         end; `bytes` are uploaded while the caller goes on, and `link` reports their failures.
 
-        Raises: IsADirectory; SomeFailed if many uploads in a row have failed.
+        Raises: IsADirectory; NotADirectory; SomeFailed if many uploads in a row have failed.
         """
         async with self._lock:
             if await self._has(path, digest):
@@ -139,6 +139,8 @@ class Staging:
             await self._file(path)
             for depth in range(1, len(path)):
                 directory = path[:depth]
+                if isinstance(self._shown(directory), _Saved):  # since the directory was asked for
+                    raise NotADirectory(f"{directory[-1]!r} is not a directory")
                 if directory in self._changes:
                     self._changes[directory] = _UNBORN
                 else:
@@ -182,9 +184,12 @@ class Staging:
     # The caller of these methods holds the lock.
 
     async def _there(self, path: Path) -> _Saved | Node | None:
-        directory, name = split_name(path)
-        view = await self._view(directory)
-        return self._changes[path] if path in self._changes else view.get(name)
+        directory, _ = split_name(path)
+        await self._view(directory)
+        return self._shown(path)
+
+    def _shown(self, path: Path) -> _Saved | Node | None:
+        return self._changes[path] if path in self._changes else self._on_grid(path)
 
     async def _file(self, path: Path) -> _Saved | Node | None:
         """As `_there`. Raises: IsADirectory."""
@@ -211,7 +216,7 @@ class Staging:
 
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()
-        there = await self._there(directory) if directory else None
+        there = self._shown(directory) if directory else None
         if directory and there in (None, _UNBORN):
             self._views[directory] = {}
             return

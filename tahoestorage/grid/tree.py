@@ -192,10 +192,7 @@ class StorageTree:
 
         Raises: what reading the file raises; the errors of `Tree.save`.
         """
-        source: Cap | Callable[[Caller], Uploadable] | None = self._cap_of(content)
-        if source is None:
-            opening = partial(_opened, content)
-            source = await unblocked(opening) if _blocks(content) else opening()
+        source = self._cap_of(content) or await begun(content)
 
         async def save(tree: Tree, caller: Caller) -> Cap:
             async def again() -> Path:
@@ -247,7 +244,8 @@ class StorageTree:
 
         Raises: what reading it raises; the errors of `Client.upload`.
         """
-        return await self.run(lambda tree, caller: tree.upload(_opener(content, caller)), name)
+        source = await begun(content)
+        return await self.run(lambda tree, caller: tree.upload(source(caller)), name)
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         """As `Tree.walk`, for a thread that waits."""
@@ -368,6 +366,12 @@ def _opener(file: File[Any], caller: Caller) -> Opener:
         return (await caller.run(partial(_opened, file), blocks=_blocks(file)))(caller)
 
     return opened
+
+
+async def begun(content: File[Any]) -> Callable[[Caller], Uploadable]:
+    """As `_opened`, of a single file before its turn comes: to read it can mean to save others."""
+    opening = partial(_opened, content)
+    return await unblocked(opening) if _blocks(content) else opening()
 
 
 def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:

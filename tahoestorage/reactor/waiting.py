@@ -24,10 +24,20 @@ Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Here(local):
-    is_blocking = False  # whether `done` runs a coroutine in this thread
+    below: Any = ...  # the task, or None, below which `done` runs in this thread, if it does
 
 
 _here = _Here()
+
+
+def _task() -> asyncio.Task[Any] | None:
+    loop = asyncio._get_running_loop()
+    return None if loop is None else asyncio.current_task(loop)
+
+
+def _is_blocking() -> bool:
+    """Whether `done` runs this coroutine, and not a task of a loop that code below `done` runs."""
+    return _here.below is _task()
 
 
 def done(steps: Coroutine[Any, Any, T]) -> T:
@@ -39,16 +49,16 @@ def done(steps: Coroutine[Any, Any, T]) -> T:
 
     Raises: what the coroutine raises; as `require_waiting_thread`, even if the result is in memory.
     """
-    was_blocking = _here.is_blocking
+    was_below = _here.below
     try:
-        _here.is_blocking = True
+        _here.below = _task()
         require_waiting_thread()
         steps.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
     finally:
-        _here.is_blocking = was_blocking
+        _here.below = was_below
         steps.close()
     raise RuntimeError("a coroutine that blocks cannot be suspended")
 
@@ -59,7 +69,7 @@ async def unblocked(function: Callable[[], T]) -> T:
 
     For a task, it runs where Django runs what blocks, in the thread of `sync_to_async`.
     """
-    return function() if _here.is_blocking else await sync_to_async(function)()
+    return function() if _is_blocking() else await sync_to_async(function)()
 
 
 async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
@@ -70,7 +80,7 @@ async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
     Raises: what the operation raises; ConnectionAbortedError if the reactor is stopped; as
     `current_loop`.
     """
-    caller = _Thread() if _here.is_blocking else _Task()
+    caller = _Thread() if _is_blocking() else _Task()
     loop = caller.loop
     running: list[Deferred[None]] = []
     outcome: list[T | Failure] = []
@@ -184,11 +194,7 @@ class _Task(Caller):
 
 
 def is_in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio._get_running_loop() is not None
 
 
 def in_any_thread(function: Callable[[], T], seconds: float) -> T:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from datetime import timedelta
+from pathlib import PurePath
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
@@ -397,6 +398,40 @@ class OwnMethods(AsyncTestCase):
 
         self.await_(use())
         self.assertEqual(called, ["exists", "save", "exists"])
+
+    def test_an_overridden_method_gets_names_as_text(self) -> None:
+        class Own(TahoeStorage):
+            def exists(self, name: Any) -> bool:
+                return isinstance(name, str)
+
+            def get_accessed_time(self, name: Any) -> Any:
+                return isinstance(name, str)
+
+        async def use(storage: TahoeStorage, name: PurePath) -> list[Any]:
+            calls = storage.aexists(name), storage.aexists(name=name)
+            return await asyncio.gather(*calls, storage.aget_accessed_time(name))
+
+        storage = Own(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
+        self.assertEqual(self.await_(use(storage, PurePath("f"))), [True, True, True])
+
+    def test_a_task_below_a_blocking_method_does_not_block_its_loop(self) -> None:
+        other_storage = self.storage
+
+        async def ask() -> bool:
+            other = asyncio.create_task(asyncio.sleep(0))
+            await other_storage.aexists("g")
+            return other.done()
+
+        class Own(TahoeStorage):
+            def get_alternative_name(self, root: str, extension: str) -> str:
+                went_on.append(asyncio.run(ask()))
+                return super().get_alternative_name(root, extension)
+
+        went_on: list[bool] = []
+        storage = Own(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
+        for _ in range(2):
+            storage.save("f", ContentFile(b"x"))
+        self.assertEqual(went_on, [True])
 
     def test_static_files_stay_pending(self) -> None:
         storage = TahoeStaticFilesStorage(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)

@@ -8,6 +8,8 @@ import logging
 import os
 import pickle
 import posixpath
+from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -103,6 +105,23 @@ class Saving(CapStorageTestCase):
             self.assertEqual(self.carried(name).cap.kind, "LIT")
             self.assertEqual(self.read(name), data)
             self.assertEqual(self.storage.size(name), len(data))
+
+    def test_a_file_can_save_files_while_it_is_read(self) -> None:
+        storage = self.new_storage(concurrency=1)
+
+        class Made(ContentFile):  # type: ignore[type-arg]
+            def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+                saved.append(storage.save("part", ContentFile(b"1" * 100)))
+                return super().chunks(chunk_size)
+
+        def save() -> None:
+            saved.append(storage.save("whole", Made(b"2" * 100)))
+
+        saved: list[str] = []
+        thread = Thread(target=save, daemon=True)
+        thread.start()
+        thread.join(10)
+        self.assertEqual([self.read(name)[:1] for name in saved], [b"1", b"2"])
 
     def test_names_of_every_kind(self) -> None:
         for wanted in ("f", "a b/what?.txt", "100%/%2F.txt", "é/😀.txt", ".hidden", "cafe\u0301/x"):

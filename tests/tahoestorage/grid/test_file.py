@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import Request, urlopen
 
 from django.core.files import File
 from django.core.files.base import ContentFile
@@ -27,8 +28,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tahoestorage.reactor.waiting import done
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
+from txtahoe import Cap, Download
+from txtahoe.errors import IncompleteDownload
 
 DATA = random.Random(0).randbytes(3_000_000)
 TEXT = "first line\nsecond lïne\r\nthird\n\nlast"
@@ -142,6 +146,27 @@ class Reading(StorageTestCase):
         with self.storage.open("f") as file:
             name = self.storage.save("copy", file)
         self.assertEqual(self.read(name), DATA)
+
+    def test_a_file_that_has_become_shorter_cannot_be_read_on(self) -> None:
+        def put(path: str, size: int) -> str:
+            request = Request(f"{self.gateway}{path}", b"x" * size, method="PUT")
+            with urlopen(request, timeout=60) as answer:
+                return str(answer.read().decode())
+
+        async def read(download: Download) -> bytes:
+            reads.append(download)
+            self.assertLess(len(reads), 9, "the reactor reads for ever")
+            return await plain(download)
+
+        reads: list[Download] = []
+        plain = Download.read
+        self.patch(Download, "read", read)
+        mutable = put("uri?format=mdmf", 300)
+        done(self.storage._tree.run(lambda tree, _: tree.link("m", Cap.parse(mutable))))
+        with self.storage.open("m") as file:
+            put(f"uri/{mutable}", 100)
+            with self.assertRaisesRegex(IncompleteDownload, "shorter"):
+                file.read(300)
 
     def test_a_closed_file_does_not_read(self) -> None:
         file = self.storage.open("f")
@@ -459,6 +484,17 @@ class Writing(StorageTestCase):
                         file.write(DATA)
                 self.assertIs(type(caught.exception), OSError)
         self.assertEqual(self.read("f"), b"before")
+
+    def test_a_host_without_a_temporary_folder_has_no_missing_file(self) -> None:
+        def find() -> str:
+            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+        self.patch(tempfile, "tempdir", None)
+        self.patch(tempfile, "_get_default_tempdir", find)
+        with self.assertRaisesRegex(OSError, "Set FILE_UPLOAD_TEMP_DIR") as caught:
+            with self.storage.open("f", "wb") as file:
+                file.write(DATA)
+        self.assertIs(type(caught.exception), OSError)
 
     def test_after_a_failed_write_nothing_is_saved(self) -> None:
         self.storage.save("f", ContentFile(b"before"))

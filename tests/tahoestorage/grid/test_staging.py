@@ -53,6 +53,21 @@ class Changes(ClockTestCase):
             self.failureResultOf(start(self.staging.resolve(tuple(path.split("/")))), NoSuchChild)
         self.assertEqual(self.fake.requests, ["GET /uri/CAP?t=json"])
 
+    def test_answers_that_are_old_at_once_are_asked_for_once_each(self) -> None:
+        self.now(self.tree.save("a/b/c/d/f", b"1" * 100))
+        self.staging = Staging(self.tree, max_age=0.0)
+        self.fake.requests.clear()
+        self.now(self.staging.resolve(("a", "b", "c", "d", "f")))
+        self.assertEqual(self.fake.requests, 5 * ["GET /uri/CAP?t=json"])
+
+    def test_a_pending_file_is_no_directory_for_another_one(self) -> None:
+        self.failureResultOf(start(self.staging.resolve(("a", "f"))), NoSuchChild)
+        self.save("a", b"1" * 100)
+        saving = start(self.staging.save(("a", "f"), b"2" * 100, "2" * 64))
+        self.failureResultOf(saving, NotADirectory)
+        self.now(self.staging.commit())
+        self.assertEqual(self.on_grid(), {"a"})
+
     def test_an_answer_grows_old_if_no_change_is_pending(self) -> None:
         def ask(path: str) -> None:
             self.failureResultOf(start(self.staging.resolve((path,))), NoSuchChild)
