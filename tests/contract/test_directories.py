@@ -401,8 +401,10 @@ class SetChildren(Place):
             ("[]", "builtins.AttributeError"),
             ('{"a": ["filenode"]}', "builtins.ValueError"),
         ):
-            answer = self.change(cap, body)
-            self.assertEqual((answer.status, answer.raised), (500, raised))
+            for accept in ("text/plain", "text/html"):
+                headers = {"Accept": accept}
+                answer = self.ask("POST", cap, body=body, headers=headers, t="set_children")
+                self.assertEqual((answer.status, answer.raised), (500, raised))
 
     def test_names_are_normalized_to_nfc(self) -> None:
         cap = self.mkdir()

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 from django.test import override_settings
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python import threadable
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import readBody
 
@@ -274,6 +275,13 @@ class Listening(SynchronousTestCase):
             storage = TahoeStorage()
             name = storage.save("settings.txt", io.BytesIO(DATA))
             self.assertTrue(storage.exists(name))
+
+    def test_its_thread_never_counts_as_the_thread_of_the_applications_reactor(self) -> None:
+        registered: list[None] = []
+        self.patch(threadable, "registerAsIOThread", lambda: registered.append(None))
+        with FakeGateway().listening() as url:
+            urlopen(url, timeout=10).close()
+        self.assertEqual(registered, [])
 
     def test_the_interpreter_exits_at_once_and_has_no_global_reactor(self) -> None:
         code = (

@@ -103,19 +103,19 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
 
         Raises: as `read`; CancelledError if the consumer goes away.
         """
-        # A request of twisted.web that is finished, or whose client has gone, has no channel.
-        if getattr(consumer, "channel", self) is None:
-            raise CancelledError
-        flow = Flow()
-        consumer.registerProducer(flow, True)
-        try:
-            async with self:
+        async with self:
+            # A request of twisted.web whose client has gone has no channel any more.
+            if getattr(consumer, "channel", self) is None:
+                raise CancelledError
+            flow = Flow()
+            consumer.registerProducer(flow, True)
+            try:
                 async for chunk in self:
                     await flow.ready()
                     consumer.write(chunk)
-        finally:
-            with suppress(AttributeError):  # it has no channel any more
-                consumer.unregisterProducer()
+            finally:
+                with suppress(AttributeError):  # it may have gone by now
+                    consumer.unregisterProducer()
 
     async def save(self, file: BinaryIO) -> None:
         """Write the rest to a file, in threads; it stays open. Raises: as `read`; OSError."""

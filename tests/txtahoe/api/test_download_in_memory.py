@@ -187,6 +187,13 @@ class Consumers(ClockTestCase):
         self.lose()
         self.failureResultOf(self.write(), CancelledError)
 
+    def test_a_browser_that_leaves_after_the_first_read_ends_the_request(self) -> None:
+        download = self.now(self.client.download(self.cap))
+        self.now(download.read())
+        self.lose()
+        self.failureResultOf(start(download.write_to(self.requests[0])), CancelledError)
+        self.assertIsNone(download._answer)
+
     def test_a_browser_that_goes_away_in_the_middle_ends_the_write(self) -> None:
         self.fake.fail_next(GET, Before(self.lose))
         self.failureResultOf(self.write(), CancelledError)

@@ -156,7 +156,9 @@ def failure_page(question: Question, error: Exception) -> Answer:
     accept = question.headers.get("accept", "*/*")
     if any(kind in accept for kind in ("*/*", "text/*", "text/html")):
         class_ = type(error)
-        name = getattr(error, "name", f"{class_.__module__}.{class_.__qualname__}")
+        name = f"{class_.__module__}.{class_.__qualname__}"
+        if isinstance(error, Failed):  # AttributeError has a 'name' too
+            name = error.name
         return say(
             "<!DOCTYPE html>\n<html><head><title>Exception</title></head><body><div>\n"
             f'  <div class="error">\n    <span>{name}</span>: <span>{error}</span>\n'

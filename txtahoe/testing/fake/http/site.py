@@ -8,7 +8,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.pollreactor import PollReactor
-from twisted.python import threadable
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -102,8 +101,8 @@ class Loopback:
         site = quiet_site(make(self._reactor), self._reactor)
         port = self._reactor.listenTCP(0, site, interface=_LOOPBACK)
         self.url = f"http://{_LOOPBACK}:{port.getHost().port}/"
-        # A reactor that starts takes this for itself; it belongs to the application's.
-        self._reactor.callWhenRunning(setattr, threadable, "ioThread", threadable.ioThread)
+        # `threadable.ioThread` is the thread of the application's reactor, which may start now too.
+        self._reactor._registerAsIOThread = False
         self._thread = threading.Thread(
             target=self._reactor.run, args=(False,), daemon=True, name="fake gateway"
         )
