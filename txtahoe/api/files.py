@@ -12,6 +12,7 @@ from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.http.request import Request
 from txtahoe.http.sources import BytesSource, ISource, IteratorSource, file_source
 from txtahoe.http.transport import url_text
+from txtahoe.sealing import sealed
 
 Progress = Callable[[int], None]
 Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource
@@ -104,6 +105,7 @@ class FileOperations(Operations):
             raise NotAGateway(f"{request.doing}: the answer has no length")
         return int(length)
 
+    @sealed
     def url(self, cap: Cap, filename: str | None = None, *, save: bool = False) -> str:
         """
         The URL at which this gateway gives a file to anyone. The URL holds the read cap.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 from twisted.internet import reactor
@@ -143,6 +144,12 @@ class Hosts(ConnectionsTestCase):
         for base in ("http://tahoe_gateway:1", "http://[::1]:1", "http://xn--bcher-kva:1"):
             client = Client(Transport(reactor, base))
             self.assertEqual(client.url(FILE, "ä b"), f"{base}/named/{cap}/%C3%A4%20b")
+
+    def test_an_error_of_client_url_has_no_cap_in_its_traceback(self) -> None:
+        client = Client(Transport(reactor, "http://h:1"))
+        error = self.assertRaises(UnicodeEncodeError, client.url, FILE, "\udcff")
+        told = TracebackException.from_exception(error, capture_locals=True)
+        self.assertNotIn(str(FILE).split(":")[2], "".join(told.format()))
 
 
 class Addresses(SynchronousTestCase):
