@@ -44,14 +44,14 @@ FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
 class Strangers(TestCase):
     """Another server than a gateway, or none, at the address."""
 
-    timeout = 30
+    timeout = 120
 
     def tearDown(self) -> None:
         # Twisted logs one where an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
 
     def connect(self, url: str, **options: object) -> Client:
-        client = Client(Transport(reactor, url, **{"pauses": (), "timeout": 0.5, **options}))
+        client = Client(Transport(reactor, url, **{"pauses": (), "timeout": 20, **options}))
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
         return client
 
@@ -87,7 +87,7 @@ class Strangers(TestCase):
         self.assertIs(type(error), GatewayUnreachable)
 
     async def test_it_says_nothing(self) -> None:
-        error = await self.error_of(self.connect(self.enter(stranger(silent))))
+        error = await self.error_of(self.connect(self.enter(stranger(silent)), timeout=0.5))
         self.assertIsInstance(error, RequestTimeout)
         self.assertIsInstance(error, TimeoutError)
         self.assertIn("0.5 seconds", str(error))
@@ -122,7 +122,7 @@ class Strangers(TestCase):
 
     async def test_an_answer_that_stalls_is_a_timeout(self) -> None:
         url = self.enter(stranger(stalls(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome")))
-        self.assertIsInstance(await self.error_of(self.connect(url)), RequestTimeout)
+        self.assertIsInstance(await self.error_of(self.connect(url, timeout=0.5)), RequestTimeout)
 
     async def test_a_body_shorter_than_its_length_is_lost(self) -> None:
         def behave(connection):
@@ -148,7 +148,7 @@ class Strangers(TestCase):
         async def slowly():
             for _ in range(5):
                 yield b"x" * 100
-                await deferLater(reactor, 0.3)
+                await deferLater(reactor, 0.4)
 
         def behave(connection):
             received = b""
@@ -157,7 +157,7 @@ class Strangers(TestCase):
             body = str(FILE).encode()
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-        client = self.connect(self.enter(stranger(behave)))
+        client = self.connect(self.enter(stranger(behave)), timeout=1.5)
         self.assertEqual(await client.upload(slowly()), FILE)
 
     async def test_a_source_that_stalls_raises_timeout_error(self) -> None:
@@ -165,7 +165,7 @@ class Strangers(TestCase):
             yield b"x"
             await Deferred()
 
-        client = self.connect(self.enter(stranger(silent)))
+        client = self.connect(self.enter(stranger(silent)), timeout=0.5)
         await self.assertFailure(Deferred.fromCoroutine(client.upload(stalling())), RequestTimeout)
 
     async def test_a_cancelled_request_is_cancelled_and_its_connection_closed(self) -> None:
