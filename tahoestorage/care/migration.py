@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from hashlib import sha256
 from itertools import islice
+from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
@@ -147,28 +148,34 @@ class Migration:
             pool.shutdown(cancel_futures=True)
 
     def _side_by_side(self, pool: ThreadPoolExecutor, files: Iterable[Stored]) -> Iterator[Outcome]:
-        left = iter(files)
-        running: set[Future[_Result]] = set()
+        # Futures are not waited for: Ctrl-C in `wait` can leave their locks held for ever.
+        results: SimpleQueue[_Result] = SimpleQueue()
+
+        def migrate(file: Stored, find: Find) -> None:
+            results.put(self._migrate(file, find))
+
+        left, running = iter(files), 0
         while some := list(islice(left, _LOOK)):
             find = self.destination.look([file.name for file in some])
-            running |= {pool.submit(self._migrate, file, find) for file in some}
-            while len(running) > self.at_once:  # the next ones do not wait for a file that is slow
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from self._settle(finished)
-        yield from self._settle(as_completed(running))
+            for file in some:
+                pool.submit(migrate, file, find)
+            running += len(some)
+            while running > self.at_once:  # the next ones do not wait for a file that is slow
+                yield from self._settle(results.get())
+                running -= 1
+        for _ in range(running):
+            yield from self._settle(results.get())
 
-    def _settle(self, finished: Iterable[Future[_Result]]) -> Iterator[Outcome]:
-        for future in finished:
-            result = future.result()
-            if isinstance(result, Outcome):
-                yield result
-            elif isinstance(result, Stored):
-                self._again.append(result)
-            else:
-                self._ready.append(result)
-                unnamed = sum(size for _, size in self._ready)
-                if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
-                    yield from self._keep()
+    def _settle(self, result: _Result) -> Iterator[Outcome]:
+        if isinstance(result, Outcome):
+            yield result
+        elif isinstance(result, Stored):
+            self._again.append(result)
+        else:
+            self._ready.append(result)
+            unnamed = sum(size for _, size in self._ready)
+            if len(self._ready) >= self.destination.together or unnamed >= _UNNAMED:
+                yield from self._keep()
 
     def _keep(self) -> Iterator[Outcome]:
         copies, self._ready = self._ready, []
