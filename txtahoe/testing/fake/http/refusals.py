@@ -1,5 +1,5 @@
 """
-What the gateway refuses, and in which words.
+The refusals of the gateway, with its words.
 
 The statuses and the beginnings of the texts are those of Tahoe-LAFS's
 `allmydata.web.common.humanize_exception`.
