@@ -77,6 +77,23 @@ class SavingMany(StorageTestCase):
         self.assertEqual(set(threads), {threading.current_thread()})
         self.assertEqual(sum(done), 7)
 
+    def test_a_file_can_save_files_while_it_is_opened(self) -> None:
+        storage = self.new_storage(concurrency=1)
+
+        class Made(ContentFile):  # type: ignore[type-arg]
+            def chunks(self, chunk_size: int | None = None) -> Any:
+                saved.append(storage.save("part", ContentFile(b"1" * 100)))
+                return super().chunks(chunk_size)
+
+        def save() -> None:
+            saved.extend(storage.save_many([("whole", Made(b"2" * 100))]))
+
+        saved: list[str] = []
+        thread = threading.Thread(target=save, daemon=True)
+        thread.start()
+        thread.join(10)
+        self.assertEqual([self.read(name)[:1] for name in saved], [b"1", b"2"])
+
     def test_saving_no_files_makes_no_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         self.assertEqual(storage.save_many([]), [])

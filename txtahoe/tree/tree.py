@@ -79,14 +79,14 @@ class Tree(Reading):
         # Large files have room of their own: small ones do not wait for them.
         self._small = DeferredSemaphore(concurrency)
         self._large = DeferredSemaphore(concurrency)
+        # To open a file can mean to save others, which need the turns of uploads.
+        self._opened = DeferredSemaphore(2 * concurrency)
 
     async def upload(self, source: Uploadable | Opener) -> Cap:
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
         if callable(source):
-            async with self._small:
-                source = await source()
-                if is_small(source):
-                    return await self.client.upload(source)
+            async with self._opened:
+                return await self.upload(await source())
         async with self._small if is_small(source) else self._large:
             return await self.client.upload(source)
 
