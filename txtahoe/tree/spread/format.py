@@ -14,7 +14,6 @@ PROTOCOL.md says how a flat directory becomes a spread one while processes use i
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence, Set
 from hashlib import sha256
 from math import inf
@@ -24,7 +23,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, base32
 from txtahoe.concurrency import all_of
 from txtahoe.errors import NotADirectory
 from txtahoe.nodes import Link, Node
@@ -46,8 +45,7 @@ DIGITS = tuple(hexdigits[:16])
 # Hexadecimal digits of a SHA-256, so the depth of parts at most.
 _MOST_DIGITS = 64
 _PART_NAME = ".tahoe-part-"
-_NOTE = b"More names of this directory are in its parts."
-_NOTE_CAP = Cap.parse(f"URI:LIT:{b32encode(_NOTE).decode().lower().rstrip('=')}")
+_NOTE = Cap.parse(f"URI:LIT:{base32(b'More names of this directory are in its parts.')}")
 
 
 def digit_of(name: str, depth: int) -> str:
@@ -102,7 +100,7 @@ def part_links(parts: Mapping[str, Cap], names: Container[str]) -> dict[str, Lin
 
 def mark(state: Mark) -> dict[str, Link]:
     """A mark, under a name that nobody uses."""
-    return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE_CAP, {_SPREAD: state, HIDDEN: True})}
+    return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, {_SPREAD: state, HIDDEN: True})}
 
 
 def visible(children: Children) -> Children:

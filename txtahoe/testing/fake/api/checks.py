@@ -5,12 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, base32
 from txtahoe.testing.fake.api.calls import Call
 from txtahoe.testing.fake.http.question import Answer, Question, as_json, say
 from txtahoe.testing.fake.http.refusals import Lost
 from txtahoe.testing.fake.objects.nodes import Node
-from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32
+from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store
 
 # A mutable object without shares does not tell its numbers; Tahoe then says its defaults.
 _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
