@@ -226,6 +226,8 @@ _PASSING = re.compile(
 # In characters: of an answer, and of a page with markup, no more is searched.
 _TEXT_LIMIT = 2**16
 _PAGE_LIMIT = 2**14
+# In characters: the longest reason in a message.
+_REASON_LIMIT = 500
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
@@ -276,8 +278,8 @@ def _plain(body: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub(" ", body[:_PAGE_LIMIT])).split())
 
 
-def _brief(text: str, most: int = 500) -> str:
+def _brief(text: str) -> str:
     first = _GUESSES.split(_SELECTOR.sub("", text.strip().partition("\n\n")[0]))[0]
     # Redacted before it is cut: half a cap is no longer recognised as one.
     first = redact(" ".join(first.split()))
-    return first if len(first) <= most else first[:most] + " …"
+    return first if len(first) <= _REASON_LIMIT else first[:_REASON_LIMIT] + " …"
