@@ -101,7 +101,7 @@ class Gateways(BaseTransport):
     def _broke_off(self, transport: Transport, request: Request, error: TahoeError) -> None:
         self._note(transport, error)
         if not request.changes and not all(map(self._is_away, self._transports)):
-            error.transient = True  # another gateway is asked then
+            error.transient = True  # the next attempt asks another gateway
 
     def _note(self, transport: Transport, error: TahoeError) -> None:
         if isinstance(error, _AWAY):

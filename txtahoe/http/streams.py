@@ -22,7 +22,7 @@ from txtahoe.http.deadline import Deadline
 from txtahoe.http.sources import ISource, bytes_of
 from txtahoe.sealing import sealed_async
 
-# Received bytes that may wait for their reader before the gateway is asked to pause.
+# Received bytes that may wait for their reader. If there are more, the gateway must pause.
 _HIGH_WATER = 2**20
 # The slowest rate, in bytes a second, at which a body may come.
 _SLOWEST = 2**10

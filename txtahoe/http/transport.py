@@ -242,7 +242,7 @@ def url_text(url: DecodedURL) -> str:
 
 
 def _host(url: DecodedURL) -> str:
-    """The host of a URL as it is looked up. Raises: ValueError."""
+    """The host of a URL, as resolvers take it. Raises: ValueError."""
     if ":" in url.host:
         return url.host
     try:
