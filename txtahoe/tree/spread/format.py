@@ -1,5 +1,5 @@
 """
-How a spread directory is written on the grid: names, parts and marks, told apart.
+A spread directory as it is on the grid: names, parts and marks, and how to tell them apart.
 
 A *flat* directory links its names itself. A directory that has grown is *closed*: it takes no more
 names. A name then belongs to the *part* for the first hexadecimal digit of its SHA-256. A part is a
@@ -34,7 +34,7 @@ Children = dict[str, Node]
 # "tree": a directory below this one may be spread. The others are states of this directory.
 Mark = Literal["tree", "closing", "closed"]
 
-# The key in a link's metadata that keeps the name out of listings. Whoever knows the name finds it.
+# The key in a link's metadata that keeps the name out of listings. A caller can look it up by name.
 HIDDEN = "txtahoe-hidden"
 # The key of a mark: of a directory that is "closing" or "closed", or at the root of the "tree".
 _SPREAD = "txtahoe-spread"
