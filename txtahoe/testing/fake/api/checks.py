@@ -47,9 +47,9 @@ def result(store: Store, node: Node) -> dict[str, Any]:
 
 def check_and_repair(store: Store, node: Node) -> dict[str, Any]:
     """
-    The JSON of a check with repair: what is unhealthy and can be read gets its shares anew.
+    The JSON of a check with repair: an unhealthy object that can be read gets its shares anew.
 
-    Raises: Lost for an immutable object that can't be read; a mutable one is told of instead.
+    Raises: Lost for an immutable object that can't be read; of a mutable one the JSON says so.
     """
     if node.cap is None or not node.storage_index:
         return {"storage-index": "", "repair-attempted": False}

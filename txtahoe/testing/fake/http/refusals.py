@@ -1,5 +1,5 @@
 """
-What the gateway refuses, and in which words.
+The refusals of the gateway, with its words.
 
 The statuses and the beginnings of the texts are those of Tahoe-LAFS's
 `allmydata.web.common.humanize_exception`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 class Refused(Exception):
     """
-    A request that is answered with a status of its own and a sentence.
+    A request that the gateway answers with a status of its own and a sentence.
 
     `title`: of the page of HTML that says so; empty for a refusal in plain text.
     """
