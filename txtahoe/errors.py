@@ -66,7 +66,7 @@ class ClientClosed(TahoeError, ConnectionAbortedError, code=errno.ECONNABORTED):
 
 
 class AnswerLost(TahoeError, ConnectionResetError, code=errno.ECONNRESET, transient=True):
-    """The connection broke after the request. The gateway may have done the work, or not."""
+    """The connection broke after the client sent the request. The gateway may have done it."""
 
 
 class RequestTimeout(TahoeError, TimeoutError, code=errno.ETIMEDOUT):
