@@ -115,7 +115,7 @@ def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
 
 
 def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
-    """A file from its position to its end; it is not closed. Raises: OSError from the file."""
+    """A file from its position to its end; it stays open. Raises: OSError from the file."""
     start = file.tell() if file.seekable() else None
 
     def iterate() -> Iterator[bytes]:

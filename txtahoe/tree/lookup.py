@@ -1,4 +1,4 @@
-"""Looks up names below a root: one request for all callers, and its answer is kept."""
+"""Looks up names below a root, with one request for all callers, and keeps the answer."""
 
 from __future__ import annotations
 

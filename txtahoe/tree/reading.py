@@ -81,9 +81,9 @@ class Reading:
         """
         Walk the directory of a path and all directories below it, each with its children.
 
-        Nearer directories come first; the next ones are read while the caller uses one. A directory
-        that is linked below itself is not entered there again. One that vanishes meanwhile is left
-        out.
+        Nearer directories come first; this reads the next ones while the caller uses one. It does
+        not enter a directory again that is linked below itself, and leaves out one that vanishes
+        meanwhile.
 
         Raises: NoSuchChild, NotADirectory for the path itself.
         """

@@ -93,7 +93,7 @@ class Tree(Reading):
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
     ) -> list[Cap | Exception]:
-        """As `upload`, side by side; caps are returned as they are, without an upload."""
+        """As `upload`, side by side. This returns caps as they are, without an upload."""
         return await each(contents, self._cap_of, 2 * self._concurrency, progress)
 
     async def save(

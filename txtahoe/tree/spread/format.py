@@ -215,9 +215,9 @@ async def gather(
     """
     The children of a directory as it is shown: its own and those of its parts, hidden ones too.
 
-    `wanted`: names of interest; only they are returned, and only their parts are read.
+    `wanted`: names of interest. This returns only them, and reads only their parts.
 
-    Raises: NotADirectory if a part is met twice; the errors of `read`.
+    Raises: NotADirectory if it has a part twice; the errors of `read`.
     """
     met = {directory}
 
