@@ -205,7 +205,7 @@ class Cap:
     @property
     def fingerprint(self) -> str:
         """Twelve characters that tell caps apart and open nothing; another for each right."""
-        return _base32_encode(_tagged_hash(b"txtahoe_cap_fingerprint_v1", str(self).encode()))[:12]
+        return base32(_tagged_hash(b"txtahoe_cap_fingerprint_v1", str(self).encode()))[:12]
 
     def names_same(self, other: "Cap") -> bool:
         """Whether both caps name the same object, whatever rights they give to it."""
@@ -217,7 +217,7 @@ class Cap:
 
     def _weaken(self, kind: str, tag: bytes) -> "Cap":
         key, *others = self._fields
-        weaker = _base32_encode(_tagged_hash(tag, _base32_decode(key))[:16])
+        weaker = base32(_tagged_hash(tag, _base32_decode(key))[:16])
         return Cap(kind, ":".join(["URI", kind, weaker, *others]))
 
 
@@ -257,7 +257,8 @@ def _read(text: str | bytes) -> Cap | str:
     return cap
 
 
-def _base32_encode(data: bytes) -> str:
+def base32(data: bytes) -> str:
+    """Bytes as caps spell them: in lower case, without padding."""
     return base64.b32encode(data).decode().rstrip("=").lower()
 
 

@@ -36,7 +36,7 @@ async def each(
     The results of an operation on each of many things, in their order. If the operation raises an
     exception, that is its result.
 
-    `at_once`: how many operations are under way at a time; `things` is read no faster than that.
+    `at_once`: how many operations are under way at a time; this reads `things` no faster than that.
 
     Raises: errors of reading `things`, or of `progress`; the other operations are cancelled.
     """

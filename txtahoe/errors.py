@@ -46,7 +46,7 @@ class TahoeError(OSError):
 class GatewayUnreachable(
     TahoeError, ConnectionRefusedError, code=errno.ECONNREFUSED, transient=True
 ):
-    """No connection to the gateway could be made; nothing was sent."""
+    """The client could not connect to the gateway, and sent nothing."""
 
 
 class GatewayRefused(GatewayUnreachable):
@@ -54,19 +54,19 @@ class GatewayRefused(GatewayUnreachable):
 
 
 class NotSecure(GatewayUnreachable, transient=False):
-    """No TLS connection could be made, because the certificate is not valid here, say."""
+    """The client could not make a TLS connection, because the certificate is not valid, say."""
 
 
 class NoWriter(GatewayUnreachable):
-    """Another gateway takes over the changes, or the writer can't be found out; none was asked."""
+    """Another gateway takes over the changes, or the client can't find out which one makes them."""
 
 
 class ClientClosed(TahoeError, ConnectionAbortedError, code=errno.ECONNABORTED):
-    """The client was closed, and makes no request any more."""
+    """The client is closed, and makes no request any more."""
 
 
 class AnswerLost(TahoeError, ConnectionResetError, code=errno.ECONNRESET, transient=True):
-    """The connection broke after the request was sent: whether the work was done is unknown."""
+    """The connection broke after the client sent the request. The gateway may have done it."""
 
 
 class RequestTimeout(TahoeError, TimeoutError, code=errno.ETIMEDOUT):
@@ -105,7 +105,7 @@ class ExistingChild(TahoeError, FileExistsError, code=errno.EEXIST):
     """
     The name is taken, and the request was not to replace it.
 
-    `names`: the names of one write that were taken when it was read back.
+    `names`: those of one write that were taken when the client read the directory back.
     """
 
     names: frozenset[str] = frozenset()
@@ -122,7 +122,7 @@ class IsADirectory(TahoeError, IsADirectoryError, code=errno.EISDIR):
 
 
 class DirectoryNotEmpty(TahoeError, code=errno.ENOTEMPTY):
-    """A directory that still has children was to be removed."""
+    """The caller wanted to remove a directory that still has children."""
 
 
 class FileTooLarge(TahoeError, code=errno.EFBIG):
@@ -147,16 +147,16 @@ class UncoordinatedWrite(TahoeError, code=errno.EBUSY):
 
 
 class UnknownOutcome(TahoeError):
-    """A change may or may not have been made, and reading back could not tell."""
+    """The gateway may have made a change, or not, and reading back could not tell."""
 
 
 class IncompleteDownload(TahoeError):
-    """A download broke off and could not be resumed; the bytes handed out so far are right."""
+    """A download broke off and cannot go on. The bytes that it has handed out are right."""
 
 
 class SomeFailed(TahoeError):
     """
-    Of many operations some failed; the others were done.
+    Some of many operations failed; the others succeeded.
 
     `results`: of each operation, in the order of the question, its result or its exception.
     """
@@ -223,9 +223,11 @@ _GUESSES = re.compile(
 _PASSING = re.compile(
     r"of which [1-9]\d* placed none due to the server being full|not spread out evenly enough"
 )
-# In characters: of an answer, and of a page with markup, no more is searched.
+# In characters: the part of an answer, and of a page with markup, that is searched.
 _TEXT_LIMIT = 2**16
 _PAGE_LIMIT = 2**14
+# In characters: the longest reason in a message.
+_REASON_LIMIT = 500
 _MARKUP = re.compile(r"<(style|script|title|h1).*?</\1>|<[^>]*>", re.S | re.I)
 
 
@@ -276,8 +278,8 @@ def _plain(body: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub(" ", body[:_PAGE_LIMIT])).split())
 
 
-def _brief(text: str, most: int = 500) -> str:
+def _brief(text: str) -> str:
     first = _GUESSES.split(_SELECTOR.sub("", text.strip().partition("\n\n")[0]))[0]
     # Redacted before it is cut: half a cap is no longer recognised as one.
     first = redact(" ".join(first.split()))
-    return first if len(first) <= most else first[:most] + " …"
+    return first if len(first) <= _REASON_LIMIT else first[:_REASON_LIMIT] + " …"

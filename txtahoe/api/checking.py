@@ -119,7 +119,7 @@ class CheckOperations(Operations):
         """
         require_cap(cap)
         query = given(t="check", output="JSON", verify=verify, repair=repair, add_lease=add_lease)
-        # The gateway answers when all is read, and perhaps written anew.
+        # The gateway answers when it has read all, and perhaps written it anew.
         patience = (cap.size or 0) / _READ_RATE if verify or repair else 0.0
         doing = f"checking {cap!r}"
         request = Request(

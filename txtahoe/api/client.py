@@ -25,7 +25,7 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
 
     @property
     def reactor(self) -> Any:
-        """The reactor in which the requests are made."""
+        """The reactor of the requests."""
         return self._transport.reactor
 
     async def wait_ready(self, servers: int, timeout: float) -> GatewayStatus:

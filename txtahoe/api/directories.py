@@ -35,7 +35,7 @@ Replace = Literal[False, True, "only-files"]
 # Seconds. A gateway whose write was disturbed pauses for 2.7, give or take a third, and begins anew
 # with a look at the directory. If it can't read that before it has written, it says so sooner.
 _FIRST_LOOK = 1.0
-# The errors after which the directory may have been changed all the same.
+# After these errors the gateway may have changed the directory all the same.
 _AMBIGUOUS = (
     AnswerLost,
     RequestTimeout,
@@ -97,8 +97,8 @@ class DirectoryOperations(FileOperations):
         """
         The children of a directory, by name. Raises: NotADirectory.
 
-        `changes`: ask the one of several gateways that makes the changes. It answers when the
-        changes that are under way are made.
+        `changes`: ask the one of several gateways that makes the changes. It answers when it
+        has made those that are under way.
         """
         require_directory(directory)
         doing = f"listing {directory!r}"
@@ -145,9 +145,9 @@ class DirectoryOperations(FileOperations):
 
         `replace`: as for `link`. Returns the nodes that the names lead to then, without times.
 
-        If an answer leaves it open whether the links were made, this reads the directory back. Caps
-        alone do not tell, because equal files have equal caps: links carry a mark of the write that
-        made them in their metadata.
+        If an answer leaves it open whether the gateway made the links, this reads the directory
+        back. Caps alone do not tell, because equal files have equal caps: links carry a mark of the
+        write that made them in their metadata.
 
         Raises: ExistingChild, which tells the names, if one is taken, even by the same cap;
         NotWriteable; NotADirectory; UnknownOutcome if it may come later, or reading back failed.
@@ -196,7 +196,7 @@ class DirectoryOperations(FileOperations):
         """
         Take a name out of a directory, whatever it leads to.
 
-        `seen`: the link that the caller has just seen. After a lost answer no other one is deleted.
+        `seen`: the link that the caller has just seen. After a lost answer this deletes no other.
 
         Raises: as `unlink`.
         """

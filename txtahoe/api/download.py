@@ -19,7 +19,7 @@ from txtahoe.http.streams import Flow, Incoming
 # The gateway writes this into a body when a download fails midway, see Tahoe-LAFS's
 # `allmydata.web.filenode.FileDownloader`. It is cut where the announced length ends.
 _END_MARKER = b"problem during download\n"
-# After a whole marker the gateway says nothing more. Seconds until that is taken for granted.
+# After a whole marker the gateway says nothing more. Seconds of silence that prove one.
 _MARKER_SILENCE = 2.0
 # The seconds before each attempt to resume a download, if the last one gave no new byte.
 _RESUME_PAUSES = (0.5, 1.5)
@@ -35,7 +35,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
     answer begins with belongs to the file. If an answer breaks off, another one goes on, but not
     for a mutable file, which may have changed.
 
-    Memory is bounded: the gateway is asked to pause while 1 MiB waits to be read. An `async with`
+    Memory is bounded: the gateway must pause while 1 MiB waits for the reader. An `async with`
     block closes the download at its end.
     """
 

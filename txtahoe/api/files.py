@@ -26,11 +26,11 @@ class FileOperations(Operations):
         """
         Put the bytes of `source` on the grid as an immutable file that no directory names.
 
-        A file object is read from its position, in a thread (under a reactor without threads,
-        such as `task.Clock`, at once), and not closed. A source that can be read again is uploaded
-        again after a transient error: the same bytes make the same cap. When the upload has ended,
-        also by an error, nothing reads from `source` any more.
-        `progress` is called with the number of bytes after each chunk that was handed over.
+        This reads a file object from its position, in a thread (under a reactor without threads,
+        such as `task.Clock`, at once), and does not close it. After a transient error it uploads
+        the source again, if that can be read again: the same bytes make the same cap. When the
+        upload has ended, also by an error, nothing reads from `source` any more.
+        `progress` is called with the number of bytes after each chunk that went out.
 
         Raises: TypeError, ValueError if the source gives something other than bytes, or not as
         many as it says; the source's own error.
@@ -76,8 +76,8 @@ class FileOperations(Operations):
 
     async def download(self, cap: Cap, offset: int = 0, length: int | None = None) -> Download:
         """
-        The verified bytes of a file, from `offset` on, `length` of them or up to its end. No byte
-        is fetched before the first one is read.
+        The verified bytes of a file, from `offset` on, `length` of them or up to its end. This
+        fetches no byte before the caller reads the first one.
 
         Raises: IsADirectory; BadCap for a cap that cannot read; ValueError for a negative number.
         """

@@ -18,8 +18,8 @@ class Operations:
     """
     Operations of a gateway's web API.
 
-    `min_servers`: how many storage servers a gateway must be connected to before a directory is
-    written through it; see `wait_ready`.
+    `min_servers`: how many storage servers a gateway must be connected to before this writes a
+    directory through it; see `wait_ready`.
 
     Every method raises the errors of `Transport.open`; its docstring names further ones.
     No URL has more than one segment after a cap: a failure on a longer path may go unanswered.

@@ -19,8 +19,8 @@ class CheckReport:
 
     `is_healthy`: all shares that there should be are there. `is_recoverable`: enough are.
     `counts`: everything the gateway says, under the names of Tahoe-LAFS's webapi.rst.
-    `before`: the report from before a repair, if one was tried; this is the one after it.
-    `is_repaired`: whether that succeeded; None if none was tried.
+    `before`: the report from before a repair, if the gateway tried one; this is the one after it.
+    `is_repaired`: whether that succeeded; None without a repair.
 
     A LIT cap has no shares, and is always healthy.
     """

@@ -38,11 +38,13 @@ async def serve(request: Request, download: Download, name: str = "") -> None:
     script: it is an attachment of the type application/octet-stream. An immutable file has an ETag,
     which is a fingerprint of its cap.
 
-    Nothing is sent before the first bytes have come, so the caller can still answer an error then.
-    A later error aborts the connection, so that no client takes a part for the whole, and is logged
-    and not raised. If the client goes away, the download ends and nothing is raised.
+    It sends nothing before the first bytes have come, so the caller can still answer an error then.
+    A later error aborts the connection, so that no client takes a part for the whole; `serve` logs
+    that error and does not raise it. If the client goes away, `serve` ends the download and raises
+    nothing.
 
-    Raises: as `Download.read`, before anything was sent; ValueError for a download that was read.
+    Raises: as `Download.read`, before it sends anything; ValueError if the caller has read some of
+    the download.
     """
     if _is_over(request):
         return
@@ -84,7 +86,7 @@ async def _answer(request: Request, download: Download, name: str) -> None:
 
 
 def _head(request: Request, download: Download, name: str) -> tuple[int, dict[str, str]]:
-    """The status and the headers. The download is narrowed to the range that is asked for."""
+    """The status and the headers. It narrows the download to the range that the request names."""
     size, cap = download.left, download.cap
     etag = None if cap.is_mutable else f'"{cap.fingerprint}"'
     headers = {"Accept-Ranges": "bytes"} | ({} if etag is None else {"ETag": etag})
@@ -106,7 +108,7 @@ def _head(request: Request, download: Download, name: str) -> tuple[int, dict[st
 
 def _description(name: str) -> dict[str, str]:
     file_name = name.rpartition("/")[2]
-    # Only the end of the name is looked at: `guess_type` takes "data:image/png,…" for a URL.
+    # Only the end of the name counts: `guess_type` takes "data:image/png,…" for a URL.
     kind, encoding = guess_type(f"x{splitext(file_name)[1]}")
     is_shown = kind is not None and encoding is None and _SHOWN.fullmatch(kind)
     disposition = "inline" if is_shown else "attachment"

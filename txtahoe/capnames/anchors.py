@@ -58,11 +58,11 @@ class Anchors:
     `below`: that directory. `seconds`: the time since 1970 UTC.
 
     New links go into new batches, so neither their number nor processes that make links at the
-    same time matter. A batch that `link` makes never changes. A batch of the background is added
-    to until its hour is over. The ledger records the links, but is only a memory: if it lacks a
-    directory, that is read.
+    same time matter. A batch that `link` makes never changes. `Anchoring` adds to its batch until
+    the hour is over. The ledger records the links, but is only a memory: if it lacks a directory,
+    `known` reads that.
 
-    Anyone who has the tree's write cap can put anything there. Entries of other forms are ignored.
+    Anyone who has the tree's write cap can put anything there. This ignores entries of other forms.
 
     Every method raises the errors of `Tree`.
     """

@@ -1,4 +1,4 @@
-"""The ledger: which names are linked, as a digest of 8 bytes for each."""
+"""The ledger of linked names: a digest of 8 bytes for each."""
 
 from __future__ import annotations
 

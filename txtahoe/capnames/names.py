@@ -1,4 +1,4 @@
-"""Names that carry the cap of their file, so that no directory has to be asked about them."""
+"""Names that carry the cap of their file, so that a reader needs no directory."""
 
 from __future__ import annotations
 

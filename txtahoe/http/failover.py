@@ -19,7 +19,7 @@ from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
 
-# The gateway is in trouble: others are asked before it for a while.
+# The gateway is in trouble: for a while this asks the others before it.
 _AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)
 # Another gateway may see more servers than this one.
 _ELSEWHERE = (*_AWAY, NotEnoughServers, Unrecoverable)
@@ -29,7 +29,7 @@ class Gateways(BaseTransport):
     """
     Requests to the first of several gateways that answers.
 
-    If a gateway refuses, times out or fails, or its answer breaks off, the others are asked first
+    If a gateway refuses, times out or fails, or its answer breaks off, this asks the others first
     for `rest` seconds. An upload goes on at the next gateway from the start of its source, if that
     can be read again.
 
@@ -101,7 +101,7 @@ class Gateways(BaseTransport):
     def _broke_off(self, transport: Transport, request: Request, error: TahoeError) -> None:
         self._note(transport, error)
         if not request.changes and not all(map(self._is_away, self._transports)):
-            error.transient = True  # another gateway is asked then
+            error.transient = True  # the next attempt asks another gateway
 
     def _note(self, transport: Transport, error: TahoeError) -> None:
         if isinstance(error, _AWAY):

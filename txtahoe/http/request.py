@@ -23,18 +23,28 @@ T = TypeVar("T")
 _ANSWER_LIMIT = 2**29
 
 
+def _require_utf_8(request: object, attribute: object, path: Sequence[str | Cap]) -> None:
+    for segment in path:
+        if isinstance(segment, str):
+            segment.encode()
+
+
 @frozen
 class Request:
     """
+    A request to a gateway.
+
     `path`: the segments below the gateway's URL. `doing`: the attempt in words, for messages.
     `sent`: called with the number of bytes after each chunk of `body` that went out.
     `expected`: the statuses that are no error.
     `changes`: whether it changes something mutable, which one gateway at a time may do.
     `patience`: seconds that the answer may take beyond the transport's timeout.
+
+    Raises: ValueError for a name in `path` that UTF-8 cannot encode, and so no URL can hold.
     """
 
     method: str
-    path: Sequence[str | Cap]
+    path: Sequence[str | Cap] = field(validator=_require_utf_8)
     query: Mapping[str, str] = field(factory=dict, repr=False)
     doing: str = field(kw_only=True)
     body: ISource | None = field(kw_only=True, default=None, repr=False)

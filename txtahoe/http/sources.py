@@ -19,10 +19,10 @@ _BLOCK = 2**18
 
 
 class ISource(Interface):
-    """Where the bytes of an upload come from."""
+    """The source of an upload's bytes."""
 
-    length = Attribute("How many bytes; None if that is not known beforehand.")
-    repeatable = Attribute("Whether `chunks` may be called again, to begin anew.")
+    length = Attribute("How many bytes; None if the source does not know it beforehand.")
+    repeatable = Attribute("Whether a caller may call `chunks` again, to begin anew.")
 
     def chunks() -> AsyncIterator[bytes | bytearray | memoryview]:
         """The bytes, from the start. An iterator that has `aclose` is closed before its end too."""
@@ -85,7 +85,7 @@ class BlockingSource:
     """
     An upload from something that blocks.
 
-    `iterate`: begins an iteration over bytes, or over str, which is sent as UTF-8.
+    `iterate`: begins an iteration over bytes, or over str, which this sends as UTF-8.
     `in_thread`: runs a function in a thread that may block. All code of the source runs there. If
     a call is cancelled, it must be over then, or come before all later calls; see `in_threads`.
     `repeatable`: whether `iterate` can be called again to begin anew.
@@ -115,7 +115,7 @@ def gather(chunks: Iterator[bytes | str], least: int) -> bytes:
 
 
 def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
-    """A file from its position to its end; it is not closed. Raises: OSError from the file."""
+    """A file from its position to its end; it stays open. Raises: OSError from the file."""
     start = file.tell() if file.seekable() else None
 
     def iterate() -> Iterator[bytes]:

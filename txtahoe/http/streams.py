@@ -22,7 +22,7 @@ from txtahoe.http.deadline import Deadline
 from txtahoe.http.sources import ISource, bytes_of
 from txtahoe.sealing import sealed_async
 
-# Received bytes that may wait for their reader before the gateway is asked to pause.
+# Received bytes that may wait for their reader. If there are more, the gateway must pause.
 _HIGH_WATER = 2**20
 # The slowest rate, in bytes a second, at which a body may come.
 _SLOWEST = 2**10
@@ -62,9 +62,9 @@ class Outgoing(Flow):
     """
     The body of a request, sent as fast as the gateway takes it: one pass over a source.
 
-    `sent` is called with the number of bytes after each block that was handed over. An error of
-    the source or of `sent` is kept in `failure`, because Twisted wraps an error of a producer.
-    `is_asking`: whether the source was asked for a block that it has not given.
+    `sent` is called with the number of bytes after each block that went out. `failure` keeps an
+    error of the source or of `sent`, because Twisted wraps an error of a producer.
+    `is_asking`: whether this has asked the source for a block that it has not given.
     """
 
     def __init__(self, source: ISource, sent: Callable[[int], None]) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 class Terms:
     """
     `timeout`: seconds that a request may go on without progress.
-    `max_age`: seconds for which the node of a path is used without asking again.
+    `max_age`: seconds for which a Tree uses the node of a path without asking again.
 
     None stands for the value with which the Transport, or the Tree, was made.
     """

@@ -186,7 +186,7 @@ class _Addressed:
     Sends requests for `_ANY_GATEWAY` to a gateway: treq does not take all hosts that gateways can
     have, such as addresses of IPv6 and names with an underscore.
 
-    No answer is unpacked: treq would unpack all at once, and 26 KB can unpack to 16 GB.
+    It unpacks no answer: treq would unpack all at once, and 26 KB can unpack to 16 GB.
     """
 
     _agent: IAgent
@@ -242,7 +242,7 @@ def url_text(url: DecodedURL) -> str:
 
 
 def _host(url: DecodedURL) -> str:
-    """The host of a URL as it is looked up. Raises: ValueError."""
+    """The host of a URL, as resolvers take it. Raises: ValueError."""
     if ":" in url.host:
         return url.host
     try:

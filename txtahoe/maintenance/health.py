@@ -36,7 +36,7 @@ _STRANGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recu
 
 
 class State(Enum):
-    """How an object was found, and left."""
+    """The state of an object after its check, and after its repair if there was one."""
 
     HEALTHY = "healthy"
     LITERAL = "literal"
@@ -64,8 +64,8 @@ class Problem:
     """
     An object that is not healthy, or was not before it was repaired.
 
-    `paths`: all that were found to lead to it. `cap`: None in the result of `last_check`.
-    `good`: how many shares were found; `needed`: how many it takes to read it; `expected`: how many
+    `paths`: all that the check met. `cap`: None in the result of `last_check`.
+    `good`: how many shares it found; `needed`: how many it takes to read it; `expected`: how many
     there should be; None: unknown. `is_closed`: it is a directory that can't be read, so nothing
     below it was seen. `reason`: what the gateway says.
     """
@@ -127,7 +127,7 @@ async def check(
     """
     Check what a path leads to and everything below it, with what is hidden or removed.
 
-    `verify`: read every share and compare its hashes, instead of asking who has it.
+    `verify`: read every share and compare its hashes, instead of asking which servers have one.
     `repair`: make new shares if some are missing. `add_lease`: keep everything for 31 more days.
     It reports a directory that can't be read, and goes on beside it; `Client.deep_check` ends.
 

@@ -1,4 +1,4 @@
-"""Leases: grids that expire leases delete everything that is not renewed in time."""
+"""Leases: a grid that expires leases deletes everything that nobody renews in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RENEWED = "renewed"
 @frozen
 class Renewal:
     """
-    The result of `renew`. `health`: what was found on the way, and when.
+    The result of `renew`. `health`: the result of the check on the way.
 
     `previous`: when the last complete renewal before this one began, in seconds since 1970 UTC;
     None if unknown. `is_recorded`: whether the next renewal will know of this one. `problem`: why

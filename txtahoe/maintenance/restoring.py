@@ -21,9 +21,9 @@ from txtahoe.tree.tree import Tree
 @frozen
 class Restored:
     """
-    `files`: those that were linked. `directories`: those that were made, and have no files.
-    `conflicts`: paths that lead to something else now, and were left alone. `failed`: paths that
-    could not be brought back, and why.
+    The result of `restore`. `files`: those that it linked. `directories`: those that it made, and
+    that have no files. `conflicts`: paths that lead to something else now, which it left alone.
+    `failed`: paths that it could not bring back, and why.
     """
 
     files: Sequence[Path]

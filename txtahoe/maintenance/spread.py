@@ -23,9 +23,9 @@ _TOGETHER = 4
 @define
 class Spread:
     """
-    `directories`: how many were too large, or not wholly spread; parts count too. `names`: how many
-    of their names came into parts. `swept`: how many superseded links were taken away. `unswept`:
-    how many are still there; they only make reading slower.
+    The result of `spread`. `directories`: how many were too large, or not wholly spread; parts
+    count too. `names`: how many of their names came into parts. `swept`: how many superseded links
+    it took away. `unswept`: how many are still there; they only make reading slower.
     """
 
     directories: int = 0

@@ -89,7 +89,7 @@ async def explore(
     Visit a thing, then the things that the visit returns, and so on; `at_once` at a time. The last
     ones come first, which keeps the list of those to be visited short.
 
-    Raises: what a visit raises; the others are cancelled then.
+    Raises: the errors of `visit`; this cancels the other visits then.
     """
     waiting = [start]
     resting: list[Deferred[None]] = []

@@ -146,7 +146,7 @@ async def hand_over(
         ) from error
     seconds = ceil(wait)
     for second in range(seconds):
-        await deferLater(new.client.reactor, 1.0, lambda: None)
+        await deferLater(new.client.reactor, 1.0)
         if progress is not None:
             progress(second + 1, seconds)
     if await writer_of(new) != nobody:

@@ -24,7 +24,7 @@ _LIMITS = (("needed", "servers"), ("happy", "servers"), ("needed", "total"), ("h
 @frozen(kw_only=True)
 class Plan:
     """
-    How many nodes a grid has, and into how many shares its gateways encode a file.
+    The numbers of nodes of a grid, and of the shares into which its gateways encode a file.
 
     `needed` of `total` shares give the file back; an upload fails when it reaches fewer than
     `happy` servers (Tahoe's docs/specifications/servers-of-happiness.rst).
@@ -117,7 +117,7 @@ class GridFolder:
         return self._lock
 
     def release(self) -> None:
-        """Let others have the folder; a temporary one is removed."""
+        """Let others have the folder; remove a temporary one."""
         if self._lock is not None:
             if self.temporary:
                 shutil.rmtree(self.path, ignore_errors=True)

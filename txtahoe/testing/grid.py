@@ -279,8 +279,8 @@ def command_parser() -> argparse.ArgumentParser:
     """The parser of `python -m txtahoe.testing.grid`."""
     parser = argparse.ArgumentParser(
         prog="python -m txtahoe.testing.grid",
-        description="Run a Tahoe-LAFS grid on 127.0.0.1 until Ctrl-C or SIGTERM. The URLs of its"
-        " gateways are printed on standard output, one a line, when all servers are connected.",
+        description="Run a Tahoe-LAFS grid on 127.0.0.1 until Ctrl-C or SIGTERM. When all servers"
+        " are connected, this prints the URLs of its gateways on standard output, one a line.",
     )
     parser.add_argument("--keep", metavar="DIR", type=Path, help="keep the grid in this folder")
     for name, what in (

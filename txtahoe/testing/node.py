@@ -53,7 +53,7 @@ def tahoe_command() -> list[str]:
     """
     The command line of `tahoe`, of the Python that runs this, in a virtual environment or not.
 
-    tahoe-lafs is looked for, never imported: it runs as processes only.
+    It looks for tahoe-lafs and never imports it: that runs as processes only.
 
     Raises: GridError if it is not installed.
     """

@@ -34,9 +34,9 @@ class _Entry:
 
 class Batch:
     """
-    Links that are made together.
+    Makes links together.
 
-    Missing directories are made from the deepest up, each with its first links. So each directory,
+    It makes missing directories from the deepest up, each with its first links. So each directory,
     old or new, costs one write. (The commit queue makes directories too, but it knows only the
     links of one directory: it could write the parent more than once.)
     """

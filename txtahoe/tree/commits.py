@@ -22,11 +22,11 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.spread.changing import Changer, Outcome, taken
 from txtahoe.turns import in_turns
 
-# Refusals in a row, with names that all look free, after which a write is given up.
+# After so many refusals in a row, of names that all look free, the queue gives a write up.
 _REFUSALS = 3
 
-# Called with what a name leads to now, or None. Returns a Link, if the name is to have that; None,
-# if it is to be unlinked; or its argument, if the name stays as it is.
+# Called with the node that a name leads to now, or None. Returns a Link for the name; None, to
+# unlink it; or its argument, to leave it as it is.
 Decide = Callable[[Node | None], Awaitable[Node | Link | None]]
 
 
@@ -80,8 +80,8 @@ class CommitQueue:
     turn, so no other change by this process comes in between. A change by another process can: the
     gateway has no operation that compares and replaces.
 
-    A missing directory is made, with the waiting links as its first children. If the names of a
-    directory are spread, each part is written once.
+    It makes a missing directory with the waiting links as its first children. It writes each part
+    of a spread directory once.
 
     `commit_delay`: seconds that a link waits, at most, for others that are `expected`.
     """

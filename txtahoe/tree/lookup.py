@@ -1,4 +1,4 @@
-"""Looks up names below a root: one request for all callers, and its answer is kept."""
+"""Looks up names below a root, with one request for all callers, and keeps the answer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Lookup:
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
-        """How many changes of directories were made through this tree."""
+        """How many changes of directories this tree has made."""
 
     def now(self) -> float:
         """The reactor's time, in seconds."""
@@ -123,7 +123,7 @@ class Lookup:
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """
-        What a path leads to. With `fresh` the gateway is asked even if it is known.
+        The node that a path leads to. With `fresh` this asks the gateway even for a known one.
 
         Raises: NoSuchChild; NotADirectory.
         """
@@ -257,7 +257,7 @@ class Lookup:
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
-        Whether a path leads to a removed directory. With `fresh` the gateway is asked: another
+        Whether a path leads to a removed directory. With `fresh` this asks the gateway: another
         process can have saved a file in it.
         """
         if REMOVED not in node.metadata:

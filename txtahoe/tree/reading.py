@@ -32,7 +32,7 @@ class Reading:
 
     @property
     def changes(self) -> int:
-        """How many changes were made. Answers from before the last one can be wrong."""
+        """How many changes this tree has made. Answers from before the last one can be wrong."""
         return self._lookup.changes
 
     def learn(self, path: AnyPath, node: Node) -> None:
@@ -49,9 +49,9 @@ class Reading:
 
     async def resolve(self, path: AnyPath, *, fresh: bool = False) -> Node:
         """
-        What a path leads to. With `fresh` the gateway is asked even if it is known.
+        The node that a path leads to. With `fresh` this asks the gateway even for a known one.
 
-        A link that this tree has made itself has no times until the gateway was asked.
+        A link that this tree has made itself has no times until the tree asks the gateway.
 
         Raises: NoSuchChild; NotADirectory.
         """
@@ -81,9 +81,9 @@ class Reading:
         """
         Walk the directory of a path and all directories below it, each with its children.
 
-        Nearer directories come first; the next ones are read while the caller uses one. A directory
-        that is linked below itself is not entered there again. One that vanishes meanwhile is left
-        out.
+        Nearer directories come first; this reads the next ones while the caller uses one. It does
+        not enter a directory again that is linked below itself, and leaves out one that vanishes
+        meanwhile.
 
         Raises: NoSuchChild, NotADirectory for the path itself.
         """

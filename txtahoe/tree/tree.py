@@ -93,7 +93,7 @@ class Tree(Reading):
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
     ) -> list[Cap | Exception]:
-        """As `upload`, side by side; caps are returned as they are, without an upload."""
+        """As `upload`, side by side. This returns caps as they are, without an upload."""
         return await each(contents, self._cap_of, 2 * self._concurrency, progress)
 
     async def save(
@@ -105,11 +105,11 @@ class Tree(Reading):
         otherwise: Callable[[], Awaitable[AnyPath]] | None = None,
     ) -> Cap:
         """
-        Upload a file and give it a name; missing directories are made. Returns the file's cap.
+        Upload a file, make missing directories, and give it a name. Returns the file's cap.
 
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
-        `otherwise`: called if the name is taken; returns another path. The bytes are uploaded once.
+        `otherwise`: called if the name is taken; returns another path. This uploads the bytes once.
         `replace`: as for `Client.link`.
 
         Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
@@ -142,7 +142,7 @@ class Tree(Reading):
         """
         Save many files: uploads side by side, then one write for each directory. Returns the caps.
 
-        `files`: pairs of a path and a source as for `save`; it is read as the work goes on.
+        `files`: pairs of a path and a source as for `save`; this reads them as the work goes on.
         `progress`: called with the number of files that were uploaded since the last call.
         `otherwise`: as for `save`; called with the number of the file, from 0.
 
@@ -222,7 +222,7 @@ class Tree(Reading):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """
-        Give `cap` a name; missing directories are made. `replace` is as for `Client.link`.
+        Make missing directories, and give `cap` a name. `replace` is as for `Client.link`.
 
         Raises: ExistingChild.
         """
@@ -365,7 +365,7 @@ class Tree(Reading):
             await self.changer.look_ahead(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())
-        looking.addErrback(lambda _: None)  # it is asked again when it is needed
+        looking.addErrback(lambda _: None)  # the link looks it up again
         try:
             yield
         except BaseException:

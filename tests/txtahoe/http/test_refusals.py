@@ -240,3 +240,10 @@ class Texts(ClockTestCase):
             with self.assertRaisesRegex(TypeError, "a Cap is needed, not str: Cap.parse"):
                 make()
         self.assertEqual(self.fake.requests, before)
+
+
+class Names(ClockTestCase):
+    def test_a_name_that_no_url_can_hold_raises_value_error_without_a_request(self) -> None:
+        for operation in (self.client.child, self.client.delete):
+            self.failureResultOf(start(operation(self.root, "\udc80")), ValueError)
+        self.assertEqual(self.fake.requests, [])

@@ -25,7 +25,7 @@ class Fault(Protocol):
 
 @frozen
 class Status:
-    """Another answer, as a proxy before the gateway gives it. Nothing is done."""
+    """Another answer, as a proxy before the gateway gives it. The gateway does nothing."""
 
     status: int
     text: str = ""
@@ -36,7 +36,7 @@ class Status:
 
 @frozen
 class ExceptionPage:
-    """500 and a traceback that ends with this class, such as that of Tahoe. Nothing is done."""
+    """500 and a traceback that ends with this class, as of Tahoe. The gateway does nothing."""
 
     name: str = "allmydata.mutable.common.UncoordinatedWriteError"
     reason: str = ""
@@ -47,7 +47,7 @@ class ExceptionPage:
 
 @frozen
 class Silence:
-    """No answer, on an open connection; `done` says whether the work is done all the same."""
+    """No answer, on an open connection; `done`: whether the gateway does the work all the same."""
 
     done: bool = False
 
@@ -58,7 +58,7 @@ class Silence:
 
 @frozen
 class LostAnswer:
-    """No answer, on a connection that closes; `done` says whether the work is done all the same."""
+    """No answer, and the connection closes; `done`: whether the gateway does the work before."""
 
     done: bool = True
 
@@ -102,7 +102,7 @@ class EndMarker:
 
 @frozen
 class Delay:
-    """The right answer, so many seconds late. The work is done then, unless the client is gone."""
+    """The right answer, so many seconds late. The gateway works then, unless the client is gone."""
 
     seconds: float
 

@@ -66,7 +66,7 @@ class FakeGateway:
 
     @property
     def servers(self) -> int:
-        """How many storage servers are connected; may be set. Shares on the others are away."""
+        """How many storage servers are connected; tests can set it. Shares on others are away."""
         return self._store.servers
 
     @servers.setter
@@ -96,7 +96,7 @@ class FakeGateway:
         self._faults.append(Planned(fault, pattern, skip, times))
 
     def forget_faults(self) -> None:
-        """Let no fault happen that was planned."""
+        """Drop all faults that are still to happen."""
         self._faults.clear()
 
     def _resource(self, clock: IReactorTime | None) -> Resource:

@@ -43,7 +43,7 @@ class Builder:
 
     async def layout(self, path: Path, cap: Cap, depth: int) -> Layout:
         """
-        The layout of a directory, new enough to begin a change: it is read if need be.
+        The layout of a directory, new enough to begin a change. If it is too old, this reads it.
 
         If reading takes longer than a pace, the layout is too old already. The caller goes on all
         the same, and looks again after its change, because it cannot be sure then.

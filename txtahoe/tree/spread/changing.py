@@ -84,8 +84,8 @@ class Changer:
 
     async def target(self, path: Path, directory: Cap, name: str, depth: int = 0) -> Target:
         """
-        Where to change a name now. On the way there, missing parts are made, and directories that
-        are due are closed.
+        The target for a change of a name now. On the way there, this makes missing parts, and
+        closes directories that are due.
 
         `directory`: that of the path, in which the name is; or a part, `depth` parts below it.
         """
@@ -127,7 +127,7 @@ class Changer:
                 await self._lookup.ask(path, directory, 0, anew=True)
 
     async def _finds_on(self) -> bool:
-        """Whether directories may be spread; the root is read unless that was done lately."""
+        """Whether directories may be spread. If the reading of the root is old, this reads it."""
         age = self._now() - self._layouts.root_asked
         if not self._layouts.is_on and not self.builder.fanout.may_use(State.OPEN, age):
             await self._lookup.ask((), self._lookup.root.cap, 0, anew=False)

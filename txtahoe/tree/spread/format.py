@@ -1,5 +1,5 @@
 """
-How a spread directory is written on the grid: names, parts and marks, told apart.
+A spread directory as it is on the grid: names, parts and marks, and how to tell them apart.
 
 A *flat* directory links its names itself. A directory that has grown is *closed*: it takes no more
 names. A name then belongs to the *part* for the first hexadecimal digit of its SHA-256. A part is a
@@ -14,7 +14,6 @@ PROTOCOL.md says how a flat directory becomes a spread one while processes use i
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence, Set
 from hashlib import sha256
 from math import inf
@@ -24,7 +23,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, base32
 from txtahoe.concurrency import all_of
 from txtahoe.errors import NotADirectory
 from txtahoe.nodes import Link, Node
@@ -35,7 +34,7 @@ Children = dict[str, Node]
 # "tree": a directory below this one may be spread. The others are states of this directory.
 Mark = Literal["tree", "closing", "closed"]
 
-# The key in a link's metadata that keeps the name out of listings. Whoever knows the name finds it.
+# The key in a link's metadata that keeps the name out of listings. A caller can look it up by name.
 HIDDEN = "txtahoe-hidden"
 # The key of a mark: of a directory that is "closing" or "closed", or at the root of the "tree".
 _SPREAD = "txtahoe-spread"
@@ -46,8 +45,7 @@ DIGITS = tuple(hexdigits[:16])
 # Hexadecimal digits of a SHA-256, so the depth of parts at most.
 _MOST_DIGITS = 64
 _PART_NAME = ".tahoe-part-"
-_NOTE = b"More names of this directory are in its parts."
-_NOTE_CAP = Cap.parse(f"URI:LIT:{b32encode(_NOTE).decode().lower().rstrip('=')}")
+_NOTE = Cap.parse(f"URI:LIT:{base32(b'More names of this directory are in its parts.')}")
 
 
 def digit_of(name: str, depth: int) -> str:
@@ -102,7 +100,7 @@ def part_links(parts: Mapping[str, Cap], names: Container[str]) -> dict[str, Lin
 
 def mark(state: Mark) -> dict[str, Link]:
     """A mark, under a name that nobody uses."""
-    return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE_CAP, {_SPREAD: state, HIDDEN: True})}
+    return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, {_SPREAD: state, HIDDEN: True})}
 
 
 def visible(children: Children) -> Children:
@@ -217,9 +215,9 @@ async def gather(
     """
     The children of a directory as it is shown: its own and those of its parts, hidden ones too.
 
-    `wanted`: names of interest; only they are returned, and only their parts are read.
+    `wanted`: names of interest. This returns only them, and reads only their parts.
 
-    Raises: NotADirectory if a part is met twice; the errors of `read`.
+    Raises: NotADirectory if it has a part twice; the errors of `read`.
     """
     met = {directory}
 

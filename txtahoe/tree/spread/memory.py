@@ -69,7 +69,7 @@ class Layouts:
         """Whether some directory of this tree may be spread."""
 
     def get(self, directory: Cap) -> Layout:
-        """The layout of a directory. If it is unknown, what a caller notes there is not kept."""
+        """The layout of a directory. If it is unknown, notes in the result are lost."""
         return self._layouts.get(directory) or Layout()
 
     def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:

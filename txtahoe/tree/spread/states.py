@@ -57,7 +57,7 @@ class State(Enum):
 @frozen
 class Rule:
     """
-    What a process may do with a directory that it has read in a state. Times are in paces.
+    The rights of a process over a directory that it has read in a state. Times are in paces.
 
     `takes_names`: names are linked and unlinked in the directory itself, not in its parts.
     `use_within`: a reading that is older must not begin a change.
@@ -83,7 +83,7 @@ RULES = {
 @frozen
 class Fanout:
     """
-    When directories are spread.
+    When a tree spreads its directories.
 
     `limit`: names up to which a directory stays as it is. Processes may have different limits. A
     change of a directory with 128 names costs a fifth more than of one with a single name.

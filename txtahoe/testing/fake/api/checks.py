@@ -5,12 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, base32
 from txtahoe.testing.fake.api.calls import Call
 from txtahoe.testing.fake.http.question import Answer, Question, as_json, say
 from txtahoe.testing.fake.http.refusals import Lost
 from txtahoe.testing.fake.objects.nodes import Node
-from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store, base32
+from txtahoe.testing.fake.objects.store import NEEDED, TOTAL, Store
 
 # A mutable object without shares does not tell its numbers; Tahoe then says its defaults.
 _DEFAULT_NEEDED, _DEFAULT_TOTAL = 3, 10
@@ -47,9 +47,9 @@ def result(store: Store, node: Node) -> dict[str, Any]:
 
 def check_and_repair(store: Store, node: Node) -> dict[str, Any]:
     """
-    The JSON of a check with repair: what is unhealthy and can be read gets its shares anew.
+    The JSON of a check with repair: an unhealthy object that can be read gets its shares anew.
 
-    Raises: Lost for an immutable object that can't be read; a mutable one is told of instead.
+    Raises: Lost for an immutable object that can't be read; of a mutable one the JSON says so.
     """
     if node.cap is None or not node.storage_index:
         return {"storage-index": "", "repair-attempted": False}

@@ -8,10 +8,7 @@ from typing import Any
 
 from txtahoe.testing.fake.api.calls import Call
 from txtahoe.testing.fake.api.checks import check_and_repair, result, wants_repair
-from txtahoe.testing.fake.http.question import (
-    Answer,
-    say,
-)
+from txtahoe.testing.fake.http.question import Answer, say
 from txtahoe.testing.fake.http.refusals import Lost
 from txtahoe.testing.fake.objects.nodes import Node
 from txtahoe.testing.fake.objects.trees import Path, Walk

@@ -31,8 +31,8 @@ class Question:
     """
 
     method: str
-    path: tuple[bytes, ...]
-    arguments: Mapping[str, str]
+    path: tuple[bytes, ...] = field(repr=False)
+    arguments: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     host: str

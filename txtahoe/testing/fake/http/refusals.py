@@ -10,7 +10,7 @@ from __future__ import annotations
 
 class Refused(Exception):
     """
-    A request that is answered with a status of its own and a sentence.
+    A request that the gateway answers with a status of its own and a sentence.
 
     `title`: of the page of HTML that says so; empty for a refusal in plain text.
     """

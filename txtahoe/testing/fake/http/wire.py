@@ -27,7 +27,7 @@ from txtahoe.testing.fake.http.site import quiet_site
 
 T = TypeVar("T")
 
-# No more than this many bytes are delivered at a time, so that a reader can ask for a pause.
+# A wire delivers no more bytes than this at a time, so that a reader can ask for a pause.
 _CHUNK = 2**16
 
 
@@ -36,9 +36,9 @@ class WireAgent:
     """
     Makes every request on a connection of its own, in memory.
 
-    Nothing waits for a reactor: what can be answered is answered before `request` returns, or
-    before the body that is sent has ended. Bodies stream both ways, with back-pressure on answers;
-    a request without an answer waits, and can be cancelled.
+    Nothing waits for a reactor: an answer comes before `request` returns, or when the body of the
+    request has ended. Bodies stream both ways, with back-pressure on answers; a request without an
+    answer waits, and can be cancelled.
     """
 
     def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
@@ -127,7 +127,7 @@ class _Wire:
 
 
 class _End(StringTransport):
-    """The transport of one side. Nothing is asked to pause: what is written waits in memory."""
+    """The transport of one side. It pauses no writer: bytes wait in memory for their reader."""
 
     def __init__(self, wire: _Wire, protocol: Any) -> None:
         StringTransport.__init__(self, lenient=True)

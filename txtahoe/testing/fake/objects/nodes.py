@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from txtahoe.caps import BadCap, Cap
 from txtahoe.testing.fake.http import refusals
@@ -23,8 +23,8 @@ class Node:
     """
 
     cap: Cap | None = None
-    rw_uri: str | None = None
-    ro_uri: str | None = None
+    rw_uri: str | None = field(default=None, repr=False)
+    ro_uri: str | None = field(default=None, repr=False)
 
     @property
     def type(self) -> str:

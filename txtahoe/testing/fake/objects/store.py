@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from hashlib import sha256
 
 from attrs import define
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, base32
 from txtahoe.testing.fake.http import refusals
 
 NEEDED, HAPPY, TOTAL = 2, 2, 3
@@ -132,11 +131,6 @@ def as_directory(cap: Cap) -> Cap:
 def as_file(cap: Cap) -> Cap:
     """The file in which a directory is packed; a file is its own."""
     return Cap.parse(f"URI:{_FILES[cap.kind]}:{_fields(cap)}") if cap.is_directory else cap
-
-
-def base32(data: bytes) -> str:
-    """Base 32 as it stands in caps: lower case, without padding."""
-    return base64.b32encode(data).decode().rstrip("=").lower()
 
 
 def _fields(cap: Cap) -> str:
