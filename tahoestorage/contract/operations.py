@@ -88,8 +88,9 @@ class Operations:
 
         For `max_age` seconds, `url`, `size`, times and `open` of these names ask nothing more.
         """
-        paths = {self.location.path_of(name): str(name) for name in names}
-        return {paths[path] for path in await self.tree.prefetch(paths)}
+        paths = {str(name): self.location.path_of(name) for name in names}
+        there = await self.tree.prefetch(dict.fromkeys(paths.values()))
+        return {name for name, path in paths.items() if path in there}
 
     async def node(self, name: Name) -> Node:
         return await self.tree.resolve(self.location.path_of(name), str(name))
