@@ -286,9 +286,9 @@ def twins(
     and the asynchronous one.
 
     The task of the latter waits for the reactor thread and needs no other thread; if it is
-    cancelled, so is the request. Where Django runs what blocks, in the thread of `sync_to_async`,
-    run: the reading of files that are not in memory, questions to a cache of several processes, and
-    the method itself if a subclass has one of its own.
+    cancelled, so is the request. Three things can block, so the thread of `sync_to_async` does
+    them: it reads files that are not in memory, asks a cache of several processes, and calls the
+    method itself if a subclass has one of its own.
     """
     name = operation.__name__
 
