@@ -15,7 +15,7 @@ from tahoestorage.reactor.waiting import Caller, done, in_reactor
 from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
-from txtahoe.concurrency import all_done, each
+from txtahoe.concurrency import all_of
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
 from txtahoe.http.deadline import Deadline
 from txtahoe.http.failover import Gateways
@@ -180,7 +180,7 @@ async def examine_storage(
         return evolve(found, is_reader=url in readers, is_writer=url == writer)
 
     urls = list(dict.fromkeys(url for url in (*readers, writer) if url is not None))
-    first, *others = all_done(await each(urls, examine, len(urls)), "asking the gateways")
+    first, *others = await all_of(urls, examine, len(urls))
     if writer is None:
         problem = Problem(first.url, "saving", f"no directory can be changed: {HANDED_OVER}")
         first = evolve(first, problems=(*first.problems, problem))
@@ -195,7 +195,7 @@ async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) ->
         questions.append(partial(_write_and_read, client))
     try:
         asking = partial(_answer, reactor, timeout)
-        answers = all_done(await each(questions, asking, len(questions)), "asking a gateway")
+        answers = await all_of(questions, asking, len(questions))
     finally:
         await client.close()
     return _judge(f"{redact(transport.gateway.to_text())}/", *answers)

@@ -39,7 +39,7 @@ class Missing:
 @define
 class Comparison:
     """
-    `references`, `files`: how many there are. `named`: how many of the files rows name. `unread`:
+    `references`, `files`: how many there are. `named`: how many files have a row. `unread`:
     why directories of the storage can't be read, by name. `unnamed`: files that no row names, where
     a field puts its files. `others`: the same in other directories, or named after a file beside
     them, as thumbnails are. `recent`: how many files are so new that their rows may follow.

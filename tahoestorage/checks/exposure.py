@@ -36,8 +36,8 @@ def _attempt(method: str, path: str, *caps: Cap, body: bytes | None = None) -> R
     )
 
 
-# A gateway has two doors to its directories. The cap of what is tried there holds its content, so
-# that an open gateway does not ask the grid, and keeps nothing.
+# A gateway has two doors to its directories. The files and directories of these requests are so
+# small that their caps hold them: an open gateway asks no storage server, and keeps nothing.
 _DOORS = ("uri", "cap")
 _WRITES = [
     *(_attempt("PUT", door, body=b"Nobody should be able to do this") for door in _DOORS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
 from typing import Any
@@ -69,7 +70,7 @@ def hide_caps() -> None:
         settings.TAHOE_STORAGE_BASE_CAP = hidden({"tahoe_base_cap": given})["tahoe_base_cap"]
     settings.STORAGES = {
         alias: {**backend, "OPTIONS": hidden(backend["OPTIONS"])}
-        if (backend.get("OPTIONS") or {}).get("tahoe_base_cap")
+        if isinstance(backend.get("OPTIONS"), Mapping)
         else backend
         for alias, backend in settings.STORAGES.items()
     }
@@ -125,7 +126,7 @@ def _recalled(fingerprint: str) -> Cap | None:
     every: list[Any] = [{}, *(backend.get("OPTIONS") for backend in settings.STORAGES.values())]
     for given in every:
         with suppress(ImproperlyConfigured):
-            options: Any = given if isinstance(given, dict) else {}
+            options: Any = given if isinstance(given, Mapping) else {}
             cap = _parsed(*written_cap(options))
             if cap.fingerprint == fingerprint:
                 return cap

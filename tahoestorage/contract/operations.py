@@ -88,8 +88,9 @@ class Operations:
 
         For `max_age` seconds, `url`, `size`, times and `open` of these names ask nothing more.
         """
-        paths = {self.location.path_of(name): str(name) for name in names}
-        return {paths[path] for path in await self.tree.prefetch(paths)}
+        paths = {str(name): self.location.path_of(name) for name in names}
+        there = await self.tree.prefetch(dict.fromkeys(paths.values()))
+        return {name for name, path in paths.items() if path in there}
 
     async def node(self, name: Name) -> Node:
         return await self.tree.resolve(self.location.path_of(name), str(name))
@@ -285,9 +286,9 @@ def twins(
     and the asynchronous one.
 
     The task of the latter waits for the reactor thread and needs no other thread; if it is
-    cancelled, so is the request. Where Django runs what blocks, in the thread of `sync_to_async`,
-    run: the reading of files that are not in memory, questions to a cache of several processes, and
-    the method itself if a subclass has one of its own.
+    cancelled, so is the request. Three things can block, so the thread of `sync_to_async` does
+    them: it reads files that are not in memory, asks a cache of several processes, and calls the
+    method itself if a subclass has one of its own.
     """
     name = operation.__name__
 

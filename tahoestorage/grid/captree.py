@@ -16,7 +16,7 @@ from tahoestorage.reactor.waiting import Caller
 from txtahoe.capnames.anchors import Anchors
 from txtahoe.capnames.background import Anchoring
 from txtahoe.capnames.names import CapName
-from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.caps import BadCap, Cap
 from txtahoe.concurrency import Done
 from txtahoe.errors import NotWriteable
 from txtahoe.nodes import Link, Node
@@ -37,11 +37,6 @@ class CapTree(StorageTree):
     """
 
     root: Path
-
-    async def run(
-        self, operation: Callable[[Tree, Caller], Awaitable[T]], name: str | None = None
-    ) -> T:
-        return await super().run(operation, name and redact(name))
 
     def require_replaceable(self, name: str | None) -> None:
         raise NotWriteable(

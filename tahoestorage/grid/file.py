@@ -180,7 +180,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
             failure = self._raw.failure
             if failure is not None:
                 self.discard()
-                text = f"{self.name!r} is not saved, as a write to it failed: {failure}"
+                name = redact(str(self.name))
+                text = f"{name!r} is not saved, as a write to it failed: {failure}"
                 raise OSError(errno.EIO, text) from failure
             if self._raw.is_changed:
                 self._save(self._raw)

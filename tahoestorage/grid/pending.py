@@ -19,6 +19,7 @@ from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.loop import Loop, running_loop
 from tahoestorage.reactor.waiting import Caller, done
+from txtahoe.caps import redact
 from txtahoe.errors import IsADirectory, SomeFailed, TahoeError
 from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.nodes import Node
@@ -153,7 +154,7 @@ class StagedTree(StorageTree):
             name = "/".join(path[len(self.root) :])
             told.append(f"{name!r}: {error}")
             if isinstance(error, TahoeError):
-                error.filename = name
+                error.filename = redact(name)
         if len(told) > _NAMED:
             told[_NAMED:] = [f"and {len(told) - _NAMED} more"]
         text = f"{len(failed)} of {pending} changes of files failed: {'; '.join(told)}"

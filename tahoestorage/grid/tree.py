@@ -33,7 +33,7 @@ from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
 from txtahoe.api.download import Download
 from txtahoe.api.files import Uploadable
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
 from txtahoe.http.failover import Gateways
@@ -75,7 +75,7 @@ class StorageTree:
         """
         Return the result of an operation on the tree, which runs in the reactor thread.
 
-        `name`: the file that an OSError is about.
+        `name`: the file that an OSError is about; the error shows no cap in it.
 
         Raises: what the operation raises, and as `in_reactor`.
         """
@@ -87,7 +87,7 @@ class StorageTree:
         try:
             return await in_reactor(run)
         except OSError as error:
-            error.filename = error.filename or name
+            error.filename = error.filename or (name and redact(name))
             raise
 
     def require_writable(self, name: str | None) -> None:

@@ -130,10 +130,12 @@ def look_at(whole: WholeTree) -> Overview:
 async def _gateway(inquiry: Inquiry, url: str) -> Gateway:
     began = inquiry.reactor.seconds()
     client = Client(Transport(inquiry.reactor, url, pauses=()))
-    status = await inquiry.ask(client.status())
-    milliseconds = round(1000 * (inquiry.reactor.seconds() - began))
-    transfers = await inquiry.ask(_transfers(client))
-    await client.close()
+    try:
+        status = await inquiry.ask(client.status())
+        milliseconds = round(1000 * (inquiry.reactor.seconds() - began))
+        transfers = await inquiry.ask(_transfers(client))
+    finally:
+        await client.close()
     return Gateway(url, milliseconds, status, transfers)
 
 

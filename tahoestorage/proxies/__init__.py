@@ -11,16 +11,17 @@ from txtahoe.caps import redact
 
 SERVERS = ("nginx", "apache", "lighttpd")
 
-# The URLs that are served, as a regular expression that all three servers read in the same way: it
-# has no backslash and no quotation mark. It is held against the URL that is passed on, and not
-# against a decoded one, so that there is no way to spell one thing and mean another.
+# A regular expression for the URLs that the servers pass on. All three read it in the same way: it
+# has no backslash and no quotation mark. They compare it with the URL that they pass on, and not
+# with a decoded one, so that nobody can spell one thing and mean another.
 _COLON = "(?::|%3[Aa])"
 _CHK = _COLON.join(
     ["CHK", "[a-z2-7]{26}", "[a-z2-7]{52}", "[0-9]{1,3}", "[0-9]{1,3}", "[0-9]{1,20}"]
 )
 _LIT = f"LIT{_COLON}[a-z2-7]{{0,88}}"  # Tahoe-LAFS makes them of up to 55 bytes
 # A file's name is one segment (RFC 3986, 3.3), without a slash or a NUL in disguise, and not of
-# dots alone. The second plus forbids to try shorter names, for which long ones leave no memory.
+# dots alone. With the second plus, a server tries no shorter names: for a long one it would run
+# out of memory.
 _CHARACTER = "(?:[A-Za-z0-9_~!$&'()*+,:;=@-]|%(?!00|2[EeFf])[0-9A-Fa-f]{2})"
 _FILE = f"/named/URI{_COLON}(?:{_CHK}|{_LIT})/[.]*(?:{_CHARACTER}[.]*)++"
 # Style sheets refer to fonts as `name.woff?v=1.2` and `name.eot?#fix`. It goes no further.
@@ -33,7 +34,8 @@ _PORT = (  # from 1 to 65535
 )
 
 
-# The form of each value, in two ways. A server could read another form as more than one word.
+# The form of each value, as a pattern and in words. A server could read another form as several
+# words.
 _FORMS = {
     "server_name": (_HOST, "the name of a host, such as 'files.example.com'"),
     "gateway": (

@@ -96,8 +96,8 @@ async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
         running.append(Deferred.fromCoroutine(run()).addBoth(finish))
 
     def cancel() -> None:
-        for operation in running:
-            operation.cancel()
+        for work in running:
+            work.cancel()
 
     with loop.until_stopped(caller.end):
         try:

@@ -176,6 +176,10 @@ class Knowing(StorageTestCase):
             storage.url(name)
         self.assertEqual(proxy.requests, [])
 
+    def test_prefetch_returns_every_name_of_a_file_that_is_given_two(self) -> None:
+        names = {"album1/1", "album1//1", "album1\\1"}
+        self.assertEqual(self.storage.prefetch(names), names)
+
     def test_with_max_age_zero_every_look_up_is_a_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy(max_age=0)
         storage.exists("album0/0")

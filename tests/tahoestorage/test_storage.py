@@ -634,3 +634,12 @@ class Secrets(StorageTestCase):
                 attempt("missing")
             self.assertNotIn("URI:", str(raised.exception) + repr(raised.exception))
             self.assertIn("missing", str(raised.exception))
+
+    def test_errors_show_no_cap_of_a_name_that_carries_one(self) -> None:
+        # A field that has changed from TahoeCapStorage to this one still has such names.
+        name = f"docs/URI:CHK:{'a' * 26}:{'a' * 52}:2:3:60/missing"
+        for attempt in (self.storage.open, self.storage.size, self.storage.listdir):
+            with self.assertRaises(OSError) as raised:
+                attempt(name)
+            self.assertNotIn("a" * 26, f"{raised.exception} {raised.exception!r}")
+            self.assertIn("missing", str(raised.exception))

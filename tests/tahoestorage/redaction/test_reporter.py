@@ -188,6 +188,12 @@ class Settings(ReportTestCase):
             with self.assertRaisesRegex(Exception, "malformed"):
                 conf.base_cap({})
 
+    def test_options_of_a_wrong_type_are_left_to_the_checks(self) -> None:
+        storages = {"a": {"BACKEND": "b", "OPTIONS": ["media"]}}
+        with override_settings(STORAGES=storages):
+            conf.hide_caps()
+            self.assertEqual(settings.STORAGES, storages)
+
     def test_diffsettings(self) -> None:
         module = Path("written_settings.py").absolute()
         written = {"INSTALLED_APPS": ["tahoestorage"], "SECRET_KEY": "-"}
