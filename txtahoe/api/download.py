@@ -122,7 +122,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         in_thread = in_threads(self._transport.reactor)
         async with self:
             async for chunk in self:
-                await in_thread(partial(file.write, chunk))
+                await in_thread(partial(_write_all, file, chunk))
 
     def close(self) -> None:
         """Want no more for now; ends the request that is under way."""
@@ -206,3 +206,10 @@ def _marker_length(data: bytes) -> int:
     # "p" stands in the marker once, at its start: no other place can begin one.
     start = data.rfind(b"p", -len(_END_MARKER))
     return len(data) - start if start >= 0 and _END_MARKER.startswith(data[start:]) else 0
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    written: int | None = file.write(data)
+    while written is not None and written < len(data):  # a file without a buffer may take a part
+        data = data[written:]
+        written = file.write(data)

@@ -104,9 +104,14 @@ class _Listing:
 def links_of(
     children: Children, metadata: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> dict[str, Link]:
-    """The links to `children`: `metadata` over their own, and their own over `defaults`."""
+    """
+    The links to `children`: `metadata` over their own, and their own over `defaults`.
+
+    Raises: ValueError for a name that UTF-8 cannot encode.
+    """
     links = {}
     for name, child in children.items():
+        name.encode()
         link = child if isinstance(child, Link) else Link(child)
         links[name] = Link(link.cap, {**(defaults or {}), **link.metadata, **metadata})
     return links

@@ -120,6 +120,17 @@ class Targets(GatewayTestCase):
         self.assertFalse(file.closed)
         self.assertNotIn(threading.get_ident(), threads)
 
+    async def test_save_writes_all_to_a_file_that_takes_a_part_at_a_time(self) -> None:
+        data = noise(2 * SEGMENT, seed=10)
+
+        class Raw(io.BytesIO):
+            def write(self, chunk) -> int:
+                return super().write(chunk[:1000])
+
+        file = Raw()
+        await (await self.client.download(await self.client.upload(data))).save(file)
+        self.assertEqual(file.getvalue(), data)
+
     async def test_write_to_pauses_with_its_consumer(self) -> None:
         data = noise(12 * SEGMENT, seed=9)
         cap = await self.client.upload(data)

@@ -246,4 +246,10 @@ class Names(ClockTestCase):
     def test_a_name_that_no_url_can_hold_raises_value_error_without_a_request(self) -> None:
         for operation in (self.client.child, self.client.delete):
             self.failureResultOf(start(operation(self.root, "\udc80")), ValueError)
+        cap = Cap.parse("URI:LIT:me")
+        for attempt in (
+            self.client.set_children(self.root, {"\udc80": cap}),
+            self.client.mkdir({"\udc80": cap}),
+        ):
+            self.failureResultOf(start(attempt), ValueError)
         self.assertEqual(self.fake.requests, [])
