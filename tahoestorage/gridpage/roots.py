@@ -89,6 +89,8 @@ def _root_of(roots: dict[Any, Root], storage_of: Callable[[], Storage]) -> Root 
         key = whole.connection.gateways, whole.connection.base_cap
     except ImproperlyConfigured as error:
         return roots.setdefault(str(error), Root(problem=str(error)))
+    except TypeError:  # of a class that is not ours, for its own OPTIONS
+        return None
     root = roots.setdefault(key, Root(whole))
     root.storages.append(storage)
     return root

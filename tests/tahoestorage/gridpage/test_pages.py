@@ -280,6 +280,11 @@ class NodePage(PageTestCase):
         self.get(node("private/c.bin", open=1), 404)
         self.assertIn("3 of 3 shares", words(self.get(node("private/c.bin"))))
 
+    def test_another_storage_with_wrong_options_does_not_hide_the_root(self) -> None:
+        wrong = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"x": 1}}
+        self.override(STORAGES={**settings.STORAGES, "wrong": wrong})
+        self.assertEqual([root.problem for root in roots.all_roots()], [""])
+
     def test_a_small_file_has_no_shares(self) -> None:
         self.storage.save("small", ContentFile(b"small"))
         page = self.get(node("small"))
