@@ -19,6 +19,7 @@ from tests.bench.memory import MemoryGrowth
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
+from tests.waiting import wait_until
 from txtahoe.testing.node import free_port
 
 _MEGABYTE = 2**20
@@ -115,11 +116,11 @@ class Servers(StorageTestCase):
                 answer = self.get(port, "media/large.bin")
                 answer.read(_MEGABYTE)
                 # The buffers of the system are full before the file is read.
-                self.wait_until(lambda proxy=proxy: self.stands_still(proxy))
+                wait_until(lambda proxy=proxy: self.stands_still(proxy))
                 self.assertLess(proxy.received, 60 * _MEGABYTE, server)
                 answer.close()
                 self.doCleanups()
-                self.wait_until(lambda proxy=proxy: not proxy.connections)
+                wait_until(lambda proxy=proxy: not proxy.connections)
                 self.assertLess(proxy.received, 70 * _MEGABYTE, server)
 
     def stands_still(self, proxy: Proxy) -> bool:
@@ -139,10 +140,3 @@ class Servers(StorageTestCase):
                 proxy.close_connections()
                 with self.assertRaises((HTTPException, ConnectionError), msg=server):
                     answer.read()
-
-    def wait_until(self, is_done: object) -> None:
-        for _ in range(200):
-            if is_done():  # type: ignore[operator]
-                return
-            time.sleep(0.05)
-        self.fail("it did not come about")

@@ -438,29 +438,35 @@ class Processes(StorageTestCase):
     def test_ctrl_c_cancels_the_request_and_the_storage_goes_on(self) -> None:
         process = self.script("""
             from tests.grid.strangers import silent, stranger
-            with stranger(silent) as nowhere:
+            from tests.waiting import wait_until
+            def behave(connection):
+                connections.add(connection)
+                if begun.acquire(blocking=False):
+                    print("waiting", flush=True)
+                try:
+                    silent(connection)
+                finally:
+                    connections.remove(connection)
+            connections, begun = set(), threading.Semaphore(0)
+            with stranger(behave) as nowhere:
                 waiting = TahoeStorage(tahoe_base_url=nowhere, tahoe_base_cap=cap)
                 for use in (lambda: waiting.exists("f"),
                             lambda: waiting.save("f", ContentFile(b"x" * 5_000_000))):
-                    print("waiting", flush=True)
+                    begun.release()
                     try:
                         use()
                     except KeyboardInterrupt:
                         print("interrupted", flush=True)
-                time.sleep(0.2)
-                from tahoestorage.reactor.loop import current_loop
-                reactor = current_loop().reactor
-                assert not [r for r in reactor.getReaders() if "Client" in type(r).__name__]
+                wait_until(lambda: not connections)
             assert not ts.exists("f")
             print("done", flush=True)
         """)
         assert process.stdout is not None
         for _ in range(2):
             self.assertEqual(process.stdout.readline(), "waiting\n")
-            time.sleep(0.7)
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.stdout.readline(), "interrupted\n")
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
         self.assertEqual(output, "done\n")
 
     @needs(TIME)

@@ -20,6 +20,7 @@ from django.urls import set_script_prefix
 from tahoestorage.contract.fileurls import is_signed
 from tahoestorage.storage import TahoeStorage, storage_of
 from tests.tahoestorage.case import StorageTestCase
+from tests.waiting import wait_until
 
 DATA = os.urandom(1_500_000)
 
@@ -501,7 +502,7 @@ class Asgi(ServingTestCase):
 
             answer = serve(RequestFactory().get("/"), large)
             self.assertEqual(answer.status_code, 200)
-            before = proxy.received
+            before, connections = proxy.received, proxy.connections
             del answer
-            time.sleep(1)
+            wait_until(lambda: proxy.connections < connections)
             self.assertLess(proxy.received - before, 8_000_000)

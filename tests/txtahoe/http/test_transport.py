@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import answers, banner, hang_up, silent, stalls, stranger
 from tests.needs import GRID, TIME, needs
+from tests.waiting import until
 from txtahoe import Cap, Client, Transport, redact
 from txtahoe import errors as every_error
 from txtahoe.errors import (
@@ -169,9 +170,10 @@ class Strangers(TestCase):
         await self.assertFailure(Deferred.fromCoroutine(client.upload(stalling())), RequestTimeout)
 
     async def test_a_cancelled_request_is_cancelled_and_its_connection_closed(self) -> None:
-        closed = []
+        asked, closed = [], []
 
         def behave(connection):
+            asked.append(connection.recv(2**16))
             try:
                 silent(connection)
             finally:
@@ -179,11 +181,10 @@ class Strangers(TestCase):
 
         client = self.connect(self.enter(stranger(behave)), timeout=20)
         asking = Deferred.fromCoroutine(client.mkdir())
-        await deferLater(reactor, 0.2)
+        await until(lambda: asked)
         asking.cancel()
         await self.assertFailure(asking, CancelledError)
-        await deferLater(reactor, 0.2)
-        self.assertEqual(closed, [True])
+        await until(lambda: closed)
 
 
 @needs(GRID)
