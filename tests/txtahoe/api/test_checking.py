@@ -119,24 +119,24 @@ class Walks(GatewayTestCase):
 class CutWalks(TestCase):
     """Streams that are cut off, malformed, or stall."""
 
-    timeout = 30
+    timeout = 120
 
     def tearDown(self) -> None:
         # Twisted logs one where an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
 
-    async def walk(self, behave) -> Walk:
+    async def walk(self, behave, timeout: float) -> Walk:
         server = stranger(behave)
         url = server.__enter__()
         self.addCleanup(server.__exit__, None, None, None)
         from twisted.internet import reactor
 
-        client = Client(Transport(reactor, url, pauses=(), timeout=0.5))
+        client = Client(Transport(reactor, url, pauses=(), timeout=timeout))
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
         return await client.manifest(DIRECTORY)
 
-    async def failure(self, behave, expected: type[Exception]) -> Exception:
-        walk = await self.walk(behave)
+    async def failure(self, behave, expected: type[Exception], timeout: float = 20) -> Exception:
+        walk = await self.walk(behave, timeout)
         with self.assertRaises(expected) as raised:
             async for _ in walk:
                 pass
@@ -158,7 +158,7 @@ class CutWalks(TestCase):
 
     async def test_a_stream_that_stalls_raises_timeout_error(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
-        await self.failure(stalls(head), TimeoutError)
+        await self.failure(stalls(head), TimeoutError, timeout=0.5)
 
     async def test_a_line_that_is_not_json_raises_not_a_gateway(self) -> None:
         await self.failure(answers("200 OK", "{oops\n"), TahoeError)
