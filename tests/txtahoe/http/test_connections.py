@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from tests.grid.certificates import trusting, write_certificate
-from tests.grid.strangers import Behaviour, answers, silent, stranger
+from tests.grid.strangers import Behaviour, answers, hang_up, stalls, stranger
 from tests.txtahoe.case import start
 from txtahoe import Cap, Client, Transport
 from txtahoe.errors import (
@@ -235,11 +235,7 @@ class OtherProtocols(ConnectionsTestCase):
             self.assertEqual(await client.read(await client.upload(b"x" * 10**6)), b"x" * 10**6)
 
     async def test_one_that_hangs_up_before_it_is_secure_was_not_reached(self) -> None:
-        def behave(connection: Any) -> None:
-            connection.recv(2**16)
-            connection.close()
-
-        client = self.connect(self.meet(behave).replace("http:", "https:"))
+        client = self.connect(self.meet(hang_up).replace("http:", "https:"))
         await self.failure(client.status(), GatewayUnreachable)
 
 
@@ -276,13 +272,7 @@ class Heads(ConnectionsTestCase):
             b"HTTP/x 200 OK\r\n\r\n",
             b"220 smtp.example ESMTP\r\n",
         ):
-
-            def behave(connection: Any, head: bytes = head) -> None:
-                connection.recv(2**16)
-                connection.sendall(head)
-                silent(connection)
-
-            await self.failure(self.connect(self.meet(behave)).status(), NotAGateway)
+            await self.failure(self.connect(self.meet(stalls(head))).status(), NotAGateway)
 
 
 class Unreached(SynchronousTestCase):
