@@ -324,7 +324,7 @@ request: ContextVar[str] = ContextVar("request", default="nobody's")
 
 
 class Noted(ContentFile):  # type: ignore[type-arg]
-    """Content that has to be waited for, and notes which thread reads it for which request."""
+    """Content that blocks its reader, and notes which thread reads it for which request."""
 
     def __init__(self, data: bytes, read: set[tuple[int, str]]) -> None:
         super().__init__(data)
@@ -339,7 +339,7 @@ class Noted(ContentFile):  # type: ignore[type-arg]
 
 
 class Requests(AsyncTestCase):
-    """Django gives each request a thread for what blocks, and a context."""
+    """Django gives each request a thread for blocking calls, and a context."""
 
     async def use(self, name: str) -> set[tuple[int, str]]:
         """Save small and large files, one by one and many; tell where they were read."""
