@@ -141,9 +141,10 @@ class Layout(ABC):
     def first_save(self, site: Site) -> Cost:
         """The first save of a process."""
 
-    @abstractmethod
     def listing(self, site: Site) -> Cost:
         """A listing of all names, by a new process."""
+        reads = tuple(self.directories(site))
+        return Cost(self.seconds_of(reads), 0, reads)
 
     @abstractmethod
     def page(self, site: Site) -> Cost:
@@ -218,10 +219,6 @@ class Flat(Layout):
     def first_save(self, site: Site) -> Cost:
         return self._first(site, _way(site), site.names)
 
-    def listing(self, site: Site) -> Cost:
-        reads = tuple(self.directories(site))
-        return Cost(self.seconds_of(reads), 0, reads)
-
     def page(self, site: Site) -> Cost:
         return self._shown(_above_page(site), (_distinct(max(site.days, 1)), site.names))
 
@@ -249,10 +246,6 @@ class Fanout(Layout):
         spread = spread_of(site.names)
         way = [(1.0, spread.names_at(depth)) for depth in range(round(spread.depth) + 1)]
         return self._first(site, (*_way(site), *way), spread.names_of_part)
-
-    def listing(self, site: Site) -> Cost:
-        reads = tuple(self.directories(site))
-        return Cost(self.seconds_of(reads), 0, reads)
 
     def page(self, site: Site) -> Cost:
         spread = spread_of(site.names)
