@@ -16,6 +16,7 @@ from tempfile import TemporaryFile
 from django.core.files import File
 
 from tests.bench.memory import MemoryGrowth
+from tests.environment import environment
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
@@ -40,16 +41,10 @@ def serving(server: str, gateway: str, cap: str) -> Iterator[int]:
     port = free_port()
     program, *arguments = SERVERS[server].format(port=port).split()
     folder = os.path.dirname(sys.executable)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "DJANGO_SETTINGS_MODULE": "tests.servers.serving_settings",
-        "GATEWAY": gateway,
-        "CAP": cap,
-    }
+    settings = "tests.servers.serving_settings"
     process = subprocess.Popen(
         [os.path.join(folder, program), *arguments],
-        env=environment,
+        env=environment(DJANGO_SETTINGS_MODULE=settings, GATEWAY=gateway, CAP=cap),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 import textwrap
@@ -20,6 +19,7 @@ from django.core.files.base import ContentFile, File
 from django.core.management import CommandError
 
 from tahoestorage.staticfiles import TahoeStaticFilesStorage
+from tests.environment import environment
 from tests.needs import TIME, needs
 from tests.tahoestorage.static_case import StaticTestCase
 from txtahoe.errors import IsADirectory, NotADirectory, SomeFailed
@@ -366,10 +366,9 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.contrib.staticfiles.storage import staticfiles_storage as static
 """
-        path = os.pathsep.join(filter(None, sys.path))
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", begin + textwrap.dedent(body)],
-            env={**os.environ, "CAP": self.cap, "PYTHONPATH": path},
+            env=environment(CAP=self.cap),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

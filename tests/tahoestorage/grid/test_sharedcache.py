@@ -23,6 +23,7 @@ from django.core.files.base import ContentFile
 from tahoestorage.grid import sharedcache
 from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.storage import TahoeStorage
+from tests.environment import environment
 from tests.grid.case import make_directory
 from tests.processes import apart
 from tests.secrets.collect import Collector
@@ -525,16 +526,9 @@ class Processes(CacheTestCase):
         )
 
     def run_child(self, body: str, gateway: str) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "CACHE": os.path.abspath(self.folder),
-            "GATEWAY": gateway,
-            "CAP": self.cap,
-        }
         done = subprocess.run(
             [sys.executable, "-c", CHILD + textwrap.dedent(body)],
-            env=environment,
+            env=environment(CACHE=os.path.abspath(self.folder), GATEWAY=gateway, CAP=self.cap),
             capture_output=True,
             text=True,
             timeout=60,

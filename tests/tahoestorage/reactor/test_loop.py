@@ -10,6 +10,7 @@ import textwrap
 import time
 
 from tahoestorage.care.wholetree import WholeTree
+from tests.environment import environment
 from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.tree.paths import ANCHORS
@@ -26,11 +27,6 @@ ts = TahoeStorage(tahoe_base_url=url, tahoe_base_cap=cap)
 
 
 class Processes(StorageTestCase):
-    def environment(self) -> dict[str, str]:
-        # trial runs in a folder of its own, where the packages are not found otherwise.
-        path = os.pathsep.join(filter(None, sys.path))
-        return {**os.environ, "GATEWAY": self.gateway, "CAP": self.cap, "PYTHONPATH": path}
-
     def script(self, body: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             # A warning that is an error in the reactor thread must not leave the caller waiting.
@@ -42,7 +38,7 @@ class Processes(StorageTestCase):
                 "-c",
                 BEGIN + textwrap.dedent(body),
             ],
-            env=self.environment(),
+            env=environment(GATEWAY=self.gateway, CAP=self.cap),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -180,7 +176,7 @@ class Processes(StorageTestCase):
             )
         done = subprocess.run(
             [sys.executable, script],
-            env=self.environment(),
+            env=environment(GATEWAY=self.gateway, CAP=self.cap),
             capture_output=True,
             text=True,
             timeout=60,

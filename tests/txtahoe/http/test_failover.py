@@ -25,7 +25,7 @@ DATA = bytes(range(256)) * 8000
 
 class SeveralGateways(GatewayTestCase):
     def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
+        # Twisted logs one if an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
 
     def setUp(self) -> None:
