@@ -1,12 +1,12 @@
 """
-What a test needs that not every machine has; its class says so:
+Needs of tests that some machines cannot meet. A test class declares them:
 
     @needs(GRID, CHROMIUM)
     class Pages(SynchronousTestCase): ...
 
-Where one of these cannot be had, the tests of the class are skipped, with a sentence that says why.
-With TAHOE_TESTS=all in the environment every test runs, the long ones too, and a test that needs
-what is not there is an error. Long tests also run if trial is given the name of their module, or
+If a need cannot be met, trial skips the tests of the class and prints the reason. With
+TAHOE_TESTS=all in the environment every test runs, the long ones too, and a need that cannot be met
+is an error. Long tests also run if trial is given the name of their module, or
 of one of them.
 """
 
@@ -29,13 +29,13 @@ if _GIVEN not in ("", "all"):
 ALL_TESTS = _GIVEN == "all"
 """Whether every test is to run."""
 
-# Debian keeps servers where the PATH of a user does not lead.
+# Debian keeps servers in a folder that is not on the PATH of a user.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
 @frozen
 class Need:
-    """A thing that a test needs. `missing` says why it cannot be had here, or None where it can."""
+    """A need of a test. `missing` gives the reason why it cannot be met here; None if it can."""
 
     missing: Callable[[], str | None]
 

@@ -60,7 +60,7 @@ class Site:
 
     @property
     def names(self) -> float:
-        """In one directory of names."""
+        """The number of names in one directory of names."""
         return self.files / max(self.days, 1)
 
     @property
@@ -141,9 +141,10 @@ class Layout(ABC):
     def first_save(self, site: Site) -> Cost:
         """The first save of a process."""
 
-    @abstractmethod
     def listing(self, site: Site) -> Cost:
         """A listing of all names, by a new process."""
+        reads = tuple(self.directories(site))
+        return Cost(self.seconds_of(reads), 0, reads)
 
     @abstractmethod
     def page(self, site: Site) -> Cost:
@@ -185,8 +186,8 @@ class Layout(ABC):
 
     def _first(self, site: Site, reads: tuple[Round, ...], names: float) -> Cost:
         """
-        Of the first save into a directory of so many names, which these reads lead to. Where the
-        upload is over before they are, the one that is under way is asked again.
+        The cost of the first save into a directory of so many names, which these reads lead to. If
+        the upload ends before the reads do, the tree repeats the read that is under way.
         """
         # Which gateway makes the changes of all hosts is looked up in the root, before the change.
         asking: tuple[Round, ...] = ((1, 1),) if site.hosts > 1 else ()
@@ -196,9 +197,9 @@ class Layout(ABC):
 
     def _shown(self, reads: list[Round], last: Round) -> Cost:
         """
-        Of a page, where these reads lead to the names. What they tell beyond _KNOWN names pushes
-        out others, which `url` has to ask for again, one by one. So it does for all where the
-        page takes longer than `max_age`, which is not counted here.
+        The cost of a page. These reads lead to the names. Names beyond _KNOWN push out others, and
+        `url` asks for those again, one by one. If the page takes longer than `max_age`, `url` asks
+        for all again, which is not counted here.
         """
         learnt = sum(number * names for number, names in [*reads, last])
         forgotten = PAGE * max(0.0, 1 - _KNOWN / learnt)
@@ -217,10 +218,6 @@ class Flat(Layout):
 
     def first_save(self, site: Site) -> Cost:
         return self._first(site, _way(site), site.names)
-
-    def listing(self, site: Site) -> Cost:
-        reads = tuple(self.directories(site))
-        return Cost(self.seconds_of(reads), 0, reads)
 
     def page(self, site: Site) -> Cost:
         return self._shown(_above_page(site), (_distinct(max(site.days, 1)), site.names))
@@ -249,10 +246,6 @@ class Fanout(Layout):
         spread = spread_of(site.names)
         way = [(1.0, spread.names_at(depth)) for depth in range(round(spread.depth) + 1)]
         return self._first(site, (*_way(site), *way), spread.names_of_part)
-
-    def listing(self, site: Site) -> Cost:
-        reads = tuple(self.directories(site))
-        return Cost(self.seconds_of(reads), 0, reads)
 
     def page(self, site: Site) -> Cost:
         spread = spread_of(site.names)
@@ -361,13 +354,13 @@ class Spread:
         )
 
     def names_at(self, depth: int) -> float:
-        """In a directory of a level. One that is full keeps the names that it had."""
+        """The number of names in a directory of a level. A full one keeps its names."""
         full = self.full[depth]
         return full * (LIMIT + _MARKS) + (1 - full) * min(self.names / 16**depth, LIMIT)
 
     @property
     def usual_reads(self) -> float:
-        """Of a process that saves a name each second, for each of them, after a long time."""
+        """The reads for each save of a process that has saved a name each second for long."""
         return _usual_reads(self)
 
 
@@ -394,7 +387,7 @@ def _more_than(limit: int, mean: float) -> float:
 
 @cache
 def _usual_reads(spread: Spread) -> float:
-    """It keeps the last _KNOWN directories that it has read, and parts for _PACE seconds."""
+    """A process keeps the last _KNOWN directories that it has read, and parts for _PACE seconds."""
     random = Random(1)
     full: dict[tuple[int, int], bool] = {}
     known: dict[tuple[int, int], int] = {}
@@ -435,17 +428,17 @@ def _distinct(number: float, names: float = PAGE) -> float:
 
 @frozen
 class Waits:
-    """Of saves, in seconds; `writes`: of directories, for each of them."""
+    """The times of saves, in seconds. `writes`: of directories, for each save."""
 
     median: float
     most: float
-    """Of all but 5 in 100."""
+    """The longest of all but 5 in 100 saves."""
     mean: float
     writes: float
 
 
 def waits(work: Work, hosts: int, rate: float, saves: int = 1_000, seed: int = 1) -> Waits:
-    """Of so many saves that come by chance, `rate` a second, to any process of any host."""
+    """The times of saves that come by chance, `rate` a second, to any process of any host."""
     return _Saving(work, hosts, rate, seed).run(saves)
 
 

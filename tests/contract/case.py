@@ -69,7 +69,7 @@ class Place:
     def exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> Answer | None:
-        """The answer to a request; None where there is none."""
+        """The answer to a request; None if the gateway gives none."""
         raise NotImplementedError
 
     def lose(self, cap: str, shares: int = 3) -> None:

@@ -1,8 +1,8 @@
 """
-What one process of a host does: it saves from several threads, and tells of each save what came of
-it, a line of JSON each: the name and the content, and the name that it got or the error.
+A process of a host. It saves from several threads, and prints a line of JSON for each save: the
+name and the content, and the name that it got or the error.
 
-It is told on its standard input what to do, because a cap is among that.
+It reads its orders from standard input, because a cap is among them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from txtahoe.errors import TahoeError
 @frozen
 class Orders:
     """
-    `host`: the number of the process. `gateway`: that of its host. `writer`: that which makes the
-    changes of all hosts.
+    `host`: the number of the process. `gateway`: the gateway of its host. `writer`: the gateway
+    that makes the changes of all hosts.
     """
 
     host: int

@@ -24,7 +24,7 @@ def literal(text: str) -> Cap:
 
 
 class User:
-    """Saves, replaces and deletes its own names, and those that all save; says what it has done."""
+    """Saves, replaces and deletes its own names and common ones, and reports its changes."""
 
     def __init__(self, tree: Tree, who: str) -> None:
         self._tree = tree

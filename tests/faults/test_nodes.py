@@ -29,8 +29,8 @@ def noise(size: int, word: str) -> bytes:
 @needs(TIME)
 class KilledGateway(FaultTestCase):
     """
-    Each kind of request, begun twice at once: by a client that gives up soon, and by one that is
-    still there when the gateway is back. At a random moment of it the gateway is killed.
+    Two clients begin each kind of request at once: one gives up soon, and the other one still waits
+    when the gateway is back. The test kills the gateway at a random moment of the requests.
     """
 
     async def kill_during(self, request: Request) -> dict[str, Outcome]:

@@ -8,7 +8,6 @@ of them. TXTAHOE_FAULT_OPERATIONS is the number of the operations; see `tests.se
 from __future__ import annotations
 
 import os
-from base64 import b32encode
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf
@@ -19,6 +18,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.faults.case import FaultTestCase, Outcome, in_thread
 from tests.faults.model import ABSENT, Directory, Value
+from tests.faults.spreading import literal
 from tests.grid.proxy import Proxy
 from tests.needs import is_long_wanted
 from tests.seeds import SEED, random_for
@@ -77,9 +77,9 @@ class Ends(SynchronousTestCase):
 
 class Worker:
     """
-    Does one operation after the other, on names that are its own, in a directory that is not: so
-    it knows what its names may lead to whenever it looks. Its tree is that of others too, whose
-    links go out with its own.
+    Does one operation after the other in a directory that it shares. Its names are its own, so it
+    always knows their possible targets. Other workers have the same tree: one write may have the
+    links of several.
     """
 
     def __init__(self, test: RandomOperations, number: int, tree: Tree, count: int) -> None:
@@ -112,7 +112,7 @@ class Worker:
 
     async def several(self) -> Outcome:
         names = self.choose.sample(self.names, 3)
-        caps = [Cap.parse("URI:LIT:" + literal(self.new_word())) for _ in names]
+        caps = [literal(self.new_word()) for _ in names]
         replace = self.choose.random() < 0.5
         linking = self.tree.link_many(zip(names, caps, strict=True), replace=replace)
         outcome = await self.test.outcome(linking)
@@ -351,8 +351,3 @@ class RandomOperations(FaultTestCase):
 
 def _kind(outcome: Outcome) -> str:
     return "ok" if outcome.succeeded else type(outcome.error).__name__
-
-
-def literal(text: str) -> str:
-    """The data of a LIT cap: a file that takes no upload."""
-    return b32encode(text.encode()).decode().rstrip("=").lower()

@@ -32,9 +32,9 @@ _TOGETHER = 2_000
 @frozen
 class Scale:
     """
-    The size of the test. `names`: links at the start. `rounds`: of the users, each of some
-    changes. `limit`, `pace`: those of `Fanout`. `kills`: after how many seconds the processes that
-    spread it are killed, one after the other; those after them are not.
+    The size of the test. `names`: links at the start. `rounds`: of each user, with some changes in
+    each. `limit`, `pace`: the arguments of `Fanout`. `kills`: the seconds that each of the first
+    spreading processes has, one after the other, until it is killed.
     """
 
     names: int
@@ -45,7 +45,7 @@ class Scale:
     kills: tuple[float, ...]
 
 
-# The pace is so short that on a slow machine one is often not sure, and has to look once more.
+# With so short a pace, users on a slow machine are often not sure, and look once more.
 SMALL = Scale(24, 3, 6, 6, 0.4, (1.5, 2.5, 3.5) * 2)
 NAMES = int(os.environ.get("TXTAHOE_SPREAD_NAMES", "0"))
 SCALE = Scale(NAMES, 4, 40, 128, 2.0, (5.0, 15.0, 25.0)) if NAMES else SMALL

@@ -1,6 +1,6 @@
 """
-What is promised where several gateways lead to one grid: everybody may read through any of them,
-and what is acknowledged stays linked as long as one gateway at a time writes a directory.
+The promises for several gateways to one grid: anyone may read through any of them, and an
+acknowledged link stays if only one gateway at a time writes a directory.
 """
 
 from __future__ import annotations

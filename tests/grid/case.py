@@ -1,4 +1,4 @@
-"""Base classes of tests with a gateway, real or in memory."""
+"""Base classes of tests with a gateway, real or in memory, or with a stranger in its place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.grid.proxy import Proxy
 from tests.grid.shared import gateways_for, shared_grid
+from tests.grid.strangers import Behaviour, stranger
 from tests.needs import GRID, needed_by
 from txtahoe import Client, Transport, Tree
 from txtahoe.testing.grid import Grid
@@ -53,3 +54,25 @@ class GatewayTestCase(TestCase):
     async def new_tree(self, client: Client | None = None) -> Tree:
         client = client or self.client
         return Tree(client, await client.mkdir())
+
+
+class StrangerTestCase(TestCase):
+    """A test with clients of servers that are no gateway, or one in trouble."""
+
+    timeout = 120
+
+    def tearDown(self) -> None:
+        # Twisted logs one if an answer comes before its request is sent whole.
+        self.flushLoggedErrors(AttributeError)
+
+    def connect(self, url: str, **options: Any) -> Client:
+        """A client that repeats no request, and is closed when the test ends."""
+        client = Client(Transport(reactor, url, **{"pauses": (), "timeout": 20, **options}))
+        self.addCleanup(lambda: ensureDeferred(client.close()))
+        return client
+
+    def meet(self, behave: Behaviour) -> str:
+        """The URL of a server that behaves so."""
+        context = stranger(behave)
+        self.addCleanup(context.__exit__, None, None, None)
+        return context.__enter__()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.shared import shared_grid
 from tests.needs import GRID, TIME, needs
+from tests.waiting import wait_until
 from txtahoe.testing.folder import Plan
 from txtahoe.testing.grid import Gateway, Grid, GridError, NodeError, PortTakenError, command_parser
 from txtahoe.testing.node import free_port
@@ -76,15 +77,6 @@ def processes_in(folder: Path) -> list[int]:
         if process.info["status"] != psutil.STATUS_ZOMBIE
         and any(word.startswith(f"{folder}/") for word in process.info["cmdline"] or ())
     ]
-
-
-def soon(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @contextmanager
@@ -214,10 +206,10 @@ class NodeTests(SynchronousTestCase):
         server.freeze()
         self.assertTrue(server.running)
         self.assertTrue(server.frozen)
-        self.assertTrue(soon(lambda: process.status() == psutil.STATUS_STOPPED))
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
         self.grid.wait_ready(timeout=5)
         server.thaw()
-        self.assertTrue(soon(lambda: process.status() != psutil.STATUS_STOPPED))
+        wait_until(lambda: process.status() != psutil.STATUS_STOPPED)
         self.assertFalse(server.frozen)
 
     def test_a_frozen_node_stops_in_good_order(self) -> None:
@@ -424,8 +416,8 @@ class EndTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
 
-    def all_gone(self) -> bool:
-        return soon(lambda: processes_in(self.folder) == [])
+    def wait_until_all_have_ended(self) -> None:
+        wait_until(lambda: processes_in(self.folder) == [])
 
     def test_an_exception_stops_all_and_removes_a_temporary_folder(self) -> None:
         grid = Grid(**SMALL)
@@ -460,7 +452,7 @@ class EndTests(SynchronousTestCase):
             self.addCleanup(os.kill, child, signal.SIGKILL)
             self.assertEqual(len(processes_in(self.folder)), 3)
             process.kill()
-            self.assertTrue(self.all_gone())
+            self.wait_until_all_have_ended()
         self.assertTrue((self.folder / "server-1" / "running.process").exists())
         with Grid(self.folder) as grid:
             self.assertEqual(connected(grid.gateways[0]), {"server-1"})
@@ -470,13 +462,13 @@ class EndTests(SynchronousTestCase):
             read_until(process.stdout, "ready")
             process.terminate()
             self.assertEqual(process.wait(), -signal.SIGTERM)
-            self.assertTrue(self.all_gone())
+            self.wait_until_all_have_ended()
 
     def test_a_closed_standard_input_ends_a_node_too(self) -> None:
         with Grid(self.folder, **SMALL) as grid:
             server = grid.servers[0]
             server._started.result().stdin.close()
-            self.assertTrue(soon(lambda: not server.running))
+            wait_until(lambda: not server.running)
 
 
 @needs(GRID, TIME)

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.environment import environment, python_path
 from tests.grid.case import make_directory
 from tests.grid.shared import shared_grid
 from tests.manual.pages import pages, programs, write_programs
@@ -29,15 +30,10 @@ class Programs(SynchronousTestCase):
         self.gateway = shared_grid().gateway_urls[0]
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "TAHOE_CAP": make_directory(self.gateway),
-        }
         # -P: a program called site.py must not stand in for the standard library's.
         process = subprocess.Popen(
             [sys.executable, "-P", str(self.folder / name), *arguments],
-            env=environment,
+            env=environment(TAHOE_CAP=make_directory(self.gateway)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,10 +82,7 @@ class Programs(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-m", "twisted.trial", "test_saving"],
             cwd=alone,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(alone), *filter(None, sys.path)]),
-            },
+            env=environment(PYTHONPATH=python_path(alone)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

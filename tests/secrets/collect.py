@@ -26,9 +26,9 @@ _PACKAGES = tuple(str(Path(package.__path__[0])) for package in (txtahoe, tahoes
 
 class Collector(logging.Handler):
     """
-    What is said while the `with` block lasts, each text with where it was said.
+    Collects all output of a `with` block, each text with its place.
 
-    `secrets`: every cap that was made meanwhile.
+    `secrets`: every cap that the block makes.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Collector(logging.Handler):
         self._stack = ExitStack()
 
     def leaks(self) -> list[str]:
-        """Where a secret was said, and which; one line for each place that says some."""
+        """The places that show secrets, a line each, with the secrets."""
         places: dict[str, list[str]] = {}
         for text, wheres in list(self._texts.items()):
             for found in self.secrets.found_in(text):

@@ -1,6 +1,6 @@
 """
-The same for names that carry caps: who has the name has the cap, but what goes wrong with it does
-not say it, and neither do logs, files and links.
+Names that carry caps: anyone who has the name has the cap, but no error, log, file or link shows
+it.
 """
 
 from __future__ import annotations

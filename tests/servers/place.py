@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.environment import python_path
+
 SERVED = Path(__file__).parent / "served"
 # A cap of no grid, for tests that ask none.
 _ANY_CAP = (
@@ -32,8 +34,7 @@ def _without_tables(folder: Path, gateway: str, cap: str) -> dict[str, str]:
     (demo / "tahoe.cap").write_text(cap)
     return {
         "DJANGO_SETTINGS_MODULE": "served.settings",
-        # trial runs in a folder of its own, in which Python does not find the packages.
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), *sys.path])),
+        "PYTHONPATH": python_path(folder),
         "TAHOE_DEMO_FOLDER": str(demo),
         "TAHOE_DEMO_GATEWAY": gateway,
     }

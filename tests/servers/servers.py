@@ -16,6 +16,7 @@ from typing import Self
 from attrs import define, field, frozen
 
 from tests.servers.sites import PATIENCE
+from tests.waiting import wait_until
 from txtahoe.testing.node import free_port
 
 
@@ -144,7 +145,7 @@ class Server:
             self._process.wait(PATIENCE)
             self.start()
             self.wait_for_port()
-        wait_for(lambda: not is_alive(worker))
+        wait_until(lambda: not is_alive(worker))
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -158,7 +159,7 @@ class Server:
 
     def touch(self, file: str) -> None:
         """Change the time of a file of the site, when Django's reloader has seen the old one."""
-        wait_for(
+        wait_until(
             lambda: f"/served/{file} first seen" in self.output().rpartition("Watching for")[2]
         )
         (self.folder / "served" / file).touch()
@@ -168,7 +169,7 @@ class Server:
 
     def wait_for_port(self) -> None:
         """Raises: AssertionError if the server ends instead of listening."""
-        wait_for(self._listens)
+        wait_until(self._listens)
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, f"it has ended: {self.output()[-4000:]}"
@@ -188,14 +189,6 @@ class Server:
         except ProcessLookupError:
             pass
         self._process.wait()
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    """Raises: AssertionError."""
-    patience = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < patience, "it does not happen"
-        time.sleep(0.02)
 
 
 def is_alive(process: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,11 +10,12 @@ from pathlib import Path
 
 from django.core.files.base import ContentFile
 
+from tests.environment import environment
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.servers.upload_server import Sending, Server
 from tests.tahoestorage.case import StorageTestCase
-from tests.tahoestorage.upload_case import wait_until
+from tests.waiting import wait_until
 
 _MEGABYTE = 2**20
 _BLOCK = bytes(range(256)) * 2**12
@@ -92,13 +92,12 @@ class Gone(StorageTestCase):
     """
 
     def test_acknowledged_files_are_there_and_others_are_whole_or_missing(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         for seconds in (0.2, 0.5, 1.0):
             with Proxy(self.gateway) as proxy:
                 command = [sys.executable, "-c", textwrap.dedent(self.script)]
                 ended = subprocess.run(
                     [*command, proxy.url, self.cap, str(seconds)],
-                    env=environment,
+                    env=environment(),
                     capture_output=True,
                     text=True,
                 )

@@ -22,10 +22,10 @@ from tests.servers.servers import (
     gunicorn,
     redis,
     uwsgi,
-    wait_for,
 )
 from tests.servers.sites import HttpSite, LostError, QueuedSite, Site
 from tests.servers.workload import Workload, asked_name, content_of
+from tests.waiting import wait_until
 
 REQUESTS = int(os.environ.get("TAHOE_SERVER_REQUESTS", "500"))
 
@@ -54,15 +54,15 @@ class Servers(ServerTestCase):
         old = set(workload.processes)
         with workload.interrupted():
             server.kill(workload.processes[-1])
-        wait_for(lambda: self.answering(workload.site) not in {*old, None})
+        wait_until(lambda: self.answering(workload.site) not in {*old, None})
         workload.wait_until(2 / 3)
         if server.kind.reload is not None:
             with workload.interrupted() if server.kind.reload_loses else nullcontext():
                 old = set(workload.processes)
                 server.kind.reload(server)
-                wait_for(lambda: self.answering(workload.site) not in {*old, None})
+                wait_until(lambda: self.answering(workload.site) not in {*old, None})
         workload.finish()
-        wait_for(lambda: self.uploading(workload) not in old)
+        wait_until(lambda: self.uploading(workload) not in old)
         self.assertEqual(workload.mistakes, [])
         self.assertEqual(workload.unexplained, [])
 

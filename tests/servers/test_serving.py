@@ -16,9 +16,11 @@ from tempfile import TemporaryFile
 from django.core.files import File
 
 from tests.bench.memory import MemoryGrowth
+from tests.environment import environment
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.tahoestorage.case import StorageTestCase
+from tests.waiting import wait_until
 from txtahoe.testing.node import free_port
 
 _MEGABYTE = 2**20
@@ -39,16 +41,10 @@ def serving(server: str, gateway: str, cap: str) -> Iterator[int]:
     port = free_port()
     program, *arguments = SERVERS[server].format(port=port).split()
     folder = os.path.dirname(sys.executable)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "DJANGO_SETTINGS_MODULE": "tests.servers.serving_settings",
-        "GATEWAY": gateway,
-        "CAP": cap,
-    }
+    settings = "tests.servers.serving_settings"
     process = subprocess.Popen(
         [os.path.join(folder, program), *arguments],
-        env=environment,
+        env=environment(DJANGO_SETTINGS_MODULE=settings, GATEWAY=gateway, CAP=cap),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -115,11 +111,11 @@ class Servers(StorageTestCase):
                 answer = self.get(port, "media/large.bin")
                 answer.read(_MEGABYTE)
                 # The buffers of the system are full before the file is read.
-                self.wait_until(lambda proxy=proxy: self.stands_still(proxy))
+                wait_until(lambda proxy=proxy: self.stands_still(proxy))
                 self.assertLess(proxy.received, 60 * _MEGABYTE, server)
                 answer.close()
                 self.doCleanups()
-                self.wait_until(lambda proxy=proxy: not proxy.connections)
+                wait_until(lambda proxy=proxy: not proxy.connections)
                 self.assertLess(proxy.received, 70 * _MEGABYTE, server)
 
     def stands_still(self, proxy: Proxy) -> bool:
@@ -139,10 +135,3 @@ class Servers(StorageTestCase):
                 proxy.close_connections()
                 with self.assertRaises((HTTPException, ConnectionError), msg=server):
                     answer.read()
-
-    def wait_until(self, is_done: object) -> None:
-        for _ in range(200):
-            if is_done():  # type: ignore[operator]
-                return
-            time.sleep(0.05)
-        self.fail("it did not come about")

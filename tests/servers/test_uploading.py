@@ -10,7 +10,7 @@ from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.servers.upload_server import Sending, Server, upload_together
 from tests.tahoestorage.case import StorageTestCase
-from tests.tahoestorage.upload_case import wait_until
+from tests.waiting import wait_until
 
 _MEGABYTE = 2**20
 

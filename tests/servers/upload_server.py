@@ -14,6 +14,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Self
 
+from tests.environment import environment
 from tests.tahoestorage.upload_case import CONTENT_TYPE, END, begin
 from txtahoe.testing.node import free_port
 
@@ -30,14 +31,12 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.temporary = temporary
-        self._environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.servers.upload_settings",
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "GATEWAY": gateway,
-            "CAP": cap,
-            "TEMPORARY": str(temporary),
-        }
+        self._environment = environment(
+            DJANGO_SETTINGS_MODULE="tests.servers.upload_settings",
+            GATEWAY=gateway,
+            CAP=cap,
+            TEMPORARY=str(temporary),
+        )
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "gunicorn", "--threads", "4", "--log-level", "warning"]

@@ -62,8 +62,8 @@ class Workload:
     """
     `requests` requests to a site, by clients in threads of their own.
 
-    `there`: names that are on the grid, because the site said so. `doubtful`: those of which
-    nobody was told. `processes`: those that have answered, the last one last.
+    `there`: names that the site has reported to be on the grid. `doubtful`: names of requests
+    without an answer. `processes`: the processes that have answered, the last one last.
     """
 
     site: Site

@@ -70,7 +70,7 @@ def _reason(suite: Suite, test: str, failure: str) -> str | None:
 
 
 def _source(suite: Suite, folder: Path) -> Path:
-    """The folder with the sources of a suite, which is downloaded where it is not there yet."""
+    """The folder with the sources of a suite, downloaded if it is not there yet."""
     source = folder / suite.name
     if not source.exists():
         with TemporaryDirectory() as temporary:
@@ -108,7 +108,7 @@ def _python(suite: Suite, venv: Path) -> Path:
 
 
 def _outcomes(suite: Suite, source: Path, python: Path, storage: str) -> dict[str, str]:
-    """The tests of a suite, each with its failure, or with nothing where it passes."""
+    """The tests of a suite, each with its failure; an empty text if it passes."""
     with TemporaryDirectory() as temporary:
         copy = shutil.copytree(source, Path(temporary, "source"))
         folder = copy / suite.folder

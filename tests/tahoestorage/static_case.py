@@ -53,14 +53,14 @@ class StaticTestCase(StorageTestCase):
         self.addCleanup(self.proxy.__exit__)
 
     def write(self, *names: str, content: str | None = None) -> None:
-        """Files of the folder. Without `content`, each has one that nothing else has."""
+        """Write files in the folder; without `content`, each with bytes of its own."""
         for name in names:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(token_hex(50) if content is None else content)
 
     def touch(self) -> None:
-        """Let all files of the folder be newer than what is on the grid."""
+        """Make all files of the folder newer than their copies on the grid."""
         for path in self.folder.rglob("*"):
             os.utime(path, (time() + 1000, time() + 1000))
 

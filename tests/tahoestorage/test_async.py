@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import threading
 from collections.abc import Coroutine
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tests.grid.strangers import silent, stranger
 from tests.tahoestorage.case import StorageTestCase, forget_links
+from tests.waiting import wait_until
 from txtahoe.errors import GatewayUnreachable, IsADirectory, NoSuchChild, SomeFailed
 
 T = TypeVar("T")
@@ -133,23 +135,22 @@ class Methods(AsyncTestCase):
                 storage.asave("f", ContentFile(b"x" * 3_000_000)),
             ):
                 task = asyncio.create_task(operation)
-                await asyncio.sleep(0.3)
-                self.assertNotEqual(self.connections(storage), [])
+                await asyncio.to_thread(wait_until, lambda: connections)
                 task.cancel()
                 with self.assertRaises(asyncio.CancelledError):
                     await task
-                await asyncio.sleep(0.3)
-                self.assertEqual(self.connections(storage), [])
+                await asyncio.to_thread(wait_until, lambda: not connections)
 
-        with stranger(silent) as nowhere:
+        def behave(connection: socket.socket) -> None:
+            connections.add(connection)
+            try:
+                silent(connection)
+            finally:
+                connections.remove(connection)
+
+        connections: set[socket.socket] = set()
+        with stranger(behave) as nowhere:
             self.await_(use(self.new_storage(tahoe_base_url=nowhere)))
-
-    def connections(self, storage: TahoeStorage) -> list[Any]:
-        from tahoestorage.reactor.loop import current_loop
-
-        port = int(storage.operations.tree.connection.gateways[0].rsplit(":", 1)[1].strip("/"))
-        readers = current_loop().reactor.getReaders()
-        return [r for r in readers if getattr(r, "realAddress", (None, None))[1] == port]
 
     def test_blocking_methods_in_an_event_loop_raise_and_name_their_twins(self) -> None:
         async def use() -> None:
@@ -323,7 +324,7 @@ request: ContextVar[str] = ContextVar("request", default="nobody's")
 
 
 class Noted(ContentFile):  # type: ignore[type-arg]
-    """Content that has to be waited for, and notes which thread reads it for which request."""
+    """Content that blocks its reader, and notes which thread reads it for which request."""
 
     def __init__(self, data: bytes, read: set[tuple[int, str]]) -> None:
         super().__init__(data)
@@ -338,7 +339,7 @@ class Noted(ContentFile):  # type: ignore[type-arg]
 
 
 class Requests(AsyncTestCase):
-    """Django gives each request a thread for what blocks, and a context."""
+    """Django gives each request a thread for blocking calls, and a context."""
 
     async def use(self, name: str) -> set[tuple[int, str]]:
         """Save small and large files, one by one and many; tell where they were read."""

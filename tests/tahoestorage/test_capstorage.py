@@ -81,7 +81,7 @@ class Saving(CapStorageTestCase):
         self.assertTrue(self.storage.exists(name))
 
     def test_a_save_is_one_request_and_other_calls_need_none(self) -> None:
-        storage, proxy = self.new_capstorage_through_proxy()
+        storage, proxy = self.new_storage_through_proxy()
         name = storage.save("docs/report.pdf", ContentFile(DATA))
         self.assertEqual(proxy.requests, ["PUT /uri"])
         proxy.requests.clear()
@@ -93,11 +93,6 @@ class Saving(CapStorageTestCase):
             self.assertEqual(each.prefetch([name]), {name})
             each.open(name).close()
         self.assertEqual(proxy.requests, [])
-
-    def new_capstorage_through_proxy(self, **options: Any) -> tuple[TahoeCapStorage, Proxy]:
-        proxy = Proxy(self.gateway).__enter__()
-        self.addCleanup(proxy.__exit__)
-        return self.new_storage(tahoe_base_url=proxy.url, **options), proxy
 
     def test_small_and_empty_files(self) -> None:
         for data in (b"", b"x", b"x" * 55):

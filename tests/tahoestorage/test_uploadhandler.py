@@ -39,7 +39,8 @@ from tahoestorage.staticfiles import TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
 from tahoestorage.uploadhandler import TahoeUploadedFile, TahoeUploadHandler
 from tests.secrets.collect import Collector
-from tests.tahoestorage.upload_case import END, UploadTestCase, begin, wait_until
+from tests.tahoestorage.upload_case import END, UploadTestCase, begin
+from tests.waiting import wait_until
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers
 from txtahoe.http import transport
 from txtahoe.testing.fake import ExceptionPage, FakeGateway

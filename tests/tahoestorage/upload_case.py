@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,11 +90,3 @@ class UploadTestCase(StorageTestCase):
         request.upload_handlers = [kind(request) for kind in handlers or [TahoeUploadHandler]]
         self.addCleanup(request.close)
         return request
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Raises: AssertionError."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not happen within {seconds:g} seconds"
-        time.sleep(0.01)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.environment import environment
 from tests.grid.shared import gateways_for
 
 LIBRARIES = "easy_thumbnails", "filer", "imagekit", "sorl_thumbnail"
@@ -15,18 +15,12 @@ LIBRARIES = "easy_thumbnails", "filer", "imagekit", "sorl_thumbnail"
 
 class ThumbnailsTests(SynchronousTestCase):
     def test_libraries_work_with_the_storage(self) -> None:
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.thumbnails.settings",
-            "GATEWAY": gateways_for(self)[0],
-            # trial runs in a folder of its own, where Python would not find the packages.
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        }
+        settings, gateway = "tests.thumbnails.settings", gateways_for(self)[0]
         trial = [sys.executable, "-m", "twisted.trial", f"--temp-directory={self.mktemp()}"]
         tests = [f"tests.thumbnails.with_{library}" for library in LIBRARIES]
         outcome = subprocess.run(
             [*trial, *tests],
-            env=environment,
+            env=environment(DJANGO_SETTINGS_MODULE=settings, GATEWAY=gateway),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -17,7 +17,7 @@ def start(coroutine: Any) -> Deferred[Any]:
 
 
 class CountingClock(Clock):
-    """Counts what is done in a turn: what comes into a list between two calls for a turn."""
+    """Counts the work of a turn: the items added to a list between two calls of `callLater`."""
 
     def __init__(self, done: list[Any]) -> None:
         super().__init__()
@@ -42,5 +42,5 @@ class ClockTestCase(SynchronousTestCase):
         self.tree = Tree(self.client, self.root)
 
     def now(self, coroutine: Any) -> Any:
-        """The result of what needs no time."""
+        """The result of an operation that takes no time."""
         return self.successResultOf(start(coroutine))

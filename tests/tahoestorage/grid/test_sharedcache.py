@@ -23,6 +23,7 @@ from django.core.files.base import ContentFile
 from tahoestorage.grid import sharedcache
 from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.storage import TahoeStorage
+from tests.environment import environment
 from tests.grid.case import make_directory
 from tests.processes import apart
 from tests.secrets.collect import Collector
@@ -326,7 +327,7 @@ class Races(CacheTestCase):
         self.new_storage(cache=None).save("a/f", ContentFile(b"first" * 100))
 
     def look_late(self, meanwhile: Callable[[], object]) -> None:
-        """Look a file up, and have something happen before what was found is shared."""
+        """Look a file up; call `meanwhile` before the storage shares the answer."""
         late = self.new_storage()
         add = late._tree.shared.add_file
 
@@ -349,7 +350,7 @@ class Races(CacheTestCase):
     def test_an_answer_that_was_long_under_way_is_not_shared(self) -> None:
         def delete_and_forget() -> None:
             self.storage.delete("a/f")
-            caches["default"].clear()  # as time does it with marks
+            caches["default"].clear()  # marks expire too
             self.patch(sharedcache, "monotonic", lambda: monotonic() + 61)
 
         self.look_late(delete_and_forget)
@@ -364,7 +365,7 @@ class Races(CacheTestCase):
     def test_an_answer_during_a_long_change_is_not_shared_after_it(self) -> None:
         shared = self.storage._tree.shared
         shared.mark([("a", "f")])
-        caches["default"].clear()  # as time does it with marks
+        caches["default"].clear()  # marks expire too
         self.assertTrue(self.new_storage().exists("a/f"))
         self.assertTrue(self.without_a_gateway().exists("a/f"))
         shared.mark([("a", "f")])
@@ -428,7 +429,7 @@ class Trouble(CacheTestCase):
         name = self.storage.save("f", ContentFile(b"x" * 100))
         (key, entry), cache = next(iter(_entries().items())), caches["default"]
         for timeout, is_kept in ((None, True), (10, True), (1, False)):
-            cache.set(key, entry, None)  # as somebody may who wants it to stay
+            cache.set(key, entry, None)  # an attacker can store it again
             with (
                 mock.patch.object(cache, "default_timeout", timeout),
                 mock.patch("cryptography.fernet.time.time", return_value=time.time() + 5),
@@ -525,16 +526,9 @@ class Processes(CacheTestCase):
         )
 
     def run_child(self, body: str, gateway: str) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "CACHE": os.path.abspath(self.folder),
-            "GATEWAY": gateway,
-            "CAP": self.cap,
-        }
         done = subprocess.run(
             [sys.executable, "-c", CHILD + textwrap.dedent(body)],
-            env=environment,
+            env=environment(CACHE=os.path.abspath(self.folder), GATEWAY=gateway, CAP=self.cap),
             capture_output=True,
             text=True,
             timeout=60,

@@ -23,6 +23,7 @@ from tahoestorage.care import migration
 from tahoestorage.care.migration import HashedFile, Migration, State
 from tahoestorage.care.sides import side_of
 from tahoestorage.storage import TahoeStorage
+from tests.environment import environment
 from tests.grid.proxy import Proxy
 from tests.needs import TIME, needs
 from tests.tahoestorage.management.case import CommandTestCase
@@ -395,18 +396,15 @@ class Interrupted(CommandTestCase):
         self.addCleanup(proxy.__exit__)
         self.proxy = proxy
         self.media, self.back = self.folder / "media", self.folder / "back"
-        self.environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.management.migrating_settings",
-            # trial runs in a folder of its own, where the packages are not found otherwise.
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        self.environment = environment(
+            DJANGO_SETTINGS_MODULE="tests.tahoestorage.management.migrating_settings",
             # If a process was killed, the servers refuse its files through the same gateway for
             # half an hour. So there is a second gateway.
-            "GATEWAYS": " ".join([proxy.url, self.gateways[1]]),
-            "CAP": self.cap,
-            "MEDIA": str(self.media),
-            "BACK": str(self.back),
-        }
+            GATEWAYS=" ".join([proxy.url, self.gateways[1]]),
+            CAP=self.cap,
+            MEDIA=str(self.media),
+            BACK=str(self.back),
+        )
 
     def make_files(self) -> None:
         random = Random(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from unittest import mock
@@ -13,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tahoestorage.management.commands.tahoe import Command
 from tahoestorage.management.printing import time
 from tahoestorage.management.quoting import quoted
+from tests.environment import environment
 from tests.tahoestorage.management.case import CommandTestCase, Terminal
 from txtahoe.errors import TahoeError
 
@@ -114,19 +114,17 @@ class Encodings(CommandTestCase):
     """On a system that prints, and stores as names of files, ASCII alone."""
 
     def run_in_ascii(self, *arguments: str) -> tuple[int, str, str]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "LC_ALL": "C",
-            "PYTHONUTF8": "0",
-            "DJANGO_SETTINGS_MODULE": "tests.tahoestorage.management.migrating_settings",
-            "GATEWAYS": self.gateway,
-            "CAP": self.cap,
-            "MEDIA": "",
-            "BACK": "",
-        }
+        ascii_alone = environment(
+            LC_ALL="C",
+            PYTHONUTF8="0",
+            DJANGO_SETTINGS_MODULE="tests.tahoestorage.management.migrating_settings",
+            GATEWAYS=self.gateway,
+            CAP=self.cap,
+            MEDIA="",
+            BACK="",
+        )
         command = [sys.executable, "-m", "django", "tahoe", *arguments, "--storage=grid"]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+        ran = subprocess.run(command, env=ascii_alone, capture_output=True, text=True)
         return ran.returncode, ran.stdout, ran.stderr
 
     def test_ls_escapes_characters_beyond_ascii(self) -> None:

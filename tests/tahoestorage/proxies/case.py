@@ -87,7 +87,7 @@ class PublicGatewayTests:
         return ask(self.server.port, path, host=host, method=method, **headers)
 
     def passed_on(self) -> bytes:
-        """The first line of what the gateway was asked last."""
+        """The first line of the last request to the gateway."""
         return self.recorder.asked.partition(b"\r\n")[0]
 
     def assert_no_cap_is_written(self) -> None:

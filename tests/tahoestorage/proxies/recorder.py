@@ -1,4 +1,4 @@
-"""Another address of a gateway, which keeps all that it is asked."""
+"""Another address of a gateway. It keeps all requests."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from txtahoe.testing.node import free_port
 
 class WebServer(ABC):
     """
-    A server of the host, with a main configuration as small as can be around what is tested.
+    A server of the host, with the smallest main configuration around the tested one.
 
     `folder` holds all that it writes.
     """
@@ -25,7 +25,7 @@ class WebServer(ABC):
     name: str
     program: str
     debian_logs: str
-    """Where the printed configuration keeps its logs, which stay in the folder here."""
+    """The folder of the logs in the printed configuration; here they are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class WebServer(ABC):
 
     @classmethod
     def path(cls) -> str | None:
-        """Where the program is."""
+        """The path of the program; None if it is not installed."""
         return shutil.which(cls.program, path=PATH)
 
     @abstractmethod
@@ -44,11 +44,11 @@ class WebServer(ABC):
 
     @abstractmethod
     def arguments(self) -> list[str]:
-        """How to run it in the foreground."""
+        """The command that runs the server in the foreground."""
 
     @contextmanager
     def running(self, sites: str) -> Iterator[None]:
-        """Raises: AssertionError, with what the server says, where it does not start."""
+        """Raises: AssertionError, with the output of the server, if it does not start."""
         self.folder.mkdir(parents=True)
         (self.folder / "main.conf").write_text(self.main())
         (self.folder / "sites.conf").write_text(sites.replace(self.debian_logs, str(self.folder)))

@@ -9,45 +9,25 @@ from unittest import mock
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.test import Client, override_settings
+from django.test import override_settings
 
 from tahoestorage.contract import fileurls
 from tahoestorage.storage import TahoeStorage
-from tests.tahoestorage.case import StorageTestCase, forget_links
+from tests.tahoestorage.case import forget_links
+from tests.tahoestorage.serving.case import ServingTestCase
 from txtahoe import Cap
 from txtahoe.capnames.names import CapName
 
 DATA = os.urandom(5000)
 
 
-class ServingNamesWithCaps(StorageTestCase):
+class ServingNamesWithCaps(ServingTestCase):
+    backend = "tahoestorage.capstorage.TahoeCapStorage"
+
     def setUp(self) -> None:
         super().setUp()
         self.addCleanup(forget_links)
-
-        def storage(**options: Any) -> dict[str, Any]:
-            options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
-            return {"BACKEND": "tahoestorage.capstorage.TahoeCapStorage", "OPTIONS": options}
-
-        self.override(
-            ROOT_URLCONF="tests.tahoestorage.serving.serving_urls",
-            ALLOWED_HOSTS=["*"],
-            MIDDLEWARE=[],
-            STORAGES={
-                "default": storage(),
-                "private": storage(location="private"),
-                "signed": storage(location="signed", signed_urls=100),
-            },
-        )
-        self.client = Client()
-        self.default: Any = storages["default"]
-        self.name = self.default.save("a b/täst.txt", ContentFile(DATA))
-
-    def get(self, url: str, **headers: str) -> Any:
-        return self.client.get(url, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def body(self, response: Any) -> bytes:
-        return b"".join(response.streaming_content) if response.streaming else response.content
+        self.name = self.storage.save("a b/täst.txt", ContentFile(DATA))
 
     def assert_no_cap(self, text: str, name: str) -> None:
         carried = CapName.parse(name)
@@ -56,8 +36,8 @@ class ServingNamesWithCaps(StorageTestCase):
             self.assertNotIn(part, text)
 
     def test_a_url_shows_no_cap_and_stays_the_same(self) -> None:
-        url = self.default.url(self.name)
-        self.assertEqual(url, self.default.url(self.name))
+        url = self.storage.url(self.name)
+        self.assertEqual(url, self.storage.url(self.name))
         self.assertRegex(url, r"^/media/a%20b/[\w-]+/t%C3%A4st\.txt$")
         self.assert_no_cap(url, self.name)
         response = self.get(url)
@@ -73,7 +53,7 @@ class ServingNamesWithCaps(StorageTestCase):
         forged = CapName("", Cap.parse("URI:LIT:nbswy3dp"), "hello.html").text
         self.assertEqual(self.get(f"/media/{forged}").status_code, 404)
         self.assertEqual(self.get(f"/media/{self.name}").status_code, 404)
-        url = self.default.url(self.name)
+        url = self.storage.url(self.name)
         word = url.split("/")[3]
         flipped = word[:40] + ("A" if word[40] != "A" else "B") + word[41:]
         for wrong in (
@@ -90,7 +70,7 @@ class ServingNamesWithCaps(StorageTestCase):
             self.assertEqual(self.get(url).status_code, 404)
 
     def test_a_secret_key_can_be_replaced(self) -> None:
-        url = self.default.url(self.name)
+        url = self.storage.url(self.name)
         signed: Any = storages["signed"]
         name = signed.save("f.txt", ContentFile(DATA))
         signed_url = signed.url(name)
@@ -99,7 +79,7 @@ class ServingNamesWithCaps(StorageTestCase):
         ):
             self.assertEqual(self.get(url).status_code, 200)
             self.assertEqual(self.get(signed_url).status_code, 200)
-            self.assertNotEqual(self.default.url(self.name), url)
+            self.assertNotEqual(self.storage.url(self.name), url)
 
     def test_signed_urls_end(self) -> None:
         storage: Any = storages["signed"]
@@ -125,7 +105,7 @@ class ServingNamesWithCaps(StorageTestCase):
     def test_names_without_a_cap_are_served_as_before(self) -> None:
         old = TahoeStorage(tahoe_base_url=self.gateway, tahoe_base_cap=self.cap)
         name = old.save("docs/old.txt", ContentFile(DATA))
-        self.assertEqual(self.default.url(name), "/media/docs/old.txt")
+        self.assertEqual(self.storage.url(name), "/media/docs/old.txt")
         self.assertEqual(self.body(self.get("/media/docs/old.txt")), DATA)
         self.assertEqual(self.get("/media/docs/missing.txt").status_code, 404)
 
@@ -135,7 +115,7 @@ class ServingNamesWithCaps(StorageTestCase):
         lost = ":".join(
             [*str(carried.cap).split(":")[:2], "a" * 26, *str(carried.cap).split(":")[3:]]
         )
-        url = self.default.url(f"{lost}/f.txt")
+        url = self.storage.url(f"{lost}/f.txt")
         with self.assertLogs("tahoestorage") as logs:
             response = self.get(url)
         self.assertEqual(response.status_code, 503)

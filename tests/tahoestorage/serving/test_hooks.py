@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient
 from django.urls import include, path
 
-from tests.tahoestorage.serving.test_serving import ServingTestCase
+from tests.tahoestorage.serving.case import ServingTestCase
 
 URL = "/private/f"
 

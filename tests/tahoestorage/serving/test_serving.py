@@ -14,46 +14,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.template import Context, Template
-from django.test import AsyncClient, Client, RequestFactory
+from django.test import AsyncClient, RequestFactory
 from django.urls import set_script_prefix
 
 from tahoestorage.contract.fileurls import is_signed
 from tahoestorage.storage import TahoeStorage, storage_of
-from tests.tahoestorage.case import StorageTestCase
+from tests.tahoestorage.serving.case import ServingTestCase
+from tests.waiting import wait_until
 
 DATA = os.urandom(1_500_000)
-
-
-class ServingTestCase(StorageTestCase):
-    """A site with three storages, each of which it serves."""
-
-    middleware: tuple[str, ...] = ()
-
-    def setUp(self) -> None:
-        super().setUp()
-
-        def storage(**options: Any) -> dict[str, Any]:
-            options = {"tahoe_base_url": self.gateway, **options}
-            return {"BACKEND": "tahoestorage.storage.TahoeStorage", "OPTIONS": options}
-
-        self.override(
-            ROOT_URLCONF="tests.tahoestorage.serving.serving_urls",
-            ALLOWED_HOSTS=["*"],
-            MIDDLEWARE=list(self.middleware),
-            STORAGES={
-                "default": storage(tahoe_base_cap=self.cap),
-                "private": storage(tahoe_base_cap=self.cap, location="private"),
-                "signed": storage(tahoe_base_cap=self.cap, location="signed", signed_urls=100),
-            },
-        )
-        self.storage = storages["default"]
-        self.client = Client()
-
-    def get(self, url: str, **headers: str) -> Any:
-        return self.client.get(url, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def body(self, response: Any) -> bytes:
-        return b"".join(response.streaming_content) if response.streaming else response.content
 
 
 class Answers(ServingTestCase):
@@ -501,7 +470,7 @@ class Asgi(ServingTestCase):
 
             answer = serve(RequestFactory().get("/"), large)
             self.assertEqual(answer.status_code, 200)
-            before = proxy.received
+            before, connections = proxy.received, proxy.connections
             del answer
-            time.sleep(1)
+            wait_until(lambda: proxy.connections < connections)
             self.assertLess(proxy.received - before, 8_000_000)

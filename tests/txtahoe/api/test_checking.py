@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
 
-from tests.grid.case import GatewayTestCase
+from tests.grid.case import GatewayTestCase, StrangerTestCase
 from tests.grid.shares import damage
-from tests.grid.strangers import answers, stalls, stranger
+from tests.grid.strangers import Behaviour, answers, stalls
 from tests.needs import GRID, needs
-from txtahoe import Cap, Client, Transport, Tree
-from txtahoe.api.checking import Walk
+from txtahoe import Cap, Tree
 from txtahoe.errors import AnswerLost, NotADirectory, TahoeError, Unrecoverable
 
 DATA = bytes(range(256)) * 40
@@ -116,27 +114,13 @@ class Walks(GatewayTestCase):
         walk.close()
 
 
-class CutWalks(TestCase):
+class CutWalks(StrangerTestCase):
     """Streams that are cut off, malformed, or stall."""
 
-    timeout = 30
-
-    def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
-        self.flushLoggedErrors(AttributeError)
-
-    async def walk(self, behave) -> Walk:
-        server = stranger(behave)
-        url = server.__enter__()
-        self.addCleanup(server.__exit__, None, None, None)
-        from twisted.internet import reactor
-
-        client = Client(Transport(reactor, url, pauses=(), timeout=0.5))
-        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
-        return await client.manifest(DIRECTORY)
-
-    async def failure(self, behave, expected: type[Exception]) -> Exception:
-        walk = await self.walk(behave)
+    async def failure(
+        self, behave: Behaviour, expected: type[Exception], **options: float
+    ) -> Exception:
+        walk = await self.connect(self.meet(behave), **options).manifest(DIRECTORY)
         with self.assertRaises(expected) as raised:
             async for _ in walk:
                 pass
@@ -158,7 +142,7 @@ class CutWalks(TestCase):
 
     async def test_a_stream_that_stalls_raises_timeout_error(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
-        await self.failure(stalls(head), TimeoutError)
+        await self.failure(stalls(head), TimeoutError, timeout=0.5)
 
     async def test_a_line_that_is_not_json_raises_not_a_gateway(self) -> None:
         await self.failure(answers("200 OK", "{oops\n"), TahoeError)

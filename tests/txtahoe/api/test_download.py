@@ -18,6 +18,7 @@ from tests.grid.case import GatewayTestCase
 from tests.grid.shares import damage
 from tests.needs import GRID, TIME, needs
 from tests.seeds import given
+from tests.waiting import until
 from txtahoe.api.download import _END_MARKER, _marker_length
 from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
 
@@ -150,8 +151,7 @@ class Targets(GatewayTestCase):
         consumer = Consumer(at_first="stopProducing")
         writing = Deferred.fromCoroutine((await client.download(cap)).write_to(consumer))
         await self.assertFailure(writing, CancelledError)
-        while proxy.connections:
-            await deferLater(reactor, 0.05)
+        await until(lambda: not proxy.connections)
 
 
 class Consumer:
@@ -271,9 +271,9 @@ class Interruptions(GatewayTestCase):
     async def test_a_download_that_is_cancelled_ends_its_request(self) -> None:
         client, proxy = self.connect_through_proxy()
         cap = await client.upload(noise(40 * 2**20, seed=7))
+        before = proxy.received
         reading = Deferred.fromCoroutine(client.read(cap))
-        await deferLater(reactor, 0.3)
+        await until(lambda: proxy.received > before + SEGMENT)
         reading.cancel()
-        reading.addErrback(lambda failure: None)
-        await deferLater(reactor, 0.5)
-        self.assertEqual(proxy.connections, 0)
+        await self.assertFailure(reading, CancelledError)
+        await until(lambda: not proxy.connections)

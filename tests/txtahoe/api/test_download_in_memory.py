@@ -174,9 +174,7 @@ class Consumers(ClockTestCase):
             self.transport.producer.stopProducing()
         self.channel.connectionLost(Failure(ConnectionDone()))
 
-    def test_a_browser_that_leaves_a_silent_gateway_cancels_the_write(
-        self,
-    ) -> None:
+    def test_a_browser_that_leaves_a_silent_gateway_cancels_the_write(self) -> None:
         self.fake.fail_next(GET, Silence())
         writing = self.write()
         self.lose()

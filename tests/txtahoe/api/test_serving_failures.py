@@ -25,7 +25,7 @@ _LOST = ExceptionPage("allmydata.interfaces.NotEnoughSharesError", "gone")
 
 
 class Body(Protocol):
-    """Keeps what comes, and why it ended."""
+    """Keeps the bytes of a body, and the reason of its end."""
 
     data = b""
 

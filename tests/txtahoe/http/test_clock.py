@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.environment import environment
 from tests.needs import TIME, needs
 from tests.txtahoe.case import start
 from txtahoe import Client, Transport, Tree
@@ -191,7 +191,7 @@ class Processes(SynchronousTestCase):
         for kind in ("epollreactor", "pollreactor", "selectreactor", "asyncioreactor"):
             done = subprocess.run(
                 [sys.executable, "-c", SCRIPT, kind],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=environment(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from twisted.internet import reactor
@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from tests.grid.strangers import Behaviour, hang_up, stranger
 from tests.txtahoe.case import ClockTestCase, start
+from tests.waiting import until
 from txtahoe import Cap, Client, Gateways, Link, Transport, Tree
 from txtahoe.errors import AnswerLost, ClientClosed, TahoeError, UnknownOutcome
 from txtahoe.testing.fake import FakeGateway, Silence
@@ -32,11 +33,6 @@ def in_reactor() -> set[Any]:
         *(each for each in sockets if isinstance(each, BaseClient)),
         *(call for call in reactor.getDelayedCalls() if "onTimeout" not in str(call)),
     }
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await deferLater(reactor, 0.01)
 
 
 @implementer(IHostnameResolver)

@@ -14,12 +14,13 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.testing import MemoryReactorClock
-from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from tests.grid.case import StrangerTestCase
 from tests.grid.certificates import trusting, write_certificate
-from tests.grid.strangers import Behaviour, answers, silent, stranger
+from tests.grid.strangers import answers, hang_up, stalls
 from tests.txtahoe.case import start
 from txtahoe import Cap, Client, Transport
 from txtahoe.errors import (
@@ -56,30 +57,13 @@ class Resolver:
         return None
 
 
-class ConnectionsTestCase(TestCase):
+class ConnectionsTestCase(StrangerTestCase):
     """A test with clients of servers on loopback."""
-
-    timeout = 30
-
-    def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
-        self.flushLoggedErrors(AttributeError)
-
-    def connect(self, url: str, **options: Any) -> Client:
-        client = Client(Transport(reactor, url, **{"pauses": (), "timeout": 20, **options}))
-        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
-        return client
 
     def serve(self, listen: Callable[[Site], Any]) -> int:
         port = listen(Site(FakeGateway(clock=reactor).resource))
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
-
-    def meet(self, behave: Behaviour) -> str:
-        """The URL of a server that behaves so."""
-        context = stranger(behave)
-        self.addCleanup(context.__exit__, None, None, None)
-        return context.__enter__()
 
     def certificate(self) -> Path:
         file = Path(self.mktemp()).absolute()
@@ -235,11 +219,7 @@ class OtherProtocols(ConnectionsTestCase):
             self.assertEqual(await client.read(await client.upload(b"x" * 10**6)), b"x" * 10**6)
 
     async def test_one_that_hangs_up_before_it_is_secure_was_not_reached(self) -> None:
-        def behave(connection: Any) -> None:
-            connection.recv(2**16)
-            connection.close()
-
-        client = self.connect(self.meet(behave).replace("http:", "https:"))
+        client = self.connect(self.meet(hang_up).replace("http:", "https:"))
         await self.failure(client.status(), GatewayUnreachable)
 
 
@@ -276,13 +256,7 @@ class Heads(ConnectionsTestCase):
             b"HTTP/x 200 OK\r\n\r\n",
             b"220 smtp.example ESMTP\r\n",
         ):
-
-            def behave(connection: Any, head: bytes = head) -> None:
-                connection.recv(2**16)
-                connection.sendall(head)
-                silent(connection)
-
-            await self.failure(self.connect(self.meet(behave)).status(), NotAGateway)
+            await self.failure(self.connect(self.meet(stalls(head))).status(), NotAGateway)
 
 
 class Unreached(SynchronousTestCase):

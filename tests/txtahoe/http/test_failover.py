@@ -25,7 +25,7 @@ DATA = bytes(range(256)) * 8000
 
 class SeveralGateways(GatewayTestCase):
     def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
+        # Twisted logs one if an answer comes before its request is sent whole.
         self.flushLoggedErrors(AttributeError)
 
     def setUp(self) -> None:
@@ -37,7 +37,7 @@ class SeveralGateways(GatewayTestCase):
             self.proxies.append(proxy)
         self.both = self.connect_to(*[proxy.url for proxy in self.proxies])
 
-    def connect_to(self, *urls: str, timeout: float = 1.0, **options) -> Client:
+    def connect_to(self, *urls: str, timeout: float = 20.0, **options) -> Client:
         transports = [Transport(reactor, url, timeout=timeout, pauses=()) for url in urls]
         client = Client(Gateways(transports, **options))
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
@@ -84,25 +84,25 @@ class SeveralGateways(GatewayTestCase):
         self.assertEqual(set(await self.both.list(directory)), {"f"})
 
     async def test_next_may_change_sends_changes_to_the_next_one(self) -> None:
-        client = self.connect_to(
-            *[proxy.url for proxy in self.proxies], timeout=20, next_may_change=True
-        )
+        client = self.connect_to(*[proxy.url for proxy in self.proxies], next_may_change=True)
         directory = await client.mkdir()
         await self.away(self.proxies[0])
         await client.link(directory, "f", await client.upload(DATA))
         self.assertEqual(set(await client.list(directory)), {"f"})
 
     async def test_one_that_fails_is_passed_over_for_a_while_and_asked_again(self) -> None:
-        client = self.connect_to(*[proxy.url for proxy in self.proxies], rest=0.5)
-        cap = await client.upload(b"x" * 100)
+        urls = [proxy.url for proxy in self.proxies]
+        long, short = self.connect_to(*urls, rest=300), self.connect_to(*urls, rest=0.5)
+        cap = await long.upload(b"x" * 100)
         await self.away(self.proxies[0])
-        await client.read(cap)
+        for client in (long, short):
+            await client.read(cap)
         self.proxies[0].refuse(False)
         self.proxies[0].requests.clear()
-        await client.read(cap)
+        await long.read(cap)
         self.assertEqual(self.proxies[0].requests, [])
         await self.both._transport.sleep(0.6)
-        await client.read(cap)
+        await short.read(cap)
         self.assertEqual(self.proxies[0].requests, ["GET /uri"])
 
     async def test_a_download_goes_on_at_the_next_one_in_the_middle(self) -> None:
@@ -128,9 +128,7 @@ class SeveralGateways(GatewayTestCase):
     async def test_one_that_is_silent_or_broken_or_no_gateway_is_passed_over(self) -> None:
         for behave in (silent, answers("500 Oops", "x"), answers("404 Not Found", "x")):
             with stranger(behave) as url:
-                client = self.connect_to(
-                    url, self.gateway, timeout=10 if behave is not silent else 2
-                )
+                client = self.connect_to(url, self.gateway, timeout=2 if behave is silent else 20)
                 self.assertEqual((await client.upload(b"x" * 100)).size, 100)
 
     async def test_if_all_are_away_the_last_error_is_raised(self) -> None:
@@ -140,7 +138,7 @@ class SeveralGateways(GatewayTestCase):
 
     async def test_a_file_that_one_cannot_recover_is_asked_of_the_next(self) -> None:
         cap = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
-        await self.failure(self.connect_to(*self.gateways, timeout=20).read(cap), Unrecoverable)
+        await self.failure(self.connect_to(*self.gateways).read(cap), Unrecoverable)
 
 
 class Readiness(GatewayTestCase):

@@ -26,7 +26,7 @@ LAST = b'{"type": "stats", "stats": {}}\n'
 
 @frozen
 class Stall:
-    """Nothing more comes after so many bytes of the body."""
+    """The gateway sends so many bytes of the body, and no more."""
 
     after: int
 
@@ -37,7 +37,7 @@ class Stall:
 
 @frozen
 class Trickle:
-    """So many bytes of the body come each second."""
+    """The gateway sends so many bytes of the body each second."""
 
     rate: int
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from contextlib import AbstractContextManager
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from tests.grid.case import GatewayTestCase
-from tests.grid.strangers import answers, banner, hang_up, silent, stalls, stranger
+from tests.grid.case import GatewayTestCase, StrangerTestCase
+from tests.grid.strangers import answers, banner, hang_up, silent, stalls
 from tests.needs import GRID, TIME, needs
-from txtahoe import Cap, Client, Transport, redact
+from tests.waiting import until
+from txtahoe import Cap, Client, redact
 from txtahoe import errors as every_error
 from txtahoe.errors import (
     AnswerLost,
@@ -41,23 +41,8 @@ DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
 FILE = Cap.parse("URI:CHK:aaaqeayeaudaocajbifqydiob4:" + "a" * 52 + ":2:3:1000")
 
 
-class Strangers(TestCase):
+class Strangers(StrangerTestCase):
     """Another server than a gateway, or none, at the address."""
-
-    timeout = 120
-
-    def tearDown(self) -> None:
-        # Twisted logs one where an answer comes before its request is sent whole.
-        self.flushLoggedErrors(AttributeError)
-
-    def connect(self, url: str, **options: object) -> Client:
-        client = Client(Transport(reactor, url, **{"pauses": (), "timeout": 20, **options}))
-        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
-        return client
-
-    def enter(self, context: AbstractContextManager[str]) -> str:
-        self.addCleanup(context.__exit__, None, None, None)
-        return context.__enter__()
 
     async def error_of(self, client: Client) -> TahoeError:
         """The error that every operation of the main job has in common."""
@@ -87,41 +72,41 @@ class Strangers(TestCase):
         self.assertIs(type(error), GatewayUnreachable)
 
     async def test_it_says_nothing(self) -> None:
-        error = await self.error_of(self.connect(self.enter(stranger(silent)), timeout=0.5))
+        error = await self.error_of(self.connect(self.meet(silent), timeout=0.5))
         self.assertIsInstance(error, RequestTimeout)
         self.assertIsInstance(error, TimeoutError)
         self.assertIn("0.5 seconds", str(error))
 
     async def test_it_speaks_another_protocol(self) -> None:
-        error = await self.error_of(self.connect(self.enter(stranger(banner))))
+        error = await self.error_of(self.connect(self.meet(banner)))
         self.assertIsInstance(error, NotAGateway)
 
     async def test_it_hangs_up(self) -> None:
-        error = await self.error_of(self.connect(self.enter(stranger(hang_up))))
+        error = await self.error_of(self.connect(self.meet(hang_up)))
         self.assertIsInstance(error, AnswerLost)
 
     async def test_a_404_of_another_server_is_not_a_missing_file(self) -> None:
         page = "<html><h1>Not Found</h1><p>The page was not found.</p></html>"
         for body in (page, "", "404"):
-            url = self.enter(stranger(answers("404 Not Found", body)))
+            url = self.meet(answers("404 Not Found", body))
             error = await self.error_of(self.connect(url))
             self.assertIsInstance(error, NotAGateway)
             self.assertNotIsInstance(error, FileNotFoundError)
 
     async def test_it_answers_200_to_everything(self) -> None:
-        url = self.enter(stranger(answers("200 OK", "<html>Welcome to nginx!</html>")))
+        url = self.meet(answers("200 OK", "<html>Welcome to nginx!</html>"))
         self.assertIsInstance(await self.error_of(self.connect(url)), NotAGateway)
 
     async def test_it_redirects(self) -> None:
-        url = self.enter(stranger(answers("302 Found", "")))
+        url = self.meet(answers("302 Found", ""))
         self.assertIsInstance(await self.error_of(self.connect(url)), NotAGateway)
 
     async def test_a_proxy_before_it_is_busy(self) -> None:
-        url = self.enter(stranger(answers("503 Service Unavailable", "<h1>503</h1>")))
+        url = self.meet(answers("503 Service Unavailable", "<h1>503</h1>"))
         self.assertIsInstance(await self.error_of(self.connect(url)), GatewayBusy)
 
     async def test_an_answer_that_stalls_is_a_timeout(self) -> None:
-        url = self.enter(stranger(stalls(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome")))
+        url = self.meet(stalls(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome"))
         self.assertIsInstance(await self.error_of(self.connect(url, timeout=0.5)), RequestTimeout)
 
     async def test_a_body_shorter_than_its_length_is_lost(self) -> None:
@@ -130,7 +115,7 @@ class Strangers(TestCase):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome")
             connection.close()
 
-        client = self.connect(self.enter(stranger(behave)))
+        client = self.connect(self.meet(behave))
         await self.assertFailure(Deferred.fromCoroutine(client.list(DIRECTORY)), AnswerLost)
 
     async def test_transient_errors_are_repeated_up_to_a_bound(self) -> None:
@@ -140,7 +125,7 @@ class Strangers(TestCase):
             requests.append(connection.recv(2**16))
             connection.close()
 
-        client = self.connect(self.enter(stranger(behave)), pauses=(0.01, 0.01))
+        client = self.connect(self.meet(behave), pauses=(0.01, 0.01))
         await self.assertFailure(Deferred.fromCoroutine(client.mkdir()), AnswerLost)
         self.assertEqual(len(requests), 3)
 
@@ -157,7 +142,7 @@ class Strangers(TestCase):
             body = str(FILE).encode()
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-        client = self.connect(self.enter(stranger(behave)), timeout=1.5)
+        client = self.connect(self.meet(behave), timeout=1.5)
         self.assertEqual(await client.upload(slowly()), FILE)
 
     async def test_a_source_that_stalls_raises_timeout_error(self) -> None:
@@ -165,25 +150,25 @@ class Strangers(TestCase):
             yield b"x"
             await Deferred()
 
-        client = self.connect(self.enter(stranger(silent)), timeout=0.5)
+        client = self.connect(self.meet(silent), timeout=0.5)
         await self.assertFailure(Deferred.fromCoroutine(client.upload(stalling())), RequestTimeout)
 
     async def test_a_cancelled_request_is_cancelled_and_its_connection_closed(self) -> None:
-        closed = []
+        asked, closed = [], []
 
         def behave(connection):
+            asked.append(connection.recv(2**16))
             try:
                 silent(connection)
             finally:
                 closed.append(True)
 
-        client = self.connect(self.enter(stranger(behave)), timeout=20)
+        client = self.connect(self.meet(behave))
         asking = Deferred.fromCoroutine(client.mkdir())
-        await deferLater(reactor, 0.2)
+        await until(lambda: asked)
         asking.cancel()
         await self.assertFailure(asking, CancelledError)
-        await deferLater(reactor, 0.2)
-        self.assertEqual(closed, [True])
+        await until(lambda: closed)
 
 
 @needs(GRID)

@@ -6,11 +6,11 @@ import gc
 from threading import Event
 
 from twisted.internet import reactor
-from twisted.internet.task import deferLater
 
 from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import stranger
 from tests.txtahoe.case import ClockTestCase, start
+from tests.waiting import until
 from txtahoe import Client, Gateways, Transport
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers, RequestTimeout
 from txtahoe.http import transport
@@ -80,12 +80,10 @@ class OnAGrid(GatewayTestCase):
         client, proxy = self.connect_through_proxy()
         arrival = Arrival(client, silence=20.0)
         await arrival.put(b"x" * 2_000_000)
-        while not proxy.requests:
-            await deferLater(reactor, 0.01)
+        await until(lambda: proxy.requests)
         self.assertEqual(proxy.connections, 1)
         arrival.close()
-        while proxy.connections:
-            await deferLater(reactor, 0.01)
+        await until(lambda: not proxy.connections)
 
     async def test_a_gateway_that_takes_nothing_makes_the_origin_wait_and_then_fail(self) -> None:
         # The deadline of what was sent is longer by the time that its encoding may take.
@@ -107,8 +105,7 @@ class OnAGrid(GatewayTestCase):
         client, proxy = self.connect_through_proxy()
         arrival = Arrival(client, silence=20.0)
         await arrival.put(b"x" * 2_000_000)
-        while not proxy.requests:
-            await deferLater(reactor, 0.01)
+        await until(lambda: proxy.requests)
         proxy.close_connections()
         with self.assertRaises(AnswerLost):
             await arrival.finish()

@@ -15,7 +15,7 @@ from txtahoe.tree.spread.format import contents_of, digit_of
 
 @frozen
 class SlowAnswer:
-    """The work is done at once, and its answer comes so many seconds later."""
+    """The gateway does the work at once, and answers some seconds later."""
 
     seconds: float
 

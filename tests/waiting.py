@@ -1,0 +1,24 @@
+"""Wait until a condition holds, however long this machine takes for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from twisted.internet.task import deferLater
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Block until a condition holds. Raises: AssertionError after 90 seconds."""
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 90 seconds"
+        time.sleep(0.02)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait in the reactor until a condition holds. The test case limits the time."""
+    from twisted.internet import reactor
+
+    while not condition():
+        await deferLater(reactor, 0.01)
