@@ -105,7 +105,7 @@ class Cost:
 @frozen
 class Work:
     """
-    What saves do to gateways. `upload` and `read` by the own gateway of a host, at the same time,
+    The work that saves give to gateways. `upload` and `read` by the own gateway of a host, at the same time,
     then `write` by the common one: seconds until the answer, and of these the seconds of the
     processor. `places`: among how many directories the writes are spread; 0: none is written.
     `background`: the part of the common gateway's processor that other work takes, from the rate.
