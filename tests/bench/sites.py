@@ -105,9 +105,10 @@ class Cost:
 @frozen
 class Work:
     """
-    The work that saves give to gateways. `upload` and `read` by the own gateway of a host, at the same time,
-    then `write` by the common one: seconds until the answer, and of these the seconds of the
-    processor. `places`: among how many directories the writes are spread; 0: none is written.
+    The work that saves give to gateways. `upload` and `read` by the own gateway of a host, at the
+    same time, then `write` by the common one: seconds until the answer, and of these the seconds
+    of the processor. `places`: among how many directories the writes are spread; 0: none is
+    written.
     `background`: the part of the common gateway's processor that other work takes, from the rate.
     """
 
