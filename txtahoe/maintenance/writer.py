@@ -88,6 +88,11 @@ class Writer:
                 except TahoeError as error:
                     reason = f"which gateway makes the changes can't be found out: {error}"
                     raise NoWriter(reason) from None
+                if self.tree.client.reactor.seconds() - asked > KNOWN_SECONDS:
+                    raise NoWriter(
+                        "which gateway makes the changes can't be found out: the answer took more "
+                        f"than {KNOWN_SECONDS:g} seconds, and another gateway may make them by now"
+                    )
                 # A grid may give an old version of the directory, without the record.
                 self._url = self._url if told is None else told.url
                 self._looked = asked

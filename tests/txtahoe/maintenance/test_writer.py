@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Client, Gateways, Transport, Tree
@@ -42,6 +43,7 @@ class Writers(ClockTestCase):
         super().setUp()
         self.writes: list[str] = []
         self.away: dict[str, TahoeError] = {}
+        self.slowness = 0.0
         self.tree = self.host()
 
     def host(self) -> Tree:
@@ -52,7 +54,7 @@ class Writers(ClockTestCase):
         return writer.tree
 
     def connect(self, url: str) -> Transport:
-        writes, away = self.writes, self.away
+        writes, away, case = self.writes, self.away, self
         name = urlsplit(url).hostname or ""
 
         class Noting(Transport):
@@ -61,6 +63,8 @@ class Writers(ClockTestCase):
                     raise away[name]
                 if request.changes and request.method != "GET":
                     writes.append(name)
+                elif case.slowness:
+                    await deferLater(self.reactor, case.slowness)
                 return await super().open(request)
 
         return Noting(self.clock, url, agent=self.fake.agent, pauses=())
@@ -198,6 +202,16 @@ class Writers(ClockTestCase):
         written = len(self.writes)
         self.failureResultOf(start(self.tree.link("b", CAP)), NoWriter)
         self.assertEqual(len(self.writes), written)
+
+    def test_nothing_is_written_on_a_look_that_took_too_long(self) -> None:
+        self.slowness = KNOWN_SECONDS + 1
+        linked = start(self.tree.link("a", CAP))
+        self.pass_time(10 * KNOWN_SECONDS)
+        error = self.failureResultOf(linked, NoWriter).value
+        self.assertIn("the answer took more than 20 seconds", str(error))
+        self.assertEqual(self.writes, [])
+        self.slowness = 0.0
+        self.link("a")
 
     def test_an_invalid_url_is_refused_before_the_record_changes(self) -> None:
         self.begin("second")
