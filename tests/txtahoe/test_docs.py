@@ -6,7 +6,6 @@ import ast
 import inspect
 import re
 import textwrap
-import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,22 +42,13 @@ class Guide(TestCase):
             for block in guide_blocks():
                 for shown, url in urls.items():
                     block = block.replace(shown, url)
-                if not block.startswith("# "):  # a program
-                    code = compile(block, "guide.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                    coroutine = eval(code, names)
-                    if coroutine is not None:
-                        await coroutine
+                code = compile(block, "guide.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                coroutine = eval(code, names)
+                if coroutine is not None:
+                    await coroutine
             await names["client"].close()
 
         return Deferred.fromCoroutine(run())
-
-    def test_its_tests_pass(self) -> None:
-        (block,) = [block for block in guide_blocks() if block.startswith("# test_")]
-        names: dict[str, Any] = {"__name__": "test_saving"}
-        exec(block, names)
-        result = unittest.TestResult()
-        unittest.defaultTestLoader.loadTestsFromTestCase(names["Saving"]).run(result)
-        self.assertEqual((result.testsRun, result.failures, result.errors), (3, [], []))
 
 
 ROOMS = [txtahoe, errors, maintenance]
