@@ -42,6 +42,11 @@ def timeout(usual: float) -> float:
     return usual if wished is None else wished
 
 
+def headers(own: Mapping[str, str]) -> dict[str, list[str]]:
+    """The headers of a request: the caller's and its own, which win."""
+    return {name: [value] for name, value in {**_terms.get().headers, **own}.items()}
+
+
 def max_age(usual: float) -> float:
     """The caller's greatest age of an answer, or else the usual one."""
     wished = _terms.get().max_age
