@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from traceback import walk_tb
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionRefusedError
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Terms, Transport, Tree, asking
-from txtahoe.errors import RequestTimeout, UnknownOutcome
+from txtahoe.errors import GatewayUnreachable, RequestTimeout, UnknownOutcome
 from txtahoe.testing.fake import Silence
 
 HASTY, PATIENT = Terms(timeout=5.0), Terms(timeout=500.0)
@@ -62,6 +64,14 @@ class CallersOfOneTree(ClockTestCase):
                 self.assertEqual(self.tree.known("f") is not None, is_known, max_age)
 
 
+class Refusing:
+    """An agent that reaches no gateway."""
+
+    @staticmethod
+    def request(*args: Any) -> Deferred[Any]:
+        return fail(ConnectionRefusedError())
+
+
 class Headers(ClockTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -93,4 +103,12 @@ class Headers(ClockTestCase):
         self.assertEqual(reading, (None, ["bytes=5-14"]))
 
     def test_they_are_not_shown(self) -> None:
-        self.assertNotIn("secret", repr(Terms(headers={"Authorization": "secret"})))
+        terms = Terms(headers={"Authorization": "secret"})
+        self.assertNotIn("secret", repr(terms))
+        client = Client(Transport(self.clock, "http://fake/", agent=Refusing, pauses=()))
+        with asking(terms):
+            asking_for_it = start(client.status())
+        error = self.failureResultOf(asking_for_it, GatewayUnreachable).value
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        self.assertIn("_exchange", [frame.f_code.co_name for frame in frames])
+        self.assertNotIn("secret", str([frame.f_locals for frame in frames]))
