@@ -7,25 +7,34 @@ The names in `__all__` are public; so are `txtahoe.errors`, `txtahoe.maintenance
 from those below it only. Read `tree/tree.py` first; `docs/inside.md` tells how it works.
 """
 
+from txtahoe.api.checking import Walk
 from txtahoe.api.client import Client
 from txtahoe.api.download import Download
+from txtahoe.api.reports import CheckReport, Entry
+from txtahoe.api.service import TahoeService
 from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
-from txtahoe.errors import TahoeError
+from txtahoe.errors import SomeFailed, TahoeError
 from txtahoe.http.failover import Gateways
-from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource
+from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource, in_threads
+from txtahoe.http.terms import Terms, asking
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
+from txtahoe.tree.arrival import Arrival
+from txtahoe.tree.paths import split
 from txtahoe.tree.spread.states import Fanout
 from txtahoe.tree.tree import Tree
 
 __all__ = [
+    "Arrival",
     "BadCap",
     "BlockingSource",
     "BytesSource",
     "Cap",
+    "CheckReport",
     "Client",
     "Download",
+    "Entry",
     "Fanout",
     "GatewayStatus",
     "Gateways",
@@ -34,9 +43,16 @@ __all__ = [
     "Link",
     "Node",
     "Server",
+    "SomeFailed",
     "TahoeError",
+    "TahoeService",
+    "Terms",
     "Transport",
     "Tree",
+    "Walk",
+    "asking",
+    "in_threads",
     "redact",
     "serve",
+    "split",
 ]

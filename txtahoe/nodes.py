@@ -43,6 +43,7 @@ class Node:
 
     @property
     def is_directory(self) -> bool:
+        """Whether it is a directory, mutable or not."""
         return self.type == "dirnode"
 
     def is_same_link(self, other: Node) -> bool:

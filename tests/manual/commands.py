@@ -31,6 +31,7 @@ NOT_RUN = {
     **dict.fromkeys((".", "cd", "export"), "it is of the reader's shell"),
     **dict.fromkeys(("ruff", "mypy", "lint-imports", ".ci/run"), "it is what a change must pass"),
     **dict.fromkeys(("curl", "python"), "tests.manual.test_programs does the same"),
+    **dict.fromkeys(("tar", "twist"), "tests.manual.test_processes does the same"),
     "django-admin": "tests.manual.site runs it",
 }
 """Programs that no test runs as they are written, and the reason."""

@@ -7,7 +7,7 @@ it, defines. If its first line is a comment with a path, the block is that file:
     # mysite/urls.py               the whole file
     # mysite/settings.py, at its end     more lines of a file that is there
 
-A file in a folder belongs to the manual's site (see `site`); any other one is a program.
+A file of tahoestorage's manual belongs to its site (see `site`); one of txtahoe's to a program.
 
 A ```console block has commands, `$ command`, and below each one what it prints. `…` stands for any
 text. Numbers, and the blanks between columns, may differ.
@@ -130,13 +130,14 @@ def pages() -> list[Page]:
 
 
 def programs() -> dict[str, str]:
-    """The programs of the manual that belong to no site, by their names."""
-    blocks = [block for page in pages() for block in page.blocks_of("python")]
-    return {block.file: block.code for block in blocks if block.file and "/" not in block.file}
+    """The files of the programs of txtahoe's manual, by their paths."""
+    own = [page for page in pages() if page.path.parent == ROOT / "txtahoe" / "docs"]
+    blocks = [block for page in own for block in page.blocks_of("python")]
+    return {block.file: block.code for block in blocks if block.file}
 
 
 def write_programs(folder: Path) -> None:
-    """Write each program to a file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each file of each program."""
     for name, code in programs().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(code)

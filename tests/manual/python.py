@@ -10,8 +10,8 @@ from tests.manual.pages import Block
 
 # A console of asyncio, and of Twisted, takes `await` outside of functions too.
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-SITE = ("mysite", "documents")
-"""The packages of the manual's own site."""
+SITE = ("mysite", "documents", "mirror", "files")
+"""The packages of the manual's own site, and modules of its programs."""
 
 
 def parse(block: Block) -> ast.Module:

@@ -116,6 +116,7 @@ def on_directories(client: Client, things: Things) -> dict[str, Operation]:
         "unlink of another": lambda: client.unlink(
             directory, "literal", Node("filenode", things.file)
         ),
+        "unlink of a missing name": lambda: client.unlink(directory, "missing"),
         "delete": lambda: client.delete(directory, "literal", Node("filenode", things.literal)),
     }
 
@@ -169,6 +170,10 @@ def on_a_tree(client: Client, things: Things) -> dict[str, Operation]:
     return {
         "Tree.resolve": lambda: new().resolve("directory/mutable"),
         "Tree.list": lambda: new().list("directory"),
+        "Tree.read": lambda: new().read("file", 1, 2),
+        "Tree.read of a directory": lambda: new().read("directory"),
+        "Tree.size": lambda: new().size("directory/mutable"),
+        "Tree.exists": lambda: new().exists("directory/missing"),
         "Tree.make_directories": lambda: new().make_directories(f"directory/{_new()}/more"),
         "Tree.save": lambda: new().save(f"{_new()}/{_new()}", b"saved" * 100),
         "Tree.save_many": lambda: new().save_many(

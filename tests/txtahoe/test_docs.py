@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
-import unittest
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 import tahoestorage
 import txtahoe
 from txtahoe import errors, maintenance
+from txtahoe.http.request import BaseTransport
 from txtahoe.testing import fake, grid
 
 DOCS = Path(txtahoe.__file__).parent / "docs"
@@ -39,22 +42,62 @@ class Guide(TestCase):
             for block in guide_blocks():
                 for shown, url in urls.items():
                     block = block.replace(shown, url)
-                if not block.startswith("# "):  # a program
-                    code = compile(block, "guide.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                    coroutine = eval(code, names)
-                    if coroutine is not None:
-                        await coroutine
+                code = compile(block, "guide.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                coroutine = eval(code, names)
+                if coroutine is not None:
+                    await coroutine
             await names["client"].close()
 
         return Deferred.fromCoroutine(run())
 
-    def test_its_tests_pass(self) -> None:
-        (block,) = [block for block in guide_blocks() if block.startswith("# test_")]
-        names: dict[str, Any] = {"__name__": "test_saving"}
-        exec(block, names)
-        result = unittest.TestResult()
-        unittest.defaultTestLoader.loadTestsFromTestCase(names["Saving"]).run(result)
-        self.assertEqual((result.testsRun, result.failures, result.errors), (3, [], []))
+
+ROOMS = [txtahoe, errors, maintenance]
+# Members of `Transport`, `Gateways` and `Fanout` for txtahoe's own rooms.
+INSIDE = {"open", "ask", "repeat", "sleep", "is_sure", "is_too_large", "may_use", "wait"}
+# Each method of these raises the errors that this tells of.
+COMMON = f"{txtahoe.Tree.__doc__} {BaseTransport.open.__doc__}"
+
+
+def public(*modules: Any) -> Iterator[tuple[str, Any]]:
+    """Each public name of these modules, and each public method and property of its classes."""
+    for module in modules:
+        for name in getattr(module, "__all__", vars(module)):
+            thing = getattr(module, name)
+            is_own = str(getattr(thing, "__module__", "")).startswith("txtahoe")
+            if name.startswith("_") or not is_own:
+                continue
+            yield name, thing
+            # Not those of Twisted's own bases.
+            for kind in thing.__mro__ if isinstance(thing, type) else ():
+                for member, value in vars(kind).items() if "txtahoe" in kind.__module__ else ():
+                    function = getattr(value, "__func__", value)
+                    is_method = inspect.isfunction(function) or isinstance(function, property)
+                    if is_method and not member.startswith("_"):
+                        yield f"{name}.{member}", function
+
+
+class Docstrings(SynchronousTestCase):
+    def test_every_public_name_has_one(self) -> None:
+        found = dict(public(*ROOMS))
+        self.assertGreater(len(found), 150)
+        self.assertEqual([name for name, thing in found.items() if not inspect.getdoc(thing)], [])
+
+    def test_those_of_methods_that_raise_errors_of_their_own_name_them(self) -> None:
+        kinds = {name for name, thing in vars(errors).items() if isinstance(thing, type)}
+        silent = []
+        for name, thing in public(*ROOMS):
+            if inspect.isfunction(thing):
+                tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+                raised = {
+                    node.exc.func.id
+                    for node in ast.walk(tree)
+                    if isinstance(node, ast.Raise)
+                    and isinstance(node.exc, ast.Call)
+                    and isinstance(node.exc.func, ast.Name)
+                }
+                told = COMMON + str(inspect.getdoc(thing))
+                silent += [(name, kind) for kind in raised & kinds if kind not in told]
+        self.assertEqual(silent, [])
 
 
 class GatewayFacts(SynchronousTestCase):
@@ -78,9 +121,9 @@ class Reference(SynchronousTestCase):
 
     def test_it_has_every_public_name(self) -> None:
         words = set(re.findall(r"`(\w+)", self.text))
-        methods = [name for name in dir(txtahoe.Tree) if not name.startswith("_")]
-        for public in (txtahoe.__all__, maintenance.__all__, fake.__all__, grid.__all__, methods):
-            self.assertEqual(set(public) - words, set())
+        names = {name for room in (maintenance, fake, grid) for name in room.__all__}
+        names |= {part for name, _ in public(txtahoe) for part in name.split(".")}
+        self.assertEqual(names - words, INSIDE)
 
     def test_it_has_the_built_in_class_of_every_error(self) -> None:
         table = self.text.partition("## txtahoe.errors")[2].partition("\n## ")[0]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
+
+from twisted.web.http import Request as WebRequest
 
 from txtahoe.api.checking import CheckOperations
 from txtahoe.api.directories import DirectoryOperations
+from txtahoe.api.serving import serve
+from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway, NotEnoughServers, RequestTimeout, TahoeError
 from txtahoe.http.deadline import Deadline
 from txtahoe.http.request import Request
+from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus
 
 
@@ -19,6 +24,15 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
     The operations of Tahoe-LAFS's `docs/frontends/webapi.rst`: those on files, on directories, of
     checking, and on the gateway itself. An `async with` block closes the client at its end.
     """
+
+    @classmethod
+    def connect(cls, reactor: Any, gateway: str, *, timeout: float = 60.0) -> Self:
+        """
+        A client of one gateway, with a Transport of its own, which has the other options.
+
+        It makes no request. Arguments and errors: as those of `Transport`.
+        """
+        return cls(Transport(reactor, gateway, timeout=timeout))
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -82,6 +96,14 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
         if not isinstance(told, dict):
             raise NotAGateway(f"{doing}: the answer has an unknown form")
         return told
+
+    async def serve(self, request: WebRequest, cap: Cap, name: str = "") -> None:
+        """
+        Answer a request of twisted.web with the file of a cap; see `txtahoe.serve`.
+
+        Raises: as `download`, and as `serve`, before it sends anything.
+        """
+        await serve(request, await self.download(cap), name)
 
     async def close(self) -> None:
         """

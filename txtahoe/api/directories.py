@@ -176,21 +176,31 @@ class DirectoryOperations(FileOperations):
         await self._change(lambda: self._transport.ask(request), directory, is_done)
         return {name: link.node for name, link in links.items()}
 
-    async def unlink(self, directory: Cap, name: str, expected: Node) -> None:
+    async def unlink(
+        self,
+        directory: Cap,
+        name: str,
+        expected: Node | None = None,
+        *,
+        missing_ok: bool = False,
+    ) -> None:
         """
-        Take a name out of a directory, if it leads to `expected`.
+        Take a name out of a directory; with `expected` only if it leads to that.
 
         The gateway deletes by name alone, so this looks first. It deletes a link that another
         client makes between the look and the deletion; a `Tree` lets no other user of it do that.
+
+        `missing_ok`: a name that is not there, or leads to something else, is no error.
 
         Raises: NoSuchChild, also if the name leads to something else; NotWriteable;
         NotADirectory; UnknownOutcome.
         """
         _require_writable(directory)
-        there = (await self.list(directory, changes=True)).get(_normal(name))
-        if there is None or not there.is_same_link(expected):
-            raise NoSuchChild(f"unlinking {name!r} in {directory!r}: it is not there any more")
-        await self.delete(directory, name, there)
+        with suppress(*[NoSuchChild] if missing_ok else []):
+            there = (await self.list(directory, changes=True)).get(_normal(name))
+            if there is None or not there.is_same_link(expected or there):
+                raise NoSuchChild(f"unlinking {name!r} in {directory!r}: it is not there")
+            await self.delete(directory, name, there)
 
     async def delete(self, directory: Cap, name: str, seen: Node | None = None) -> None:
         """

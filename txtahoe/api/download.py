@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IConsumer
 
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
@@ -23,6 +22,14 @@ _END_MARKER = b"problem during download\n"
 _MARKER_SILENCE = 2.0
 # The seconds before each attempt to resume a download, if the last one gave no new byte.
 _RESUME_PAUSES = (0.5, 1.5)
+
+
+class Consumer(Protocol):
+    """IConsumer of Twisted, for type checkers: they know interfaces only by mypy-zope."""
+
+    def registerProducer(self, producer: Any, streaming: bool) -> object: ...
+    def unregisterProducer(self) -> object: ...
+    def write(self, data: bytes) -> object: ...
 
 
 class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
@@ -96,7 +103,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         """All that is still to come, in memory. Raises: as `read`."""
         return b"".join([chunk async for chunk in self])
 
-    async def write_to(self, consumer: IConsumer) -> None:
+    async def write_to(self, consumer: Consumer) -> None:
         """
         Write all that is still to come to a consumer, such as a request of twisted.web, no faster
         than it takes it. To answer a request with a file, use `txtahoe.serve`.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from txtahoe.api.download import Download
 from txtahoe.api.operations import Operations, given
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.http.request import Request
-from txtahoe.http.sources import BytesSource, ISource, IteratorSource, file_source
+from txtahoe.http.sources import BytesSource, ISource, IteratorSource, Source, file_source
 from txtahoe.http.transport import url_text
 from txtahoe.sealing import sealed
 
 Progress = Callable[[int], None]
-Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource
+Uploadable = bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | ISource | Source
 MutableFormat = Literal["SDMF", "MDMF"]
 
 
@@ -117,7 +117,7 @@ class FileOperations(Operations):
         path = ["uri", reader] if filename is None else ["named", reader, filename]
         return url_text(self._transport.gateway.child(*path).replace(query=given(save=save)))
 
-    def _source(self, source: Uploadable) -> ISource:
+    def _source(self, source: Any) -> ISource:
         if ISource.providedBy(source):
             return source
         if isinstance(source, bytes | bytearray | memoryview):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -26,6 +26,16 @@ class ISource(Interface):
 
     def chunks() -> AsyncIterator[bytes | bytearray | memoryview]:
         """The bytes, from the start. An iterator that has `aclose` is closed before its end too."""
+
+
+class Source(Protocol):
+    """ISource for type checkers: they know interfaces of zope only by a plugin, mypy-zope."""
+
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def repeatable(self) -> bool: ...
+    def chunks(self) -> AsyncIterator[bytes | bytearray | memoryview]: ...
 
 
 class SourceFailed(Exception):
@@ -59,9 +69,11 @@ class BytesSource:
 
     @property
     def length(self) -> int:
+        """The number of bytes."""
         return len(self.data)
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, in blocks of 256 KiB."""
         for start in range(0, len(self.data), _BLOCK):
             yield self.data[start : start + _BLOCK]
 
@@ -76,6 +88,7 @@ class IteratorSource:
     repeatable = False
 
     def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, as the iterable gives them."""
         return aiter(self.iterable)
 
 
@@ -97,6 +110,7 @@ class BlockingSource:
     length = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, in blocks of about 256 KiB. Raises: as `iterate`; TypeError for no bytes."""
         chunks = await self.in_thread(lambda: iter(self.iterate()))
         while block := await self.in_thread(lambda: gather(chunks, _BLOCK)):
             yield block

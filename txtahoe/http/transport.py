@@ -34,7 +34,7 @@ from txtahoe.http.deadline import Deadline
 from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.sources import SourceFailed
 from txtahoe.http.streams import Incoming, Outgoing
-from txtahoe.http.terms import timeout
+from txtahoe.http.terms import headers, timeout
 from txtahoe.sealing import sealed
 
 # The gateway closes idle connections after 60 s; ours must be out of the pool by then.
@@ -56,7 +56,7 @@ class Transport(BaseTransport):
     `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`.
     `timeout`: seconds that a request may go on without progress.
     `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
-    `agent`: makes the requests; without it, an Agent with a pool of connections of its own.
+    `agent`: an IAgent that makes the requests; without it, an Agent with a pool of its own.
 
     Raises: ValueError for a URL that is not http or https.
     """
@@ -68,7 +68,7 @@ class Transport(BaseTransport):
         *,
         timeout: float = 60.0,
         pauses: Sequence[float] = (0.25, 1.0),
-        agent: IAgent | None = None,
+        agent: Any = None,
     ) -> None:
         super().__init__(reactor)
         self.gateway = gateway_url(gateway)
@@ -128,14 +128,13 @@ class Transport(BaseTransport):
     async def _exchange(
         self, request: Request, body: Outgoing | None, deadline: Deadline
     ) -> IResponse:
-        # Plain text: an HTML traceback is harder to read the exception's name from.
-        headers = {"Accept": "text/plain", **request.headers}
         try:
             return await self._http.request(
                 request.method,
-                # Not kept in a variable: it holds caps, and error pages show variables.
+                # Not kept in variables: caps and tokens are in it, and error pages show variables.
                 _ANY_GATEWAY.child(*map(str, request.path)).replace(query=request.query),
-                headers=Headers({name: [value] for name, value in headers.items()}),
+                # Plain text: an HTML traceback is harder to read the exception's name from.
+                headers=Headers({"Accept": ["text/plain"], **headers(request.headers)}),
                 data=body,
                 allow_redirects=False,
                 unbuffered=True,

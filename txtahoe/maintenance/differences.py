@@ -31,6 +31,7 @@ class Difference:
 
     @property
     def kind(self) -> Literal["added", "removed", "changed", "unread"]:
+        """What happened to the path between the two trees."""
         if self.unread:
             return "unread"
         if self.before is None:

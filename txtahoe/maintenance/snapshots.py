@@ -50,6 +50,7 @@ class Snapshot:
 
     @property
     def is_complete(self) -> bool:
+        """Whether nothing was left out."""
         return not self.left_out
 
 

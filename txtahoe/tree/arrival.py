@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.python.failure import Failure
@@ -18,20 +19,20 @@ _ENOUGH = 2**20
 _RESERVE = 180
 
 
-class Arrival:
+class Arrival(AbstractAsyncContextManager["Arrival"]):
     """
     An upload of bytes that the caller hands over as they arrive, in the reactor thread.
 
     It begins at once, and waits for no other upload, because it can take any time. It cannot be
-    repeated. The caller must `close` it, also after an error. `put` and `finish` raise the errors
-    of `Client.upload`.
+    repeated. The caller must `close` it, also after an error; an `async with` block does so at its
+    end. `put` and `finish` raise the errors of `Client.upload`.
 
     `silence`: seconds without new bytes after which it sends one that it has held back. So a slow
     origin does not end the request: neither by the deadline, nor because the gateway closes a
-    connection on which nothing comes for 60 seconds.
+    connection on which nothing comes for 60 seconds. It must be less than the Transport's timeout.
     """
 
-    def __init__(self, client: Client, silence: float) -> None:
+    def __init__(self, client: Client, silence: float = 20.0) -> None:
         self._reactor = client.reactor
         self._silence = silence
         self._arrived: DeferredQueue[bytes] = DeferredQueue()
@@ -39,6 +40,9 @@ class Arrival:
         self._flow = Flow()
         self._outcome: Cap | Failure | None = None
         self._upload = Deferred.fromCoroutine(client.upload(self._chunks())).addBoth(self._over)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     async def put(self, data: bytes) -> None:
         """Hand over the next bytes, and wait until there is room for more."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Iterable
+from typing import Self
 
 from twisted.internet.defer import Deferred
+from twisted.web.http import Request
 
+from txtahoe.api.download import Download
+from txtahoe.api.serving import serve
 from txtahoe.caps import Cap
 from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
@@ -25,6 +29,12 @@ class Reading:
         self.root = lookup.root.cap
         self._lookup = lookup
         self._concurrency = concurrency
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
 
     def known(self, path: AnyPath) -> Node | None:
         """The node at a path, if it is known without a request. Can be called in any thread."""
@@ -56,6 +66,39 @@ class Reading:
         Raises: NoSuchChild; NotADirectory.
         """
         return await self._lookup.resolve(split(path), fresh=fresh)
+
+    async def exists(self, path: AnyPath) -> bool:
+        """
+        Whether a path leads to a file or directory; False too if a file is in its way.
+
+        Raises: the gateway's errors; ValueError for a path that nothing can have.
+        """
+        try:
+            await self.resolve(path)
+        except (NoSuchChild, NotADirectory):
+            return False
+        return True
+
+    async def size(self, path: AnyPath) -> int:
+        """The size of a file in bytes. Raises: NoSuchChild; NotADirectory; IsADirectory."""
+        return await self.client.size((await self.resolve(path)).cap)
+
+    async def download(self, path: AnyPath, offset: int = 0, length: int | None = None) -> Download:
+        """As `Client.download`, of the file at a path. Raises: NoSuchChild; NotADirectory too."""
+        return await self.client.download((await self.resolve(path)).cap, offset, length)
+
+    async def read(self, path: AnyPath, offset: int = 0, length: int | None = None) -> bytes:
+        """As `download`, in memory. Raises: also as `Download.read`."""
+        return await (await self.download(path, offset, length)).rest()
+
+    async def serve(self, request: Request, path: AnyPath) -> None:
+        """
+        Answer a request of twisted.web with the file at a path; see `txtahoe.serve`.
+
+        Raises: as `download`, and as `serve`, before it sends anything.
+        """
+        names = split(path)
+        await serve(request, await self.download(names), names[-1])
 
     async def list(self, path: AnyPath) -> Children:
         """The children of a directory, by name. Raises: NoSuchChild; NotADirectory."""

@@ -42,7 +42,8 @@ TOGETHER = 500
 
 class Tree(Reading):
     """
-    The files and directories under a root cap. Paths are as `split` takes them.
+    The files and directories under a root cap. Paths are as `split` takes them. An `async with`
+    block closes the tree's client at its end.
 
     `max_age`: seconds for which it uses what a path leads to without asking again; if another
     client moves or unlinks a directory, this tree can use the old one for so long. If an operation
@@ -279,12 +280,15 @@ class Tree(Reading):
 
         await self._commits.change(directory, name, replaced)
 
-    async def unlink(self, path: AnyPath, *, only_files: bool = True) -> None:
+    async def unlink(
+        self, path: AnyPath, *, only_files: bool = True, missing_ok: bool = False
+    ) -> None:
         """
         Unlink a file.
 
         `only_files`: if False, unlink a directory too, even if it is not empty. A file that another
         process saves into it meanwhile is lost.
+        `missing_ok`: a path that leads nowhere is no error.
 
         Raises: IsADirectory; NoSuchChild.
         """
@@ -296,7 +300,8 @@ class Tree(Reading):
             if there.is_directory and only_files:
                 raise IsADirectory(f"{there.cap!r} is a directory")
 
-        await self._commits.change(directory, name, gone)
+        with suppress(*[NoSuchChild] if missing_ok else []):
+            await self._commits.change(directory, name, gone)
 
     async def remove_directory(self, path: AnyPath) -> None:
         """

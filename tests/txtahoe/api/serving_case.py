@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 from twisted.web.server import Request as WebRequest
 
 from tests.txtahoe.case import ClockTestCase, start
-from txtahoe import Cap, serve
+from txtahoe import Cap
 from txtahoe.testing.fake.http.wire import WireAgent
 
 DATA = bytes(range(256)) * 2**12
@@ -47,9 +47,7 @@ class ServingTestCase(ClockTestCase):
         site.isLeaf = True
 
         async def answer(request: WebRequest) -> None:
-            name = b"/".join(request.postpath).decode()
-            node = await self.tree.resolve(name)
-            await serve(request, await self.client.download(node.cap), name)
+            await self.tree.serve(request, b"/".join(request.postpath).decode())
 
         def render(request: WebRequest) -> int:
             self.requests.append(request)

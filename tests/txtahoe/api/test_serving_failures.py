@@ -16,7 +16,7 @@ from twisted.web.server import Site
 
 from tests.txtahoe.api.serving_case import DATA, ServingTestCase
 from tests.txtahoe.case import start
-from txtahoe import Cap, Download, serve
+from txtahoe import Download
 from txtahoe.errors import IsADirectory, NoSuchChild, TahoeError, Unrecoverable
 from txtahoe.testing.fake import CutBody, EndMarker, ExceptionPage, Silence
 
@@ -70,7 +70,7 @@ class Failing(ServingTestCase):
         download = self.now(self.client.download(self.cap))
         self.now(download.rest())
 
-        async def again(cap: Cap) -> Download:
+        async def again(*args: object) -> Download:
             return download
 
         self.patch(self.client, "download", again)
@@ -119,7 +119,7 @@ class WithKlein(Failing):
         async def get(request: WebRequest, name: str) -> None:
             self.requests.append(request)
             node = await self.tree.resolve(name)
-            self.answering = start(serve(request, await self.client.download(node.cap), name))
+            self.answering = start(self.client.serve(request, node.cap, name))
             await self.answering
 
         @app.handle_errors(TahoeError, ValueError, CancelledError)

@@ -52,6 +52,15 @@ class InTime(ClockTestCase):
         self.failureResultOf(start(arrival.put(b"y")), NotEnoughServers)
         arrival.close()
 
+    def test_a_block_that_fails_ends_the_request(self) -> None:
+        async def upload() -> None:
+            async with self.arrival() as arrival:
+                await arrival.put(b"x" * 100)
+                raise LookupError
+
+        self.failureResultOf(start(upload()), LookupError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_closed_upload_logs_no_error(self) -> None:
         arrival = self.arrival()
         self.now(arrival.put(b"x" * 100))

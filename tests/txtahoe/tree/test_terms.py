@@ -1,14 +1,16 @@
-"""Callers of one tree that wait for longer or shorter, and take older or newer answers."""
+"""Callers of one tree that wait for longer or shorter, and have headers of their own."""
 
 from __future__ import annotations
 
+from traceback import walk_tb
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionRefusedError
 
 from tests.txtahoe.case import ClockTestCase, start
-from txtahoe.errors import RequestTimeout, UnknownOutcome
-from txtahoe.http.terms import Terms, asking
+from txtahoe import Client, Terms, Transport, Tree, asking
+from txtahoe.errors import GatewayUnreachable, RequestTimeout, UnknownOutcome
 from txtahoe.testing.fake import Silence
 
 HASTY, PATIENT = Terms(timeout=5.0), Terms(timeout=500.0)
@@ -60,3 +62,53 @@ class CallersOfOneTree(ClockTestCase):
         for max_age, is_known in ((None, False), (59.0, False), (61.0, True), (0.0, False)):
             with asking(Terms(max_age=max_age)):
                 self.assertEqual(self.tree.known("f") is not None, is_known, max_age)
+
+
+class Refusing:
+    """An agent that reaches no gateway."""
+
+    @staticmethod
+    def request(*args: Any) -> Deferred[Any]:
+        return fail(ConnectionRefusedError())
+
+
+class Headers(ClockTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: list[tuple[list[str] | None, list[str] | None]] = []
+        inner = self.fake.agent
+
+        class Agent:
+            @staticmethod
+            def request(method: bytes, uri: bytes, headers: Any, body: Any) -> Any:
+                named = headers.getRawHeaders("X-Request-Id"), headers.getRawHeaders("Range")
+                self.seen.append(named)
+                return inner.request(method, uri, headers, body)
+
+        self.client = Client(Transport(self.clock, "http://fake/", agent=Agent))
+        self.tree = Tree(self.client, self.root)
+
+    def test_all_requests_of_a_call_have_the_headers_of_the_caller(self) -> None:
+        async def use() -> None:
+            with asking(Terms(headers={"X-Request-Id": "7"})):
+                await self.tree.save("a/b", b"x" * 100)
+            with asking(Terms(headers={"Range": "bytes=0-0"})):
+                cap = (await self.tree.resolve("a/b")).cap
+                self.assertEqual(await self.client.read(cap, 5, 10), b"x" * 10)
+
+        self.now(use())
+        *saving, reading = self.seen
+        self.assertEqual(saving, [(["7"], None)] * len(saving))
+        self.assertGreater(len(saving), 2)
+        self.assertEqual(reading, (None, ["bytes=5-14"]))
+
+    def test_they_are_not_shown(self) -> None:
+        terms = Terms(headers={"Authorization": "secret"})
+        self.assertNotIn("secret", repr(terms))
+        client = Client(Transport(self.clock, "http://fake/", agent=Refusing, pauses=()))
+        with asking(terms):
+            asking_for_it = start(client.status())
+        error = self.failureResultOf(asking_for_it, GatewayUnreachable).value
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        self.assertIn("_exchange", [frame.f_code.co_name for frame in frames])
+        self.assertNotIn("secret", str([frame.f_locals for frame in frames]))

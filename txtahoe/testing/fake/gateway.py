@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IAgent
@@ -36,7 +37,7 @@ class FakeGateway:
     multipart bodies, and its pages of HTML have a title and nothing else.
     """
 
-    def __init__(self, *, servers: int = 3, clock: IReactorTime | None = None) -> None:
+    def __init__(self, *, servers: int = 3, clock: Any = None) -> None:
         self.requests: list[str] = []
         self._store = Store(servers)
         self._surface = Surface(self._store)

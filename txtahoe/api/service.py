@@ -1,0 +1,25 @@
+"""A client as a part of an application of Twisted."""
+
+from __future__ import annotations
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+
+from txtahoe.api.client import Client
+
+
+class TahoeService(Service):
+    """
+    Closes a client when the application stops, which waits for that.
+
+    Add it to the application before the services that use the client: a MultiService stops the last
+    one first. Or derive such a service from it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def stopService(self) -> Deferred[None]:
+        """Close the client; see `Client.close`."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self.client.close())
