@@ -12,6 +12,8 @@ folder imports from those below it only. Begin to read with `storage.py`.
 
 import sys
 
+__version__ = "1.0.0.dev0"
+
 if "eventlet" in sys.modules:
     from tahoestorage.reactor.threads import require_threads
 

@@ -263,8 +263,9 @@ class TahoeManifestStaticFilesStorage(ManifestFilesMixin, TahoeStaticFilesStorag
             # A URL that is written into a file must lead to a file.
             hashed_name = hashed_name_func(path, hashed_files)
             url = done(self.operations.url_of_file(hashed_name))
-            # `url_converter` takes the part after the last slash, and unquotes it.
-            return quote(url + rest, safe="")
+            # `url_converter` takes the part after the last slash, and unquotes it. It puts the "?"
+            # of "f.eot?#iefix" back itself, which Python leaves in the name since 3.14.
+            return quote(url + (rest if rest != "?" else ""), safe="")
         if not path.endswith("/") and (force or not settings.DEBUG):
             path = hashed_name_func(path)
         cap = self._caps.get(path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from twisted.trial.unittest import SynchronousTestCase
 
 
@@ -29,8 +28,11 @@ def start_site(test: SynchronousTestCase, application: Any, **options: Any) -> s
     return f"http://127.0.0.1:{server.server_port}"
 
 
-def open_browser(test: SynchronousTestCase) -> Chrome:
+def open_browser(test: SynchronousTestCase) -> Any:
     """A browser without a window, until the test ends. The test says that it needs CHROMIUM."""
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
     paths = shutil.which("chromium"), shutil.which("chromedriver")
     folder = TemporaryDirectory()
     test.addCleanup(folder.cleanup)
@@ -52,3 +54,10 @@ def open_browser(test: SynchronousTestCase) -> Chrome:
     browser = Chrome(options, Service(paths[1]))
     test.addCleanup(browser.quit)
     return browser
+
+
+def wait(browser: Any, until: Callable[[Any], Any]) -> Any:
+    """Ask `until` about the browser, for a minute at most, until it gives something true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 60).until(until)

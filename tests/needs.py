@@ -65,7 +65,9 @@ GRID = package("allmydata", "grid")
 """A grid of tahoe-lafs; see `tests.grid.shared`."""
 TIME = Need(lambda: "it takes long: TAHOE_TESTS=all runs it")
 """Patience; see `is_long_wanted`."""
-CHROMIUM = program("chromium", "chromedriver")
+CHROMIUM = Need(
+    lambda: program("chromium", "chromedriver").missing() or package("selenium", "test").missing()
+)
 NGINX = program("nginx")
 APACHE = program("apache2")
 LIGHTTPD = program("lighttpd")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+
+import tahoestorage
 
 TOP = Path(__file__).parent.parent
 PACKAGES = TOP / "txtahoe", TOP / "tahoestorage"
@@ -37,3 +43,41 @@ class House(SynchronousTestCase):
         self.assertGreater(len(packages), 20)
         silent = [path for path in packages if not ast.get_docstring(ast.parse(path.read_text()))]
         self.assertEqual(silent, [])
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The packages that a module imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def normal(name: str) -> str:
+    """A distribution's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", name)[0]).lower()
+
+
+class Distribution(SynchronousTestCase):
+    """What pyproject.toml says about the packages."""
+
+    def setUp(self) -> None:
+        self.project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+
+    def test_each_package_that_is_imported_is_declared(self) -> None:
+        lists = {"": self.project["dependencies"], **self.project["optional-dependencies"]}
+        declared = {normal(line) for extra in lists.keys() - {"test"} for line in lists[extra]}
+        own = {"txtahoe", "tahoestorage", "_typeshed", *sys.stdlib_module_names}
+        names = {name for path in modules() for name in imported(path)} - own
+        self.assertGreater(len(names), 10)
+        owners = packages_distributions()
+        missing = {n for n in names if declared.isdisjoint(map(normal, owners.get(n, [n])))}
+        self.assertEqual(missing, set())
+
+    def test_no_version_of_python_or_of_a_package_is_refused_for_being_new(self) -> None:
+        bounds = [self.project["requires-python"], *self.project["dependencies"]]
+        self.assertEqual([bound for bound in bounds if re.search("<|==|~=", bound)], [])
+
+    def test_the_version_is_that_of_the_installed_distribution(self) -> None:
+        self.assertEqual(tahoestorage.__version__, version("django-tahoestorage"))

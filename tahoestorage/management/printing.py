@@ -9,7 +9,6 @@ from threading import Lock
 from typing import NamedTuple
 
 from django.template.defaultfilters import filesizeformat
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from txtahoe.maintenance import Progress
 
@@ -39,6 +38,8 @@ def bar(doing: str, unit: str = "", *, hidden: bool = False) -> Iterator[Progres
     `unit`: what is counted; "B" is for bytes, which are shown as kB, MB… Without a unit nothing is
     counted, and only `doing` is shown.
     """
+    from tqdm import tqdm  # type: ignore[import-untyped]  # only where a command draws a bar
+
     shape = {"unit_scale": unit == "B", "unit": unit if unit == "B" else f" {unit}"}
     if not unit:
         shape = {"bar_format": "{desc}…"}

@@ -10,9 +10,8 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.handlers.wsgi import WSGIHandler
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser import open_browser, start_site
+from tests.browser import open_browser, start_site, wait
 from tests.needs import CHROMIUM, TIME, needs
 from tests.tahoestorage.case import StorageTestCase
 
@@ -70,9 +69,7 @@ class Browser(StorageTestCase):
         self.browser = open_browser(self)
 
     def wait_for(self, script: str) -> Any:
-        return WebDriverWait(self.browser, 60).until(
-            lambda browser: browser.execute_script(f"return {script}")
-        )
+        return wait(self.browser, lambda browser: browser.execute_script(f"return {script}"))
 
     def test_a_browser_seeks_in_a_sound(self) -> None:
         data = sound()

@@ -60,7 +60,8 @@ def tahoe_command() -> list[str]:
     if importlib.util.find_spec("allmydata") is None:
         raise GridError(
             "A grid needs tahoe-lafs, which is not installed here:"
-            " pip install 'django-tahoestorage[grid]'"
+            " pip install 'django-tahoestorage[grid]', or, on Python 3.14 or later, give the"
+            " command of a tahoe-lafs on another Python in TAHOE_COMMAND"
         )
     # -P: the working folder is no place to import from.
     return [sys.executable, "-P", "-m", "allmydata.scripts.runner"]

@@ -10,10 +10,8 @@ from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.files.base import ContentFile
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
-from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser import open_browser, start_site
+from tests.browser import open_browser, start_site, wait
 from tests.grid.shares import lose_on
 from tests.needs import CHROMIUM, GRID, TIME, needs
 from tests.tahoestorage.gridpage.case import GRID_PAGE, AdminTestCase, node
@@ -181,9 +179,11 @@ class BrowserTests(AdminTestCase):
 
     def press(self, by: str, what: str) -> None:
         """Click, and wait for the next page."""
+        from selenium.webdriver.support.expected_conditions import staleness_of
+
         page = self.chrome.find_element("tag name", "html")
         self.chrome.find_element(by, what).click()
-        WebDriverWait(self.chrome, 60).until(staleness_of(page))
+        wait(self.chrome, staleness_of(page))
 
     def text(self) -> str:
         return " ".join(self.chrome.find_element("id", "content-start").text.split())

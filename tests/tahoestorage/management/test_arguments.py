@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from inspect import cleandoc
@@ -21,7 +22,8 @@ class Help(CommandTestCase):
                 Command().run_from_argv(["manage.py", "tahoe", *arguments])
             except SystemExit:
                 pass
-        return terminal.getvalue()
+        # Python's own words have colours since 3.14.
+        return re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
 
     def test_the_overview_fits_on_one_screen(self) -> None:
         lines = self.printed("--help").splitlines()
