@@ -13,6 +13,7 @@ from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.errors import TahoeError
 from txtahoe.http.failover import Gateways
+from txtahoe.http.security import Security
 from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus, Link, Node, Server
@@ -33,6 +34,7 @@ __all__ = [
     "IteratorSource",
     "Link",
     "Node",
+    "Security",
     "Server",
     "TahoeError",
     "Transport",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from attrs import frozen
 from hyperlink import DecodedURL
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet import endpoints, error, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, gatherResults
@@ -14,9 +16,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from twisted.web.client import URI, BrowserLikePolicyForHTTPS
+from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
+
+from txtahoe.http.security import Security, Untrusted
 
 # To look up the host and to reach it, and again for the TLS handshake.
 _CONNECT_SECONDS = 10.0
@@ -38,11 +42,13 @@ class NoHandshake(Exception):
 class Connections:
     """Connections to a gateway, for an Agent."""
 
-    def __init__(self, reactor: Any, gateway: DecodedURL) -> None:
+    def __init__(self, reactor: Any, gateway: DecodedURL, security: Security) -> None:
         self.has_answered: bool | None = None
         """Whether the head of any answer has come; None before the first request."""
         self._reactor = reactor
+        self._security = security
         self._is_secure = gateway.scheme == "https"
+        self._socket = "/" + "/".join(gateway.path) if gateway.scheme == "unix" else None
         self._host: str = gateway.encoded_url.host
         self._port = gateway.port or 0
         self._open: dict[_Connection, int] = {}
@@ -81,10 +87,9 @@ class Connections:
         bounded.protocols = self._open
         if not self._is_secure:
             return (await self._reach(bounded)).wrappedProtocol
-        host = self._host.encode("ascii")
-        creator: Any = BrowserLikePolicyForHTTPS().creatorForNetloc(host, self._port)
+        handshake: Any = self._security.handshake(self._host)
         # As `wrapClientTLS`; in some releases of Twisted its writes wait for the global reactor.
-        tls = await self._reach(TLSMemoryBIOFactory(creator, True, bounded, clock=self._reactor))
+        tls = await self._reach(TLSMemoryBIOFactory(handshake, True, bounded, clock=self._reactor))
         connection = tls.wrappedProtocol
         http = connection.wrappedProtocol
         seconds = _CONNECT_SECONDS if self.has_answered else _FIRST_TLS_SECONDS
@@ -94,13 +99,23 @@ class Connections:
         except error.ConnectionClosed:
             reason = "it ended the connection before it was secure"
             raise error.ConnectError(string=reason) from None
+        except TLSError as failure:
+            raise handshake.explain(failure) from None
+        try:
+            handshake.check_host()
+        except Untrusted:
+            connection.abortConnection()
+            raise
         return http
 
     def _reach(self, factory: Any) -> Deferred[Any]:
         reactor, host, port = self._reactor, self._host, self._port
         # An IP address needs no look-up: that takes a thread, and HostnameEndpoint imports the
         # global reactor, and so installs it.
-        if isIPAddress(host):
+        if self._socket is not None:
+            connecting = endpoints.UNIXClientEndpoint(reactor, self._socket).connect(factory)
+            connecting.addErrback(_about_socket)
+        elif isIPAddress(host):
             connecting = endpoints.TCP4ClientEndpoint(reactor, host, port).connect(factory)
         elif isIPv6Address(host):
             connecting = endpoints.TCP6ClientEndpoint(reactor, host, port).connect(factory)
@@ -109,6 +124,19 @@ class Connections:
             connecting = endpoints.HostnameEndpoint(naming, "gateway", port).connect(factory)
             connecting.addErrback(naming.explain)
         return connecting.addTimeout(_CONNECT_SECONDS, reactor, _too_late)
+
+
+_SOCKETS = {
+    errno.ECONNREFUSED: "nothing listens at this socket",
+    errno.ENOENT: "there is no such socket",
+    errno.EACCES: "this process may not use this socket: see its mode and owner, and its folders'",
+}
+
+
+def _about_socket(failure: Failure) -> NoReturn:
+    failure.trap(error.ConnectError)
+    reason: Any = failure.value
+    raise type(reason)(string=_SOCKETS.get(reason.osError) or str(reason))
 
 
 def _too_late(result: object, seconds: float) -> NoReturn:
