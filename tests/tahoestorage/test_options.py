@@ -150,6 +150,9 @@ class AsSettings(StorageTestCase):
             "signed_urls": 60,
             "cache": "default",
             "fanout": True,
+            "ca_file": "/etc/ca.pem",
+            "client_certificate": "/etc/site.pem",
+            "authorization": "env:GATEWAY_TOKEN",
         }
         options: conf.Options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         by_option: Any = {**options, **given}

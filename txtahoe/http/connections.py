@@ -110,6 +110,7 @@ class Connections:
 
     def _reach(self, factory: Any) -> Deferred[Any]:
         reactor, host, port = self._reactor, self._host, self._port
+        connecting: Deferred[Any]
         # An IP address needs no look-up: that takes a thread, and HostnameEndpoint imports the
         # global reactor, and so installs it.
         if self._socket is not None:

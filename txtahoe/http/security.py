@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import field, frozen
@@ -41,6 +42,10 @@ class Untrusted(Exception):
     """The certificate of a server is not good; `str()` says why."""
 
 
+def _urls(given: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
+
+
 @frozen
 class Security:
     """
@@ -64,15 +69,22 @@ class Security:
     ca_file: str | None = field(default=None, converter=optional(os.fspath))
     client_certificate: str | None = field(default=None, converter=optional(os.fspath))
     authorization: str | None = None
-    gateways: tuple[str, ...] | None = field(default=None, converter=optional(tuple))
+    gateways: tuple[str, ...] | None = field(default=None, converter=_urls)
 
     def __attrs_post_init__(self) -> None:
-        if self.authorization is not None and not re.match("(file|env):.", self.authorization):
+        place = self.authorization
+        if place is not None and not re.match("(file|env):.", str(place)):
             # The value can be the secret itself.
             raise BadSecurity(
                 "credentials are given by their place, such as 'file:/run/secrets/token' or "
                 "'env:GATEWAY_TOKEN', and not by themselves"
             )
+
+    @property
+    def authorization_file(self) -> str | None:
+        """The file of the credentials, if they are in one."""
+        kind, _, name = (self.authorization or "").partition(":")
+        return name if kind == "file" else None
 
     def check(self) -> None:
         """Raises: BadSecurity if anything is missing, or of no use."""
@@ -84,10 +96,9 @@ class Security:
         """The header for the server before a gateway. Raises: BadSecurity."""
         if self.authorization is None:
             return {}
-        kind, _, name = self.authorization.partition(":")
-        is_file = kind == "file"
-        where = f"the file {name!r}" if is_file else f"the environment variable {name!r}"
-        content = _content(name) if is_file else os.fsencode(os.environ.get(name, ""))
+        file, variable = self.authorization_file, self.authorization.partition(":")[2]
+        where = f"the environment variable {variable!r}" if file is None else f"the file {file!r}"
+        content = os.fsencode(os.environ.get(variable, "")) if file is None else _content(file)
         secret = content.decode("utf-8", "replace").strip()
         if not secret or len(secret.splitlines()) > 1:
             raise BadSecurity(f"{where} must hold one line: a token, or user:password")

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from attrs import frozen
 from hyperlink import URL, DecodedURL
 from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet import error as network
 from twisted.internet.defer import CancelledError, Deferred
@@ -185,7 +186,7 @@ class Transport(BaseTransport):
             return AnswerLost(f"{doing}: the client was closed before the answer came")
         if is_any(BadSecurity):
             return NotSecure(f"{doing}: nothing is sent to {where}: {causes[-1]}")
-        if is_any(TLSError, Untrusted, NoHandshake):
+        if is_any(TLSError, VerificationError, Untrusted, NoHandshake):
             reason = _tls_reason(causes[-1])
             return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
         is_garbled = isinstance(error, ResponseFailed) and not is_any(network.ConnectionClosed)
@@ -295,6 +296,8 @@ def _causes(error: Exception) -> list[Exception]:
 
 
 def _tls_reason(error: Exception) -> str:
+    if isinstance(error, VerificationError):  # of an agent of one's own
+        return "its certificate is for another host"
     reason = str(error)
     match error.args:
         # Of each of several errors OpenSSL tells its library, function and reason.
