@@ -82,7 +82,8 @@ class Transport(BaseTransport):
         self.gateway = gateway_url(gateway)
         security = security or Security()
         known = security.gateways
-        if known is not None and self.gateway not in map(gateway_url, known):
+        # As texts: hyperlink cannot compare URLs with an address of IPv6.
+        if known is not None and self.gateway.to_text() not in map(_text, known):
             security = Security(ca_file=security.ca_file)
         if agent is not None and (security.ca_file or security.client_certificate):
             raise ValueError("an agent makes its own TLS: give the files to it")
@@ -225,6 +226,10 @@ class _Addressed:
             plain.setRawHeaders(name, [value])
         asked = self._agent.request(method, self._gateway + below, plain, bodyProducer)
         return asked.addCallback(_packed)
+
+
+def _text(gateway: str) -> str:
+    return gateway_url(gateway).to_text()
 
 
 def _packed(answer: IResponse) -> IResponse:

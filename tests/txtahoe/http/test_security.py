@@ -240,6 +240,10 @@ class Credentials(SecurityTestCase):
         await self.refusal(NotAuthorized, elsewhere, **token)
         self.assertEqual(set(other.told), {None})
 
+    def test_the_gateways_can_have_any_address(self) -> None:
+        for host in ("[::1]", "tahoe_gateway", "xn--bcher-kva", "h"):
+            Transport(reactor, f"http://{host}:1/", security=Security(gateways=["http://[::1]:1"]))
+
     async def test_a_redirect_takes_them_nowhere(self) -> None:
         other, elsewhere = self.guard(f"Bearer {SECRET}")
         url = self.meet(answers(f"302 Found\r\nLocation: {elsewhere}", ""))
