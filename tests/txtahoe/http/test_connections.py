@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import AF_UNIX, socket
 from tempfile import TemporaryDirectory
+from threading import Event
 from traceback import TracebackException
 from typing import Any
 
@@ -25,12 +26,15 @@ from zope.interface import implementer
 
 from tests.grid.case import StrangerTestCase
 from tests.grid.certificates import Authority, trusting, write_certificate
-from tests.grid.strangers import answers, hang_up, stalls
+from tests.grid.proxy import Proxy
+from tests.grid.strangers import answers, hang_up, silent, stalls
 from tests.txtahoe.case import start
+from tests.waiting import until
 from txtahoe import Cap, Client, Security, Transport
 from txtahoe.errors import (
     AnswerLost,
     BadRequest,
+    ClientClosed,
     GatewayRefused,
     GatewayUnreachable,
     NotAGateway,
@@ -290,7 +294,7 @@ class Addresses(SynchronousTestCase):
 
 class OtherProtocols(ConnectionsTestCase):
     async def test_https_to_a_port_that_speaks_http_names_http(self) -> None:
-        self.patch(connections, "_FIRST_TLS_SECONDS", 0.2)
+        self.patch(connections, "_SILENT_SECONDS", 0.05)
         # One says nothing to what it can't read, one answers in plain HTTP.
         silent_one = f"127.0.0.1:{self.serve_plainly()}"
         other = self.meet(answers("400 Bad Request", "")).removeprefix("http://")
@@ -298,6 +302,47 @@ class OtherProtocols(ConnectionsTestCase):
             client = self.connect(f"https://{address}")
             error = await self.failure(client.status(), NotSecure)
             self.assertIn("if it speaks http, say http://", str(error))
+
+    async def test_a_server_that_is_slow_to_answer_in_tls_is_not_suspected(self) -> None:
+        self.patch(connections, "_SILENT_SECONDS", 0.01)
+        certificate, asked = self.certificate(), Event()
+
+        class Slow(Proxy):
+            """Passes nothing on before it was asked in HTTP, and answers that as nginx does."""
+
+            def sent(self, client: Any, data: bytes) -> None:
+                if data.startswith(b"HEAD / "):
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    asked.set()
+                asked.wait(60)
+
+        with (
+            Slow(f"http://127.0.0.1:{self.serve_securely(certificate)}/") as proxy,
+            trusting(certificate),
+        ):
+            client = self.connect(proxy.url.replace("http:", "https:"))
+            self.assertEqual((await client.status()).connected, 3)
+        self.assertTrue(asked.is_set())
+
+    async def test_a_silent_server_is_unreachable_and_closing_leaves_nothing_behind(self) -> None:
+        self.patch(connections, "_SILENT_SECONDS", 0.01)
+        self.patch(connections, "_CONNECT_SECONDS", 0.2)
+        met: list[Any] = []
+
+        def behave(connection: Any) -> None:
+            met.append(connection)
+            silent(connection)
+
+        url = self.meet(behave).replace("http:", "https:")
+        error = await self.failure(self.connect(url).status(), GatewayUnreachable)
+        self.assertNotIsInstance(error, NotSecure)
+        self.patch(connections, "_CONNECT_SECONDS", 60)
+        client = self.connect(url)
+        met.clear()
+        asking = start(client.status())
+        await until(lambda: len(met) == 2)
+        await client.close()
+        await self.assertFailure(asking, ClientClosed)
 
     async def test_http_to_a_port_that_speaks_https_names_https(self) -> None:
         port = self.serve_securely(self.certificate())
