@@ -15,9 +15,11 @@ from django.core.files.base import ContentFile
 from django.test import override_settings
 from twisted.trial.unittest import SkipTest
 
+from tahoestorage import conf
 from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.storage import TahoeStorage
 from tests.grid.certificates import Authority
+from tests.manual.pages import Page
 from tests.needs import GRID, NGINX, needs
 from tests.tahoestorage.checks.test_deployment import DeploymentTestCase
 from tests.tahoestorage.proxies.servers import Nginx
@@ -26,6 +28,7 @@ from txtahoe import Security
 from txtahoe.errors import GatewayUnreachable
 from txtahoe.testing.node import Gateway, free_port
 
+MANUAL = Path(conf.__file__).parents[1] / "docs"
 TOKEN = "s3cr3t-t0ken"
 
 
@@ -71,20 +74,19 @@ class BehindNginx(NetworkTestCase):
 
     @contextmanager
     def nginx(self, host: str = "127.0.0.1") -> Iterator[None]:
-        """Run nginx before the gateway, with a certificate for `host`."""
+        """Run the manual's nginx before the gateway, with a certificate for `host`."""
         certificate = self.authority.issue(self.file(), host)
-        site = f"""server {{
-            listen 127.0.0.1:{self.port} ssl;
-            ssl_certificate {certificate};
-            ssl_certificate_key {certificate};
-            ssl_client_certificate {self.clients.file};
-            ssl_verify_client on;
-            client_max_body_size 0;
-            location / {{
-                if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }}
-                proxy_pass {self.gateway};
-            }}
-        }}"""
+        [block] = Page(MANUAL / "09-several-hosts.md").blocks_of("nginx")
+        site = block.code
+        for written, here in (
+            ("listen 3457", f"listen 127.0.0.1:{self.port}"),
+            ("/etc/nginx/gateway.pem", str(certificate)),
+            ("/etc/nginx/hosts-authority.pem", str(self.clients.file)),
+            ("LONG-RANDOM-TOKEN", TOKEN),
+            ("http://127.0.0.1:3456", self.gateway.rstrip("/")),
+        ):
+            self.assertIn(written, site)
+            site = site.replace(written, here)
         with Nginx(Path(self.mktemp()).absolute()).running(site):
             yield
 

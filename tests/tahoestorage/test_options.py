@@ -161,6 +161,14 @@ class AsSettings(StorageTestCase):
             self.assertEqual(conf.signed_urls(options), conf.signed_urls(by_option))
             self.assertEqual(conf.connection(options).timeout, 7)
 
+    def test_what_gateways_are_told_goes_to_those_of_the_settings(self) -> None:
+        options: conf.Options = {
+            "tahoe_base_url": ["http://H:1", "unix:///run/g.sock"],
+            "tahoe_writer_url": "https://[::1]",
+        }
+        known = ("http://h:1/", "unix:/run/g.sock", "https://[::1]/")
+        self.assertEqual(conf.security(options).gateways, known)
+
 
 class Manual(SynchronousTestCase):
     """The manual's table of options is that of the code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import AF_UNIX, socket
@@ -148,6 +149,12 @@ class Hosts(ConnectionsTestCase):
                 self.addCleanup(reactor.installNameResolver, before)
                 client = self.connect(f"http://both:{port}/")
                 self.assertEqual((await client.status()).connected, 3)
+
+    async def test_proxies_of_the_environment_are_not_used(self) -> None:
+        proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:1/")
+        self.patch(os, "environ", {**os.environ, **proxies})
+        client = self.connect(f"http://127.0.0.1:{self.serve_plainly()}/")
+        self.assertEqual((await client.status()).connected, 3)
 
     async def test_names_of_this_machine_are_looked_up_by_its_own_resolver(self) -> None:
         client = self.connect(f"http://localhost:{self.serve_plainly()}/")  # from /etc/hosts
