@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from socket import AF_INET6, AF_UNIX, create_server, socket
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.test import override_settings
 from twisted.trial.unittest import SkipTest
 
@@ -89,6 +91,29 @@ class BehindNginx(NetworkTestCase):
             site = site.replace(written, here)
         with Nginx(Path(self.mktemp()).absolute()).running(site):
             yield
+
+
+@needs(NGINX)
+class Commands(BehindNginx):
+    def test_commands_reach_such_a_gateway(self) -> None:
+        cap = self.file()
+        cap.unlink()
+        no_cap = {"TAHOE_STORAGE_BASE_CAP": None}
+        with self.nginx(), override_settings(**self.given):
+            told = self.said("status")
+            self.assertIn("The root directory is healthy", told)
+            self.assertIn("server", told)
+            with override_settings(**no_cap):
+                self.said("init", "--file", str(cap))
+            with override_settings(**no_cap, TAHOE_STORAGE_BASE_URL=None):
+                given = "--gateway", self.given["TAHOE_STORAGE_BASE_URL"]
+                self.assertIn("URI:DIR2:", self.said("init", *given))
+        self.assertTrue(cap.read_text().startswith("URI:DIR2:"))
+
+    def said(self, *command: str) -> str:
+        output = StringIO()
+        call_command("tahoe", *command, stdout=output, stderr=output)
+        return output.getvalue()
 
 
 @needs(NGINX)
