@@ -165,8 +165,7 @@ async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
 
 
 async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:
-    connect = _connecting(reactor, timeout, connection)
-    client = Client(Gateways(list(map(connect, connection.gateways))))
+    client = client_of(reactor, timeout, connection)
     try:
         asking = partial(writer_of, Tree(client, connection.base_cap))
         told = (await _answer(reactor, timeout, asking)).result
@@ -179,6 +178,12 @@ def _connecting(reactor: Any, timeout: float, connection: Connection) -> Callabl
     """Makes a Transport to a URL, which repeats no request."""
     security = connection.security
     return partial(Transport, reactor, timeout=timeout, pauses=(), security=security)
+
+
+def client_of(reactor: Any, timeout: float, connection: Connection) -> Client:
+    """A client of all gateways, which repeats no request."""
+    connect = _connecting(reactor, timeout, connection)
+    return Client(Gateways(list(map(connect, connection.gateways))))
 
 
 async def examine_storage(

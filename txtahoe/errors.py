@@ -258,7 +258,7 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
         return NoSuchChild(f"{doing}: no such file or directory: {_brief(name.lstrip(': '))!r}")
     name, reason = _raised(text)
     kind = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
-    if status == 403 and text.startswith("Access Prohibited"):
+    if status == 403 and "Access Prohibited" in text:  # Tahoe says so
         kind = Prohibited
     if kind is NotAuthorized or (status == 400 and "SSL certificate" in text):  # nginx says so
         doing = f"{doing}: a server before the gateway refuses this client"

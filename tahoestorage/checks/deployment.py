@@ -18,15 +18,13 @@ from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
 from tahoestorage.checks.found import User, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
-from tahoestorage.health import PROBE, Kind, examine_storage
+from tahoestorage.health import PROBE, Kind, client_of, examine_storage
 from tahoestorage.reactor import threads
 from tahoestorage.reactor.waiting import Caller, done, in_reactor
-from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_of
 from txtahoe.errors import TahoeError
-from txtahoe.http.failover import Gateways
-from txtahoe.http.transport import Transport, gateway_url
+from txtahoe.http.transport import gateway_url
 
 _SECONDS = 10.0  # in which a gateway, or a public address, must answer
 # It holds "hello". Any gateway can read it, without a storage server.
@@ -141,8 +139,7 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
 
 async def _file_on(reactor: Any, connection: conf.Connection) -> tuple[Cap, bytes]:
     """A file that every gateway of this grid can read, and its content."""
-    how: Any = {"timeout": _SECONDS, "pauses": (), "security": connection.security}
-    client = Client(Gateways([Transport(reactor, url, **how) for url in connection.gateways]))
+    client = client_of(reactor, _SECONDS, connection)
     try:
         return await client.upload(PROBE), PROBE
     except TahoeError:
