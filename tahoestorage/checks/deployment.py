@@ -40,8 +40,9 @@ _FINDINGS: dict[Kind, tuple[str, str]] = {
     ),
     "security": (
         "E106",
-        "Give 'ca_file' if an authority of your own has signed its certificate, and "
-        "'client_certificate' if it asks for one; or renew the certificate that is not good.",
+        "Give 'ca_file' if an authority of your own has signed its certificate, "
+        "'client_certificate' if it asks for one, and http:// if it has none. Renew a certificate "
+        "that is not good.",
     ),
     "authorization": (
         "E107",

@@ -15,12 +15,14 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.test import override_settings
+from django.views.debug import ExceptionReporter
 from twisted.trial.unittest import SkipTest
 
 from tahoestorage import conf
 from tahoestorage.care.wholetree import ask_gateway
 from tahoestorage.storage import TahoeStorage
 from tests.grid.certificates import Authority
+from tests.grid.strangers import answers, stranger
 from tests.manual.pages import Page
 from tests.needs import GRID, NGINX, needs
 from tests.tahoestorage.checks.test_deployment import DeploymentTestCase
@@ -163,6 +165,23 @@ class GridBehindNginx(BehindNginx):
     def test_a_grid_behind_tls_certificates_and_a_token_is_used(self) -> None:
         with self.nginx():
             self.assert_works(**self.given)
+
+
+class ErrorPages(NetworkTestCase):
+    """Django shows the variables of all frames."""
+
+    def test_credentials_are_not_in_them(self) -> None:
+        for place in (f"file:{self.file(TOKEN)}", "env:TAHOE_TEST_PLACE"):
+            self.patch(os, "environ", {**os.environ, "TAHOE_TEST_PLACE": TOKEN})
+            with stranger(answers("401 Unauthorized", "")) as refusing:
+                for url in (refusing, "http://127.0.0.1:1/"):
+                    storage = self.new_storage(tahoe_base_url=url, authorization=place)
+                    error = self.assertRaises(OSError, storage.exists, "f")
+                    given: Any = type(error), error, error.__traceback__
+                    page = ExceptionReporter(None, *given).get_traceback_html()
+                    self.assertIn(url, page)
+                    self.assertNotIn(TOKEN, page)
+                    self.assertNotIn(TOKEN, repr(storage.options))
 
 
 class Elsewhere(Gateway):
