@@ -45,9 +45,8 @@ class Problem:
     A problem at the gateway at `url`; `str()` describes it, without caps.
 
     `kind`: the gateway does not answer, or is none ("gateway"); there is no secure connection to
-    it; a server before it refuses this client; it is not connected to all storage
-    servers that it knows; the root directory cannot be read; it misses shares; nothing can be
-    saved.
+    it; a server before it refuses this client; it is not connected to all storage servers that it
+    knows; the root directory cannot be read; it misses shares; nothing can be saved.
     """
 
     url: str

@@ -55,8 +55,8 @@ class GatewayRefused(GatewayUnreachable):
 
 class NotSecure(GatewayUnreachable, transient=False):
     """
-    The client could not make a TLS connection, because the certificate is not valid, say; or it
-    lacks a file that it needs for that. It sent nothing.
+    The client could not make a TLS connection, because the certificate is not valid, say; or a file
+    or the credentials of its `Security` are missing. It sent nothing.
     """
 
 
@@ -93,7 +93,7 @@ class BadRequest(TahoeError, code=errno.EINVAL):
 
 
 class NotAuthorized(TahoeError, PermissionError, code=errno.EACCES):
-    """A server before the gateway refused the client's credentials or certificate, or misses it."""
+    """A server before the gateway refused the client: its credentials are wrong or missing."""
 
 
 class Prohibited(TahoeError, PermissionError, code=errno.EACCES):

@@ -141,17 +141,17 @@ class Connections:
         return connecting.addTimeout(_CONNECT_SECONDS, reactor, _too_late)
 
 
-_SOCKETS = {
+_SOCKETS: dict[int | None, str] = {
     errno.ECONNREFUSED: "nothing listens at this socket",
     errno.ENOENT: "there is no such socket",
     errno.EACCES: "this process may not use this socket: see its mode and owner, and its folders'",
 }
 
 
-def _about_socket(failure: Failure) -> NoReturn:
-    failure.trap(error.ConnectError)
+def _about_socket(failure: Failure) -> Failure:
     reason: Any = failure.value
-    raise type(reason)(string=_SOCKETS.get(reason.osError) or str(reason))
+    told = _SOCKETS.get(getattr(reason, "osError", None))
+    return failure if told is None else Failure(type(reason)(string=told))
 
 
 def _too_late(result: object, seconds: float) -> NoReturn:
