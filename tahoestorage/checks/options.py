@@ -17,6 +17,7 @@ from tahoestorage.checks.found import Found, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import mount_of
 from txtahoe.caps import redact
+from txtahoe.http.security import BadSecurity
 from txtahoe.http.transport import gateway_url
 
 _BASE_URL = conf.where("base_url")
@@ -51,7 +52,7 @@ _READINGS: list[_Reading] = [
     ("E002", conf.writer, _GATEWAY),
     (
         "E026",
-        conf.security_files,
+        lambda options: conf.security(options).check(),
         "Give the paths of PEM files that the site can read, and 'file:' and a path, or 'env:' and "
         "the name of a variable, for credentials.",
     ),
@@ -98,7 +99,7 @@ def _check_readings(options: conf.Options) -> Iterator[CheckMessage]:
     for id, read, hint in _READINGS:
         try:
             read(options)
-        except ImproperlyConfigured as error:
+        except (ImproperlyConfigured, BadSecurity) as error:
             if isinstance(error, conf.CapMissing):
                 id, hint = "E003", _MAKE_A_CAP
             elif isinstance(error, conf.CapNotText):

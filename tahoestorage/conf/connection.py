@@ -116,15 +116,6 @@ def security(options: Options) -> Security:
         raise ImproperlyConfigured(f"{where('authorization')}: {error}") from None
 
 
-@sealed
-def security_files(options: Options) -> None:
-    """Look into the files, and the environment variable, of `security`."""
-    try:
-        security(options).check()
-    except BadSecurity as error:
-        raise ImproperlyConfigured(str(error)) from None
-
-
 def _require_address(url: Any, name: str) -> None:
     try:
         gateway_url(url)
