@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import monotonic
 from typing import Any, Literal
@@ -16,7 +16,13 @@ from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_of
-from txtahoe.errors import IncompleteDownload, TahoeError, Unrecoverable
+from txtahoe.errors import (
+    IncompleteDownload,
+    NotAuthorized,
+    NotSecure,
+    TahoeError,
+    Unrecoverable,
+)
 from txtahoe.http.deadline import Deadline
 from txtahoe.http.failover import Gateways
 from txtahoe.http.transport import Transport
@@ -30,7 +36,7 @@ Always the same bytes, so that all probes through a gateway make one file. Up to
 Tahoe-LAFS would put them into the cap, without asking the grid.
 """
 
-Kind = Literal["gateway", "servers", "reading", "shares", "saving"]
+Kind = Literal["gateway", "security", "authorization", "servers", "reading", "shares", "saving"]
 
 
 @frozen
@@ -38,9 +44,9 @@ class Problem:
     """
     A problem at the gateway at `url`; `str()` describes it, without caps.
 
-    `kind`: the gateway does not answer, or is none ("gateway"); it is not connected to all storage
-    servers that it knows; the root directory cannot be read; it misses shares; nothing can be
-    saved.
+    `kind`: the gateway does not answer, or is none ("gateway"); there is no secure connection to
+    it; a server before it refuses this client; it is not connected to all storage servers that it
+    knows; the root directory cannot be read; it misses shares; nothing can be saved.
     """
 
     url: str
@@ -144,7 +150,6 @@ async def ahealth(
 async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
     storage = storage if isinstance(storage, TahoeStorage) else storage_of(storage)
     connection = storage.connection
-    readers, root = connection.gateways, connection.base_cap
 
     async def ask(caller: Caller) -> StorageHealth:
         reactor, seconds = caller.loop.reactor, timeout
@@ -152,16 +157,14 @@ async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
         if connection.has_common_writer:
             seconds = timeout / 2
             writer = await _writer_now(reactor, seconds, connection)
-        return await examine_storage(reactor, seconds, readers, writer, root)
+        return await examine_storage(reactor, seconds, connection, writer)
 
     found = await in_reactor(ask)
     return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
 
 
 async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:
-    urls = connection.gateways
-    transports = [Transport(reactor, url, timeout=timeout, pauses=()) for url in urls]
-    client = Client(Gateways(transports))
+    client = client_of(reactor, timeout, connection)
     try:
         asking = partial(writer_of, Tree(client, connection.base_cap))
         told = (await _answer(reactor, timeout, asking)).result
@@ -170,13 +173,27 @@ async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> s
     return connection.writer if told is None else told.url and address(told.url)
 
 
+def _connecting(reactor: Any, timeout: float, connection: Connection) -> Callable[[str], Transport]:
+    """Makes a Transport to a URL, which repeats no request."""
+    security = connection.security
+    return partial(Transport, reactor, timeout=timeout, pauses=(), security=security)
+
+
+def client_of(reactor: Any, timeout: float, connection: Connection) -> Client:
+    """A client of all gateways, which repeats no request."""
+    connect = _connecting(reactor, timeout, connection)
+    return Client(Gateways(list(map(connect, connection.gateways))))
+
+
 async def examine_storage(
-    reactor: Any, timeout: float, readers: Collection[str], writer: str | None, root: Cap
+    reactor: Any, timeout: float, connection: Connection, writer: str | None
 ) -> StorageHealth:
     """As `health`, in the reactor thread. `writer`: None while nobody makes changes."""
+    readers, root = connection.gateways, connection.base_cap
+    connect = _connecting(reactor, timeout, connection)
 
     async def examine(url: str) -> GatewayHealth:
-        found = await _examine_gateway(reactor, timeout, root, url)
+        found = await _examine_gateway(timeout, root, connect(url))
         return evolve(found, is_reader=url in readers, is_writer=url == writer)
 
     urls = list(dict.fromkeys(url for url in (*readers, writer) if url is not None))
@@ -187,18 +204,17 @@ async def examine_storage(
     return StorageHealth((first, *others), root.is_writable)
 
 
-async def _examine_gateway(reactor: Any, timeout: float, root: Cap, url: str) -> GatewayHealth:
-    transport = Transport(reactor, url, timeout=timeout, pauses=())
+async def _examine_gateway(timeout: float, root: Cap, transport: Transport) -> GatewayHealth:
     client = Client(transport)
     questions = [client.status, partial(_check_root, client, root)]
     if root.is_writable:
         questions.append(partial(_write_and_read, client))
     try:
-        asking = partial(_answer, reactor, timeout)
+        asking = partial(_answer, transport.reactor, timeout)
         answers = await all_of(questions, asking, len(questions))
     finally:
         await client.close()
-    return _judge(f"{redact(transport.gateway.to_text())}/", *answers)
+    return _judge(redact(address(transport.gateway.to_text())), *answers)
 
 
 async def _check_root(client: Client, root: Cap) -> str | None:
@@ -232,9 +248,13 @@ async def _answer(reactor: Any, timeout: float, question: Callable[[], Awaitable
     return _Answer(result, monotonic() - began)
 
 
+_KINDS: dict[type[TahoeError], Kind] = {NotSecure: "security", NotAuthorized: "authorization"}
+
+
 def _judge(url: str, status: _Answer, root: _Answer, write: _Answer = _Answer()) -> GatewayHealth:
     if status.failure is not None:
-        return GatewayHealth(url, problems=(Problem(url, "gateway", str(status.failure)),))
+        kind = _KINDS.get(type(status.failure), "gateway")
+        return GatewayHealth(url, problems=(Problem(url, kind, str(status.failure)),))
     told: GatewayStatus = status.result
     away = [repr(server.nickname) for server in told.servers if not server.connected]
     problems: list[tuple[Kind, str]] = []

@@ -16,6 +16,7 @@ from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.errors import SomeFailed, TahoeError
 from txtahoe.http.failover import Gateways
+from txtahoe.http.security import Security
 from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource, in_threads
 from txtahoe.http.terms import Terms, asking
 from txtahoe.http.transport import Transport
@@ -42,6 +43,7 @@ __all__ = [
     "IteratorSource",
     "Link",
     "Node",
+    "Security",
     "Server",
     "SomeFailed",
     "TahoeError",

@@ -54,7 +54,10 @@ class GatewayRefused(GatewayUnreachable):
 
 
 class NotSecure(GatewayUnreachable, transient=False):
-    """The client could not make a TLS connection, because the certificate is not valid, say."""
+    """
+    The client could not make a TLS connection, because the certificate is not valid, say; or a file
+    or the credentials of its `Security` are missing. It sent nothing.
+    """
 
 
 class NoWriter(GatewayUnreachable):
@@ -87,6 +90,10 @@ class GatewayBusy(GatewayError, transient=True):
 
 class BadRequest(TahoeError, code=errno.EINVAL):
     """The gateway refused the request's arguments."""
+
+
+class NotAuthorized(TahoeError, PermissionError, code=errno.EACCES):
+    """A server before the gateway refused the client: its credentials are wrong or missing."""
 
 
 class Prohibited(TahoeError, PermissionError, code=errno.EACCES):
@@ -197,7 +204,9 @@ _BY_EXCEPTION: dict[str, type[TahoeError]] = {
 
 _BY_STATUS: dict[int, type[TahoeError]] = {
     400: BadRequest,
-    403: Prohibited,
+    401: NotAuthorized,
+    403: NotAuthorized,
+    407: NotAuthorized,
     409: ExistingChild,
     410: Unrecoverable,
     413: FileTooLarge,
@@ -249,6 +258,11 @@ def error_for(status: int, body: bytes | str, doing: str) -> TahoeError:
         return NoSuchChild(f"{doing}: no such file or directory: {_brief(name.lstrip(': '))!r}")
     name, reason = _raised(text)
     kind = _BY_EXCEPTION.get(name) or _BY_STATUS.get(status, NotAGateway)
+    if status == 403 and "Access Prohibited" in text:  # Tahoe says so
+        kind = Prohibited
+    if kind is NotAuthorized or (status == 400 and "SSL certificate" in text):  # nginx says so
+        doing = f"{doing}: a server before the gateway refuses this client"
+        kind = NotAuthorized
     error = kind(f"{doing}: HTTP {status}: {name + ': ' if name else ''}{_brief(reason)}")
     if kind is NotEnoughServers and _PASSING.search(reason):
         error.transient = True

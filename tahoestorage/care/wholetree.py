@@ -16,6 +16,7 @@ from tahoestorage.storage import TahoeStorage
 from txtahoe.api.client import Client
 from txtahoe.concurrency import each
 from txtahoe.errors import NoSuchChild
+from txtahoe.http.security import Security
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.walking import AT_ONCE, Place
@@ -113,13 +114,19 @@ class WholeTree:
         return "/" + "/".join(path)
 
 
-def ask_gateway(url: str, question: Callable[[Client], Awaitable[T]], timeout: float = 60.0) -> T:
+def ask_gateway(
+    url: str,
+    security: Security,
+    question: Callable[[Client], Awaitable[T]],
+    timeout: float = 60.0,
+) -> T:
     """
     The answer of one gateway. `timeout`: seconds without progress. Raises: the errors of `Client`.
     """
 
     async def ask(caller: Any) -> T:
-        client = Client(Transport(caller.loop.reactor, url, timeout=timeout, pauses=()))
+        reactor = caller.loop.reactor
+        client = Client(Transport(reactor, url, timeout=timeout, pauses=(), security=security))
         try:
             return await question(client)
         finally:

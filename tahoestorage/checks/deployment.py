@@ -6,7 +6,6 @@ All other commands, such as `runserver` and `migrate`, leave them out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -19,15 +18,13 @@ from tahoestorage import conf
 from tahoestorage.checks.exposure import examine_public
 from tahoestorage.checks.found import User, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
-from tahoestorage.health import PROBE, Kind, examine_storage
+from tahoestorage.health import PROBE, Kind, client_of, examine_storage
 from tahoestorage.reactor import threads
 from tahoestorage.reactor.waiting import Caller, done, in_reactor
-from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import all_of
 from txtahoe.errors import TahoeError
-from txtahoe.http.failover import Gateways
-from txtahoe.http.transport import Transport, gateway_url
+from txtahoe.http.transport import gateway_url
 
 _SECONDS = 10.0  # in which a gateway, or a public address, must answer
 # It holds "hello". Any gateway can read it, without a storage server.
@@ -38,7 +35,19 @@ _FILE_WITHOUT_GRID = Cap.parse("URI:LIT:nbswy3dp")
 _FINDINGS: dict[Kind, tuple[str, str]] = {
     "gateway": (
         "E101",
-        "Start the node, and give its address with the port that its tahoe.cfg has as web.port.",
+        "Start the node, and give its address, with the port or the socket that its tahoe.cfg has "
+        "as web.port.",
+    ),
+    "security": (
+        "E106",
+        "Give 'ca_file' if an authority of your own has signed its certificate, "
+        "'client_certificate' if it asks for one, and http:// if it has none. Renew a certificate "
+        "that is not good.",
+    ),
+    "authorization": (
+        "E107",
+        "Give the credentials that it asks for, by 'authorization' or 'client_certificate'. They "
+        "go to the gateways of the settings alone.",
     ),
     "servers": (
         "W102",
@@ -86,9 +95,7 @@ def check_deployment() -> list[CheckMessage]:
 
 @frozen
 class _Deployment:
-    gateways: tuple[str, ...]
-    writer: str
-    cap: Cap
+    connection: conf.Connection
     base_url: str | None
 
 
@@ -98,9 +105,7 @@ def _deployments() -> dict[_Deployment, list[User]]:
     for found in every_storage():
         options = found.options
         with suppress(ImproperlyConfigured):  # the checks that ask no network report it
-            every, cap = conf.gateways(options), conf.base_cap(options)
-            writer = conf.writer(options) or every[0]
-            deployment = _Deployment(every, writer, cap, _public_url(options))
+            deployment = _Deployment(conf.connection(options), _public_url(options))
             users.setdefault(deployment, []).append(found.user)
     return users
 
@@ -116,8 +121,8 @@ def _public_url(options: conf.Options) -> str | None:
 
 
 async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
-    gateways, writer, cap = deployment.gateways, deployment.writer, deployment.cap
-    found = await examine_storage(reactor, _SECONDS, gateways, writer, cap)
+    connection = deployment.connection
+    found = await examine_storage(reactor, _SECONDS, connection, connection.writer)
     messages = []
     for gateway in found.gateways:
         for problem in gateway.problems:
@@ -127,16 +132,15 @@ async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:
     if deployment.base_url is not None:
         file, content = _FILE_WITHOUT_GRID, b"hello"
         if any(gateway.write_seconds is not None for gateway in found.gateways):
-            file, content = await _file_on(reactor, gateways)
+            file, content = await _file_on(reactor, connection)
         public = examine_public(reactor, _SECONDS, deployment.base_url, file, content)
         messages += [each async for each in public]
     return messages
 
 
-async def _file_on(reactor: Any, gateways: Sequence[str]) -> tuple[Cap, bytes]:
+async def _file_on(reactor: Any, connection: conf.Connection) -> tuple[Cap, bytes]:
     """A file that every gateway of this grid can read, and its content."""
-    transports = [Transport(reactor, url, timeout=_SECONDS, pauses=()) for url in gateways]
-    client = Client(Gateways(transports))
+    client = client_of(reactor, _SECONDS, connection)
     try:
         return await client.upload(PROBE), PROBE
     except TahoeError:

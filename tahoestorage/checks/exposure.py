@@ -61,7 +61,7 @@ async def examine_public(
     # A server can guard this path, and leave the gateway open beside it.
     root = public.gateway.replace(path=()).to_text()
     beside = Transport(reactor, root, timeout=timeout, pauses=())
-    addresses = [public] if public.gateway == beside.gateway else [public, beside]
+    addresses = [public] if root == public.gateway.to_text() else [public, beside]
     shown = _shown(public)
     try:
         # For such a name a gateway says that the bytes are compressed.

@@ -17,6 +17,8 @@ from tahoestorage.checks.found import Found, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import mount_of
 from txtahoe.caps import redact
+from txtahoe.http.security import BadSecurity
+from txtahoe.http.transport import gateway_url
 
 _BASE_URL = conf.where("base_url")
 # A gateway has these below its address, and clients add them to that address.
@@ -32,7 +34,9 @@ _MAKE_A_CAP = (
     "Run `manage.py tahoe init`: it makes a directory and prints its cap, URI:DIR2:…, or writes "
     "it to a file. Keep a copy: without the cap the files are lost."
 )
-_GATEWAY = "Give the URL of a gateway, with the port that its tahoe.cfg has as web.port."
+_GATEWAY = (
+    "Give the URL of a gateway, with the port or the socket that its tahoe.cfg has as web.port."
+)
 # A function that reads an option, and the id and the hint of the message if it fails.
 _Reading = tuple[str, Callable[[conf.Options], object], str]
 
@@ -46,6 +50,12 @@ def _by_table(id: str, name: str) -> _Reading:
 _READINGS: list[_Reading] = [
     ("E002", conf.gateways, _GATEWAY),
     ("E002", conf.writer, _GATEWAY),
+    (
+        "E026",
+        lambda options: conf.security(options).check(),
+        "Give the paths of PEM files that the site can read, and 'file:' and a path, or 'env:' and "
+        "the name of a variable, for credentials.",
+    ),
     (
         "E011",
         conf.written_cap,
@@ -79,6 +89,7 @@ def _check(found: Found) -> Iterator[CheckMessage]:
         yield message("E001", unknown, "Correct or remove it.")
     yield from _check_readings(options)
     yield from _check_cap(options)
+    yield from _check_modes(options)
     yield from _check_addresses(found)
     yield from _check_cache(options)
 
@@ -88,7 +99,7 @@ def _check_readings(options: conf.Options) -> Iterator[CheckMessage]:
     for id, read, hint in _READINGS:
         try:
             read(options)
-        except ImproperlyConfigured as error:
+        except (ImproperlyConfigured, BadSecurity) as error:
             if isinstance(error, conf.CapMissing):
                 id, hint = "E003", _MAKE_A_CAP
             elif isinstance(error, conf.CapNotText):
@@ -110,19 +121,27 @@ def _check_cap(options: conf.Options) -> Iterator[CheckMessage]:
             )
     except ImproperlyConfigured:
         pass  # `_check_readings` reports it
-    file = conf.cap_file(options)
-    try:
-        mode = 0 if file is None else os.stat(file).st_mode
-    except (OSError, ValueError):
-        return  # E011
-    if mode & 0o077:
-        yield message(
-            "W004",
-            f"{str(file)!r} holds the cap, and its mode {mode & 0o777:04o} lets others than its "
-            "owner use it",
-            "Run chmod 600 on it. If a container mounts it, mount it with the mode 0400, or "
-            "silence this with SILENCED_SYSTEM_CHECKS if nobody else is in the container.",
-        )
+
+
+def _check_modes(options: conf.Options) -> Iterator[CheckMessage]:
+    secrets = {"the cap": conf.cap_file(options)}
+    with suppress(ImproperlyConfigured):  # E026
+        security = conf.security(options)
+        secrets["a private key"] = security.client_certificate
+        secrets["credentials"] = security.authorization_file
+    for what, file in secrets.items():
+        try:
+            mode = 0 if file is None else os.stat(file).st_mode
+        except (OSError, ValueError):
+            continue  # E011, E026
+        if mode & 0o077:
+            yield message(
+                "W004",
+                f"{str(file)!r} holds {what}, and its mode {mode & 0o777:04o} lets others than its "
+                "owner use it",
+                "Run chmod 600 on it. If a container mounts it, mount it with the mode 0400, or "
+                "silence this with SILENCED_SYSTEM_CHECKS if nobody else is in the container.",
+            )
 
 
 def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
@@ -142,7 +161,8 @@ def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
 def _check_addresses(found: Found) -> Iterator[CheckMessage]:
     options = found.options
     for url in _gateways(options):
-        if _is_more_than_address(url) or _split(url) is None:
+        is_socket = gateway_url(url).scheme == "unix"
+        if not is_socket and (_is_more_than_address(url) or _split(url) is None):
             yield message(
                 "E013",
                 f"{redact(url)!r} must be the address of a gateway alone, and is more",

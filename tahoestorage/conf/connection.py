@@ -16,12 +16,14 @@ from django.utils.module_loading import import_string
 from tahoestorage.conf.basecap import base_cap, text
 from tahoestorage.conf.options import Options, checked, shown, value, where
 from txtahoe.caps import Cap
+from txtahoe.http.security import BadSecurity, Security
 from txtahoe.http.terms import Terms
 from txtahoe.http.transport import gateway_url
 from txtahoe.sealing import sealed
 from txtahoe.tree.paths import split
 from txtahoe.tree.spread.states import Fanout
 
+_SECURITY = ("ca_file", "client_certificate", "authorization")
 _NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
 
 
@@ -35,6 +37,7 @@ class Connection:
     directories. With `has_common_writer` it makes those of all hosts; then the tree itself can name
     another writer.
     `timeout`, `max_age`: in seconds; each call goes by the storage that calls.
+    `security`: what it tells these gateways, and no other.
     `concurrency`, `commit_delay`: the storage that uses the tree first sets them.
     `fanout`: the first storage that has one sets it.
     """
@@ -43,6 +46,7 @@ class Connection:
     writer: str
     has_common_writer: bool
     base_cap: Cap
+    security: Security
     timeout: float = field(eq=False)
     max_age: float = field(eq=False)
     concurrency: int = field(eq=False)
@@ -70,6 +74,7 @@ def connection(options: Options) -> Connection:
         address(common or every[0]),
         common is not None,
         base_cap(options),
+        security(options),
         **numbers,
         fanout=fanout(options),
         cache=cache(options),
@@ -100,6 +105,17 @@ def writer(options: Options) -> str | None:
     return url
 
 
+@sealed
+def security(options: Options) -> Security:
+    """How the gateways are known, and what they are told of this site."""
+    given = {name: text(checked(options, name)) or None for name in _SECURITY}
+    known = tuple(map(address, filter(None, (*gateways(options), writer(options)))))
+    try:
+        return Security(**given, gateways=known)
+    except BadSecurity as error:
+        raise ImproperlyConfigured(f"{where('authorization')}: {error}") from None
+
+
 def _require_address(url: Any, name: str) -> None:
     try:
         gateway_url(url)
@@ -110,7 +126,8 @@ def _require_address(url: Any, name: str) -> None:
 
 def address(url: str) -> str:
     """The one spelling of all URLs of a gateway. Raises: ValueError."""
-    return f"{gateway_url(url).to_text().rstrip('/')}/"
+    parsed = gateway_url(url)
+    return parsed.to_text().rstrip("/") + ("" if parsed.scheme == "unix" else "/")
 
 
 def base_url(options: Options) -> str | None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from attrs import frozen
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
 
 from tahoestorage.redaction import redact
 from txtahoe.caps import Cap
@@ -36,6 +37,10 @@ def _is_whole(given: Any) -> bool:
 
 def _is_number(given: Any) -> bool:
     return (_is_whole(given) or isinstance(given, float)) and -inf < given < inf
+
+
+def _is_path(given: Any) -> bool:
+    return isinstance(given, str | PathLike | Promise)
 
 
 @frozen
@@ -78,6 +83,26 @@ class Options(TypedDict, total=False):
         "a URL",
         "The gateway that makes all changes of directories, for all hosts of the site. If "
         "None, the first gateway of `tahoe_base_url` makes them.",
+    ]
+    ca_file: Annotated[
+        str | PathLike[str] | None,
+        "the path of a file",
+        "A PEM file with the authorities that have signed the gateways' certificates. If None, "
+        "those of the machine.",
+        None,
+        _is_path,
+    ]
+    client_certificate: Annotated[
+        str | PathLike[str] | None,
+        "the path of a file",
+        "A PEM file with the certificate that this site shows to gateways, and its private key.",
+        None,
+        _is_path,
+    ]
+    authorization: Annotated[
+        str | None,
+        "'file:' and a path, or 'env:' and the name of an environment variable",
+        "Where the token, or `user:password`, for a server before the gateways is.",
     ]
     tahoe_base_cap: Annotated[
         str | Cap | None,

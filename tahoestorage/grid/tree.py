@@ -341,7 +341,10 @@ class StorageTree:
 def _new_tree(connection: Connection, loop: Loop) -> Tree:
     def connect(url: str) -> Transport:
         # Trees share the connections to their gateway.
-        return loop.kept.use(url, lambda: Transport(loop.reactor, url))
+        security = connection.security
+        return loop.kept.use(
+            (url, security), lambda: Transport(loop.reactor, url, security=security)
+        )
 
     writer = Writer(connection.writer, connect)
     gateways = Gateways(

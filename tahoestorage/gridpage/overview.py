@@ -15,6 +15,7 @@ from tahoestorage.gridpage.listing import Listing, list_directory
 from txtahoe.api.client import Client
 from txtahoe.api.reports import CheckReport
 from txtahoe.errors import NotAGateway
+from txtahoe.http.security import Security
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Health, Snapshot, last_check, last_renewal, list_snapshots
 from txtahoe.nodes import GatewayStatus, Server
@@ -109,7 +110,8 @@ def look_at(whole: WholeTree) -> Overview:
     async def ask(tree: Tree, _: Any) -> Overview:
         inquiry = Inquiry(tree.client.reactor, PATIENCE)
         urls = dict.fromkeys([*whole.connection.gateways, whole.connection.writer])
-        gateways = [Deferred.fromCoroutine(_gateway(inquiry, url)) for url in urls]
+        security = whole.connection.security
+        gateways = [Deferred.fromCoroutine(_gateway(inquiry, url, security)) for url in urls]
         root = inquiry.ask(tree.client.check(tree.root))
         listing = Deferred.fromCoroutine(list_directory(inquiry, tree, ()))
         checked = inquiry.ask(last_check(tree))
@@ -127,9 +129,9 @@ def look_at(whole: WholeTree) -> Overview:
     return whole.run(ask)
 
 
-async def _gateway(inquiry: Inquiry, url: str) -> Gateway:
+async def _gateway(inquiry: Inquiry, url: str, security: Security) -> Gateway:
     began = inquiry.reactor.seconds()
-    client = Client(Transport(inquiry.reactor, url, pauses=()))
+    client = Client(Transport(inquiry.reactor, url, pauses=(), security=security))
     try:
         status = await inquiry.ask(client.status())
         milliseconds = round(1000 * (inquiry.reactor.seconds() - began))

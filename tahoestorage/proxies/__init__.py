@@ -39,8 +39,9 @@ _PORT = (  # from 1 to 65535
 _FORMS = {
     "server_name": (_HOST, "the name of a host, such as 'files.example.com'"),
     "gateway": (
-        f"http://(?:{_HOST}|{_ADDRESS})(?::{_PORT})?/?",
-        "the web address of a gateway, such as 'http://127.0.0.1:3456/', without a path",
+        f"http://(?:{_HOST}|{_ADDRESS})(?::{_PORT})?/?|unix:(?://)?(?:/[A-Za-z0-9._~-]+)+",
+        "the web address of a gateway, such as 'http://127.0.0.1:3456/', without a path, or its "
+        "socket, such as 'unix:/run/tahoe/gateway.sock'",
     ),
     "prefix": ("(?:/[A-Za-z0-9._~-]+)*/?", "a path of letters, digits and '._~-'"),
     "listen": (f"(?:(?:{_HOST}|{_ADDRESS}):)?{_PORT}", "a port, or an address and a port"),
@@ -60,15 +61,23 @@ def configuration(server: str, server_name: str, gateway: str, prefix: str, list
             raise ValueError(f"{redact(repr(value))} is not {form}")
     server_name = server_name.lower()  # lighttpd compares with it
     parts = urlsplit(gateway)
+    if parts.scheme == "unix":
+        upstream, backend = f"unix:{parts.path}", f'"socket" => "{parts.path}"'
+        url = f"{upstream}|http://localhost"
+    else:
+        port = parts.port or 80
+        upstream = parts.netloc if parts.port else f"{parts.netloc}:{port}"
+        backend = f'"host" => "{parts.hostname}", "port" => {port}'
+        url = f"http://{upstream}"
     has_address = ":" in listen
     path = prefix.rstrip("/").replace(".", "[.]")
     template = files(__package__).joinpath(f"{server}.conf").read_text()
     return _Configuration(template).substitute(
         name="tahoe_" + re.sub("[^a-z0-9]", "_", server_name),
         server_name=server_name,
-        gateway=parts.netloc if parts.port else f"{parts.netloc}:80",
-        gateway_host=parts.hostname,
-        gateway_port=parts.port or 80,
+        upstream=upstream,
+        gateway=url,
+        backend=backend,
         listen=listen,
         also_listen="" if has_address else f"\n    listen [::]:{listen};",
         address=listen if has_address else f"*:{listen}",

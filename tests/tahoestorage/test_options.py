@@ -150,6 +150,9 @@ class AsSettings(StorageTestCase):
             "signed_urls": 60,
             "cache": "default",
             "fanout": True,
+            "ca_file": "/etc/ca.pem",
+            "client_certificate": "/etc/site.pem",
+            "authorization": "env:GATEWAY_TOKEN",
         }
         options: conf.Options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         by_option: Any = {**options, **given}
@@ -157,6 +160,14 @@ class AsSettings(StorageTestCase):
             self.assertEqual(fields(conf.connection(options)), fields(conf.connection(by_option)))
             self.assertEqual(conf.signed_urls(options), conf.signed_urls(by_option))
             self.assertEqual(conf.connection(options).timeout, 7)
+
+    def test_what_gateways_are_told_goes_to_those_of_the_settings(self) -> None:
+        options: conf.Options = {
+            "tahoe_base_url": ["http://H:1", "unix:///run/g.sock"],
+            "tahoe_writer_url": "https://[::1]",
+        }
+        known = ("http://h:1/", "unix:/run/g.sock", "https://[::1]/")
+        self.assertEqual(conf.security(options).gateways, known)
 
 
 class Manual(SynchronousTestCase):

@@ -21,11 +21,22 @@ from txtahoe.testing import fake, grid
 
 DOCS = Path(txtahoe.__file__).parent / "docs"
 ROOTS = [Path(package.__file__).parent for package in (txtahoe, tahoestorage)]
+_TOLD = {
+    "same_host": "unix:/run/tahoe/gateway.sock",
+    "on_ipv6": "http://[::1]:3456",
+    "in_docker": "http://tahoe_gateway:3456",
+    "secure": "https://a.internal:3457",
+    "hidden": "http://gateway.onion:3456",
+}
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def blocks_of(page: str) -> list[str]:
+    return _BLOCK.findall((DOCS / page).read_text())
+
+
 def guide_blocks() -> list[str]:
-    return _BLOCK.findall((DOCS / "guide.md").read_text())
+    return blocks_of("guide.md")
 
 
 class Guide(TestCase):
@@ -98,6 +109,16 @@ class Docstrings(SynchronousTestCase):
                 told = COMMON + str(inspect.getdoc(thing))
                 silent += [(name, kind) for kind in raised & kinds if kind not in told]
         self.assertEqual(silent, [])
+
+
+class Network(SynchronousTestCase):
+    def test_its_blocks_run(self) -> None:
+        names: dict[str, Any] = {}
+        for block in blocks_of("network.md"):
+            exec(block, names)
+        told = {name: each.gateway.to_text() for name, each in names.items() if name in _TOLD}
+        self.assertEqual(told, _TOLD)
+        self.assertRaises(ValueError, names["security"].check)  # this machine has no such files
 
 
 class GatewayFacts(SynchronousTestCase):

@@ -112,7 +112,11 @@ class FileOperations(Operations):
 
         `filename`: the gateway guesses the content type from it. `save`: browsers save the file
         and do not show it.
+
+        Raises: ValueError for a gateway at a Unix socket, which has no URL for others.
         """
+        if self._transport.gateway.scheme == "unix":
+            raise ValueError("a gateway at a Unix socket has no URL for others")
         reader = str(_file_reader(cap))
         path = ["uri", reader] if filename is None else ["named", reader, filename]
         return url_text(self._transport.gateway.child(*path).replace(query=given(save=save)))

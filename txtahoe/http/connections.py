@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from attrs import frozen
 from hyperlink import DecodedURL
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet import endpoints, error, interfaces
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from twisted.web.client import URI, BrowserLikePolicyForHTTPS
+from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from txtahoe.http.security import Security, Untrusted
+
 # To look up the host and to reach it, and again for the TLS handshake.
 _CONNECT_SECONDS = 10.0
-# For the first TLS handshake: a gateway that speaks http says nothing, and waits for more.
-_FIRST_TLS_SECONDS = 3.0
+# Before it asks a server in HTTP that does not answer to TLS: a gateway without TLS says nothing,
+# and waits for more.
+_SILENT_SECONDS = 1.0
 # In bytes. Tahoe, and the proxies before it, send less than 1 KiB.
 _HEAD_LIMIT = 2**16
 
@@ -31,21 +39,23 @@ class HeadTooLong(Exception):
 
 
 class NoHandshake(Exception):
-    """The server has never answered, and does not answer to the beginning of TLS."""
+    """The server does not answer to the beginning of TLS, and answers to a request in HTTP."""
 
 
 @implementer(IAgentEndpointFactory, interfaces.IStreamClientEndpoint)
 class Connections:
     """Connections to a gateway, for an Agent."""
 
-    def __init__(self, reactor: Any, gateway: DecodedURL) -> None:
+    def __init__(self, reactor: Any, gateway: DecodedURL, security: Security) -> None:
         self.has_answered: bool | None = None
         """Whether the head of any answer has come; None before the first request."""
         self._reactor = reactor
+        self._security = security
         self._is_secure = gateway.scheme == "https"
+        self._socket = "/" + "/".join(gateway.path) if gateway.scheme == "unix" else None
         self._host: str = gateway.encoded_url.host
         self._port = gateway.port or 0
-        self._open: dict[_Connection, int] = {}
+        self._open: dict[_Connection | _Question, int] = {}
 
     def endpointForURI(self, uri: URI) -> interfaces.IStreamClientEndpoint:
         """Itself: all URLs are those of the gateway."""
@@ -81,26 +91,46 @@ class Connections:
         bounded.protocols = self._open
         if not self._is_secure:
             return (await self._reach(bounded)).wrappedProtocol
-        host = self._host.encode("ascii")
-        creator: Any = BrowserLikePolicyForHTTPS().creatorForNetloc(host, self._port)
+        handshake: Any = self._security.handshake(self._host)
         # As `wrapClientTLS`; in some releases of Twisted its writes wait for the global reactor.
-        tls = await self._reach(TLSMemoryBIOFactory(creator, True, bounded, clock=self._reactor))
+        tls = await self._reach(TLSMemoryBIOFactory(handshake, True, bounded, clock=self._reactor))
         connection = tls.wrappedProtocol
         http = connection.wrappedProtocol
-        seconds = _CONNECT_SECONDS if self.has_answered else _FIRST_TLS_SECONDS
-        late = _too_late if self.has_answered else _no_handshake
+        asking = Deferred.fromCoroutine(self._ask_in_http(connection)).addErrback(lambda _: None)
         try:
-            await connection.secured().addTimeout(seconds, self._reactor, late)
+            await connection.secured().addTimeout(_CONNECT_SECONDS, self._reactor, _too_late)
         except error.ConnectionClosed:
             reason = "it ended the connection before it was secure"
             raise error.ConnectError(string=reason) from None
+        except TLSError as failure:
+            raise handshake.explain(failure) from None
+        finally:
+            asking.cancel()
+        try:
+            handshake.check_host()
+        except Untrusted:
+            connection.abortConnection()
+            raise
         return http
+
+    async def _ask_in_http(self, connection: _Connection) -> None:
+        """End a connection if the server speaks HTTP; be cancelled if it speaks TLS."""
+        if self.has_answered:
+            return
+        await deferLater(self._reactor, _SILENT_SECONDS)
+        question: _Question = await self._reach(Factory.forProtocol(partial(_Question, self._open)))
+        if await question.answer:
+            connection.fail(NoHandshake("it does not answer to TLS"))
 
     def _reach(self, factory: Any) -> Deferred[Any]:
         reactor, host, port = self._reactor, self._host, self._port
+        connecting: Deferred[Any]
         # An IP address needs no look-up: that takes a thread, and HostnameEndpoint imports the
         # global reactor, and so installs it.
-        if isIPAddress(host):
+        if self._socket is not None:
+            connecting = endpoints.UNIXClientEndpoint(reactor, self._socket).connect(factory)
+            connecting.addErrback(_about_socket)
+        elif isIPAddress(host):
             connecting = endpoints.TCP4ClientEndpoint(reactor, host, port).connect(factory)
         elif isIPv6Address(host):
             connecting = endpoints.TCP6ClientEndpoint(reactor, host, port).connect(factory)
@@ -111,12 +141,21 @@ class Connections:
         return connecting.addTimeout(_CONNECT_SECONDS, reactor, _too_late)
 
 
+_SOCKETS: dict[int | None, str] = {
+    errno.ECONNREFUSED: "nothing listens at this socket",
+    errno.ENOENT: "there is no such socket",
+    errno.EACCES: "this process may not use this socket: see its mode and owner, and its folders'",
+}
+
+
+def _about_socket(failure: Failure) -> Failure:
+    reason: Any = failure.value
+    told = _SOCKETS.get(getattr(reason, "osError", None))
+    return failure if told is None else Failure(type(reason)(string=told))
+
+
 def _too_late(result: object, seconds: float) -> NoReturn:
     raise error.TimeoutError(string=f"no connection within {seconds:g} seconds")
-
-
-def _no_handshake(result: object, seconds: float) -> NoReturn:
-    raise NoHandshake(f"it was not answered within {seconds:g} seconds")
 
 
 @implementer(interfaces.IHandshakeListener)
@@ -143,6 +182,12 @@ class _Connection(ProtocolWrapper):
         """Fires when TLS is agreed on, or with the reason why it is not."""
         self._secured = Deferred(lambda _: self.abortConnection())
         return self._secured
+
+    def fail(self, reason: Exception) -> None:
+        """End the connection before TLS is agreed on."""
+        if self._secured is not None and not self._secured.called:
+            self._secured.errback(reason)
+        self.abortConnection()
 
     def handshakeCompleted(self) -> None:
         if self._secured is not None:
@@ -177,6 +222,40 @@ class _Connection(ProtocolWrapper):
             return answer
 
         return self._request(request).addBoth(is_over)
+
+
+class _Question(Protocol):
+    """
+    Asks a server in HTTP. `answer` fires with whether it speaks HTTP.
+
+    With status 400 servers that speak TLS answer too, to say that they do.
+    """
+
+    transport: Any
+
+    def __init__(self, connections: dict[Any, int]) -> None:
+        self.answer: Deferred[bool] = Deferred(lambda _: self.abortConnection())
+        self.lost: Deferred[None] = Deferred()
+        self._connections = connections
+        self._told = b""
+
+    def connectionMade(self) -> None:
+        self._connections[self] = 1
+        self.transport.write(b"HEAD / HTTP/1.0\r\n\r\n")
+
+    def dataReceived(self, data: bytes) -> None:
+        self._told += data
+        if len(self._told) >= len("HTTP/1.1 400"):
+            self.abortConnection()
+
+    def abortConnection(self) -> None:
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        del self._connections[self]
+        if not self.answer.called:
+            self.answer.callback(re.match(rb"HTTP/\d\.\d (?!400)", self._told) is not None)
+        self.lost.callback(None)
 
 
 @implementer(interfaces.IReactorPluggableNameResolver, interfaces.IHostnameResolver)

@@ -10,6 +10,7 @@ from txtahoe.errors import (
     GatewayError,
     GatewayUnreachable,
     NotAGateway,
+    NotAuthorized,
     NotEnoughServers,
     RequestTimeout,
     TahoeError,
@@ -20,7 +21,14 @@ from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
 
 # The gateway is in trouble: for a while this asks the others before it.
-_AWAY = (AnswerLost, GatewayError, GatewayUnreachable, NotAGateway, RequestTimeout)
+_AWAY = (
+    AnswerLost,
+    GatewayError,
+    GatewayUnreachable,
+    NotAGateway,
+    NotAuthorized,
+    RequestTimeout,
+)
 # Another gateway may see more servers than this one.
 _ELSEWHERE = (*_AWAY, NotEnoughServers, Unrecoverable)
 

@@ -32,6 +32,7 @@ from txtahoe.errors import (
 from txtahoe.http.connections import Connections, HeadTooLong, NoHandshake
 from txtahoe.http.deadline import Deadline
 from txtahoe.http.request import BaseTransport, Request
+from txtahoe.http.security import BadSecurity, Security, Untrusted
 from txtahoe.http.sources import SourceFailed
 from txtahoe.http.streams import Incoming, Outgoing
 from txtahoe.http.terms import headers, timeout
@@ -45,6 +46,8 @@ _PUSH_RATE = 2**20
 _ERROR_LIMIT = 2**20
 # treq takes all requests to be for this URL; see `_Addressed`.
 _ANY_GATEWAY = DecodedURL.from_text("http://gateway")
+_SOCKET = "unix:/run/tahoe/gateway.sock"
+_LONGEST_SOCKET = 107  # bytes of a path that Linux takes
 # A host that a machine may know, such as one that Docker Compose has named.
 _LOCAL_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII | re.IGNORECASE)
 
@@ -53,12 +56,16 @@ class Transport(BaseTransport):
     """
     Requests to one gateway.
 
-    `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`.
+    `gateway`: the base URL of its web API, such as `http://127.0.0.1:3456/`, or its Unix socket,
+    such as `unix:/run/tahoe/gateway.sock`.
     `timeout`: seconds that a request may go on without progress.
     `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
-    `agent`: an IAgent that makes the requests; without it, an Agent with a pool of its own.
+    `agent`: an IAgent that makes the requests, through Tor, say; without it, an Agent with a pool
+    of its own. It makes its own TLS, and must look at certificates itself.
+    `security`: authorities, a certificate and credentials. Nothing of it goes to another server:
+    no redirect is followed.
 
-    Raises: ValueError for a URL that is not http or https.
+    Raises: ValueError for another URL, or for TLS of `security` beside an `agent`.
     """
 
     def __init__(
@@ -69,18 +76,28 @@ class Transport(BaseTransport):
         timeout: float = 60.0,
         pauses: Sequence[float] = (0.25, 1.0),
         agent: Any = None,
+        security: Security | None = None,
     ) -> None:
         super().__init__(reactor)
         self.gateway = gateway_url(gateway)
+        security = security or Security()
+        known = security.gateways
+        # As texts: hyperlink cannot compare URLs with an address of IPv6.
+        if known is not None and self.gateway.to_text() not in map(_text, known):
+            security = Security(ca_file=security.ca_file)
+        if agent is not None and (security.ca_file or security.client_certificate):
+            raise ValueError("an agent makes its own TLS: give the files to it")
         self.timeout = timeout
         self.pauses = tuple(pauses)
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
-        self._connections = Connections(reactor, self.gateway)
+        self._connections = Connections(reactor, self.gateway, security)
         agent = agent or Agent.usingEndpointFactory(reactor, self._connections, self._pool)
-        self._http = HTTPClient(_Addressed(agent, url_text(self.gateway).encode("ascii")))
+        is_socket = self.gateway.scheme == "unix"
+        url = "http://localhost" if is_socket else url_text(self.gateway)
+        self._http = HTTPClient(_Addressed(agent, url.encode("ascii"), security))
         self._answers: WeakSet[Incoming] = WeakSet()
 
     async def open(self, request: Request) -> Incoming:
@@ -167,7 +184,9 @@ class Transport(BaseTransport):
             if is_late or not self.is_closed:
                 return CancelledError()
             return AnswerLost(f"{doing}: the client was closed before the answer came")
-        if is_any(TLSError, VerificationError, NoHandshake):
+        if is_any(BadSecurity):
+            return NotSecure(f"{doing}: nothing is sent to {where}: {causes[-1]}")
+        if is_any(TLSError, VerificationError, Untrusted, NoHandshake):
             reason = _tls_reason(causes[-1])
             return NotSecure(f"{doing}: no secure connection to {where} could be made ({reason})")
         is_garbled = isinstance(error, ResponseFailed) and not is_any(network.ConnectionClosed)
@@ -190,6 +209,7 @@ class _Addressed:
 
     _agent: IAgent
     _gateway: bytes
+    _security: Security
 
     def request(
         self,
@@ -201,8 +221,14 @@ class _Addressed:
         below = uri.removeprefix(b"http://gateway")
         plain = headers.copy() if headers else Headers()
         plain.setRawHeaders("Accept-Encoding", ["identity"])
+        for name, value in self._security.headers().items():
+            plain.setRawHeaders(name, [value])
         asked = self._agent.request(method, self._gateway + below, plain, bodyProducer)
         return asked.addCallback(_packed)
+
+
+def _text(gateway: str) -> str:
+    return gateway_url(gateway).to_text()
 
 
 def _packed(answer: IResponse) -> IResponse:
@@ -218,21 +244,32 @@ def _packed(answer: IResponse) -> IResponse:
 def gateway_url(text: str) -> DecodedURL:
     """A gateway's URL, without blanks around it or a slash at its end. Raises: ValueError."""
     scheme, colon, rest = str(text).strip().partition(":")
+    scheme = scheme.lower()
     try:
-        url = DecodedURL.from_text(f"{scheme.lower()}{colon}{rest}")
+        url = DecodedURL.from_text(f"{scheme}{colon}{rest}")
     except (TypeError, ValueError):
         url = DecodedURL()
-    if url.scheme not in ("http", "https") or not url.host:
+    path = [segment for segment in url.path if segment]
+    if scheme == "unix":
+        return _socket_url(url, path)
+    if scheme not in ("http", "https") or not url.host:
         raise ValueError(
             "a gateway's URL begins with http:// or https:// and a host, "
-            "such as http://127.0.0.1:3456/"
+            f"such as http://127.0.0.1:3456/; or it is like {_SOCKET}"
         )
     if any(url.userinfo):
         raise ValueError("a gateway's URL with a user or a password is not supported")
     if not 0 < (url.port or 0) < 2**16:
         raise ValueError(f"the port of a gateway's URL must be from 1 to 65535, not {url.port}")
-    path = [segment for segment in url.path if segment]
     return url.replace(host=_host(url), path=path, query=(), fragment="")
+
+
+def _socket_url(url: DecodedURL, path: list[str]) -> DecodedURL:
+    if url.host or not (url.rooted and path):
+        raise ValueError(f"a Unix socket is given by its whole path, such as {_SOCKET}")
+    if len("/".join(["", *path]).encode()) > _LONGEST_SOCKET:
+        raise ValueError(f"the path of a Unix socket has {_LONGEST_SOCKET} bytes at most")
+    return DecodedURL(URL(scheme="unix", rooted=True)).child(*path)
 
 
 def url_text(url: DecodedURL) -> str:
@@ -263,11 +300,13 @@ def _causes(error: Exception) -> list[Exception]:
 
 
 def _tls_reason(error: Exception) -> str:
-    if isinstance(error, VerificationError):
+    if isinstance(error, VerificationError):  # of an agent of one's own
         return "its certificate is for another host"
     reason = str(error)
     match error.args:
         # Of each of several errors OpenSSL tells its library, function and reason.
         case ([*_, (_, _, str(last))],):
             reason = last
-    return reason if "certificate" in reason else f"{reason}; if it speaks http, say http://"
+    # Only a server with TLS sends an alert.
+    is_tls = "certificate" in reason or "alert" in reason
+    return reason if is_tls else f"{reason}; if it speaks http, say http://"

@@ -14,6 +14,7 @@ from tahoestorage.management.printing import Line, bar, size, table, time
 from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
 from txtahoe.api.client import Client
 from txtahoe.errors import TahoeError
+from txtahoe.http.security import Security
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Progress
 from txtahoe.maintenance.writer import END_SECONDS, KNOWN_SECONDS, hand_over, writer_of
@@ -45,7 +46,7 @@ class Status(Verb):
         timeout = self.options["timeout"]
         with bar("asking the gateways"):
             found = health(self.storage, timeout=timeout)
-            servers = _servers(found, timeout)
+            servers = _servers(found, self.storage.connection.security, timeout)
         self.tell(_told(found, servers), self._lines(found, servers))
         if not found.is_ok:
             raise CommandError(
@@ -86,13 +87,13 @@ class Status(Verb):
             yield Line("The root directory is healthy; files can be read and saved.", "SUCCESS")
 
 
-def _servers(found: StorageHealth, timeout: float) -> list[Server]:
+def _servers(found: StorageHealth, security: Security, timeout: float) -> list[Server]:
     """The storage servers by nickname, each as a gateway sees it that is connected to it."""
     servers: dict[str, Server] = {}
     for each in found.gateways:
         if each.is_reachable:
             try:
-                status = ask_gateway(each.url, lambda client: client.status(), timeout)
+                status = ask_gateway(each.url, security, lambda client: client.status(), timeout)
             except TahoeError:
                 continue  # `found` has its answer of a moment ago
             for server in status.servers:
@@ -145,18 +146,19 @@ class Writer(Verb):
 
     def _hand_over(self, url: str, before: str) -> None:
         """Make a gateway the writer. Raises: CommandError."""
-        timeout = self.whole.connection.timeout
-        if not self.whole.connection.has_common_writer:
+        connection = self.whole.connection
+        if not connection.has_common_writer:
             raise CommandError(
                 "The hosts have no common writer. Set TAHOE_STORAGE_WRITER_URL on all of them, "
                 "and restart them."
             )
 
+        def tree_at(each: str, tree: Tree) -> Tree:
+            how: Any = {"timeout": connection.timeout, "security": connection.security}
+            return Tree(Client(Transport(tree.client.reactor, each, **how)), tree.root)
+
         async def change(tree: Tree, progress: Progress) -> None:
-            old, new = (
-                Tree(Client(Transport(tree.client.reactor, each, timeout=timeout)), tree.root)
-                for each in (before, url)
-            )
+            old, new = tree_at(before, tree), tree_at(url, tree)
             try:
                 status = await new.client.status()
                 known = len(status.servers)

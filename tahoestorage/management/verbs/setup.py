@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes
 from typing import IO
@@ -86,16 +87,18 @@ class Init(Verb):
                     "makes another one; the files of the first one stay where they are."
                 )
         url = self.options["gateway"] or conf.gateways(storage)[0]
+        security = conf.security({**storage, "tahoe_base_url": url})
+        ask = partial(ask_gateway, url, security, self._make)
         given = self.options["file"] or conf.cap_file(storage)
         told: dict[str, str | None] = {"url": url, "file": None}
         with bar(f"making the directory through {url}"):
             if given is None:
-                told["cap"] = str(ask_gateway(url, self._make))
+                told["cap"] = str(ask())
             else:
                 file = Path(given).resolve()
                 told["file"] = str(file)
                 with _secret_file(file) as opened:
-                    opened.write(str(ask_gateway(url, self._make)))
+                    opened.write(str(ask()))
         text = (_PRINTED if given is None else _IN_A_FILE).format(**told)
         self.tell(told, [Line("The directory is made.", "SUCCESS"), text, Line(_KEEP, "WARNING")])
 

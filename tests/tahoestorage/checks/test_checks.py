@@ -20,6 +20,7 @@ from tahoestorage import conf
 from tahoestorage.redaction.reporter import RedactingExceptionReporter
 from tahoestorage.staticfiles import TahoeManifestStaticFilesStorage, TahoeStaticFilesStorage
 from tahoestorage.storage import TahoeStorage
+from tests.grid.certificates import Authority
 from tests.tahoestorage.checks.checked import Document, ts
 from txtahoe import Cap
 
@@ -84,6 +85,40 @@ class Checks(SynchronousTestCase):
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=address + more), ["E013"], more)
         self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=f"{address}uri/"), ["E013"])
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=f"{address}prefix/"), [])
+
+    def test_a_socket_is_an_address(self) -> None:
+        for good in ("unix:/run/tahoe/gateway.sock", "unix:///run/uri"):
+            self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=good), [], good)
+        self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="unix:gateway.sock"), ["E002"])
+        self.assertIn("whole path", self.messages[0].msg)
+
+    def test_files_and_credentials_for_gateways_that_are_missing_or_wrong(self) -> None:
+        file = Path(self.mktemp()).absolute()
+        file.touch(0o600)
+        for name in ("CA_FILE", "CLIENT_CERTIFICATE"):
+            for wrong in ("/nowhere", file, 5, b"/f"):
+                self.assertEqual(self.ids(**{f"TAHOE_STORAGE_{name}": wrong}), ["E026"], wrong)
+        for wrong in ("file:/nowhere", f"file:{file}", "env:NOT_SET_ANYWHERE", "s3cret", 5):
+            self.assertEqual(self.ids(TAHOE_STORAGE_AUTHORIZATION=wrong), ["E026"], wrong)
+            self.assertNotIn("s3cret", str(self.messages))
+        file.write_text("s3cret")
+        for good in (f"file:{file}", lazystr(f" file:{file}"), "env:PATH"):
+            self.assertEqual(self.ids(TAHOE_STORAGE_AUTHORIZATION=good), [], good)
+
+    def test_files_of_credentials_that_others_can_read(self) -> None:
+        key, token = (Path(self.mktemp()).absolute() for _ in range(2))
+        authority = Authority(Path(self.mktemp()).absolute())
+        authority.issue(key).chmod(0o640)
+        token.write_text("token")
+        given = {
+            "TAHOE_STORAGE_CA_FILE": authority.file,
+            "TAHOE_STORAGE_CLIENT_CERTIFICATE": key,
+            "TAHOE_STORAGE_AUTHORIZATION": f"file:{token}",
+        }
+        self.assertEqual(self.ids(**given), ["W004", "W004"])
+        key.chmod(0o600)
+        token.chmod(0o400)
+        self.assertEqual(self.ids(**given), [])
 
     def test_a_cap_that_is_missing_not_a_str_or_wrong(self) -> None:
         verifier = Cap.parse(CAP).verifier

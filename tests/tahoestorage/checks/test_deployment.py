@@ -147,6 +147,9 @@ class PublicAddresses(DeploymentTestCase):
         self.assertNotIn("ateway", f"{found['W115'].msg} {found['W115'].hint}")
         self.assertEqual(self.found_at("http://127.0.0.1:99999/"), ["E012"])
 
+    def test_an_address_of_ipv6(self) -> None:
+        self.assertEqual(self.found_at("http://[::1]:1/"), ["W115"])
+
     def test_another_web_server(self) -> None:
         for status, body in (("404 Not Found", ""), ("200 OK", "hello"), ("302 Found", "")):
             with stranger(answers(status, body)) as url:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote_to_bytes
 
 from django.core.files.base import ContentFile
@@ -68,7 +70,12 @@ class PublicGatewayTests:
         self.recorder = stack.enter_context(Recorder(self.gateway))
         self.server = self.server_class(Path(self.mktemp()).absolute())
         stack.callback(self.assert_no_cap_is_written)
+        folder = stack.enter_context(TemporaryDirectory())
+        os.chmod(folder, 0o755)  # Apache and nginx may change to another user
+        by_socket = stack.enter_context(Recorder(self.gateway, f"{folder}/gateway.sock"))
+        os.chmod(f"{folder}/gateway.sock", 0o777)
         sites = [
+            self.configuration("socket.test", by_socket.url),
             self.configuration(HOST, self.recorder.url),
             self.configuration("prefixed.test", self.recorder.url, "a.b/c/"),
             self.configuration("away.test", f"http://127.0.0.1:{free_port()}/"),
@@ -200,6 +207,11 @@ class PublicGatewayTests:
         for wrong in (path, f"/axb/c{path}", f"/a.b{path}", f"/a.b/c/d{path}", "/a.b/c/status"):
             self.assertGreaterEqual(self.get(wrong, host="prefixed.test").status, 400)
             self.assertEqual(self.recorder.asked, b"")
+
+    def test_a_gateway_at_a_socket(self) -> None:
+        path = f"/named/{self.caps.file}/x.txt"
+        self.assertEqual(self.get(path, host="socket.test").body, CONTENT)
+        self.assertGreaterEqual(self.get("/status", host="socket.test").status, 400)
 
     def test_the_gateway_learns_nothing_about_the_reader(self) -> None:
         answer = self.get(

@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 
 
 class Recorder:
-    """`asked`: every byte that reached the gateway through `url`."""
+    """
+    `asked`: every byte that reached the gateway through `url`.
 
-    def __init__(self, gateway: str) -> None:
+    `path`: where it listens, if not at a port.
+    """
+
+    def __init__(self, gateway: str, path: str | None = None) -> None:
         parts = urlsplit(gateway)
         self.asked = b""
         recorder = self
@@ -28,9 +32,14 @@ class Recorder:
                         recorder.asked += data
                         gateway.sendall(data)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+        if path is None:
+            server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+            self.url = f"http://127.0.0.1:{server.server_address[1]}/"
+        else:
+            server = socketserver.ThreadingUnixStreamServer(path, Connection)
+            self.url = f"unix:{path}"
+        self._server = server
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

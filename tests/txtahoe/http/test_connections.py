@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from socket import AF_UNIX, socket
+from tempfile import TemporaryDirectory
+from threading import Event
 from traceback import TracebackException
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectError
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.ssl import PrivateCertificate
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
 
 from tests.grid.case import StrangerTestCase
-from tests.grid.certificates import trusting, write_certificate
-from tests.grid.strangers import answers, hang_up, stalls
+from tests.grid.certificates import Authority, trusting, write_certificate
+from tests.grid.proxy import Proxy
+from tests.grid.strangers import answers, hang_up, silent, stalls
 from tests.txtahoe.case import start
-from txtahoe import Cap, Client, Transport
+from tests.waiting import until
+from txtahoe import Cap, Client, Security, Transport
 from txtahoe.errors import (
     AnswerLost,
     BadRequest,
+    ClientClosed,
+    GatewayRefused,
     GatewayUnreachable,
     NotAGateway,
     NotSecure,
@@ -40,18 +51,27 @@ NAMES_OF_COMPOSE = ("tahoe_gateway", "-tahoe", "tahoe-", "a_b.c-")
 
 @implementer(IHostnameResolver)
 class Resolver:
-    """Knows some hosts, all of them this one, as /etc/hosts does; of `slow` it never tells."""
+    """
+    Knows some hosts, all of them this one, as /etc/hosts does; of `slow` it never tells.
 
-    def __init__(self, *known: str, slow: str = "") -> None:
+    `addresses`: those of this one.
+    """
+
+    def __init__(
+        self, *known: str, slow: str = "", addresses: Sequence[str] = ("127.0.0.1",)
+    ) -> None:
         self._known = known
         self._slow = slow
+        self._addresses = addresses
 
     def resolveHostName(
         self, resolutionReceiver: Any, hostName: str, portNumber: int = 0, *args: Any, **kwargs: Any
     ) -> Any:
         resolutionReceiver.resolutionBegan(None)
         if hostName in self._known:
-            resolutionReceiver.addressResolved(IPv4Address("TCP", "127.0.0.1", portNumber))
+            for address in self._addresses:
+                kind = IPv6Address if ":" in address else IPv4Address
+                resolutionReceiver.addressResolved(kind("TCP", address, portNumber))
         if hostName != self._slow:
             resolutionReceiver.resolutionComplete()
         return None
@@ -65,8 +85,11 @@ class ConnectionsTestCase(StrangerTestCase):
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
 
+    def new_file(self) -> Path:
+        return Path(self.mktemp()).absolute()
+
     def certificate(self) -> Path:
-        file = Path(self.mktemp()).absolute()
+        file = self.new_file()
         write_certificate(file)
         return file
 
@@ -100,12 +123,41 @@ class Hosts(ConnectionsTestCase):
             error = await self.failure(self.connect(f"http://{name}/").status(), GatewayUnreachable)
             self.assertIn(f"the host {name!r} is not known here", str(error))
 
-    async def test_addresses_of_ipv6_are_reached(self) -> None:
+    def serve_on_ipv6(self) -> int:
         try:
-            port = self.serve(lambda site: reactor.listenTCP(0, site, interface="::1"))
+            return self.serve(lambda site: reactor.listenTCP(0, site, interface="::1"))
         except CannotListenError as error:
             raise SkipTest(f"this machine has no IPv6: {error}") from None
-        client = self.connect(f"http://[::1]:{port}/")
+
+    async def test_addresses_of_ipv6_are_reached(self) -> None:
+        client = self.connect(f"http://[::1]:{self.serve_on_ipv6()}/")
+        self.assertEqual((await client.status()).connected, 3)
+
+    async def test_certificates_for_addresses_of_ipv6_are_good(self) -> None:
+        self.serve_on_ipv6()  # skips
+        authority = Authority(self.new_file())
+        own = PrivateCertificate.loadPEM(authority.issue(self.new_file(), "::1").read_bytes())
+        port = self.serve(lambda site: reactor.listenSSL(0, site, own.options(), interface="::1"))
+        security = Security(ca_file=authority.file)
+        client = self.connect(f"https://[::1]:{port}/", security=security)
+        self.assertEqual((await client.status()).connected, 3)
+
+    async def test_a_name_leads_to_the_address_that_answers(self) -> None:
+        for port in (self.serve_on_ipv6(), self.serve_plainly()):
+            for addresses in (("::1", "127.0.0.1"), ("127.0.0.1", "::1")):
+                before = reactor.installNameResolver(Resolver("both", addresses=addresses))
+                self.addCleanup(reactor.installNameResolver, before)
+                client = self.connect(f"http://both:{port}/")
+                self.assertEqual((await client.status()).connected, 3)
+
+    async def test_proxies_of_the_environment_are_not_used(self) -> None:
+        proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:1/")
+        self.patch(os, "environ", {**os.environ, **proxies})
+        client = self.connect(f"http://127.0.0.1:{self.serve_plainly()}/")
+        self.assertEqual((await client.status()).connected, 3)
+
+    async def test_names_of_this_machine_are_looked_up_by_its_own_resolver(self) -> None:
+        client = self.connect(f"http://localhost:{self.serve_plainly()}/")  # from /etc/hosts
         self.assertEqual((await client.status()).connected, 3)
 
     async def test_the_host_is_told_to_the_gateway(self) -> None:
@@ -134,6 +186,83 @@ class Hosts(ConnectionsTestCase):
         error = self.assertRaises(UnicodeEncodeError, client.url, FILE, "\udcff")
         told = TracebackException.from_exception(error, capture_locals=True)
         self.assertNotIn(str(FILE).split(":")[2], "".join(told.format()))
+
+
+class Sockets(ConnectionsTestCase):
+    """Gateways at a Unix socket."""
+
+    def socket(self) -> str:
+        """A path that is short enough, as one from `mktemp` may not be."""
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return f"{folder.name}/gateway.sock"
+
+    def listen(self, path: str) -> Any:
+        port = reactor.listenUNIX(path, Site(FakeGateway(clock=reactor).resource))
+        self.addCleanup(port.stopListening)
+        return port
+
+    async def test_files_are_saved_and_read_by_a_socket(self) -> None:
+        path = self.socket()
+        self.listen(path)
+        for url in (f"unix:{path}", f"unix://{path}"):
+            client = self.connect(url)
+            self.assertEqual((await client.status()).connected, 3)
+            self.assertEqual(await client.read(await client.upload(b"x" * 10**5)), b"x" * 10**5)
+
+    async def test_a_socket_that_cannot_be_used_is_named_with_the_reason(self) -> None:
+        path = self.socket()
+        await self.expect(path, GatewayUnreachable, "there is no such socket")
+        with socket(AF_UNIX) as abandoned:
+            abandoned.bind(path)
+        await self.expect(path, GatewayRefused, "nothing listens at this socket")
+        await self.expect(f"{path}/below", GatewayUnreachable, "Not a directory")
+
+    async def expect(self, path: str, kind: type[Exception], reason: str) -> None:
+        error = await self.failure(self.connect(f"unix:{path}").status(), kind)
+        self.assertIs(type(error), kind)
+        self.assertIn(f"at unix:{path} (", str(error))
+        self.assertIn(reason, str(error))
+
+    def test_a_socket_that_this_process_may_not_use_is_named(self) -> None:
+        memory = MemoryReactorClock()
+        client = Client(Transport(memory, "unix:/run/gateway.sock", pauses=()))
+        asking = start(client.status())
+        [(path, factory, *_)] = memory.unixClients
+        self.assertEqual(path, "/run/gateway.sock")
+        factory.clientConnectionFailed(None, Failure(ConnectError(errno.EACCES, "denied")))
+        error = self.failureResultOf(asking, GatewayUnreachable).value
+        self.assertIn("this process may not use this socket", str(error))
+
+    async def test_the_gateway_is_told_that_its_host_is_localhost(self) -> None:
+        path, told = self.socket(), []
+
+        class Told(Resource):
+            isLeaf = True  # noqa: N815
+
+            def render(self, request: Any) -> bytes:
+                told.append((request.getHeader("Host"), request.uri))
+                return b'{"servers": []}'
+
+        port = reactor.listenUNIX(path, Site(Told()))
+        self.addCleanup(port.stopListening)
+        await self.connect(f"unix:{path}").status()
+        self.assertEqual(told, [("localhost", b"/?t=json")])
+
+    def test_the_path_of_a_socket_is_checked(self) -> None:
+        for spelling in ("unix:/run/g.sock", "UNIX:///run/g.sock", " unix:/run/g.sock/ "):
+            self.assertEqual(gateway_url(spelling).to_text(), "unix:/run/g.sock")
+        for wrong in ("unix:", "unix:/", "unix:g.sock", "unix://run/g.sock"):
+            with self.assertRaisesRegex(ValueError, "whole path, such as unix:/run"):
+                gateway_url(wrong)
+        gateway_url(f"unix:/{'x' * 106}")
+        with self.assertRaisesRegex(ValueError, "107 bytes at most"):
+            gateway_url(f"unix:/{'x' * 107}")
+
+    def test_a_socket_gives_no_urls_to_others(self) -> None:
+        client = Client(Transport(reactor, "unix:/run/gateway.sock"))
+        with self.assertRaisesRegex(ValueError, "no URL for others"):
+            client.url(FILE)
 
 
 class Addresses(SynchronousTestCase):
@@ -172,7 +301,7 @@ class Addresses(SynchronousTestCase):
 
 class OtherProtocols(ConnectionsTestCase):
     async def test_https_to_a_port_that_speaks_http_names_http(self) -> None:
-        self.patch(connections, "_FIRST_TLS_SECONDS", 0.2)
+        self.patch(connections, "_SILENT_SECONDS", 0.05)
         # One says nothing to what it can't read, one answers in plain HTTP.
         silent_one = f"127.0.0.1:{self.serve_plainly()}"
         other = self.meet(answers("400 Bad Request", "")).removeprefix("http://")
@@ -180,6 +309,47 @@ class OtherProtocols(ConnectionsTestCase):
             client = self.connect(f"https://{address}")
             error = await self.failure(client.status(), NotSecure)
             self.assertIn("if it speaks http, say http://", str(error))
+
+    async def test_a_server_that_is_slow_to_answer_in_tls_is_not_suspected(self) -> None:
+        self.patch(connections, "_SILENT_SECONDS", 0.01)
+        certificate, asked = self.certificate(), Event()
+
+        class Slow(Proxy):
+            """Passes nothing on before it was asked in HTTP, and answers that as nginx does."""
+
+            def sent(self, client: Any, data: bytes) -> None:
+                if data.startswith(b"HEAD / "):
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    asked.set()
+                asked.wait(60)
+
+        with (
+            Slow(f"http://127.0.0.1:{self.serve_securely(certificate)}/") as proxy,
+            trusting(certificate),
+        ):
+            client = self.connect(proxy.url.replace("http:", "https:"))
+            self.assertEqual((await client.status()).connected, 3)
+        self.assertTrue(asked.is_set())
+
+    async def test_a_silent_server_is_unreachable_and_closing_leaves_nothing_behind(self) -> None:
+        self.patch(connections, "_SILENT_SECONDS", 0.01)
+        self.patch(connections, "_CONNECT_SECONDS", 0.2)
+        met: list[Any] = []
+
+        def behave(connection: Any) -> None:
+            met.append(connection)
+            silent(connection)
+
+        url = self.meet(behave).replace("http:", "https:")
+        error = await self.failure(self.connect(url).status(), GatewayUnreachable)
+        self.assertNotIsInstance(error, NotSecure)
+        self.patch(connections, "_CONNECT_SECONDS", 60)
+        client = self.connect(url)
+        met.clear()
+        asking = start(client.status())
+        await until(lambda: len(met) == 2)
+        await client.close()
+        await self.assertFailure(asking, ClientClosed)
 
     async def test_http_to_a_port_that_speaks_https_names_https(self) -> None:
         port = self.serve_securely(self.certificate())
@@ -283,6 +453,20 @@ class Unreached(SynchronousTestCase):
                 error = self.failureResultOf(asking, GatewayUnreachable).value
                 self.assertNotIsInstance(error, NotSecure)
                 self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_the_second_address_is_tried_a_moment_after_the_first_and_the_first_to_answer_wins(
+        self,
+    ) -> None:
+        self.reactor.installNameResolver(Resolver("h", addresses=("2001:db8::1", "10.0.0.1")))
+        self.ask("http://h:3456/", 60)
+        self.reactor.advance(0)
+        self.assertEqual([host for host, *_ in self.reactor.tcpClients], ["2001:db8::1"])
+        self.reactor.advance(0.3)  # RFC 8305, 5: 250 ms; Twisted waits 300
+        first, second = self.reactor.tcpClients
+        self.assertEqual(second[0], "10.0.0.1")
+        transport = StringTransport()
+        second[2].buildProtocol(None).makeConnection(transport)
+        self.assertIn(b"Host: h:3456", transport.value())
 
     def test_a_host_whose_name_is_looked_up_for_ever_is_unreachable(self) -> None:
         self.reactor.installNameResolver(Resolver(slow="h"))

@@ -180,6 +180,15 @@ class RequestsOfTheGateway(GatewayTestCase):
         await client.link(directory, "f", await client.upload(b"x" * 100))
         self.assertEqual(set(await client.list(directory)), {"f"})
 
+    async def test_a_file_that_the_operator_prohibits_is_no_refusal_of_the_client(self) -> None:
+        cap = await self.client.upload(b"some data of more than 55 bytes" * 3)
+        listed = self.grid.gateways[0].folder / "access.blacklist"
+        self.addCleanup(listed.unlink)
+        listed.write_text(f"{cap.storage_index} a reason of the operator\n")
+        reading = Deferred.fromCoroutine(self.client.read(cap))
+        error = await self.assertFailure(reading, Prohibited)
+        self.assertIn("a reason of the operator", str(error))
+
     @needs(TIME)
     async def test_too_few_servers_raise_not_enough_servers_until_they_return(self) -> None:
         client = self.connect(self.gateway, pauses=())
