@@ -64,7 +64,7 @@ class Guide(TestCase):
 
 ROOMS = [txtahoe, errors, maintenance]
 # Members of `Transport`, `Gateways` and `Fanout` for txtahoe's own rooms.
-INSIDE = {"open", "ask", "repeat", "sleep", "is_sure", "is_too_large", "may_use", "wait"}
+INSIDE = {"open", "ask", "repeat", "pause", "sleep", "is_sure", "is_too_large", "may_use", "wait"}
 # Each method of these raises the errors that this tells of.
 COMMON = f"{txtahoe.Tree.__doc__} {BaseTransport.open.__doc__}"
 
