@@ -15,6 +15,7 @@ from txtahoe.api.service import TahoeService
 from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.errors import SomeFailed, TahoeError
+from txtahoe.http.events import Event
 from txtahoe.http.failover import Gateways
 from txtahoe.http.security import Security
 from txtahoe.http.sources import BlockingSource, BytesSource, ISource, IteratorSource, in_threads
@@ -36,6 +37,7 @@ __all__ = [
     "Client",
     "Download",
     "Entry",
+    "Event",
     "Fanout",
     "GatewayStatus",
     "Gateways",

@@ -27,6 +27,7 @@ _ANY_STATUS = range(100, 600)
 def _attempt(method: str, path: str, *caps: Cap, body: bytes | None = None) -> Request:
     door, _, kind = path.partition("?t=")
     return Request(
+        "probe",
         method,
         [door, *caps],
         {"t": kind} if kind else {},
@@ -66,7 +67,7 @@ async def examine_public(
     try:
         # For such a name a gateway says that the bytes are compressed.
         path: list[str | Cap] = ["named", file, "check.bz2"]
-        request = Request("GET", path, doing="reading", expected=_ANY_STATUS)
+        request = Request("probe", "GET", path, doing="reading", expected=_ANY_STATUS)
         status, body, encoding = await _ask(public, request)
         if status != 200 or body != content:
             given = "something else" if status == 200 else f"HTTP {status}"

@@ -69,6 +69,7 @@ _READINGS: list[_Reading] = [
     _by_table("E010", "signed_urls"),
     _by_table("E014", "allow_overwrite"),
     _by_table("E016", "fanout"),
+    ("E020", conf.observer, "Give the dotted path of a function, such as 'mysite.metrics.count'."),
 ]
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",

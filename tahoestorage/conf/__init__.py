@@ -22,6 +22,7 @@ from tahoestorage.conf.connection import connection as connection
 from tahoestorage.conf.connection import fanout as fanout
 from tahoestorage.conf.connection import gateways as gateways
 from tahoestorage.conf.connection import location as location
+from tahoestorage.conf.connection import observer as observer
 from tahoestorage.conf.connection import security as security
 from tahoestorage.conf.connection import signed_urls as signed_urls
 from tahoestorage.conf.connection import writer as writer

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from tahoestorage.conf.basecap import base_cap, text
 from tahoestorage.conf.options import Options, checked, shown, value, where
 from txtahoe.caps import Cap
+from txtahoe.http.events import Observer
 from txtahoe.http.security import BadSecurity, Security
 from txtahoe.http.terms import Terms
 from txtahoe.http.transport import gateway_url
@@ -38,7 +39,7 @@ class Connection:
     another writer.
     `timeout`, `max_age`: in seconds; each call goes by the storage that calls.
     `security`: what it tells these gateways, and no other.
-    `concurrency`, `commit_delay`: the storage that uses the tree first sets them.
+    `concurrency`, `commit_delay`, `observer`: the storage that uses the tree first sets them.
     `fanout`: the first storage that has one sets it.
     """
 
@@ -53,6 +54,7 @@ class Connection:
     commit_delay: float = field(eq=False)
     fanout: Fanout | None = field(eq=False)
     cache: str | None = field(eq=False)
+    observer: Observer | None = field(eq=False)
 
     @property
     def terms(self) -> Terms:
@@ -78,6 +80,7 @@ def connection(options: Options) -> Connection:
         **numbers,
         fanout=fanout(options),
         cache=cache(options),
+        observer=observer(options),
     )
 
 
@@ -175,6 +178,22 @@ def cache(options: Options) -> str | None:
                 "rolled back, it forgets that a file has changed. Give another cache"
             )
     return given
+
+
+@sealed
+def observer(options: Options) -> Observer | None:
+    """The function that gets the events, if there is one."""
+    given: str | None = checked(options, "observer")
+    if given is None:
+        return None
+    named = f"{where('observer')} is {shown(given)}"
+    try:
+        found: Observer = import_string(given)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{named}, which cannot be imported: {error}") from None
+    if not callable(found):
+        raise ImproperlyConfigured(f"{named}, which cannot be called")
+    return found
 
 
 @sealed

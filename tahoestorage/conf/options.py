@@ -191,6 +191,14 @@ class Options(TypedDict, total=False):
         lambda given: _is_bool(given) or (_is_whole(given) and given >= _LEAST_FANOUT),
         "names",
     ]
+    observer: Annotated[
+        str | None,
+        "the dotted path of a function",
+        "A function that gets a `txtahoe.Event` for each request to a gateway, and for each "
+        "look-up of a name.",
+        None,
+        lambda given: isinstance(given, str),
+    ]
 
 
 OPTIONS: dict[str, Option] = {

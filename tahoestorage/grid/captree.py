@@ -10,7 +10,8 @@ from attrs import frozen
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 
-from tahoestorage.grid.tree import StorageTree, begun
+from tahoestorage.grid.contents import begun
+from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.loop import Loop
 from tahoestorage.reactor.waiting import Caller
 from txtahoe.capnames.anchors import Anchors

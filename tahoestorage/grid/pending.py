@@ -66,7 +66,7 @@ class StagedTree(StorageTree):
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
         """As `Staging.resolve`; processes share nothing of it."""
-        node = None if fresh else self.known(path)
+        node = None if fresh else self._remembered(path)
         if node is not None:
             return node
         return await self.staged(lambda staging, _: staging.resolve(path), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
@@ -16,8 +15,6 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
-from inspect import getattr_static
-from itertools import chain
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -26,18 +23,18 @@ from django.core.files import File
 from twisted.internet.defer import Deferred
 
 from tahoestorage.conf import Connection
+from tahoestorage.grid.contents import begun, opener
 from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.reactor.loop import Loop, current_loop, running_loop
 from tahoestorage.reactor.waiting import Caller, done, in_reactor, unblocked
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace
 from txtahoe.api.download import Download
-from txtahoe.api.files import Uploadable
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
+from txtahoe.http.events import tell_lookup
 from txtahoe.http.failover import Gateways
-from txtahoe.http.sources import BlockingSource, gather
 from txtahoe.http.terms import asking
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance.writer import Writer
@@ -45,7 +42,6 @@ from txtahoe.nodes import Node
 from txtahoe.tree.arrival import Arrival
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Content, Tree
-from txtahoe.tree.uploads import SMALL, Opener
 
 T = TypeVar("T")
 
@@ -110,7 +106,7 @@ class StorageTree:
         """As `Tree.resolve`; without `fresh`, other processes share what they know."""
         node = None if fresh else await self._offered(path)
         if node is None and not fresh:
-            node = (await self._share(lambda shared: shared.files([path]))).get(path)
+            node = (await self._shared_files([path])).get(path)
         if node is not None:
             return node
         asked = monotonic()
@@ -137,7 +133,7 @@ class StorageTree:
         unknown = [path for path in paths if await self._offered(path) is None]
         tree = self._running_tree()
         changes = 0 if tree is None else tree.changes
-        shared = await self._share(lambda shared: shared.files(unknown))
+        shared = await self._shared_files(unknown)
         missing = set(unknown) - shared.keys()
 
         async def prefetch(tree: Tree, caller: Caller) -> dict[Path, Node]:
@@ -298,13 +294,26 @@ class StorageTree:
         return result
 
     async def _offered(self, path: Path) -> Node | None:
-        """As `known`; the answer is offered to the other processes."""
-        node = self.known(path)
+        """As `_remembered`; the answer is offered to the other processes."""
+        node = self._remembered(path)
         if node is not None:
             since = monotonic() - self.connection.max_age
             add = partial(SharedCache.add_file, path=path, node=node, asked=since, once=True)
             await self._share(add)
         return node
+
+    def _remembered(self, path: Path) -> Node | None:
+        """As `known`; the observer is told of an answer."""
+        node = self.known(path)
+        if node is not None:
+            tell_lookup(self.connection.observer, "memory")
+        return node
+
+    async def _shared_files(self, paths: Collection[Path]) -> dict[Path, Node]:
+        found = await self._share(lambda shared: shared.files(paths))
+        for _ in found:
+            tell_lookup(self.connection.observer, "shared")
+        return found
 
     @asynccontextmanager
     async def _changing(self, paths: Collection[Path]) -> AsyncIterator[None]:
@@ -321,7 +330,7 @@ class StorageTree:
         return await unblocked(lambda: call(self.shared))
 
     def _content(self, file: File[Any], caller: Caller) -> Content:
-        return self._cap_of(file) or _opener(file, caller)
+        return self._cap_of(file) or opener(file, caller)
 
     def _cap_of(self, content: File[Any]) -> Cap | None:
         return content.cap_at(self.connection) if isinstance(content, OnGrid) else None
@@ -339,12 +348,13 @@ class StorageTree:
 
 
 def _new_tree(connection: Connection, loop: Loop) -> Tree:
+    security, observer = connection.security, connection.observer
+
     def connect(url: str) -> Transport:
         # Trees share the connections to their gateway.
-        security = connection.security
-        return loop.kept.use(
-            (url, security), lambda: Transport(loop.reactor, url, security=security)
-        )
+        key = url, security, observer
+        how: Any = {"security": security, "observer": observer}
+        return loop.kept.use(key, lambda: Transport(loop.reactor, url, **how))
 
     writer = Writer(connection.writer, connect)
     gateways = Gateways(
@@ -360,41 +370,3 @@ def _new_tree(connection: Connection, loop: Loop) -> Tree:
     )
     writer.tree = tree
     return tree
-
-
-def _opener(file: File[Any], caller: Caller) -> Opener:
-    """Opens a Django file where the caller waits, when its turn has come."""
-
-    async def opened() -> Uploadable:
-        return (await caller.run(partial(_opened, file), blocks=_blocks(file)))(caller)
-
-    return opened
-
-
-async def begun(content: File[Any]) -> Callable[[Caller], Uploadable]:
-    """As `_opened`, of a single file before its turn comes: to read it can mean to save others."""
-    opening = partial(_opened, content)
-    return await unblocked(opening) if _blocks(content) else opening()
-
-
-def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:
-    """The source of a Django file, for the caller that reads it."""
-    chunks = iter(content.chunks())
-    # A small file is read before the request begins: it has a length then, can be sent again, and
-    # the caller has nothing more to do.
-    head = gather(chunks, SMALL)
-    if len(head) < SMALL:
-        return lambda caller: head
-    # The first pass goes on from here; `chunks` itself goes back to the start.
-    passes = chain([chain([head], chunks)], iter(content.chunks, None))
-    repeatable = hasattr(content, "seekable") and content.seekable()
-    blocks = _blocks(content)
-    return lambda caller: BlockingSource(
-        lambda: next(passes), partial(caller.run, blocks=blocks), repeatable
-    )
-
-
-def _blocks(content: File[Any]) -> bool:
-    """Whether a Django file can have to wait for its bytes, because it is not just in memory."""
-    # A FieldFile has no such attribute of its own: to ask for it is to open the file.
-    return not isinstance(getattr_static(content, "file", None), io.BytesIO | io.StringIO)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread, local
@@ -74,14 +75,16 @@ async def unblocked(function: Callable[[], T]) -> T:
 
 async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
     """
-    Return the result of an operation, which runs in the reactor thread. An exception that ends the
-    waiting, such as KeyboardInterrupt, cancels the operation.
+    Return the result of an operation, which runs in the reactor thread, in the caller's context (as
+    of `contextvars`). An exception that ends the waiting, such as KeyboardInterrupt, cancels the
+    operation.
 
     Raises: what the operation raises; ConnectionAbortedError if the reactor is stopped; as
     `current_loop`.
     """
     caller = _Thread() if _is_blocking() else _Task()
     loop = caller.loop
+    context = copy_context()
     running: list[Deferred[None]] = []
     outcome: list[T | Failure] = []
 
@@ -93,7 +96,7 @@ async def in_reactor(operation: Callable[[Caller], Awaitable[T]]) -> T:
         caller.end()
 
     def begin() -> None:
-        running.append(Deferred.fromCoroutine(run()).addBoth(finish))
+        running.append(context.run(Deferred.fromCoroutine, run()).addBoth(finish))
 
     def cancel() -> None:
         for work in running:
@@ -216,7 +219,7 @@ def in_any_thread(function: Callable[[], T], seconds: float) -> T:
         except BaseException as error:
             outcome.set_exception(error)
 
-    Thread(target=work, daemon=True).start()
+    Thread(target=copy_context().run, args=(work,), daemon=True).start()
     if not wait([outcome], seconds).done:
         raise RequestTimeout(
             f"there was no result within {seconds:g} seconds, in which the event loop stood still"

@@ -78,8 +78,7 @@ class Walk(AsyncIterator[Entry], AbstractAsyncContextManager["Walk"]):
             try:
                 await deadline.guard(self._receive())
             except RequestTimeout as error:
-                self._incoming.failed(error)
-                raise
+                raise self._incoming.told(error) from None
         return self._lines.popleft() if self._lines else None
 
     async def _receive(self) -> None:
@@ -123,7 +122,7 @@ class CheckOperations(Operations):
         patience = (cap.size or 0) / _READ_RATE if verify or repair else 0.0
         doing = f"checking {cap!r}"
         request = Request(
-            "POST", ["uri", cap], query, doing=doing, changes=repair, patience=patience
+            "check", "POST", ["uri", cap], query, doing=doing, changes=repair, patience=patience
         )
         return parse_report(await self._json(request))
 
@@ -153,7 +152,8 @@ class CheckOperations(Operations):
         self, directory: Cap, query: Mapping[str, str], changes: bool = False, patience: float = 0.0
     ) -> Walk:
         require_directory(directory)
-        doing = f"{query['t']} of {directory!r}"
-        request = Request("POST", ["uri", directory], query, doing=doing, changes=changes)
+        kind = query["t"].removeprefix("stream-")
+        doing = f"{kind} of {directory!r}"
+        request = Request(kind, "POST", ["uri", directory], query, doing=doing, changes=changes)
         incoming = await self._transport.repeat(lambda: self._transport.open(request))
         return Walk(incoming, doing, patience)

@@ -14,6 +14,7 @@ from txtahoe.api.serving import serve
 from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway, NotEnoughServers, RequestTimeout, TahoeError
 from txtahoe.http.deadline import Deadline
+from txtahoe.http.events import Observer
 from txtahoe.http.request import Request
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus
@@ -41,6 +42,11 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
     def reactor(self) -> Any:
         """The reactor of the requests."""
         return self._transport.reactor
+
+    @property
+    def observer(self) -> Observer | None:
+        """The observer of the requests."""
+        return self._transport.observer
 
     async def wait_ready(self, servers: int, timeout: float) -> GatewayStatus:
         """
@@ -76,7 +82,7 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
 
     async def time(self) -> float | None:
         """The gateway's clock, in seconds since 1970 UTC; None if the gateway does not tell it."""
-        request = Request("GET", [""], {"t": "json"}, doing="asking for the time")
+        request = Request("time", "GET", [""], {"t": "json"}, doing="asking for the time")
         answer = await self._transport.open(request)
         answer.abandon()
         with suppress(ValueError, OverflowError):
@@ -85,14 +91,15 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
 
     async def statistics(self) -> dict[str, Any]:
         """The gateway's counters and statistics, as it words them: "counters" and "stats"."""
-        return await self._page("statistics", "asking for the statistics")
+        return await self._page("statistics", "statistics")
 
     async def transfers(self) -> dict[str, Any]:
         """The gateway's uploads, downloads and checks: "active" ones and "recent" ones."""
-        return await self._page("status", "asking for the transfers")
+        return await self._page("transfers", "status")
 
-    async def _page(self, name: str, doing: str) -> dict[str, Any]:
-        told = await self._json(Request("GET", [name], {"t": "json"}, doing=doing))
+    async def _page(self, operation: str, name: str) -> dict[str, Any]:
+        doing = f"asking for the {operation}"
+        told = await self._json(Request(operation, "GET", [name], {"t": "json"}, doing=doing))
         if not isinstance(told, dict):
             raise NotAGateway(f"{doing}: the answer has an unknown form")
         return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from logging import getLogger
 from secrets import token_hex
 from time import time
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from txtahoe.errors import (
 )
 from txtahoe.http.request import Request
 from txtahoe.nodes import MARK, Link, Node, parse_node
+
+logger = getLogger("txtahoe")
 
 Replace = Literal[False, True, "only-files"]
 
@@ -82,7 +85,7 @@ class DirectoryOperations(FileOperations):
         await self._require_servers()
         body = None if links is None else links_body(links)
         doing = "making a directory"
-        request = Request("POST", ["uri"], query, doing=doing, body=body, changes=True)
+        request = Request("mkdir", "POST", ["uri"], query, doing=doing, body=body, changes=True)
         return await self._cap(request)
 
     async def info(self, cap: Cap) -> Node:
@@ -91,7 +94,9 @@ class DirectoryOperations(FileOperations):
         return await self._node(["uri", cap], f"asking about {cap!r}")
 
     async def _node(self, path: Sequence[Cap | str], doing: str) -> Node:
-        return parse_node(await self._json(Request("GET", path, {"t": "json"}, doing=doing)))
+        return parse_node(
+            await self._json(Request("info", "GET", path, {"t": "json"}, doing=doing))
+        )
 
     async def list(self, directory: Cap, *, changes: bool = False) -> dict[str, Node]:
         """
@@ -102,7 +107,9 @@ class DirectoryOperations(FileOperations):
         """
         require_directory(directory)
         doing = f"listing {directory!r}"
-        request = Request("GET", ["uri", directory], {"t": "json"}, doing=doing, changes=changes)
+        request = Request(
+            "list", "GET", ["uri", directory], {"t": "json"}, doing=doing, changes=changes
+        )
         reactor = self._transport.reactor
         return await read_listing(reactor, await self._transport.ask(request, repeat=True), doing)
 
@@ -172,7 +179,9 @@ class DirectoryOperations(FileOperations):
 
         query = {"t": "set_children", "replace": str(replace).lower()}
         body = links_body(links)
-        request = Request("POST", ["uri", directory], query, doing=doing, body=body, changes=True)
+        request = Request(
+            "link", "POST", ["uri", directory], query, doing=doing, body=body, changes=True
+        )
         await self._change(lambda: self._transport.ask(request), directory, is_done)
         return {name: link.node for name, link in links.items()}
 
@@ -211,7 +220,7 @@ class DirectoryOperations(FileOperations):
         Raises: as `unlink`.
         """
         doing = f"unlinking {name!r} in {directory!r}"
-        request = Request("DELETE", ["uri", directory, name], doing=doing, changes=True)
+        request = Request("unlink", "DELETE", ["uri", directory, name], doing=doing, changes=True)
         done_by_an_earlier_one: tuple[type[Exception], ...] = ()
 
         def is_done(failure: TahoeError, now: Mapping[str, Node]) -> bool:
@@ -255,9 +264,9 @@ class DirectoryOperations(FileOperations):
                 is_last = isinstance(error, RequestTimeout)
             if pause is None or is_last:
                 break
-            await self._transport.sleep(pause)
+            await self._transport.pause(pause, failure)
         if in_doubt:
-            raise UnknownOutcome(f"{failure}. It may still be done later") from failure
+            raise _unknown(f"{failure}. It may still be done later") from failure
         raise failure
 
     async def _read_back(self, directory: Cap, failure: TahoeError) -> Mapping[str, Node]:
@@ -265,7 +274,7 @@ class DirectoryOperations(FileOperations):
             return await self.list(directory, changes=True)
         except TahoeError as error:
             unread = f"{failure}. It may be done: reading the directory back failed too: {error}"
-            raise UnknownOutcome(unread) from error
+            raise _unknown(unread) from error
 
 
 @contextmanager
@@ -281,9 +290,15 @@ def moving(old: str) -> Iterator[None]:
     except NoSuchChild:
         pass
     except TahoeError as error:
-        raise UnknownOutcome(
+        raise _unknown(
             f"the new name is linked, and the old one, {old!r}, may be there too: {error}"
         ) from error
+
+
+def _unknown(message: str) -> UnknownOutcome:
+    error = UnknownOutcome(message)
+    logger.error("%s", error)
+    return error
 
 
 def _require_writable(directory: Cap) -> None:

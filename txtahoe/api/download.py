@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from itertools import count
 from typing import Any, BinaryIO, Protocol
 
 from twisted.internet.defer import CancelledError
@@ -60,6 +61,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         self._answer: Incoming | None = None
         self._held = b""
         self._doubted = b""
+        self._attempts = count()
 
     @property
     def left(self) -> int:
@@ -147,7 +149,7 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
                 if pause is None or not error.transient:
                     raise
                 self.close()
-                await self._transport.sleep(pause)
+                await self._transport.pause(pause, error)
                 continue
             if data:
                 self.position += len(data)
@@ -195,7 +197,14 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         whole = self.position == 0 and self._end == self._size
         asked = f"{self.position}-{self._end - 1}"
         headers = {} if whole else {"Range": f"bytes={asked}"}
-        request = Request("GET", ["uri", self.cap], doing=self._doing, headers=headers)
+        request = Request(
+            "download",
+            "GET",
+            ["uri", self.cap],
+            doing=self._doing,
+            headers=headers,
+            attempts=self._attempts,
+        )
         answer = await self._transport.open(request)
         got = answer.header("content-range")
         expected = (200, "") if whole else (206, f"bytes {asked}/{self._size}")

@@ -45,7 +45,7 @@ class FileOperations(Operations):
         self, source: Uploadable, query: Mapping[str, str], doing: str, progress: Progress | None
     ) -> Cap:
         body = self._source(source)
-        request = Request("PUT", ["uri"], query, doing=doing, body=body, sent=progress)
+        request = Request("upload", "PUT", ["uri"], query, doing=doing, body=body, sent=progress)
         return await self._cap(request, repeat=body.repeatable)
 
     async def overwrite(self, cap: Cap, source: Uploadable) -> None:
@@ -70,7 +70,7 @@ class FileOperations(Operations):
             raise NotWriteable(f"{cap!r} does not give the right to write")
         body = self._source(source)
         doing = f"writing to {cap!r}"
-        request = Request("PUT", ["uri", cap], query, doing=doing, body=body, changes=True)
+        request = Request("write", "PUT", ["uri", cap], query, doing=doing, body=body, changes=True)
         # The same bytes at the same place: once more does no harm.
         await self._transport.ask(request, repeat=body.repeatable)
 
@@ -96,7 +96,7 @@ class FileOperations(Operations):
         reader = _file_reader(cap)
         if reader.size is not None:
             return reader.size
-        request = Request("HEAD", ["uri", reader], doing=f"asking for the size of {cap!r}")
+        request = Request("size", "HEAD", ["uri", reader], doing=f"asking for the size of {cap!r}")
         answer = await self._transport.repeat(lambda: self._transport.open(request))
         answer.abandon()
         # Not the answer's length: a HEAD has no body.

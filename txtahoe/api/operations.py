@@ -37,7 +37,7 @@ class Operations:
         `changes`: ask the one of several gateways that makes the changes.
         """
         doing = "asking for the status"
-        request = Request("GET", [""], {"t": "json"}, doing=doing, changes=changes)
+        request = Request("status", "GET", [""], {"t": "json"}, doing=doing, changes=changes)
         return parse_status(await self._json(request))
 
     async def _require_servers(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from logging import getLogger
 
 from txtahoe.errors import (
     AnswerLost,
@@ -19,6 +20,8 @@ from txtahoe.errors import (
 from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.streams import Incoming
 from txtahoe.http.transport import Transport
+
+logger = getLogger("txtahoe")
 
 # The gateway is in trouble: for a while this asks the others before it.
 _AWAY = (
@@ -62,6 +65,7 @@ class Gateways(BaseTransport):
         super().__init__(transports[0].reactor)
         self.gateway = transports[0].gateway
         self.pauses = transports[0].pauses
+        self.observer = transports[0].observer
         self._transports = list(transports)
         self._writer = writer
         self._rest = rest
@@ -88,6 +92,7 @@ class Gateways(BaseTransport):
                 is_spent = request.body is not None and not request.body.repeatable
                 if is_over or (is_spent and not isinstance(error, GatewayUnreachable)):
                     raise
+                logger.info("asking the next gateway: %s", error)
         raise AssertionError("there is at least one candidate")
 
     async def close(self) -> None:
@@ -113,4 +118,10 @@ class Gateways(BaseTransport):
 
     def _note(self, transport: Transport, error: TahoeError) -> None:
         if isinstance(error, _AWAY):
+            is_one_of_several = len(self._transports) > 1 and transport in self._transports
+            if is_one_of_several and not self._is_away(transport):
+                where = transport.gateway.to_text()
+                logger.warning(
+                    "reads and uploads pass over %s for %g seconds: %s", where, self._rest, error
+                )
             self._away_until[transport] = self.reactor.seconds() + self._rest

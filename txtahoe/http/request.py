@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from itertools import count
+from logging import getLogger
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -14,10 +24,13 @@ from twisted.internet.task import deferLater
 from txtahoe.caps import Cap
 from txtahoe.errors import ClientClosed, NotEnoughServers, TahoeError
 from txtahoe.http.clock import keep_steady
+from txtahoe.http.events import Observer
 from txtahoe.http.sources import ISource, SourceFailed
 from txtahoe.http.streams import Incoming
 
 T = TypeVar("T")
+
+logger = getLogger("txtahoe")
 
 # A listing of a million children is about this long, in bytes.
 _ANSWER_LIMIT = 2**29
@@ -34,15 +47,18 @@ class Request:
     """
     A request to a gateway.
 
-    `path`: the segments below the gateway's URL. `doing`: the attempt in words, for messages.
+    `operation`: a stable word for it, for observers. `doing`: the attempt in words, for messages.
+    `path`: the segments below the gateway's URL.
     `sent`: called with the number of bytes after each chunk of `body` that went out.
     `expected`: the statuses that are no error.
     `changes`: whether it changes something mutable, which one gateway at a time may do.
     `patience`: seconds that the answer may take beyond the transport's timeout.
+    `attempts`: counts the attempts.
 
     Raises: ValueError for a name in `path` that UTF-8 cannot encode, and so no URL can hold.
     """
 
+    operation: str
     method: str
     path: Sequence[str | Cap] = field(validator=_require_utf_8)
     query: Mapping[str, str] = field(factory=dict, repr=False)
@@ -53,6 +69,7 @@ class Request:
     expected: Collection[int] = field(kw_only=True, default=(200, 201, 206))
     changes: bool = field(kw_only=True, default=False)
     patience: float = field(kw_only=True, default=0.0)
+    attempts: Iterator[int] = field(kw_only=True, factory=count, eq=False, repr=False)
 
 
 class BaseTransport(ABC):
@@ -61,10 +78,12 @@ class BaseTransport(ABC):
 
     `gateway`: the URL of it, or of the first of them.
     `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
+    `observer`: called with an Event for each request.
     """
 
     gateway: DecodedURL
     pauses: tuple[float, ...]
+    observer: Observer | None
 
     def __init__(self, reactor: Any) -> None:
         keep_steady(reactor)
@@ -133,8 +152,14 @@ class BaseTransport(ABC):
                     raise
                 if isinstance(error, NotEnoughServers):  # it may cost a whole upload to learn
                     del pauses[1:]
-            await self.sleep(pauses.pop(0))
+                failure = error
+            await self.pause(pauses.pop(0), failure)
         return await attempt()
+
+    async def pause(self, seconds: float, failure: TahoeError) -> None:
+        """Wait before a request that failed is made again. Raises: as `sleep`."""
+        logger.info("trying again in %g seconds: %s", seconds, failure)
+        await self.sleep(seconds)
 
     async def sleep(self, seconds: float) -> None:
         """Raises: ClientClosed, as soon as `close` is called."""

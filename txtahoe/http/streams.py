@@ -134,7 +134,7 @@ class Incoming(Protocol):
     The answer to a request: its head at once, its body as it comes in.
 
     `seconds`: how long the body may stop for. `failed` is called with the error of a body that
-    breaks off, or comes too slowly, before its reader is told.
+    breaks off, or comes too slowly, before its reader is told. `received`: bytes so far.
     """
 
     def __init__(
@@ -146,10 +146,11 @@ class Incoming(Protocol):
         self.status: int = answer.code
         self.headers: Headers = answer.headers
         self.length: int | None = None if answer.length is UNKNOWN_LENGTH else answer.length
+        self.received = 0
+        self._ended: Callable[[TahoeError | None], None] = lambda error: None
         self._doing = doing
         self._chunks: list[bytes] = []
         self._waiting_bytes = 0
-        self._received = 0
         self._waited = 0.0
         self._paused = False
         self._reader: Deferred[None] | None = None
@@ -177,9 +178,8 @@ class Incoming(Protocol):
         if self._paused:
             self._paused = False
             self._producer.resumeProducing()
-        # An answer without a length ends when the connection does: PotentialDataLoss.
-        if not data and not (self._end and self._end.check(ResponseDone, PotentialDataLoss)):
-            raise self._told(AnswerLost(f"{self._doing}: the answer broke off"))
+        if not data and self._loss is not None:
+            raise self.told(self._loss)
         return data
 
     @sealed_async
@@ -193,8 +193,18 @@ class Incoming(Protocol):
             self.abandon()
         return gathered.getvalue()
 
+    def when_ended(self, ended: Callable[[TahoeError | None], None]) -> None:
+        """
+        Call a function when the body has ended, with its error if it has one, or when nobody wants
+        more of it. The function may be called again later.
+        """
+        self._ended = ended
+        if self._end is not None:
+            ended(self._loss)
+
     def abandon(self) -> None:
         """Want no more of it; an unfinished body costs the connection."""
+        self._ended(None)
         self._chunks.clear()
         if self._end is None:
             # The collector of garbage may have closed the socket of an answer that was paused, and
@@ -209,13 +219,13 @@ class Incoming(Protocol):
 
     async def _come(self) -> None:
         # Time counts only while it is spent here: the reader may be as slow as it likes.
-        left = self.seconds + self._received / _SLOWEST - self._waited
+        left = self.seconds + self.received / _SLOWEST - self._waited
         began = self.reactor.seconds()
         try:
             await self._come_within(max(0.0, min(left, self.seconds)))
         except RequestTimeout as silent:
             slow = f"{self._doing}: the answer comes at less than {_SLOWEST} bytes a second"
-            raise self._told(silent if left >= self.seconds else RequestTimeout(slow)) from None
+            raise self.told(silent if left >= self.seconds else RequestTimeout(slow)) from None
         finally:
             self._waited += self.reactor.seconds() - began
 
@@ -227,24 +237,35 @@ class Incoming(Protocol):
         finally:
             self._reader = None
 
-    def _told(self, error: TahoeError) -> TahoeError:
+    def told(self, error: TahoeError) -> TahoeError:
+        """Report an error of the body, which its reader raises then; return the error."""
         self.failed(error)
+        self._ended(error)
         return error
+
+    @property
+    def _loss(self) -> TahoeError | None:
+        """The error of a body that has ended too early."""
+        # An answer without a length ends when the connection does: PotentialDataLoss.
+        if self._end and self._end.check(ResponseDone, PotentialDataLoss):
+            return None
+        return AnswerLost(f"{self._doing}: the answer broke off")
 
     def dataReceived(self, data: bytes) -> None:
         self._chunks.append(data)
-        self._received += len(data)
+        self.received += len(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= _HIGH_WATER and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
         # With the last byte the end comes too, in this same turn of the reactor. The end wakes the
         # reader: the connection is back in the pool by then, and not cut off.
-        if self._received != self.length:
+        if self.received != self.length:
             self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end = reason
+        self._ended(self._loss)
         self._wake()
 
     def _wake(self) -> None:

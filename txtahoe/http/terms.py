@@ -31,11 +31,6 @@ class Terms:
 _terms: ContextVar[Terms] = ContextVar("terms", default=Terms())  # noqa: B039 - Terms is frozen
 
 
-def current_terms() -> Terms:
-    """The terms of the caller for whom this is done."""
-    return _terms.get()
-
-
 def timeout(usual: float) -> float:
     """The caller's time-out, or else the usual one."""
     wished = _terms.get().timeout

@@ -31,6 +31,7 @@ from txtahoe.errors import (
 )
 from txtahoe.http.connections import Connections, HeadTooLong, NoHandshake
 from txtahoe.http.deadline import Deadline
+from txtahoe.http.events import Event, Exchange, Observer
 from txtahoe.http.request import BaseTransport, Request
 from txtahoe.http.security import BadSecurity, Security, Untrusted
 from txtahoe.http.sources import SourceFailed
@@ -64,6 +65,8 @@ class Transport(BaseTransport):
     of its own. It makes its own TLS, and must look at certificates itself.
     `security`: authorities, a certificate and credentials. Nothing of it goes to another server:
     no redirect is followed.
+    `observer`: called with an Event for each request that has ended, in the reactor thread, and in
+    the context (as of `contextvars`) in which the request began. It must not block.
 
     Raises: ValueError for another URL, or for TLS of `security` beside an `agent`.
     """
@@ -77,6 +80,7 @@ class Transport(BaseTransport):
         pauses: Sequence[float] = (0.25, 1.0),
         agent: Any = None,
         security: Security | None = None,
+        observer: Observer | None = None,
     ) -> None:
         super().__init__(reactor)
         self.gateway = gateway_url(gateway)
@@ -89,6 +93,8 @@ class Transport(BaseTransport):
             raise ValueError("an agent makes its own TLS: give the files to it")
         self.timeout = timeout
         self.pauses = tuple(pauses)
+        self.observer = observer
+        self._shown = self.gateway.to_text()
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
@@ -101,17 +107,24 @@ class Transport(BaseTransport):
         self._answers: WeakSet[Incoming] = WeakSet()
 
     async def open(self, request: Request) -> Incoming:
-        return await self._until_closed(lambda: self._open(request), request.doing)
+        repeats = next(request.attempts)
+        begun = Event(request.operation, request.method, self._shown, repeats=repeats)
+        exchange = Exchange(self.observer, self.reactor.seconds, begun)
+        try:
+            answer = await self._until_closed(lambda: self._open(request, exchange), request.doing)
+        except Exception as error:
+            exchange.end(error)
+            raise
+        answer.when_ended(exchange.end)
+        return answer
 
-    async def _open(self, request: Request) -> Incoming:
+    async def _open(self, request: Request, exchange: Exchange) -> Incoming:
         doing, seconds = request.doing, timeout(self.timeout)
         deadline = Deadline(self.reactor, seconds + request.patience, doing)
-        total = 0
 
         def sent(count: int) -> None:
-            nonlocal total
-            total += count
-            deadline.renew(extra=total / _PUSH_RATE)
+            exchange.sent += count
+            deadline.renew(extra=exchange.sent / _PUSH_RATE)
             if request.sent is not None:
                 request.sent(count)
 
@@ -129,7 +142,7 @@ class Transport(BaseTransport):
                     await Deadline(self.reactor, seconds, doing).guard(body.end())
                 except RequestTimeout:
                     raise SourceFailed(silent) from None
-        incoming = Incoming(self.reactor, seconds, doing, answer)
+        incoming = exchange.answer = Incoming(self.reactor, seconds, doing, answer)
         self._answers.add(incoming)
         if incoming.status in request.expected:
             return incoming

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from logging import getLogger
 from math import ceil
 from secrets import token_hex
 
@@ -36,6 +37,8 @@ from txtahoe.maintenance.records import RECORDS, record
 from txtahoe.maintenance.walking import Progress
 from txtahoe.nodes import Link
 from txtahoe.tree.tree import Tree
+
+logger = getLogger("txtahoe")
 
 KNOWN_SECONDS = 20.0
 """How long a process relies on its last look at the record."""
@@ -94,11 +97,17 @@ class Writer:
                         f"than {KNOWN_SECONDS:g} seconds, and another gateway may make them by now"
                     )
                 # A grid may give an old version of the directory, without the record.
-                self._url = self._url if told is None else told.url
+                self._follow(self._url if told is None else told.url)
                 self._looked = asked
         if self._url is None:
             raise NoWriter(HANDED_OVER)
         return self._connect(self._url)
+
+    def _follow(self, url: str | None) -> None:
+        if url != self._url:
+            now, before = url or "no gateway", self._url or "no gateway"
+            logger.warning("%s makes the changes of directories now; before, %s did", now, before)
+        self._url = url
 
 
 async def writer_of(tree: Tree) -> WriterRecord | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
 from functools import partial
 from math import inf
 from weakref import WeakValueDictionary
@@ -15,7 +16,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable, another
-from txtahoe.http.terms import Terms, asking, current_terms
+from txtahoe.http.terms import timeout
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
@@ -39,7 +40,7 @@ class _Change:
     link: Link | None = None
     replace: Replace = False
     decide: Decide | None = None
-    terms: Terms = field(factory=current_terms)
+    context: Context = field(factory=copy_context)
     done: Deferred[None] = field(factory=Deferred)
 
     def end(self, error: BaseException | None = None) -> None:
@@ -198,9 +199,9 @@ class CommitQueue:
                 return
             batch = _next_batch(queue)
             queue.waiting = set(batch)
-            # The terms of the caller that waits longest: no other is cut short.
-            with asking(max((c.terms for c in batch), key=lambda terms: terms.timeout or inf)):
-                queue.writing = Deferred.fromCoroutine(self._commit(path, queue, batch))
+            # In the context of the caller that waits longest: no other is cut short.
+            context = max((c.context for c in batch), key=lambda context: context.run(timeout, inf))
+            queue.writing = context.run(Deferred.fromCoroutine, self._commit(path, queue, batch))
             await queue.writing
         except GeneratorExit:  # the reactor has ended: no caller waits
             raise

@@ -12,6 +12,7 @@ from twisted.internet.defer import DeferredSemaphore
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
+from txtahoe.http.events import tell_lookup
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.recent import Recent
@@ -73,6 +74,12 @@ class Lookup:
         node = self._get(path)
         return None if node is None or REMOVED in node.metadata else node
 
+    def _remembered(self, path: Path) -> Node | None:
+        """As `known`; the observer is told."""
+        node = self.known(path)
+        tell_lookup(self.client.observer, None if node is None else "memory")
+        return node
+
     def known_directory(self, path: Path) -> Cap | None:
         """The cap of a directory, if that is known. The directory can be a removed one."""
         node = self._get(path)
@@ -127,7 +134,7 @@ class Lookup:
 
         Raises: NoSuchChild; NotADirectory.
         """
-        node = None if fresh and path else self.known(path)
+        node = None if fresh and path else self._remembered(path)
         if node is None:
             node = await self._find(path, fresh)
         if await self.is_removed(path, node):
@@ -143,7 +150,7 @@ class Lookup:
 
     async def some(self, directory: Path, paths: Iterable[Path]) -> dict[Path, Node]:
         """Look up several paths of one directory with one listing; missing ones are left out."""
-        nodes = {path: self.known(path) for path in paths}
+        nodes = {path: self._remembered(path) for path in paths}
         missing = {path[-1] for path, node in nodes.items() if node is None}
         if missing:
             children: Children = {}

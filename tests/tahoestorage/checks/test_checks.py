@@ -206,6 +206,8 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(**storage(signed_urls=3600, location="a"), **served), [])
         for wrong in (0, 3, "yes", 2.5):
             self.assertEqual(self.ids(**storage(fanout=wrong)), ["E016"], wrong)
+        for wrong in ("no.such.function", "tests.settings.SECRET_KEY", 7):
+            self.assertEqual(self.ids(**storage(observer=wrong)), ["E020"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
 
     def test_caches(self) -> None:

@@ -110,7 +110,7 @@ class LargeAnswers(TestCase):
 
     async def test_an_answer_whose_connection_is_gone_can_be_abandoned(self) -> None:
         incoming = await self.connect(begins(b"Content-Length: 9"))._transport.open(
-            Request("GET", ["uri", FILE], doing="reading")
+            Request("read", "GET", ["uri", FILE], doing="reading")
         )
         producer = mock.Mock()
         for error in (ValueError(), OSError(errno.EBADF, "Bad file descriptor")):
