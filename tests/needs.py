@@ -12,7 +12,6 @@ of one of them.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -20,6 +19,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import frozen
+
+from txtahoe.testing.node import GridError, tahoe_command
 
 T = TypeVar("T", bound=type)
 
@@ -50,18 +51,15 @@ def program(*names: str) -> Need:
     return Need(missing)
 
 
-def package(name: str, extra: str) -> Need:
-    """A package that an extra of this project installs."""
-
-    def missing() -> str | None:
-        if importlib.util.find_spec(name) is None:
-            return f"{name} is not installed: pip install 'django-tahoestorage[{extra}]'"
-        return None
-
-    return Need(missing)
+def _why_no_grid() -> str | None:
+    try:
+        tahoe_command()
+    except GridError as problem:
+        return str(problem)
+    return None
 
 
-GRID = package("allmydata", "grid")
+GRID = Need(_why_no_grid)
 """A grid of tahoe-lafs; see `tests.grid.shared`."""
 TIME = Need(lambda: "it takes long: TAHOE_TESTS=all runs it")
 """Patience; see `is_long_wanted`."""

@@ -124,7 +124,10 @@ class Paths(Place):
             ("POST", (cap, "new"), "{", {"t": "mkdir-with-children"}),
             ("GET", (cap, b"\xff"), b"", {}),
         ):
-            self.assertIsNone(self.ask(method, *path, body=body, timeout=0.7, **query))
+            answer = self.ask(method, *path, body=body, timeout=0.7, **query)
+            if answer is not None:  # older releases answer the last one, with Twisted's own page
+                self.assertEqual((answer.status, path[-1]), (500, b"\xff"))
+                self.assertIn("<title>Processing Failed</title>", answer.text)
 
 
 @everywhere

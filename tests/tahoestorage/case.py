@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest import mock
 
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
@@ -49,6 +51,11 @@ class StorageTestCase(SynchronousTestCase):
             return
         for server in shared_grid().servers[:shares]:
             self.assertEqual(lose_on(server, Cap.parse(str(cap))), 1)
+
+    def release(self, told: str) -> AbstractContextManager[Any]:
+        """In the block, a gateway in memory says that it is of this release."""
+        page = f'<p class="minutia">{told}</p>'
+        return mock.patch("txtahoe.testing.fake.api.surface._WELCOME", page)
 
     def new_storage(self, **options: Any) -> TahoeStorage:
         defaults: dict[str, Any] = {
