@@ -35,6 +35,7 @@ Verdict = bool | HttpResponseBase
 Permission = Callable[[HttpRequest, str], Verdict | Awaitable[Verdict]]
 Header = str | Callable[[HttpRequest, str], str | None] | None
 """A value, or a function of the request and the file's name that gives it; None: as the view."""
+DISPOSITIONS = "inline", "attachment"
 
 # Browsers show these types in a sandbox, because they can run scripts.
 _ACTIVE = re.compile(r"text/html|text/xml|application/xml|multipart/related|message/rfc822|.*\+xml")
@@ -45,7 +46,6 @@ _SHOWN = re.compile(r"(image|audio|video)/.+|application/pdf|text/plain")
 _LOADABLE = re.compile(
     r"(application|text)/(x-)?(java|ecma|j|live)script[\d.]*|text/css|application/wasm"
 )
-DISPOSITIONS = "inline", "attachment"
 _UNKNOWN = "application/octet-stream"
 _COMPRESSED = {
     "gzip": "application/gzip",
