@@ -12,6 +12,7 @@ of one of them.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -47,6 +48,17 @@ def program(*names: str) -> Need:
     def missing() -> str | None:
         absent = [name for name in names if shutil.which(name, path=PATH) is None]
         return f"{' and '.join(absent)} cannot be found on this machine" if absent else None
+
+    return Need(missing)
+
+
+def package(name: str, extra: str) -> Need:
+    """A package that an extra of this project installs."""
+
+    def missing() -> str | None:
+        if importlib.util.find_spec(name) is None:
+            return f"{name} is not installed: pip install 'django-tahoestorage[{extra}]'"
+        return None
 
     return Need(missing)
 
