@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 
 
@@ -23,7 +24,7 @@ def command_parser() -> argparse.ArgumentParser:
 def main() -> None:
     arguments, others = command_parser().parse_known_args()
     if arguments.tahoe is not None:
-        os.environ["TAHOE_COMMAND"] = os.path.abspath(arguments.tahoe)
+        os.environ["TAHOE_COMMAND"] = shlex.quote(os.path.abspath(arguments.tahoe))
     trial = [sys.executable, "-m", "twisted.trial", *others, "tests.contract"]
     os.execv(sys.executable, trial)
 
