@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from tests.grid.shares import lose_on
 from tests.needs import GRID, needed_by
 from txtahoe import Cap
 from txtahoe.capnames.background import Anchoring
+from txtahoe.testing.fake import FakeGateway
 from txtahoe.testing.grid import Grid
 
 
@@ -52,10 +54,12 @@ class StorageTestCase(SynchronousTestCase):
         for server in shared_grid().servers[:shares]:
             self.assertEqual(lose_on(server, Cap.parse(str(cap))), 1)
 
-    def release(self, told: str) -> AbstractContextManager[Any]:
-        """In the block, a gateway in memory says that it is of this release."""
-        page = f'<p class="minutia">{told}</p>'
-        return mock.patch("txtahoe.testing.fake.api.surface._WELCOME", page)
+    @contextmanager
+    def gateway_of(self, release: str) -> Iterator[tuple[str, str]]:
+        """A gateway in memory that says that it is of this release, and a directory's write cap."""
+        fake, page = FakeGateway(), f'<p class="minutia">{release}</p>'
+        with mock.patch("txtahoe.testing.fake.api.surface._WELCOME", page), fake.listening() as url:
+            yield url, str(fake.make_directory())
 
     def new_storage(self, **options: Any) -> TahoeStorage:
         defaults: dict[str, Any] = {

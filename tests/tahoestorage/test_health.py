@@ -82,8 +82,8 @@ class Health(HealthTestCase):
             ("tahoe-lafs/2.0", "2.0", []),
             ("something else", None, []),
         ):
-            with self.release(told):
-                found = health(self.storage)
+            with self.gateway_of(told) as (url, cap):
+                found = health(self.new_storage(tahoe_base_url=url, tahoe_base_cap=cap))
             self.assertTrue(found.is_ok)
             self.assertEqual(found.gateways[0].version, version)
             self.assertEqual(self.kinds(found), kinds)

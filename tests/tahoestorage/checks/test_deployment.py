@@ -98,10 +98,10 @@ class Gateways(DeploymentTestCase):
             self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=other), ["E101"])
 
     def test_an_old_gateway_is_named_with_its_version(self) -> None:
-        with self.release("tahoe-lafs: 1.15.1, foolscap: 20.4.0"):
-            found = self.messages()
+        with self.gateway_of("tahoe-lafs: 1.15.1, foolscap: 20.4.0") as (url, cap):
+            found = self.messages(TAHOE_STORAGE_BASE_URL=url, TAHOE_STORAGE_BASE_CAP=cap)
         self.assertEqual(list(found), ["W106"])
-        self.assertIn(f"{self.gateway}: it runs tahoe-lafs 1.15.1;", found["W106"].msg)
+        self.assertIn(f"{url}: it runs tahoe-lafs 1.15.1;", found["W106"].msg)
 
     def test_a_root_of_another_grid(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=self.cap[:-52] + "a" * 52), ["E103"])

@@ -31,9 +31,10 @@ class Status(CommandTestCase):
             self.assertIn("can't be read", self.fail_verb("status", status=4))
 
     def test_an_old_gateway_is_named_with_its_version(self) -> None:
-        with self.release("tahoe-lafs/1.15.1"):
+        with self.gateway_of("tahoe-lafs/1.15.1") as (url, cap):
+            self.use(tahoe_base_url=url, tahoe_base_cap=cap)
             said = self.fail_verb("status", status=3)
-            self.assertRegex(said, rf"{self.gateway} +1\.15\.1 +3 of 3")
+            self.assertRegex(said, rf"{url} +1\.15\.1 +3 of 3")
             self.assertIn("it runs tahoe-lafs 1.15.1; the oldest", said)
 
     def test_a_missing_gateway(self) -> None:
