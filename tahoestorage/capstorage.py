@@ -82,13 +82,15 @@ class TahoeCapStorage(TahoeStorage):
             raise SuspiciousFileOperation("the URL of a file was not made by url()")
         return plain
 
-    def _served_url(self, name: str) -> str | None:
+    def _served_url(self, name: str, expire: float | None, download: str | None) -> str | None:
         """As in TahoeStorage; else the URL by the cap in the name, if there is one."""
-        served = super()._served_url(name)
+        served = super()._served_url(name, expire, download)
         if served is not None or self.base_url is None:
             return served
         named = self.operations.tree.named(self._location.path_of(name))
-        return None if named is None else public_url(self.base_url, named.cap, named.file)
+        if named is None:
+            return None
+        return public_url(self.base_url, named.cap, download or named.file)
 
     def _name_in_url(self, name: str) -> str:
         named = self.operations.tree.named(self._location.path_of(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import monotonic
@@ -36,7 +37,12 @@ Always the same bytes, so that all probes through a gateway make one file. Up to
 Tahoe-LAFS would put them into the cap, without asking the grid.
 """
 
-Kind = Literal["gateway", "security", "authorization", "servers", "reading", "shares", "saving"]
+OLDEST = 1, 16
+"""The oldest release of tahoe-lafs whose gateway passes the contract suite."""
+
+Kind = Literal[
+    "gateway", "security", "authorization", "release", "servers", "reading", "shares", "saving"
+]
 
 
 @frozen
@@ -45,8 +51,9 @@ class Problem:
     A problem at the gateway at `url`; `str()` describes it, without caps.
 
     `kind`: the gateway does not answer, or is none ("gateway"); there is no secure connection to
-    it; a server before it refuses this client; it is not connected to all storage servers that it
-    knows; the root directory cannot be read; it misses shares; nothing can be saved.
+    it; a server before it refuses this client; it is of an older release than OLDEST; it is not
+    connected to all storage servers that it knows; the root directory cannot be read; it misses
+    shares; nothing can be saved.
     """
 
     url: str
@@ -63,13 +70,15 @@ class GatewayHealth:
     The state of a gateway now. A value is None if its question failed.
 
     `is_reader`: whether files are read through it. `is_writer`: whether it makes the changes of
-    directories. `connected`, `known`: numbers of storage servers. The seconds last until its own
+    directories. `version`: its release of tahoe-lafs, such as "1.20.0", if it says so.
+    `connected`, `known`: numbers of storage servers. The seconds last until its own
     answer, that about the root directory, and the end of a test upload that is read back.
     """
 
     url: str
     is_reader: bool = True
     is_writer: bool = True
+    version: str | None = None
     connected: int | None = None
     known: int | None = None
     seconds: float | None = None
@@ -129,10 +138,10 @@ def health(storage: str | TahoeStorage = "default", *, timeout: float = 5.0) -> 
     """
     Examine a storage, given by its alias or itself. `timeout`: seconds that it can take.
 
-    Each gateway gets three questions at once: its status; the shares of the root directory; and the
-    upload of PROBE, which is read back. No directory is changed, and nothing that the storage knows
-    is used. If hosts have a common writer, the tree is asked first which gateway that is now, for
-    half of the time at most.
+    Each gateway gets four questions at once: its status; its release; the shares of the root
+    directory; and the upload of PROBE, which is read back. No directory is changed, and nothing
+    that the storage knows is used. If hosts have a common writer, the tree is asked first which
+    gateway that is now, for half of the time at most.
 
     Raises: ImproperlyConfigured if there is no such storage, or a setting is missing or wrong. A
     gateway or a grid that is away is a result and no error.
@@ -206,7 +215,7 @@ async def examine_storage(
 
 async def _examine_gateway(timeout: float, root: Cap, transport: Transport) -> GatewayHealth:
     client = Client(transport)
-    questions = [client.status, partial(_check_root, client, root)]
+    questions = [client.status, client.version, partial(_check_root, client, root)]
     if root.is_writable:
         questions.append(partial(_write_and_read, client))
     try:
@@ -251,7 +260,13 @@ async def _answer(reactor: Any, timeout: float, question: Callable[[], Awaitable
 _KINDS: dict[type[TahoeError], Kind] = {NotSecure: "security", NotAuthorized: "authorization"}
 
 
-def _judge(url: str, status: _Answer, root: _Answer, write: _Answer = _Answer()) -> GatewayHealth:
+def _is_old(version: str) -> bool:
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST
+
+
+def _judge(
+    url: str, status: _Answer, release: _Answer, root: _Answer, write: _Answer = _Answer()
+) -> GatewayHealth:
     if status.failure is not None:
         kind = _KINDS.get(type(status.failure), "gateway")
         return GatewayHealth(url, problems=(Problem(url, kind, str(status.failure)),))
@@ -267,10 +282,15 @@ def _judge(url: str, status: _Answer, root: _Answer, write: _Answer = _Answer())
         problems.append(("reading", f"the root directory can't be read: {root.failure}"))
     if root.result is not None and not problems:  # else the shares come back with the servers
         problems.append(("shares", root.result))
+    if release.result is not None and _is_old(release.result):
+        oldest = ".".join(map(str, OLDEST))
+        text = f"it runs tahoe-lafs {release.result}; the oldest release that was tried is {oldest}"
+        problems.append(("release", text))
     if write.failure is not None:
         problems.append(("saving", f"nothing can be saved: {write.failure}"))
     return GatewayHealth(
         url=url,
+        version=release.result,
         connected=told.connected,
         known=len(told.servers),
         seconds=status.seconds,

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
+from math import inf
 from typing import Any, Self, Unpack, cast
+from weakref import WeakValueDictionary
 
 from asgiref.sync import sync_to_async
 from django.conf import DEFAULT_STORAGE_ALIAS
@@ -16,6 +18,7 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.deconstruct import deconstructible
 
 from tahoestorage import conf
@@ -32,6 +35,9 @@ from txtahoe.tree.paths import is_reserved
 _location_at = lru_cache(maxsize=1024)(Location)
 # `save` knows it, `_save` has no parameter for it.
 _max_length: ContextVar[int | None] = ContextVar("max_length", default=None)
+# A site can have a storage for each of a thousand tenants. A receiver for each would make every new
+# storage, and every one that is dropped, cost a walk through all of them.
+_alive: WeakValueDictionary[int, TahoeStorage] = WeakValueDictionary()
 
 
 @deconstructible(path="tahoestorage.storage.TahoeStorage")
@@ -62,7 +68,7 @@ class TahoeStorage(Storage):
         del options, given  # a misspelt option may hold the cap
         if problem is not None:
             raise ImproperlyConfigured(f"TahoeStorage: {problem}")
-        setting_changed.connect(self._setting_changed)
+        _alive[id(self)] = self
 
     # Where names begin. In a subclass, these can depend on the request.
 
@@ -114,11 +120,6 @@ class TahoeStorage(Storage):
         """The operations behind the methods, as coroutines."""
         return Operations(self, self._tree, self._location)
 
-    def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
-        if setting in conf.SETTINGS.values():
-            for name in ("base_url", "_whole_tree"):
-                self.__dict__.pop(name, None)
-
     def save(self, name: Name | None, content: Any, max_length: int | None = None) -> str:
         """
         Save a file under `name`, or under another name if that is taken; return the name.
@@ -166,17 +167,24 @@ class TahoeStorage(Storage):
             allow_overwrite=self._allow_overwrite,
         )
 
-    def url(self, name: str | None) -> str:
+    def url(
+        self, name: str | None, *, expire: float | None = None, download: str | None = None
+    ) -> str:
         """
         The URL of a file: `<base_url>named/<read-cap>/<name>`, which gives only the right to read
         the file. If the file is missing, the URL leads nowhere. If there is no base URL, or links
         are signed: the address at which `tahoestorage.urls` serves the file; its name is not
         looked up.
 
-        Raises: ValueError if the file has no URL.
+        `expire`: in place of `signed_urls`, the seconds for which this URL can be used.
+        `download`: the name under which browsers save the file. They do not show a file that this
+        site serves with it.
+
+        Raises: ValueError if the file has no URL, or none that expires; SuspiciousFileOperation if
+        `download` is not the name of a file.
         """
-        name = name or ""
-        return self._served_url(name) or done(self.operations.url_by_cap(name))
+        served = self._served_url(name or "", expire, download)
+        return served or done(self.operations.url_by_cap(name or "", download))
 
     def get_accessed_time(self, name: Name) -> datetime:
         raise NotImplementedError("Tahoe-LAFS does not record when a file is read.")
@@ -229,15 +237,22 @@ class TahoeStorage(Storage):
         validate_file_name(saved, allow_relative_path=True)
         return saved
 
-    def _served_url(self, name: str) -> str | None:
-        """The address at which this site serves a file, if it has no other."""
+    def _served_url(self, name: str, expire: float | None, download: str | None) -> str | None:
+        """The address at which this site serves a file, if it has no other. Raises: as `url`."""
         seconds = conf.signed_urls(self.options)
+        if expire is not None and not (seconds is not None and 1 <= expire < inf):
+            raise ValueError(
+                f"url(expire={expire!r}): give a number of seconds, 1 or greater, and the storage "
+                "the option 'signed_urls', without which files have links that never expire"
+            )
+        if download is not None:
+            validate_file_name(download)
         if self.base_url is not None and seconds is None:
             return None
         mount = mount_of(self.place)
         if mount is not None:
             name = self._location.clean(name)
-            return mount.url(name, self._name_in_url(name), seconds)
+            return mount.url(name, self._name_in_url(name), seconds, expire, download)
         if seconds is not None:
             raise ImproperlyConfigured(
                 "the option 'signed_urls' is for files that this site serves: add "
@@ -292,6 +307,14 @@ class TahoeStorage(Storage):
             tuple(map(written, args)),
             {name: written(value, name) for name, value in kwargs.items()},
         )
+
+
+@receiver(setting_changed)
+def _forget_settings(*, setting: str, **kwargs: Any) -> None:
+    if setting in conf.SETTINGS.values():
+        for storage in list(_alive.values()):
+            for name in ("base_url", "_whole_tree"):
+                storage.__dict__.pop(name, None)
 
 
 def storage_of(alias: str = DEFAULT_STORAGE_ALIAS) -> TahoeStorage:

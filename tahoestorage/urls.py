@@ -1,9 +1,10 @@
 """
 Files by name: `path("media/", include("tahoestorage.urls"))`.
 
-It takes the alias of another storage, and a permission hook:
+It takes the alias of another storage, a permission hook, and the headers of files:
 `path("private/", include("tahoestorage.urls", namespace="private"), {"storage": "private",
-"permission": may_read})`.
+"permission": may_read, "cache_control": "private, max-age=60", "content_disposition":
+"attachment"})`.
 """
 
 from django.urls import path

@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from txtahoe.testing.node import GridError, tahoe_command
+
 T = TypeVar("T", bound=type)
 
 _GIVEN = os.environ.get("TAHOE_TESTS", "")
@@ -61,7 +63,15 @@ def package(name: str, extra: str) -> Need:
     return Need(missing)
 
 
-GRID = package("allmydata", "grid")
+def _why_no_grid() -> str | None:
+    try:
+        tahoe_command()
+    except GridError as problem:
+        return str(problem)
+    return None
+
+
+GRID = Need(_why_no_grid)
 """A grid of tahoe-lafs; see `tests.grid.shared`."""
 TIME = Need(lambda: "it takes long: TAHOE_TESTS=all runs it")
 """Patience; see `is_long_wanted`."""

@@ -49,6 +49,11 @@ _FINDINGS: dict[Kind, tuple[str, str]] = {
         "Give the credentials that it asks for, by 'authorization' or 'client_certificate'. They "
         "go to the gateways of the settings alone.",
     ),
+    "release": (
+        "W106",
+        "Install a newer tahoe-lafs for the gateway. If you have tried all that the site does, "
+        "silence this with SILENCED_SYSTEM_CHECKS.",
+    ),
     "servers": (
         "W102",
         "Start the others. Uploads work as long as shares.happy servers are connected; the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from inspect import signature
 from itertools import product
 
 from asgiref.sync import iscoroutinefunction
@@ -14,10 +15,10 @@ from django.core.exceptions import ImproperlyConfigured
 from tahoestorage.checks.found import Place, class_of, every_place, name_of, place_of
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import Mount, mounts
-from tahoestorage.serving.views import hook_name
+from tahoestorage.serving.views import DISPOSITIONS, hook_name, serve
 from tahoestorage.storage import storage_of
 
-_PARAMETERS = {"storage", "permission"}
+_PARAMETERS = {*signature(serve).parameters} - {"request", "name"}
 
 
 @system_check(Tags.files)
@@ -60,13 +61,22 @@ def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
     failing = f"tahoestorage.urls at {mount.route!r} cannot serve files: "
     strange = mount.captured | (mount.given.keys() - _PARAMETERS)
     is_default = mount.alias == DEFAULT_STORAGE_ALIAS
+    kind = mount.content_disposition
     if strange:
         names = ", ".join(map(repr, sorted(strange)))
         yield message(
             "E021",
             f"{failing}its view does not take {names}",
-            "Give 'storage' and 'permission' alone, in the dictionary of a path() whose URL has "
-            "no parameter.",
+            f"Give {', '.join(map(repr, sorted(_PARAMETERS)))} alone, in the dictionary of a "
+            "path() whose URL has no parameter.",
+            name_of(mount.alias),
+        )
+    elif not (kind is None or callable(kind) or kind in DISPOSITIONS):
+        yield message(
+            "E021",
+            f"{failing}'content_disposition' is {kind!r}",
+            "Give 'inline' or 'attachment', or a function of the request and the name that "
+            "returns one of them; the view itself adds the name of the file.",
             name_of(mount.alias),
         )
     elif not is_default and not class_of(settings.STORAGES.get(mount.alias, {})):

@@ -50,6 +50,7 @@ def _by_table(id: str, name: str) -> _Reading:
 _READINGS: list[_Reading] = [
     ("E002", conf.gateways, _GATEWAY),
     ("E002", conf.writer, _GATEWAY),
+    *(_by_table("E014", name) for name in ("allow_overwrite", "read_only")),
     (
         "E026",
         lambda options: conf.security(options).check(),
@@ -67,7 +68,6 @@ _READINGS: list[_Reading] = [
     ("E007", conf.location, "Give the path of a directory below that of the cap, such as 'media'."),
     ("E008", conf.cache, "Give an alias of CACHES; or remove it, to share nothing."),
     _by_table("E010", "signed_urls"),
-    _by_table("E014", "allow_overwrite"),
     _by_table("E016", "fanout"),
     ("E020", conf.observer, "Give the dotted path of a function, such as 'mysite.metrics.count'."),
 ]
@@ -113,12 +113,12 @@ def _check_readings(options: conf.Options) -> Iterator[CheckMessage]:
 def _check_cap(options: conf.Options) -> Iterator[CheckMessage]:
     try:
         cap, (_, where) = conf.base_cap(options), conf.written_cap(options)
-        if not cap.is_writable:
+        if not cap.is_writable and not conf.checked(options, "read_only"):
             yield message(
                 "W012",
                 f"{where} is {cap!r}, a read-cap: nothing can be saved with it",
-                "Give the write-cap, URI:DIR2:…. If the storage is for reading only, silence this "
-                "with SILENCED_SYSTEM_CHECKS.",
+                "Give the write-cap, URI:DIR2:…. If the storage is for reading only, give it the "
+                "option read_only=True.",
             )
     except ImproperlyConfigured:
         pass  # `_check_readings` reports it

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 
-from tahoestorage.conf.options import SETTINGS, Options, value, where
+from tahoestorage.conf.options import SETTINGS, Options, checked, value, where
 from txtahoe.caps import BadCap, Cap, redact
 from txtahoe.sealing import sealed
 
@@ -79,7 +79,7 @@ def hide_caps() -> None:
 @sealed
 def base_cap(options: Options) -> Cap:
     """
-    Return the cap of a directory that the storage can at least read.
+    Return the cap of a directory, with `read_only` its read-cap; the storage can at least read it.
 
     Raises: CapMissing; CapNotText; ImproperlyConfigured for another cap, and as `written_cap`.
     """
@@ -95,7 +95,7 @@ def base_cap(options: Options) -> Cap:
         raise ImproperlyConfigured(
             f"{name} is {cap!r}, not the cap of a directory: give one such as 'URI:DIR2:…'"
         )
-    return cap
+    return cap.reader if checked(options, "read_only") else cap
 
 
 def _parsed(given: Any, name: str) -> Cap:

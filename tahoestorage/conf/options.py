@@ -134,6 +134,14 @@ class Options(TypedDict, total=False):
         False,
         _is_bool,
     ]
+    read_only: Annotated[
+        bool | None,
+        "True or False",
+        "Whether the storage only reads, with a read-cap that it makes of its cap. Every change "
+        "raises NotWriteable.",
+        False,
+        _is_bool,
+    ]
     timeout: Annotated[
         float | None,
         "a number greater than 0",

@@ -65,6 +65,10 @@ class Mount:
         return self.given.get("permission")
 
     @property
+    def content_disposition(self) -> Any:
+        return self.given.get("content_disposition")
+
+    @property
     def place(self) -> Any:
         """See `TahoeStorage.place`; None for a storage of another kind."""
         storage = storages[self.alias]
@@ -73,34 +77,51 @@ class Mount:
             return conf.connection({}), Location(conf.location({})).path
         return getattr(storage, "place", None)
 
-    def url(self, name: str, served: str, seconds: float | None) -> str:
+    def url(
+        self,
+        name: str,
+        served: str,
+        seconds: float | None,
+        expire: float | None = None,
+        download: str | None = None,
+    ) -> str:
         """
-        The URL of a file; a signed one can be used for 90 % of `seconds`, or up to all.
+        The URL of a file; one that expires can be used for 90 % of its seconds, or up to all.
 
-        `served`: the name in the URL.
+        `served`: the name in the URL. `seconds`: those of `signed_urls`. `expire`: other ones for
+        this URL. `download`: the name under which browsers save the file.
         """
         url = reverse(f"{self.namespace}:file", kwargs={"name": served})
-        if seconds is None:
+        terms = {} if download is None else {"download": download}
+        if expire is not None:
+            terms["seconds"] = str(expire)
+        if seconds is not None:
+            seconds = expire or seconds
+            step = max(1, int(seconds / _STEADY))
+            terms["expires"] = str(int(time.time() // step * step + seconds))
+        if not terms:
             return url
-        step = max(1, int(seconds / _STEADY))
-        expires = str(int(time.time() // step * step + seconds))
-        signature = _signer().signature(_signed(self.alias, name, expires))
-        return f"{url}?{urlencode({'expires': expires, 'signature': signature})}"
+        terms["signature"] = _signer().signature(_signed(self.alias, name, terms))
+        return f"{url}?{urlencode(terms)}"
 
 
-def is_signed(alias: str, name: str, expires: str, signature: str, seconds: float) -> bool:
+def is_signed(alias: str, name: str, query: Mapping[str, str], seconds: float | None) -> bool:
     """
-    Whether `Mount.url` has made a URL, for this file, and the URL can still be used.
+    Whether `Mount.url` has made a URL with this query, for this file, and the URL can still be
+    used.
 
-    `seconds`: for how long it can be used at most. A host whose clock is ahead signs URLs for
-    longer; they are refused.
+    `seconds`: for how long it can be used at most, unless it says so itself; None for ever. A host
+    whose clock is ahead signs URLs for longer; they are refused.
     """
     try:
-        _signer().unsign(f"{_signed(alias, name, expires)}:{signature}")
+        _signer().unsign(f"{_signed(alias, name, query)}:{query.get('signature', '')}")
     except (BadSignature, UnicodeEncodeError):
         return False
-    # Only this site can have signed it, so it is a number.
-    return 0 <= int(expires) - time.time() <= seconds + _APART
+    if seconds is None:
+        return True
+    # Only this site can have signed them, so they are numbers.
+    left = int(query.get("expires", 0)) - time.time()
+    return 0 <= left <= float(query.get("seconds", seconds)) + _APART
 
 
 def mount_of(place: Any) -> Mount | None:
@@ -146,6 +167,6 @@ def _signer() -> Signer:
     return Signer(salt="tahoestorage.signed_urls")
 
 
-def _signed(alias: str, name: str, expires: str) -> str:
+def _signed(alias: str, name: str, query: Mapping[str, str]) -> str:
     """The text that is signed, in a form that can be read in one way only."""
-    return json.dumps([alias, name, expires])
+    return json.dumps([alias, name, *map(query.get, ("expires", "seconds", "download"))])

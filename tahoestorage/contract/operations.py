@@ -138,10 +138,13 @@ class Operations:
         """When the name was last linked; see Django on aware and naive times."""
         return _time(name, (await self._linked(name, self.tree.resolve)).modified)
 
-    async def url(self, name: str | None) -> str:
-        return self.storage._served_url(name or "") or await self.url_by_cap(name or "")
+    async def url(
+        self, name: str | None, *, expire: float | None = None, download: str | None = None
+    ) -> str:
+        served: str | None = self.storage._served_url(name or "", expire, download)
+        return served or await self.url_by_cap(name or "", download)
 
-    async def url_by_cap(self, name: str) -> str:
+    async def url_by_cap(self, name: str, download: str | None = None) -> str:
         """
         The URL at a public gateway; of a missing file, a link that leads nowhere, because one
         missing file must not take down the page that shows a hundred.
@@ -152,17 +155,17 @@ class Operations:
         if base_url is None:
             raise ValueError("This file is not accessible via a URL.")
         try:
-            return await self.url_of_file(name)
+            return await self.url_of_file(name, download)
         except (NoSuchChild, NotADirectory, IsADirectory):
             logger.warning("there is no file %r: its URL leads nowhere", redact(name))
             return missing_url(base_url, "".join(self.location.path_of(name)[-1:]))
 
-    async def url_of_file(self, name: str) -> str:
+    async def url_of_file(self, name: str, download: str | None = None) -> str:
         """As `url_by_cap`. Raises: NoSuchChild, NotADirectory or IsADirectory if it is no file."""
         node = await self.node(name)
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory; only files have a URL")
-        file_name = self.location.path_of(name)[-1]
+        file_name = download or self.location.path_of(name)[-1]
         return public_url(self.storage.base_url, node.cap.reader, file_name)
 
     @property

@@ -33,7 +33,8 @@ _STATUS = "`manage.py tahoe status` shows which gateways and storage servers ans
 _CURES: dict[type[Exception], str] = {
     **dict.fromkeys((GatewayUnreachable, NotAGateway, RequestTimeout, AnswerLost), _STATUS),
     NoSuchChild: "`manage.py tahoe ls` lists the names that exist",
-    NotWriteable: "give the storage a write-cap in TAHOE_STORAGE_BASE_CAP or its file",
+    NotWriteable: "give the storage a write-cap in TAHOE_STORAGE_BASE_CAP or its file, and not "
+    "the option read_only=True",
 }
 _STORAGE = argument(
     "--storage",

@@ -33,6 +33,9 @@ logger = logging.getLogger("tahoestorage")
 
 Verdict = bool | HttpResponseBase
 Permission = Callable[[HttpRequest, str], Verdict | Awaitable[Verdict]]
+Header = str | Callable[[HttpRequest, str], str | None] | None
+"""A value, or a function of the request and the file's name that gives it; None: as the view."""
+DISPOSITIONS = "inline", "attachment"
 
 # Browsers show these types in a sandbox, because they can run scripts.
 _ACTIVE = re.compile(r"text/html|text/xml|application/xml|multipart/related|message/rfc822|.*\+xml")
@@ -60,6 +63,8 @@ def serve(
     name: str,
     storage: str = DEFAULT_STORAGE_ALIAS,
     permission: Permission | None = None,
+    cache_control: Header = None,
+    content_disposition: Header = None,
 ) -> HttpResponseBase:
     """
     Serve a file of the storage of an alias, or the part of it that the request asks for.
@@ -67,9 +72,11 @@ def serve(
     `permission`: called with the request and the file's name. The client can read the file only if
     it returns True; a response is sent instead of the file. It can be `async def` if the server is
     asynchronous. With the storage's option `signed_urls`, only URLs from `url()` lead to files.
+    `cache_control`: the header of files. `content_disposition`: "inline" or "attachment"; the view
+    adds the name of the file.
 
     Raises: Http404; PermissionDenied; ImproperlyConfigured for an `async def` hook that the server
-    cannot await.
+    cannot await, and for another `content_disposition`.
     """
     store = storage_of(storage)
     try:
@@ -77,10 +84,11 @@ def serve(
     except SuspiciousFileOperation:
         raise Http404("No file has such a name.") from None
     seconds = conf.signed_urls(store.options)
-    if seconds is not None:
-        expires, signature = (request.GET.get(key, "") for key in ("expires", "signature"))
-        if not is_signed(storage, name, expires, signature, seconds):
-            raise PermissionDenied("This link is not valid, or no longer.")
+    download = request.GET.get("download")
+    # Else a link could give a file of this site any name, such as that of a program.
+    is_to_be_signed = seconds is not None or download is not None
+    if is_to_be_signed and not is_signed(storage, name, request.GET, seconds):
+        raise PermissionDenied("This link is not valid, or no longer.")
     verdict = permission is None or _verdict(permission, request, name)
     if isinstance(verdict, HttpResponseBase):
         return verdict
@@ -94,7 +102,15 @@ def serve(
         logger.error("%r cannot be served: %s", redact(name), error)
         answer = HttpResponse("This file cannot be read now.\n", "text/plain", 503)
     is_for_all = permission is None and seconds is None
-    answer.headers["Cache-Control"] = "no-cache" if is_for_all else "private, no-cache"
+    caching = "no-cache" if is_for_all else "private, no-cache"
+    if answer.status_code < 400:
+        caching = _chosen(cache_control, request, name) or caching
+    if "Content-Disposition" in answer.headers:
+        kind = "attachment" if download else _chosen(content_disposition, request, name)
+        if kind is not None:
+            file_name = download or name.rpartition("/")[2]
+            answer.headers["Content-Disposition"] = _disposition(kind, file_name)
+    answer.headers["Cache-Control"] = caching
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
@@ -125,6 +141,20 @@ def _verdict(permission: Permission, request: HttpRequest, name: str) -> Any:
             type(said).__name__,
         )
     return said
+
+
+def _chosen(header: Header, request: HttpRequest, name: str) -> str | None:
+    return header(request, name) if callable(header) else header
+
+
+def _disposition(kind: str, file_name: str) -> str:
+    if kind not in DISPOSITIONS:
+        raise ImproperlyConfigured(
+            f"content_disposition must be 'inline' or 'attachment', not {kind!r}: the view itself "
+            "adds the name of the file"
+        )
+    # Django lets a newline at the end of a name pass, and refuses it as a header.
+    return content_disposition_header(kind == "attachment", file_name.rstrip("\n")) or kind
 
 
 async def _awaited(said: Awaitable[Verdict]) -> Verdict:
@@ -191,6 +221,6 @@ def _description(name: str, holds_scripts: bool) -> dict[str, str]:
         kind = _UNKNOWN
     headers = {
         "Content-Type": kind,
-        "Content-Disposition": content_disposition_header(not is_shown, file_name) or "inline",
+        "Content-Disposition": _disposition("inline" if is_shown else "attachment", file_name),
     }
     return headers | {"Content-Security-Policy": _SANDBOX} if is_active else headers

@@ -124,7 +124,10 @@ class Paths(Place):
             ("POST", (cap, "new"), "{", {"t": "mkdir-with-children"}),
             ("GET", (cap, b"\xff"), b"", {}),
         ):
-            self.assertIsNone(self.ask(method, *path, body=body, timeout=0.7, **query))
+            answer = self.ask(method, *path, body=body, timeout=0.7, **query)
+            if answer is not None:  # up to 1.19, with a page of Twisted's
+                self.assertEqual(answer.status, 500)
+                self.assertIn("<title>Processing Failed</title>", answer.text)
 
 
 @everywhere

@@ -146,17 +146,19 @@ class Gateway(Place):
             {server["nickname"] for server in servers}, {f"server-{n}" for n in (1, 2, 3)}
         )
         for server in servers:
-            self.assertEqual(server["connection_status"], "connected")
+            # Some releases say "Connected to …".
+            self.assertTrue(server["connection_status"].lower().startswith("connected"))
             self.assertRegex(server["nodeid"], "^v0-[a-z2-7]{52}$")
             self.assertIsInstance(server["available_space"], int)
             self.assertIsInstance(server["last_received_data"], float)
-            self.assertEqual(server["version"], "tahoe-lafs/1.20.0")
+            self.assertRegex(server["version"], r"^tahoe-lafs/1\.\d")
             self.assertEqual(len(server), 6)
 
     def test_the_welcome_page_is_html(self) -> None:
         answer = self.ask("GET", "")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/html"))
         self.assertIn("<title>Tahoe-LAFS - Welcome</title>", answer.text)
+        self.assertRegex(answer.text, r'<p class="minutia">tahoe-lafs/1\.\d[\w.]*</p>')
 
     def test_statistics_count_uploads(self) -> None:
         def uploaded() -> int:

@@ -25,7 +25,7 @@ from tests.needs import GRID, TIME, needs
 from tests.waiting import wait_until
 from txtahoe.testing.folder import Plan
 from txtahoe.testing.grid import Gateway, Grid, GridError, NodeError, PortTakenError, command_parser
-from txtahoe.testing.node import free_port
+from txtahoe.testing.node import free_port, tahoe_command
 
 SMALL = {"servers": 1, "gateways": 1}
 
@@ -327,10 +327,23 @@ class PlanTests(SynchronousTestCase):
 
     def test_without_tahoe_lafs_the_error_names_the_extra_to_install(self) -> None:
         folder = Path(self.mktemp())
-        with mock.patch("importlib.util.find_spec", return_value=None):
+        nothing = mock.patch("importlib.util.find_spec", return_value=None)
+        with nothing, mock.patch.dict(os.environ, TAHOE_COMMAND=""):
             problem = self.assertRaises(GridError, Grid(folder).start)
         self.assertIn("pip install 'django-tahoestorage[grid]'", str(problem))
         self.assertFalse(folder.exists())
+
+    def test_the_environment_can_name_the_tahoe_of_another_release(self) -> None:
+        program = Path(self.mktemp())
+        program.touch(0o755)
+        with mock.patch.dict(os.environ, TAHOE_COMMAND=f"{program} --quiet"):
+            # Nodes run in folders of their own.
+            self.assertEqual(tahoe_command(), [str(program.absolute()), "--quiet"])
+
+    def test_a_program_that_is_not_there_is_named(self) -> None:
+        with mock.patch.dict(os.environ, TAHOE_COMMAND="/nowhere/tahoe"):
+            problem = self.assertRaises(GridError, Grid(self.mktemp()).start)
+        self.assertIn("TAHOE_COMMAND begins with '/nowhere/tahoe'", str(problem))
 
     def test_a_stopped_grid_does_not_start(self) -> None:
         grid = Grid()

@@ -58,6 +58,7 @@ NOT_RUN_HERE = {
 PARSERS: dict[str, str] = {
     "tahoestorage.demo": "tahoestorage.demo.__main__",
     "txtahoe.testing.grid": "txtahoe.testing.grid",
+    "tests.contract": "tests.contract.__main__",
     "tests.bench": "tests.bench.__main__",
     "tests.bench.plan": "tests.bench.plan",
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +19,7 @@ from tests.grid.shares import lose_on
 from tests.needs import GRID, needed_by
 from txtahoe import Cap
 from txtahoe.capnames.background import Anchoring
+from txtahoe.testing.fake import FakeGateway
 from txtahoe.testing.grid import Grid
 
 
@@ -49,6 +53,13 @@ class StorageTestCase(SynchronousTestCase):
             return
         for server in shared_grid().servers[:shares]:
             self.assertEqual(lose_on(server, Cap.parse(str(cap))), 1)
+
+    @contextmanager
+    def gateway_of(self, release: str) -> Iterator[tuple[str, str]]:
+        """A gateway in memory that says that it is of this release, and a directory's write cap."""
+        fake, page = FakeGateway(), f'<p class="minutia">{release}</p>'
+        with mock.patch("txtahoe.testing.fake.api.surface._WELCOME", page), fake.listening() as url:
+            yield url, str(fake.make_directory())
 
     def new_storage(self, **options: Any) -> TahoeStorage:
         defaults: dict[str, Any] = {

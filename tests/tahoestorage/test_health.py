@@ -51,14 +51,16 @@ class Health(HealthTestCase):
         self.assertTrue(found.is_ok)
         self.assertEqual(found.problems, ())
         self.assertEqual((gateway.url, gateway.connected, gateway.known), (self.gateway, 3, 3))
+        self.assertRegex(gateway.version or "", r"^1\.\d+")
         for seconds in (gateway.seconds, found.read_seconds, found.write_seconds):
             self.assertGreater(seconds or 0, 0)
 
     @needs(GRID)
-    def test_a_probe_is_four_requests_and_always_the_same_file(self) -> None:
+    def test_a_probe_is_five_requests_and_always_the_same_file(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         self.assertTrue(health(storage).is_ok)
-        self.assertEqual(sorted(proxy.requests), ["GET /", "GET /uri", "POST /uri", "PUT /uri"])
+        asked = ["GET /", "GET /", "GET /uri", "POST /uri", "PUT /uri"]
+        self.assertEqual(sorted(proxy.requests), asked)
         shares = self.count_shares()
         self.assertTrue(health(storage).is_ok)
         self.assertEqual(self.count_shares(), shares)
@@ -71,6 +73,22 @@ class Health(HealthTestCase):
                 self.assertFalse(found.is_ok)
                 self.assertEqual(self.kinds(found), ["gateway"])
                 self.assertFalse(found.gateways[0].is_reachable)
+
+    def test_an_older_gateway_than_those_tried_is_a_problem_that_names_its_release(self) -> None:
+        for told, version, kinds in (
+            ("tahoe-lafs: 1.15.1, foolscap: 20.4.0", "1.15.1", ["release"]),
+            ("tahoe-lafs/1.9.2", "1.9.2", ["release"]),
+            ("tahoe-lafs/1.16.0.post27", "1.16.0.post27", []),
+            ("tahoe-lafs/2.0", "2.0", []),
+            ("something else", None, []),
+        ):
+            with self.gateway_of(told) as (url, cap):
+                found = health(self.new_storage(tahoe_base_url=url, tahoe_base_cap=cap))
+            self.assertTrue(found.is_ok)
+            self.assertEqual(found.gateways[0].version, version)
+            self.assertEqual(self.kinds(found), kinds)
+            for problem in found.problems:
+                self.assertIn(f"tahoe-lafs {version}; the oldest", str(problem))
 
     def test_if_the_first_gateway_is_away_files_are_read_and_not_saved(self) -> None:
         found = health(self.new_storage(tahoe_base_url=[NOBODY, self.gateway]))
@@ -137,7 +155,7 @@ class Health(HealthTestCase):
         self.assertTrue(found.is_ok)
         self.assertFalse(found.is_writable)
         self.assertIsNone(found.write_seconds)
-        self.assertEqual(sorted(proxy.requests), ["GET /", "POST /uri"])
+        self.assertEqual(sorted(proxy.requests), ["GET /", "GET /", "POST /uri"])
 
     def test_a_storage_is_named_by_its_alias(self) -> None:
         backend = "tahoestorage.storage.TahoeStorage"

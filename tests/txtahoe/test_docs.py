@@ -63,16 +63,11 @@ class Guide(TestCase):
 
 
 ROOMS = [txtahoe, errors, maintenance]
-<<<<<<< HEAD
 # Members of `Transport`, `Gateways`, `Fanout` and `Security` for the project's own rooms.
 INSIDE = {
-    *("open", "ask", "repeat", "sleep", "is_sure", "is_too_large", "may_use", "wait"),
+    *("open", "ask", "repeat", "pause", "sleep", "is_sure", "is_too_large", "may_use", "wait"),
     *("authorization_file", "handshake", "headers"),
 }
-=======
-# Members of `Transport`, `Gateways` and `Fanout` for txtahoe's own rooms.
-INSIDE = {"open", "ask", "repeat", "pause", "sleep", "is_sure", "is_too_large", "may_use", "wait"}
->>>>>>> observing
 # Each method of these raises the errors that this tells of.
 COMMON = f"{txtahoe.Tree.__doc__} {BaseTransport.open.__doc__}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -18,6 +19,10 @@ from txtahoe.http.events import Observer
 from txtahoe.http.request import Request
 from txtahoe.http.transport import Transport
 from txtahoe.nodes import GatewayStatus
+
+# The foot of the gateway's own page, which also has the releases of storage servers. Releases
+# before 1.16 go on with the versions of libraries.
+_VERSION = re.compile(rb'<p class="minutia">\s*tahoe-lafs(?:/|: )(\d[\w.]*)')
 
 
 class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["Client"]):
@@ -79,6 +84,12 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
             return await Deadline(self.reactor, timeout, doing).guard(ready())
         except RequestTimeout as error:
             raise failure or error from None
+
+    async def version(self) -> str | None:
+        """The gateway's release of tahoe-lafs, such as "1.20.0"; None if its page does not say."""
+        request = Request("version", "GET", [""], doing="asking for the version")
+        found = _VERSION.search(await self._transport.ask(request, repeat=True))
+        return found and found[1].decode()
 
     async def time(self) -> float | None:
         """The gateway's clock, in seconds since 1970 UTC; None if the gateway does not tell it."""

@@ -4,8 +4,9 @@ A real Tahoe-LAFS grid on loopback: an introducer, storage servers and gateways,
     with Grid() as grid:
         print(grid.gateway_urls[0])
 
-It needs tahoe-lafs (`pip install 'django-tahoestorage[grid]'`), no privileges, and about five
-seconds to start. `python -m txtahoe.testing.grid --help` is the same as a command.
+It needs tahoe-lafs (`pip install 'django-tahoestorage[grid]'`, or a `tahoe` that the environment's
+TAHOE_COMMAND names), no privileges, and about five seconds to start.
+`python -m txtahoe.testing.grid --help` is the same as a command.
 """
 
 from __future__ import annotations

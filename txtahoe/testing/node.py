@@ -8,6 +8,8 @@ import json
 import os
 import re
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,12 +53,22 @@ class PortTakenError(NodeError):
 
 def tahoe_command() -> list[str]:
     """
-    The command line of `tahoe`, of the Python that runs this, in a virtual environment or not.
+    The command line of `tahoe`: that in the environment's TAHOE_COMMAND, such as a path to the
+    `tahoe` of another release; else of the Python that runs this, in a virtual environment or not.
 
     It looks for tahoe-lafs and never imports it: that runs as processes only.
 
     Raises: GridError if it is not installed.
     """
+    if given := shlex.split(os.environ.get("TAHOE_COMMAND", "")):
+        program = shutil.which(given[0])
+        if program is None:
+            raise GridError(
+                f"TAHOE_COMMAND begins with {given[0]!r}, which is no program:"
+                " give the path of a `tahoe`"
+            )
+        # Absolute, because each node runs in its own folder.
+        return [os.path.abspath(program), *given[1:]]
     if importlib.util.find_spec("allmydata") is None:
         raise GridError(
             "A grid needs tahoe-lafs, which is not installed here:"
@@ -192,8 +204,10 @@ class Node:
 
     def launch(self) -> None:
         """Start the process of a node that does not run, and return at once."""
-        # `tahoe run` refuses to start when any process has the pid of a run that was killed.
-        (self.folder / "running.process").unlink(missing_ok=True)
+        # `tahoe run` refuses to start when any process has the pid of a run that was killed. The
+        # second file is that of releases before 1.18.
+        for pid_file in ("running.process", "twistd.pid"):
+            (self.folder / pid_file).unlink(missing_ok=True)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._started = Future()
         self._keeper = threading.Thread(

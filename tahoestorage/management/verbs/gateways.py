@@ -26,8 +26,8 @@ class Status(Verb):
     help = """
     Show the gateways and storage servers, and test a read and a write.
 
-    Ends with status 0 if all is well, with 3 if something is missing, and with 4 if files cannot be
-    read or saved.
+    Ends with status 0 if all is well, with 3 if something is missing or too old, and with 4 if
+    files cannot be read or saved.
 
     Example:
       manage.py tahoe status --timeout 5
@@ -56,7 +56,7 @@ class Status(Verb):
             )
         if found.problems:
             raise CommandError(
-                "Files can be read and saved, but something is missing: see above.",
+                "Files can be read and saved, but not all is well: see above.",
                 returncode=NOT_HEALTHY,
             )
 
@@ -67,9 +67,10 @@ class Status(Verb):
             servers = f"{each.connected} of {each.known}" if is_there else ""
             times = each.seconds, each.read_seconds, each.write_seconds
             answered, *others = ["" if s is None else f"{s * 1000:,.0f} ms" for s in times]
-            rows.append([each.url, servers, answered or "no answer", *others])
+            rows.append([each.url, each.version or "", servers, answered or "no answer", *others])
             styles.append("" if is_there else "ERROR")
-        yield from table(["gateway", "servers", "answered in", "read in", "wrote in"], rows, styles)
+        titles = ["gateway", "version", "servers", "answered in", "read in", "wrote in"]
+        yield from table(titles, rows, styles)
         yield Line("")
         rows, styles = [], []
         for server in known:
@@ -82,7 +83,7 @@ class Status(Verb):
         for problem in found.problems:
             yield Line(str(problem), "WARNING" if found.is_ok else "ERROR")
         if not found.is_writable:
-            yield Line("This storage has a read-cap: no file was saved.", "WARNING")
+            yield Line("This storage only reads: no file was saved.", "WARNING")
         if found.is_ok and not found.problems:
             yield Line("The root directory is healthy; files can be read and saved.", "SUCCESS")
 
@@ -103,7 +104,7 @@ def _servers(found: StorageHealth, security: Security, timeout: float) -> list[S
 
 
 def _told(found: StorageHealth, servers: list[Server]) -> dict[str, Any]:
-    names = "url connected known seconds read_seconds write_seconds"
+    names = "url version connected known seconds read_seconds write_seconds"
     told = picked(found, "is_ok is_writable")
     told["gateways"] = [picked(each, names) for each in found.gateways]
     told["servers"] = [

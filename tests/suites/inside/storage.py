@@ -51,10 +51,10 @@ class StorageOnGrid(TahoeStorage):
         _bring_to_grid(Path(folder))
         return folder
 
-    def _served_url(self, name: str) -> str:
+    def _served_url(self, name: str, *terms: Any) -> str:
         # A storage of another folder is taken for one that is served at its URL.
         url = self.base_url or settings.MEDIA_URL
-        return super()._served_url(name) or urljoin(url, filepath_to_uri(name).lstrip("/"))
+        return super()._served_url(name, *terms) or urljoin(url, filepath_to_uri(name).lstrip("/"))
 
     def _save(self, name: str, content: File[Any]) -> str:
         saved = super()._save(name, content)

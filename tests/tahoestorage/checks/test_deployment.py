@@ -66,7 +66,8 @@ class Commands(DeploymentTestCase):
             self.assertEqual(self.asked(*command), [], command)
         for command in (("check", "--deploy"), ("check", "--tag", "tahoe", "--deploy")):
             self.assertEqual(
-                sorted(self.asked(*command)), ["GET /", "GET /uri", "POST /uri", "PUT /uri"]
+                sorted(self.asked(*command)),
+                ["GET /", "GET /", "GET /uri", "POST /uri", "PUT /uri"],
             )
 
     def test_an_error_fails_the_command(self) -> None:
@@ -95,6 +96,12 @@ class Gateways(DeploymentTestCase):
                 self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=url), ["E101"])
             self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL=[self.gateway, other]), ["W101"])
             self.assertEqual(self.ids(TAHOE_STORAGE_WRITER_URL=other), ["E101"])
+
+    def test_an_old_gateway_is_named_with_its_version(self) -> None:
+        with self.gateway_of("tahoe-lafs: 1.15.1, foolscap: 20.4.0") as (url, cap):
+            found = self.messages(TAHOE_STORAGE_BASE_URL=url, TAHOE_STORAGE_BASE_CAP=cap)
+        self.assertEqual(list(found), ["W106"])
+        self.assertIn(f"{url}: it runs tahoe-lafs 1.15.1;", found["W106"].msg)
 
     def test_a_root_of_another_grid(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=self.cap[:-52] + "a" * 52), ["E103"])

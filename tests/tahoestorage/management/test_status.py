@@ -10,7 +10,7 @@ from txtahoe.testing.fake import FakeGateway
 class Status(CommandTestCase):
     def test_a_healthy_grid(self) -> None:
         printed = self.run_verb("status")
-        self.assertRegex(printed, rf"{self.gateway} +3 of 3 +\d+ ms +\d+ ms +\d+ ms\n")
+        self.assertRegex(printed, rf"{self.gateway} +1\S+ +3 of 3 +\d+ ms +\d+ ms +\d+ ms\n")
         for number in (1, 2, 3):
             self.assertRegex(printed, rf"server-{number} +yes +\d.* tahoe-lafs/1\S+ +20\d\d-")
         self.assertTrue(printed.endswith("files can be read and saved.\n"))
@@ -30,6 +30,13 @@ class Status(CommandTestCase):
             fake.servers = 0
             self.assertIn("can't be read", self.fail_verb("status", status=4))
 
+    def test_an_old_gateway_is_named_with_its_version(self) -> None:
+        with self.gateway_of("tahoe-lafs/1.15.1") as (url, cap):
+            self.use(tahoe_base_url=url, tahoe_base_cap=cap)
+            said = self.fail_verb("status", status=3)
+            self.assertRegex(said, rf"{url} +1\.15\.1 +3 of 3")
+            self.assertIn("it runs tahoe-lafs 1.15.1; the oldest", said)
+
     def test_a_missing_gateway(self) -> None:
         with Proxy(self.gateway) as proxy:
             self.use(tahoe_base_url=[self.gateway, proxy.url])
@@ -41,4 +48,4 @@ class Status(CommandTestCase):
 
     def test_a_read_cap(self) -> None:
         self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
-        self.assertIn("has a read-cap", self.run_verb("status"))
+        self.assertIn("only reads", self.run_verb("status"))

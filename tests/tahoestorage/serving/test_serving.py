@@ -394,7 +394,7 @@ class Permissions(ServingTestCase):
             "/signed/f?expires=1e9&signature=a:b",
         ):
             self.assertEqual(self.get(forged).status_code, 403, forged[:80])
-        self.assertFalse(is_signed("signed", "f", "1", "\ud800", 100))
+        self.assertFalse(is_signed("signed", "f", {"expires": "1", "signature": "\ud800"}, 100))
 
     def test_signed_texts_are_unambiguous(self) -> None:
         storage = storages["signed"]
@@ -405,8 +405,9 @@ class Permissions(ServingTestCase):
             for forged in (signature, f"{other.removeprefix(name)}:{signature}", f"x:{signature}"):
                 given = urlencode({"expires": expires, "signature": forged})
                 self.assertEqual(self.get(f"/signed/{name}?{given}").status_code, 403, forged)
-        self.assertTrue(is_signed("signed", other, expires, signature, 100))
-        self.assertFalse(is_signed(f"signed{other}", "", expires, signature, 100))
+        signed = {"expires": expires, "signature": signature}
+        self.assertTrue(is_signed("signed", other, signed, 100))
+        self.assertFalse(is_signed(f"signed{other}", "", signed, 100))
 
     def test_a_signed_link_stays_the_same_for_a_while(self) -> None:
         storage = storages["signed"]

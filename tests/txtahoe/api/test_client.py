@@ -425,6 +425,9 @@ class Readiness(GatewayTestCase):
             self.assertGreater(server.available_space, 0)
             self.assertGreater(server.last_seen, 1.7e9)
 
+    async def test_a_gateway_tells_its_release(self) -> None:
+        self.assertRegex(await self.client.version() or "", r"^1\.\d+(\.\w+)*$")
+
     async def test_a_gateway_tells_its_counters_and_transfers(self) -> None:
         await self.client.upload(DATA)
         self.assertGreater(

@@ -29,6 +29,11 @@ from txtahoe.testing.fake.objects.store import Store
 
 _MKDIRS = ("mkdir", "mkdir-with-children", "mkdir-immutable")
 _MAKES_NO_PARENTS = ("delete", "rename", "check")
+_RELEASE = "tahoe-lafs/1.20.0"
+_WELCOME = (
+    "<!DOCTYPE html>\n<html><title>Tahoe-LAFS - Welcome</title>"
+    f'<p class="minutia">{_RELEASE}</p></html>'
+)
 _UNLINKED = "/uri accepts only PUT, PUT?t=mkdir, POST?t=upload, and POST?t=mkdir"
 
 
@@ -167,11 +172,11 @@ class Surface:
 
     def _welcome(self, question: Question) -> Answer:
         if question.operation != "json":
-            return say("<!DOCTYPE html>\n<html><title>Tahoe-LAFS - Welcome</title></html>")
+            return say(_WELCOME)
         up = {
             "connection_status": "connected",
             "available_space": 10**12,
-            "version": "tahoe-lafs/1.20.0",
+            "version": _RELEASE,
             "last_received_data": time.time(),
         }
         down = {**dict.fromkeys(up), "connection_status": "not connected"}
