@@ -82,6 +82,8 @@ NGINX = program("nginx")
 APACHE = program("apache2")
 LIGHTTPD = program("lighttpd")
 REDIS = program("redis-server")
+# The model checker; it writes programs in C.
+SPIN = program("spin", "gcc")
 
 
 def is_long_wanted(module: str) -> bool:
