@@ -490,7 +490,7 @@ class CommandTests(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
 
     def ended_well(self, process: subprocess.Popen[str]) -> None:
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0)
         self.assertNotIn("Traceback", errors)
         self.assertEqual(processes_in(self.folder), [])
@@ -529,7 +529,7 @@ class CommandTests(SynchronousTestCase):
             (["--keep", "/dev/null/grid"], "Not a directory"),
         ):
             with command(*arguments) as process:
-                output, errors = process.communicate(timeout=30)
+                output, errors = process.communicate(timeout=120)
             self.assertNotEqual(process.returncode, 0)
             self.assertIn(message, errors)
             self.assertNotIn("Traceback", errors)

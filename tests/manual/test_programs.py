@@ -88,7 +88,7 @@ class Programs(SynchronousTestCase):
             self.assertEqual(self.ask(reserved), (400, b"No file can have that name.\n"))
 
     def ask(self, request: Request) -> tuple[int, bytes]:
-        for _ in range(100):
+        for _ in range(900):
             try:
                 with urlopen(request, timeout=30) as answer:
                     return answer.status, answer.read()
