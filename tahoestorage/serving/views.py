@@ -87,7 +87,7 @@ def serve(
     download = request.GET.get("download")
     # Else a link could give a file of this site any name, such as that of a program.
     is_to_be_signed = seconds is not None or download is not None
-    if is_to_be_signed and not is_signed(storage, name, request.GET, seconds):
+    if is_to_be_signed and not is_signed(storage, store.seal, name, request.GET, seconds):
         raise PermissionDenied("This link is not valid, or no longer.")
     verdict = permission is None or _verdict(permission, request, name)
     if isinstance(verdict, HttpResponseBase):
