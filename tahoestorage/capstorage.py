@@ -57,10 +57,6 @@ class TahoeCapStorage(TahoeStorage):
     def operations(self) -> CapOperations:
         return CapOperations(self, self._tree, self._location)
 
-    @property
-    def _seal(self) -> str:
-        return f"{self._tree.connection.base_cap!r} {self.location}"
-
     def flush(self) -> None:
         """
         Make the links of this process that are not made yet.
@@ -73,7 +69,7 @@ class TahoeCapStorage(TahoeStorage):
         await self.operations.tree.flush()
 
     def name_served(self, name: str) -> str:
-        found = unseal(self._location.clean(name), self._seal)
+        found = unseal(self._location.clean(name), self.seal)
         if found is not None:
             return found.text
         plain = super().name_served(name)
@@ -94,7 +90,7 @@ class TahoeCapStorage(TahoeStorage):
 
     def _name_in_url(self, name: str) -> str:
         named = self.operations.tree.named(self._location.path_of(name))
-        return name if named is None else seal(named, self._seal)
+        return name if named is None else seal(named, self.seal)
 
     def walk(self, path: Name = "") -> Iterator[tuple[str, list[str], list[str]]]:
         """

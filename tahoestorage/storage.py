@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
-from math import inf
 from typing import Any, Self, Unpack, cast
 from weakref import WeakValueDictionary
 
@@ -104,12 +103,25 @@ class TahoeStorage(Storage):
         return self.connection, self.location
 
     @property
+    def seal(self) -> str:
+        """
+        What its signed and sealed URLs are bound to: the root directory, and where names begin. It
+        is the same with a read-cap: one process can sign, and another one only read and serve.
+        """
+        return f"{self._root_named} {self._location.path}"
+
+    @property
     def _allow_overwrite(self) -> bool:
         return bool(conf.value(self.options, "allow_overwrite"))
 
     @cached_property
     def _whole_tree(self) -> StorageTree:
         return StorageTree(conf.connection(self.options))
+
+    @cached_property
+    def _root_named(self) -> str:
+        root = self._whole_tree.connection.base_cap
+        return repr(root.verifier or root)
 
     @property
     def _tree(self) -> StorageTree:
@@ -240,11 +252,8 @@ class TahoeStorage(Storage):
     def _served_url(self, name: str, expire: float | None, download: str | None) -> str | None:
         """The address at which this site serves a file, if it has no other. Raises: as `url`."""
         seconds = conf.signed_urls(self.options)
-        if expire is not None and not (seconds is not None and 1 <= expire < inf):
-            raise ValueError(
-                f"url(expire={expire!r}): give a number of seconds, 1 or greater, and the storage "
-                "the option 'signed_urls', without which files have links that never expire"
-            )
+        if expire is not None:
+            _require_expiry(expire, seconds)
         if download is not None:
             validate_file_name(download)
         if self.base_url is not None and seconds is None:
@@ -252,7 +261,8 @@ class TahoeStorage(Storage):
         mount = mount_of(self.place)
         if mount is not None:
             name = self._location.clean(name)
-            return mount.url(name, self._name_in_url(name), seconds, expire, download)
+            served = self._name_in_url(name)
+            return mount.url(self.seal, name, served, seconds, expire, download)
         if seconds is not None:
             raise ImproperlyConfigured(
                 "the option 'signed_urls' is for files that this site serves: add "
@@ -309,11 +319,22 @@ class TahoeStorage(Storage):
         )
 
 
+def _require_expiry(expire: Any, seconds: float | None) -> None:
+    if seconds is None:
+        raise ValueError(
+            f"url(expire={expire!r}): the links of this storage never expire. Give it the option "
+            "'signed_urls'"
+        )
+    option = conf.OPTIONS["signed_urls"]
+    if not (option.accepts and option.accepts(expire)):
+        raise ValueError(f"url(): 'expire' must be {option.must_be}, not {conf.shown(expire)}")
+
+
 @receiver(setting_changed)
 def _forget_settings(*, setting: str, **kwargs: Any) -> None:
     if setting in conf.SETTINGS.values():
         for storage in list(_alive.values()):
-            for name in ("base_url", "_whole_tree"):
+            for name in ("base_url", "_root_named", "_whole_tree"):
                 storage.__dict__.pop(name, None)
 
 

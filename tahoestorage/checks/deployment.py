@@ -50,7 +50,7 @@ _FINDINGS: dict[Kind, tuple[str, str]] = {
         "go to the gateways of the settings alone.",
     ),
     "release": (
-        "W106",
+        "W108",
         "Install a newer tahoe-lafs for the gateway. If you have tried all that the site does, "
         "silence this with SILENCED_SYSTEM_CHECKS.",
     ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from inspect import signature
 from itertools import product
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
@@ -19,6 +20,10 @@ from tahoestorage.serving.views import DISPOSITIONS, hook_name, serve
 from tahoestorage.storage import storage_of
 
 _PARAMETERS = {*signature(serve).parameters} - {"request", "name"}
+_HEADERS: dict[str, Callable[[Any], bool]] = {
+    "cache_control": lambda given: isinstance(given, str),
+    "content_disposition": lambda given: given in DISPOSITIONS,
+}
 
 
 @system_check(Tags.files)
@@ -61,7 +66,6 @@ def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
     failing = f"tahoestorage.urls at {mount.route!r} cannot serve files: "
     strange = mount.captured | (mount.given.keys() - _PARAMETERS)
     is_default = mount.alias == DEFAULT_STORAGE_ALIAS
-    kind = mount.content_disposition
     if strange:
         names = ", ".join(map(repr, sorted(strange)))
         yield message(
@@ -71,12 +75,13 @@ def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
             "path() whose URL has no parameter.",
             name_of(mount.alias),
         )
-    elif not (kind is None or callable(kind) or kind in DISPOSITIONS):
+    elif wrong := _wrong_header(mount):
         yield message(
             "E021",
-            f"{failing}'content_disposition' is {kind!r}",
-            "Give 'inline' or 'attachment', or a function of the request and the name that "
-            "returns one of them; the view itself adds the name of the file.",
+            f"{failing}{wrong}",
+            "Give a str, or a function ('def') of the request and the name that returns one, or "
+            "None. A content_disposition is 'inline' or 'attachment'; the view itself adds the "
+            "name of the file.",
             name_of(mount.alias),
         )
     elif not is_default and not class_of(settings.STORAGES.get(mount.alias, {})):
@@ -86,6 +91,17 @@ def _check_parameters(mount: Mount) -> Iterator[CheckMessage]:
             "Give the alias of one as 'storage', in the dictionary of its path().",
             name_of(mount.alias),
         )
+
+
+def _wrong_header(mount: Mount) -> str | None:
+    """Say which header of a mount the view refuses."""
+    for name, accepts in _HEADERS.items():
+        given = mount.given.get(name)
+        if iscoroutinefunction(given):
+            return f"the function of {name!r} is 'async def'"
+        if not (given is None or callable(given) or accepts(given)):
+            return f"{name!r} is {given!r}"
+    return None
 
 
 def _check_hook(mount: Mount) -> Iterator[CheckMessage]:

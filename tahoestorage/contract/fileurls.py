@@ -65,10 +65,6 @@ class Mount:
         return self.given.get("permission")
 
     @property
-    def content_disposition(self) -> Any:
-        return self.given.get("content_disposition")
-
-    @property
     def place(self) -> Any:
         """See `TahoeStorage.place`; None for a storage of another kind."""
         storage = storages[self.alias]
@@ -79,6 +75,7 @@ class Mount:
 
     def url(
         self,
+        store: str,
         name: str,
         served: str,
         seconds: float | None,
@@ -88,8 +85,8 @@ class Mount:
         """
         The URL of a file; one that expires can be used for 90 % of its seconds, or up to all.
 
-        `served`: the name in the URL. `seconds`: those of `signed_urls`. `expire`: other ones for
-        this URL. `download`: the name under which browsers save the file.
+        `store`: see `is_signed`. `served`: the name in the URL. `seconds`: those of `signed_urls`.
+        `expire`: other ones for this URL. `download`: the name under which browsers save the file.
         """
         url = reverse(f"{self.namespace}:file", kwargs={"name": served})
         terms = {} if download is None else {"download": download}
@@ -97,30 +94,33 @@ class Mount:
             terms["seconds"] = str(expire)
         if seconds is not None:
             seconds = expire or seconds
-            step = max(1, int(seconds / _STEADY))
-            terms["expires"] = str(int(time.time() // step * step + seconds))
+            step = seconds / _STEADY
+            terms["expires"] = f"{time.time() // step * step + seconds:.12g}"
         if not terms:
             return url
-        terms["signature"] = _signer().signature(_signed(self.alias, name, terms))
+        terms["signature"] = _signer().signature(_signed(self.alias, store, name, terms))
         return f"{url}?{urlencode(terms)}"
 
 
-def is_signed(alias: str, name: str, query: Mapping[str, str], seconds: float | None) -> bool:
+def is_signed(
+    alias: str, store: str, name: str, query: Mapping[str, str], seconds: float | None
+) -> bool:
     """
     Whether `Mount.url` has made a URL with this query, for this file, and the URL can still be
     used.
 
+    `store`: `TahoeStorage.seal`; the storage of one alias can be at another place in each request.
     `seconds`: for how long it can be used at most, unless it says so itself; None for ever. A host
     whose clock is ahead signs URLs for longer; they are refused.
     """
     try:
-        _signer().unsign(f"{_signed(alias, name, query)}:{query.get('signature', '')}")
+        _signer().unsign(f"{_signed(alias, store, name, query)}:{query.get('signature', '')}")
     except (BadSignature, UnicodeEncodeError):
         return False
     if seconds is None:
         return True
     # Only this site can have signed them, so they are numbers.
-    left = int(query.get("expires", 0)) - time.time()
+    left = float(query.get("expires", 0)) - time.time()
     return 0 <= left <= float(query.get("seconds", seconds)) + _APART
 
 
@@ -167,6 +167,7 @@ def _signer() -> Signer:
     return Signer(salt="tahoestorage.signed_urls")
 
 
-def _signed(alias: str, name: str, query: Mapping[str, str]) -> str:
+def _signed(alias: str, store: str, name: str, query: Mapping[str, str]) -> str:
     """The text that is signed, in a form that can be read in one way only."""
-    return json.dumps([alias, name, *map(query.get, ("expires", "seconds", "download"))])
+    terms = map(query.get, ("expires", "seconds", "download"))
+    return json.dumps([alias, store, name, *terms])

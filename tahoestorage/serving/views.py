@@ -76,7 +76,7 @@ def serve(
     adds the name of the file.
 
     Raises: Http404; PermissionDenied; ImproperlyConfigured for an `async def` hook that the server
-    cannot await, and for another `content_disposition`.
+    cannot await, for another `content_disposition`, and for a header that is no str.
     """
     store = storage_of(storage)
     try:
@@ -87,7 +87,7 @@ def serve(
     download = request.GET.get("download")
     # Else a link could give a file of this site any name, such as that of a program.
     is_to_be_signed = seconds is not None or download is not None
-    if is_to_be_signed and not is_signed(storage, name, request.GET, seconds):
+    if is_to_be_signed and not is_signed(storage, store.seal, name, request.GET, seconds):
         raise PermissionDenied("This link is not valid, or no longer.")
     verdict = permission is None or _verdict(permission, request, name)
     if isinstance(verdict, HttpResponseBase):
@@ -104,9 +104,11 @@ def serve(
     is_for_all = permission is None and seconds is None
     caching = "no-cache" if is_for_all else "private, no-cache"
     if answer.status_code < 400:
-        caching = _chosen(cache_control, request, name) or caching
+        caching = _chosen("cache_control", cache_control, request, name) or caching
     if "Content-Disposition" in answer.headers:
-        kind = "attachment" if download else _chosen(content_disposition, request, name)
+        kind: str | None = "attachment"
+        if not download:
+            kind = _chosen("content_disposition", content_disposition, request, name)
         if kind is not None:
             file_name = download or name.rpartition("/")[2]
             answer.headers["Content-Disposition"] = _disposition(kind, file_name)
@@ -143,8 +145,17 @@ def _verdict(permission: Permission, request: HttpRequest, name: str) -> Any:
     return said
 
 
-def _chosen(header: Header, request: HttpRequest, name: str) -> str | None:
-    return header(request, name) if callable(header) else header
+def _chosen(option: str, header: Header, request: HttpRequest, name: str) -> str | None:
+    chosen: Any = header(request, name) if callable(header) else header
+    if chosen is None or isinstance(chosen, str):
+        return chosen
+    if iscoroutine(chosen):
+        chosen.close()
+    # Django would send the repr of anything: browsers and proxies would then keep private files.
+    raise ImproperlyConfigured(
+        f"{option} must be a str or None, or a function ('def') that returns one of them, not "
+        f"{type(chosen).__name__}"
+    )
 
 
 def _disposition(kind: str, file_name: str) -> str:

@@ -7,6 +7,8 @@ import os
 import shlex
 import sys
 
+from txtahoe.testing.node import GridError, tahoe_command
+
 
 def command_parser() -> argparse.ArgumentParser:
     """The parser of `python -m tests.contract`."""
@@ -22,9 +24,14 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    arguments, others = command_parser().parse_known_args()
+    parser = command_parser()
+    arguments, others = parser.parse_known_args()
     if arguments.tahoe is not None:
         os.environ["TAHOE_COMMAND"] = shlex.quote(os.path.abspath(arguments.tahoe))
+        try:
+            tahoe_command()
+        except GridError as error:  # trial would skip all tests of a gateway, and pass
+            parser.error(str(error))
     trial = [sys.executable, "-m", "twisted.trial", *others, "tests.contract"]
     os.execv(sys.executable, trial)
 

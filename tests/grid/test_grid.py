@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import IO
 from unittest import mock
@@ -20,6 +21,7 @@ from unittest import mock
 import psutil
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.contract.__main__ import main as contract_main
 from tests.grid.shared import shared_grid
 from tests.needs import GRID, TIME, needs
 from tests.waiting import wait_until
@@ -344,6 +346,23 @@ class PlanTests(SynchronousTestCase):
         with mock.patch.dict(os.environ, TAHOE_COMMAND="/nowhere/tahoe"):
             problem = self.assertRaises(GridError, Grid(self.mktemp()).start)
         self.assertIn("TAHOE_COMMAND begins with '/nowhere/tahoe'", str(problem))
+
+    def test_a_command_that_no_shell_could_read_is_named(self) -> None:
+        with mock.patch.dict(os.environ, TAHOE_COMMAND="o'tahoe"):
+            problem = self.assertRaises(GridError, tahoe_command)
+        self.assertIn('TAHOE_COMMAND is "o\'tahoe"', str(problem))
+
+    def test_the_contract_suite_does_not_pass_without_the_tahoe_that_it_is_given(self) -> None:
+        said = io.StringIO()
+        with (
+            mock.patch.dict(os.environ),
+            mock.patch("sys.argv", ["contract", "--tahoe", "/nowhere/tahoe"]),
+            mock.patch("os.execv") as execv,
+            redirect_stderr(said),
+        ):
+            self.assertRaises(SystemExit, contract_main)
+        execv.assert_not_called()
+        self.assertIn("'/nowhere/tahoe', which is no program", said.getvalue())
 
     def test_a_stopped_grid_does_not_start(self) -> None:
         grid = Grid()

@@ -58,9 +58,15 @@ def tahoe_command() -> list[str]:
 
     It looks for tahoe-lafs and never imports it: that runs as processes only.
 
-    Raises: GridError if it is not installed.
+    Raises: GridError if it is not installed, or TAHOE_COMMAND names none.
     """
-    if given := shlex.split(os.environ.get("TAHOE_COMMAND", "")):
+    text = os.environ.get("TAHOE_COMMAND", "")
+    try:
+        given = shlex.split(text)
+    except ValueError as error:
+        reason = f"TAHOE_COMMAND is {text!r}, which a shell could not read: {error}"
+        raise GridError(reason) from None
+    if given:
         program = shutil.which(given[0])
         if program is None:
             raise GridError(

@@ -77,6 +77,22 @@ class Headers(ServingTestCase):
         answer = self.get(self.storage.url("f.txt", download="g.txt"))
         self.assertEqual(answer["Content-Disposition"], 'attachment; filename="g.txt"')
 
+    def test_a_header_that_is_no_text_is_refused_by_the_view_and_by_a_check(self) -> None:
+        async def caching(request: HttpRequest, name: str) -> str:
+            return "private"
+
+        for name in ("cache_control", "content_disposition"):
+            for wrong, kind in ((caching, "coroutine"), (3600, "int"), (True, "bool")):
+                self.mount(**{name: wrong})
+                with self.assertRaisesRegex(ImproperlyConfigured, f"{name} must .*, not {kind}"):
+                    self.get("/media/f.txt")
+                found = [each for each in run_checks(tags=["files"]) if each.id.endswith("E021")]
+                self.assertEqual(len(found), 1)
+                self.assertIn(repr(name), found[0].msg)
+            self.mount(**{name: lambda request, name: 3600})
+            with self.assertRaisesRegex(ImproperlyConfigured, f"{name} must .*, not int"):
+                self.get("/media/f.txt")
+
     def test_another_disposition_is_refused_by_the_view_and_by_a_check(self) -> None:
         self.mount(content_disposition="attachment; filename=x")
         with self.assertRaisesRegex(ImproperlyConfigured, "'inline' or 'attachment'"):

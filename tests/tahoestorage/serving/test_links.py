@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 from unittest import mock
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -12,6 +14,8 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
+from tahoestorage.storage import TahoeStorage
+from tests.grid.case import make_directory
 from tests.tahoestorage.serving.case import ServingTestCase
 
 CLOCK = "tahoestorage.contract.fileurls.time.time"
@@ -30,10 +34,12 @@ class Expiries(ServingTestCase):
             return int(self.get(url).status_code)
 
     def test_a_link_can_expire_later_or_sooner_than_those_of_the_option(self) -> None:
-        for expire in (WEEK, 20, 1.5):
-            url = self.signed.url("f", expire=expire)
-            self.assertEqual(self.status(url, expire * 0.3), 200)
-            self.assertEqual(self.status(url, expire + 1), 403)
+        for expire in (WEEK, 20, 1.5, 1):
+            for self.now in (1_800_000_000.0, 1_800_000_000.95):
+                with mock.patch(CLOCK, return_value=self.now):
+                    url = self.signed.url("f", expire=expire)
+                self.assertEqual(self.status(url, expire * 0.89), 200)
+                self.assertEqual(self.status(url, expire + 0.1), 403)
 
     def test_its_seconds_are_signed(self) -> None:
         url = self.signed.url("f", expire=20)
@@ -48,13 +54,63 @@ class Expiries(ServingTestCase):
 
     def test_without_signed_urls_no_link_expires(self) -> None:
         for storage in (self.storage, self.new_storage(signed_urls=None)):
-            with self.assertRaisesRegex(ValueError, "the option 'signed_urls'"):
+            with self.assertRaisesRegex(ValueError, "never expire.*option 'signed_urls'"):
                 storage.url("f", expire=60)
 
     def test_an_expiry_is_a_number_of_seconds(self) -> None:
-        for wrong in (0, -1, 0.5, float("inf"), float("nan")):
-            with self.assertRaisesRegex(ValueError, "a number of seconds"):
+        minute = timedelta(minutes=1)
+        for wrong in (0, -1, 0.5, float("inf"), float("nan"), True, "60", Fraction(60), minute):
+            with self.assertRaisesRegex(ValueError, "'expire' must be a number, 1 or greater"):
                 self.signed.url("f", expire=wrong)
+
+
+class Tenant(TahoeStorage):
+    """Each request is for one tenant or another, as the manual says."""
+
+    name = "a"
+
+    @property
+    def location(self) -> str:
+        return f"tenants/{self.name}"
+
+
+class Places(ServingTestCase):
+    """A link is for one directory, whatever the alias leads to when it is used."""
+
+    def site(self, **options: Any) -> Any:
+        options = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap, **options}
+        cap_names = "tahoestorage.capstorage.TahoeCapStorage"
+        backends = {"default": f"{__name__}.Tenant", "signed": cap_names, "private": self.backend}
+        given = {**options, "signed_urls": 100}
+        self.override(
+            STORAGES={
+                alias: {"BACKEND": backend, "OPTIONS": given} for alias, backend in backends.items()
+            }
+        )
+        return storages["default"]
+
+    def test_a_link_of_one_tenant_is_none_for_another(self) -> None:
+        storage = self.site()
+        for Tenant.name in ("b", "a"):
+            storage.save("f", ContentFile(b"x"))
+        for options in ({}, {"download": "g"}, {"expire": 20}):
+            Tenant.name = "a"
+            url = storage.url("f", **options)
+            self.assertEqual(self.get(url).status_code, 200)
+            Tenant.name = "b"
+            self.assertEqual(self.get(url).status_code, 403)
+        Tenant.name = "a"
+
+    def test_a_site_that_only_reads_takes_the_links_of_one_that_writes(self) -> None:
+        self.site()
+        urls = []
+        for alias in ("default", "signed"):
+            storage: Any = storages[alias]
+            urls.append(storage.url(storage.save("f", ContentFile(b"x" * 60))))
+        self.site(read_only=True)
+        self.assertEqual([self.get(url).status_code for url in urls], [200, 200])
+        self.site(tahoe_base_cap=make_directory(self.gateway))
+        self.assertEqual([self.get(url).status_code for url in urls], [403, 403])
 
 
 class Downloads(ServingTestCase):

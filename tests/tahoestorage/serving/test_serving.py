@@ -394,7 +394,8 @@ class Permissions(ServingTestCase):
             "/signed/f?expires=1e9&signature=a:b",
         ):
             self.assertEqual(self.get(forged).status_code, 403, forged[:80])
-        self.assertFalse(is_signed("signed", "f", {"expires": "1", "signature": "\ud800"}, 100))
+        query = {"expires": "1", "signature": "\ud800"}
+        self.assertFalse(is_signed("signed", "", "f", query, 100))
 
     def test_signed_texts_are_unambiguous(self) -> None:
         storage = storages["signed"]
@@ -406,8 +407,10 @@ class Permissions(ServingTestCase):
                 given = urlencode({"expires": expires, "signature": forged})
                 self.assertEqual(self.get(f"/signed/{name}?{given}").status_code, 403, forged)
         signed = {"expires": expires, "signature": signature}
-        self.assertTrue(is_signed("signed", other, signed, 100))
-        self.assertFalse(is_signed(f"signed{other}", "", signed, 100))
+        seal = storage.seal
+        self.assertTrue(is_signed("signed", seal, other, signed, 100))
+        self.assertFalse(is_signed(f"signed{other}", seal, "", signed, 100))
+        self.assertFalse(is_signed("signed", f"{seal}{other}", "", signed, 100))
 
     def test_a_signed_link_stays_the_same_for_a_while(self) -> None:
         storage = storages["signed"]
