@@ -111,6 +111,14 @@ class Observed(StorageTestCase):
         self.assertFalse(other.exists("g"))
         self.assertEqual(self.lookups(), [None])
 
+    def test_storages_of_one_root_share_the_observer_of_the_first(self) -> None:
+        self.storage.save("f", ContentFile(b"Bytes" * 100))
+        told.clear()
+        for observer in (None, f"{__name__}.raises"):
+            with self.assertNoLogs("txtahoe", "ERROR"):
+                self.assertTrue(self.new_storage(observer=observer).exists("f"))
+            self.assertEqual(self.lookups(), ["memory"])
+
     def test_a_look_up_by_the_storage_of_static_files_is_told_too(self) -> None:
         options: dict[str, Any] = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         static = TahoeStaticFilesStorage(**options, observer=f"{__name__}.observe")
