@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from os import PathLike
 from typing import Any
 
@@ -193,6 +194,10 @@ def observer(options: Options) -> Observer | None:
         raise ImproperlyConfigured(f"{named}, which cannot be imported: {error}") from None
     if not callable(found):
         raise ImproperlyConfigured(f"{named}, which cannot be called")
+    if iscoroutinefunction(found):
+        raise ImproperlyConfigured(
+            f"{named}, which is a coroutine function: nothing would await it"
+        )
     return found
 
 

@@ -33,7 +33,7 @@ from txtahoe.api.download import Download
 from txtahoe.caps import Cap, redact
 from txtahoe.concurrency import Done
 from txtahoe.errors import IsADirectory, NotWriteable, SomeFailed, TahoeError
-from txtahoe.http.events import tell_lookup
+from txtahoe.http.events import Cache, tell_lookup
 from txtahoe.http.failover import Gateways
 from txtahoe.http.terms import asking
 from txtahoe.http.transport import Transport
@@ -306,14 +306,20 @@ class StorageTree:
         """As `known`; the observer is told of an answer."""
         node = self.known(path)
         if node is not None:
-            tell_lookup(self.connection.observer, "memory")
+            self._tell_lookup("memory")
         return node
 
     async def _shared_files(self, paths: Collection[Path]) -> dict[Path, Node]:
         found = await self._share(lambda shared: shared.files(paths))
         for _ in found:
-            tell_lookup(self.connection.observer, "shared")
+            self._tell_lookup("shared")
         return found
+
+    def _tell_lookup(self, cache: Cache) -> None:
+        # The tree can have been made by another storage.
+        tree = self._running_tree()
+        observer = self.connection.observer if tree is None else tree.client.observer
+        tell_lookup(observer, cache)
 
     @asynccontextmanager
     async def _changing(self, paths: Collection[Path]) -> AsyncIterator[None]:
@@ -352,7 +358,7 @@ def _new_tree(connection: Connection, loop: Loop) -> Tree:
 
     def connect(url: str) -> Transport:
         # Trees share the connections to their gateway.
-        key = url, security, observer
+        key = url, security, id(observer)  # which needs no hash, and lives as long as the transport
         how: Any = {"security": security, "observer": observer}
         return loop.kept.use(key, lambda: Transport(loop.reactor, url, **how))
 

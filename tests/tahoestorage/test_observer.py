@@ -6,6 +6,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from attrs import define
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from opentelemetry.sdk.trace import TracerProvider
@@ -30,6 +31,23 @@ SHARED = {"shared": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
 def observe(event: Event) -> None:
     told.append((page.get(), event))
+
+
+@define
+class Counter:
+    """An object that can be called, and has no hash."""
+
+    count: int = 0
+
+    def __call__(self, event: Event) -> None:
+        self.count += 1
+
+
+counter = Counter()
+
+
+async def waits(event: Event) -> None:
+    pass
 
 
 def raises(event: Event) -> None:
@@ -93,6 +111,14 @@ class Observed(StorageTestCase):
         self.assertFalse(other.exists("g"))
         self.assertEqual(self.lookups(), [None])
 
+    def test_storages_of_one_root_share_the_observer_of_the_first(self) -> None:
+        self.storage.save("f", ContentFile(b"Bytes" * 100))
+        told.clear()
+        for observer in (None, f"{__name__}.raises"):
+            with self.assertNoLogs("txtahoe", "ERROR"):
+                self.assertTrue(self.new_storage(observer=observer).exists("f"))
+            self.assertEqual(self.lookups(), ["memory"])
+
     def test_a_look_up_by_the_storage_of_static_files_is_told_too(self) -> None:
         options: dict[str, Any] = {"tahoe_base_url": self.gateway, "tahoe_base_cap": self.cap}
         static = TahoeStaticFilesStorage(**options, observer=f"{__name__}.observe")
@@ -108,10 +134,20 @@ class Observed(StorageTestCase):
         with self.assertLogs("txtahoe", "ERROR"):
             self.assertEqual(storage.save("f", ContentFile(b"Bytes" * 100)), "f")
 
+    def test_an_observer_needs_no_hash(self) -> None:
+        storage = self.new_storage(
+            observer=f"{__name__}.counter", tahoe_base_cap=make_directory(self.gateway)
+        )
+        storage.save("f", ContentFile(b"Bytes" * 100))
+        self.assertEqual(counter.count, 3)
+
     def test_a_path_that_leads_to_no_function_is_refused(self) -> None:
         for wrong, reason in (
             ("tests.nothing.observe", "cannot be imported: No module named 'tests.nothing'"),
             (f"{__name__}.told", "cannot be called"),
+            (f"{__name__}.waits", "is a coroutine function"),
+            (".observe", "must be the dotted path of a function, not '.observe'"),
+            ("..observe", "must be the dotted path of a function, not '..observe'"),
             (7, r"must be the dotted path of a function, not 7 \(int\)"),
         ):
             with self.assertRaisesRegex(ImproperlyConfigured, reason):

@@ -8,7 +8,7 @@ from typing import Any
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Gateways, Transport
 from txtahoe.maintenance.writer import Writer, hand_over
-from txtahoe.testing.fake import CutBody, Silence, Status
+from txtahoe.testing.fake import CutBody, EndMarker, Silence, Status
 
 DATA = b"Bytes" * 100
 
@@ -75,6 +75,21 @@ class Records(ClockTestCase):
         for asking in (single.status(), several.status(changes=True)):
             self.fake.fail_next("GET /?t=json", Status(502))
             self.assertEqual([record.levelno for record in self.logged(asking, 1)], [INFO])
+
+    def test_what_a_closed_client_ends_is_no_gateways_failure(self) -> None:
+        cap = self.now(self.client.upload(DATA))
+        for fault in (Silence(), EndMarker(9)):
+            transports = [
+                Transport(self.clock, f"http://{name}/", agent=self.fake.agent)
+                for name in ("a", "b")
+            ]
+            both = Client(Gateways(transports))
+            self.fake.fail_next("GET /uri/CAP", fault)
+            reading = start(both.read(cap))
+            with self.assertNoLogs("txtahoe", INFO):
+                self.now(both.close())
+                self.clock.pump([0.25] * 8)
+            self.failureResultOf(reading)
 
     def test_an_unknown_outcome_is_an_error(self) -> None:
         self.fake.fail_next("*set_children", Silence())

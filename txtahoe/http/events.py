@@ -58,7 +58,19 @@ def _tell(observer: Observer, event: Event) -> None:
     try:
         observer(event)
     except Exception:
-        logger.exception("the observer of requests failed")
+        _log_failure()
+
+
+def _tell_request(observer: Observer, event: Event) -> None:
+    # In the reactor thread, where an exception of any kind would keep the answer from its reader.
+    try:
+        observer(event)
+    except BaseException:
+        _log_failure()
+
+
+def _log_failure() -> None:
+    logger.exception("the observer of requests failed")
 
 
 class Exchange:
@@ -74,16 +86,19 @@ class Exchange:
     ) -> None:
         self.sent = 0
         self.answer: Incoming | None = None
-        self._observer = observer
         self._seconds = seconds
         self._begun = begun
         self._start = seconds()
-        self._context = copy_context()
+        # Dropped at the end: an answer that somebody keeps does not keep the context.
+        self._tell: Callable[[Event], None] | None = None
+        if observer is not None:
+            run = copy_context().run
+            self._tell = lambda event: run(_tell_request, observer, event)
 
     def end(self, error: Exception | None = None) -> None:
         """The exchange has ended. Only the first call counts."""
-        observer, self._observer = self._observer, None
-        if observer is None:
+        tell, self._tell = self._tell, None
+        if tell is None:
             return
         event = evolve(
             self._begun,
@@ -93,4 +108,4 @@ class Exchange:
             sent=self.sent,
             received=self.answer.received if self.answer else 0,
         )
-        self._context.run(_tell, observer, event)
+        tell(event)

@@ -117,7 +117,8 @@ class Gateways(BaseTransport):
             error.transient = True  # the next attempt asks another gateway
 
     def _note(self, transport: Transport, error: TahoeError) -> None:
-        if isinstance(error, _AWAY):
+        # A request that `close` ends tells nothing of its gateway.
+        if isinstance(error, _AWAY) and not self.is_closed:
             is_one_of_several = len(self._transports) > 1 and transport in self._transports
             if is_one_of_several and not self._is_away(transport):
                 where = transport.gateway.to_text()

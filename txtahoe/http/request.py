@@ -158,6 +158,7 @@ class BaseTransport(ABC):
 
     async def pause(self, seconds: float, failure: TahoeError) -> None:
         """Wait before a request that failed is made again. Raises: as `sleep`."""
+        self._require_open("a pause")
         logger.info("trying again in %g seconds: %s", seconds, failure)
         await self.sleep(seconds)
 

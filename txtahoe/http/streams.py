@@ -147,7 +147,7 @@ class Incoming(Protocol):
         self.headers: Headers = answer.headers
         self.length: int | None = None if answer.length is UNKNOWN_LENGTH else answer.length
         self.received = 0
-        self._ended: Callable[[TahoeError | None], None] = lambda error: None
+        self._ended: Callable[[Exception | None], None] = lambda error: None
         self._doing = doing
         self._chunks: list[bytes] = []
         self._waiting_bytes = 0
@@ -189,11 +189,14 @@ class Incoming(Protocol):
         try:
             while gathered.tell() < most and (chunk := await self.read()):
                 gathered.write(chunk)
+        except Exception as error:
+            self._ended(error)
+            raise
         finally:
             self.abandon()
         return gathered.getvalue()
 
-    def when_ended(self, ended: Callable[[TahoeError | None], None]) -> None:
+    def when_ended(self, ended: Callable[[Exception | None], None]) -> None:
         """
         Call a function when the body has ended, with its error if it has one, or when nobody wants
         more of it. The function may be called again later.
@@ -202,9 +205,9 @@ class Incoming(Protocol):
         if self._end is not None:
             ended(self._loss)
 
-    def abandon(self) -> None:
-        """Want no more of it; an unfinished body costs the connection."""
-        self._ended(None)
+    def abandon(self, error: TahoeError | None = None) -> None:
+        """Want no more of it, perhaps for an error; an unfinished body costs the connection."""
+        self._ended(error)
         self._chunks.clear()
         if self._end is None:
             # The collector of garbage may have closed the socket of an answer that was paused, and

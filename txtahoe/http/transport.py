@@ -107,6 +107,7 @@ class Transport(BaseTransport):
         self._answers: WeakSet[Incoming] = WeakSet()
 
     async def open(self, request: Request) -> Incoming:
+        self._require_open(request.doing)  # else there is no request to tell of
         repeats = next(request.attempts)
         begun = Event(request.operation, request.method, self._shown, repeats=repeats)
         exchange = Exchange(self.observer, self.reactor.seconds, begun)
@@ -151,7 +152,7 @@ class Transport(BaseTransport):
     async def close(self) -> None:
         await super().close()
         for answer in list(self._answers):
-            answer.abandon()
+            answer.abandon(AnswerLost("the client was closed"))
         await self._connections.close()
         await self._pool.closeCachedConnections()
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from contextvars import ContextVar, copy_context
 from typing import Any
+from weakref import ref
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.txtahoe.case import start
 from txtahoe import Cap, Client, Event, Gateways, Transport, Tree
-from txtahoe.errors import AnswerLost, GatewayError, NoSuchChild, RequestTimeout
+from txtahoe.errors import (
+    AnswerLost,
+    BadRequest,
+    ClientClosed,
+    GatewayError,
+    NoSuchChild,
+    RequestTimeout,
+)
+from txtahoe.http.request import Request
 from txtahoe.testing.fake import (
     CutBody,
     Delay,
@@ -169,6 +179,30 @@ class Failures(ObservedTestCase):
         self.failureResultOf(asking)
         self.assertEqual(self.told(), [("status", "GET", None, "CancelledError", 0)])
 
+    def test_a_request_that_its_caller_cancels_in_its_answer_has_an_error(self) -> None:
+        directory = self.now(self.client.mkdir())
+        self.events.clear()
+        self.fake.fail_next("GET /uri/CAP?t=json", EndMarker(0))
+        asking = start(self.client.list(directory))
+        asking.cancel()
+        self.failureResultOf(asking)
+        self.assertEqual(self.told(), [("list", "GET", 200, "CancelledError", 0)])
+
+    def test_a_download_that_the_closing_of_the_client_ends_has_an_error(self) -> None:
+        cap = self.now(self.client.upload(DATA * 8000))
+        self.events.clear()
+        download = self.now(self.client.download(cap))
+        self.now(download.read())
+        self.now(self.client.close())
+        self.assertEqual(self.told(), [("download", "GET", 200, "AnswerLost", 0)])
+        download.close()
+        self.assertEqual(self.told(), [])
+
+    def test_a_closed_client_makes_no_requests_and_tells_none(self) -> None:
+        self.now(self.client.close())
+        self.fails(self.client.status(), ClientClosed)
+        self.assertEqual(self.events, [])
+
     def test_repeats_count_the_attempts_before(self) -> None:
         self.fake.fail_next("PUT /uri", Status(503), times=2)
         uploading = start(self.client.upload(DATA))
@@ -232,6 +266,46 @@ class Observers(ObservedTestCase):
             self.assertEqual(self.now(client.read(cap)), DATA)
         self.assertEqual(len(logs.records), 2)
         self.assertIn("ValueError: no", logs.output[0])
+
+    def test_no_exception_of_an_observer_keeps_an_answer_from_its_reader(self) -> None:
+        def observe(event: Event) -> None:
+            raise SystemExit("no")
+
+        client = Client(self.new_transport("one", observer=observe))
+        with self.assertLogs("txtahoe", "ERROR") as logs:
+            cap = self.now(client.upload(DATA))
+            self.assertEqual(self.now(client.read(cap)), DATA)
+            self.fake.fail_next("GET /?t=json", Status(400))
+            self.failureResultOf(start(client.status()), BadRequest)
+        self.assertEqual(len(logs.records), 3)
+
+    def test_an_exception_that_ends_a_thread_leaves_a_look_up_in_memory(self) -> None:
+        def observe(event: Event) -> None:
+            if event.cache == "memory":
+                raise KeyboardInterrupt
+
+        tree = Tree(Client(self.new_transport("one", observer=observe)), self.fake.make_directory())
+        self.failureResultOf(start(tree.resolve("")), KeyboardInterrupt)
+
+    def test_an_answer_does_not_keep_the_context_of_its_request(self) -> None:
+        class Page:
+            pass
+
+        pages: ContextVar[Page] = ContextVar("pages")
+
+        def begin(transport: Transport) -> Any:
+            page = Page()
+            pages.set(page)
+            return self.now(transport.open(request)), ref(page)
+
+        cap = self.now(self.client.upload(DATA))
+        request = Request("download", "GET", ["uri", cap], doing="downloading")
+        for options in ({}, {"observer": None}):
+            transport = self.new_transport("one", **options)
+            answer, page = copy_context().run(begin, transport)
+            gc.collect()
+            self.assertIsNone(page(), options)
+            self.assertEqual(self.now(answer.read()), DATA)
 
     def test_an_observer_is_called_in_the_context_of_the_request(self) -> None:
         pages: list[str] = []
