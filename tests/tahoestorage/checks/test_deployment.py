@@ -12,7 +12,9 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
+from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage.checks import deployment
 from tests.grid.certificates import trusting, write_certificate
 from tests.grid.proxy import Proxy
 from tests.grid.strangers import answers, stranger
@@ -100,8 +102,8 @@ class Gateways(DeploymentTestCase):
     def test_an_old_gateway_is_named_with_its_version(self) -> None:
         with self.gateway_of("tahoe-lafs: 1.15.1, foolscap: 20.4.0") as (url, cap):
             found = self.messages(TAHOE_STORAGE_BASE_URL=url, TAHOE_STORAGE_BASE_CAP=cap)
-        self.assertEqual(list(found), ["W106"])
-        self.assertIn(f"{url}: it runs tahoe-lafs 1.15.1;", found["W106"].msg)
+        self.assertEqual(list(found), ["W108"])
+        self.assertIn(f"{url}: it runs tahoe-lafs 1.15.1;", found["W108"].msg)
 
     def test_a_root_of_another_grid(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_CAP=self.cap[:-52] + "a" * 52), ["E103"])
@@ -112,11 +114,20 @@ class Gateways(DeploymentTestCase):
 
     def test_wrong_settings_are_not_tried(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="gateway"), ["E002"])
-        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL="https://host:port/"), ["E012"])
+        for url in ("https://host:port/", "unix:/run/gateway.sock"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=url), ["E012"])
         with Proxy(self.gateway) as proxy:
             address = f"{proxy.url}uri/{self.cap}/"
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=address), ["E006"])
             self.assertEqual(proxy.requests, [])
+
+
+class Ids(SynchronousTestCase):
+    def test_no_two_findings_have_one_id(self) -> None:
+        ids = [id for id, _ in deployment._FINDINGS.values()]
+        # The problems of gateways that make no changes are warnings.
+        warnings = [id.replace("E", "W") for id in ids if id.startswith("E")]
+        self.assertEqual(len(ids + warnings), len({*ids, *warnings}))
 
 
 class PublicAddresses(DeploymentTestCase):
