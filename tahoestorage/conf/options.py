@@ -205,7 +205,7 @@ class Options(TypedDict, total=False):
         "A function that gets a `txtahoe.Event` for each request to a gateway, and for each "
         "look-up of a name.",
         None,
-        lambda given: isinstance(given, str),
+        lambda given: isinstance(given, str | Promise),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
+from django.utils.functional import lazystr
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -107,6 +108,10 @@ class Observed(StorageTestCase):
         )
         with self.assertLogs("txtahoe", "ERROR"):
             self.assertEqual(storage.save("f", ContentFile(b"Bytes" * 100)), "f")
+
+    def test_the_path_may_be_lazy_and_have_blanks_around_it(self) -> None:
+        self.new_storage(observer=lazystr(f" {__name__}.observe\n")).exists("f")
+        self.assertNotEqual(told, [])
 
     def test_a_path_that_leads_to_no_function_is_refused(self) -> None:
         for wrong, reason in (
