@@ -44,7 +44,7 @@ class Untrusted(Exception):
 
 
 def _urls(given: Iterable[str] | None) -> tuple[str, ...] | None:
-    return None if given is None else tuple(given)
+    return (given,) if isinstance(given, str) else None if given is None else tuple(given)
 
 
 @frozen
@@ -69,12 +69,12 @@ class Security:
 
     ca_file: str | None = field(default=None, converter=optional(os.fspath))
     client_certificate: str | None = field(default=None, converter=optional(os.fspath))
-    authorization: str | None = None
+    authorization: str | None = field(default=None, converter=optional(str))
     gateways: tuple[str, ...] | None = field(default=None, converter=_urls)
 
     def __attrs_post_init__(self) -> None:
         place = self.authorization
-        if place is not None and not re.match("(file|env):.", str(place)):
+        if place is not None and not re.match("(file|env):.", place):
             # The value can be the secret itself.
             raise BadSecurity(
                 "credentials are given by their place, such as 'file:/run/secrets/token' or "

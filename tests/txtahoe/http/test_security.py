@@ -341,6 +341,12 @@ class Files(SynchronousTestCase):
         told = self.bad(client_certificate=self.file(certificate + pem))
         self.assertIn("holds no unencrypted private key", told)
 
+    def test_a_place_can_be_any_object_with_a_text_and_one_gateway_a_str(self) -> None:
+        token = self.file(SECRET.encode())
+        given = Security(authorization=Path(f"file:{token}"), gateways="http://h/")
+        self.assertEqual(given.headers(), {"Authorization": f"Bearer {SECRET}"})
+        self.assertEqual(given.gateways, ("http://h/",))
+
     def test_a_secret_in_place_of_its_place_is_refused_and_not_shown(self) -> None:
         for given in (SECRET, f"Bearer {SECRET}", f"/run/{SECRET}", "env:", ""):
             told = self.bad(authorization=given)
