@@ -167,7 +167,7 @@ def _content(file: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no path"
         raise BadSecurity(f"the file {file!r} cannot be read: {reason}") from None
-    if len(content) > _LONGEST:  # half of its authorities are not what somebody wants to trust
+    if len(content) > _LONGEST:  # a part of it would trust a part of the authorities
         raise BadSecurity(f"the file {file!r} has more than {_LONGEST:,} bytes")
     return content
 

@@ -97,7 +97,7 @@ class Transport(BaseTransport):
         self.timeout = timeout
         self.pauses = tuple(pauses)
         self.observer = observer
-        self._shown = self.gateway.to_text()
+        self._shown = redact(self.gateway.to_text())
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS

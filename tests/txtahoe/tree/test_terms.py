@@ -114,7 +114,7 @@ class Headers(ClockTestCase):
             error = self.assertRaises(ValueError, Terms, headers=headers)
             self.assertIn("headers", str(error))
             self.assertNotIn("1234", str(error))
-        for value in ("two\nlines", "a\rb", "a\0b"):
+        for value in ("two\nlines", "a\rb", "a\0b", "\ud800"):
             self.assertRaises(ValueError, Terms, headers={"X": value})
 
     def test_they_are_not_shown(self) -> None:
