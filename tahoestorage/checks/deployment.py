@@ -31,7 +31,8 @@ _SECONDS = 10.0  # in which a gateway, or a public address, must answer
 _FILE_WITHOUT_GRID = Cap.parse("URI:LIT:nbswy3dp")
 
 
-# The id and the hint if the writer has a problem. Problems of other gateways are warnings.
+# The id and the hint if the writer has a problem. Those of other gateways are warnings, with W in
+# place of E.
 _FINDINGS: dict[Kind, tuple[str, str]] = {
     "gateway": (
         "E101",
@@ -119,10 +120,10 @@ def _public_url(options: conf.Options) -> str | None:
     """The base URL if it can be asked: it is not a path of this site, and has no cap in it."""
     url = conf.base_url(options)
     try:
-        gateway_url(url or "")
+        is_web = gateway_url(url or "").scheme != "unix"
     except ValueError:
         return None
-    return url if url and redact(url) == url else None
+    return url if url and is_web and redact(url) == url else None
 
 
 async def _examine(reactor: Any, deployment: _Deployment) -> list[CheckMessage]:

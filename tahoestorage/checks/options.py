@@ -146,8 +146,11 @@ def _check_modes(options: conf.Options) -> Iterator[CheckMessage]:
 
 
 def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
-    alias = conf.value(options, "cache")
-    cache = settings.CACHES.get(alias, {}) if isinstance(alias, str) else {}
+    try:
+        alias = conf.cache(options)
+    except ImproperlyConfigured:
+        return  # E008
+    cache = settings.CACHES[alias] if alias is not None else {}
     wrong = _UNFIT.get(cache.get("BACKEND", "").removeprefix("django.core.cache.backends."))
     if cache.get("TIMEOUT", 0) is None:
         wrong = "never forgets, not even what another Tahoe client has changed"

@@ -164,7 +164,7 @@ def signed_urls(options: Options) -> float | None:
 @sealed
 def cache(options: Options) -> str | None:
     """The alias of the shared cache, if there is one."""
-    given: str | None = value(options, "cache")
+    given: str | None = text(value(options, "cache"))
     if given is None:
         return None
     if given not in list(settings.CACHES):
@@ -184,7 +184,7 @@ def cache(options: Options) -> str | None:
 @sealed
 def observer(options: Options) -> Observer | None:
     """The function that gets the events, if there is one."""
-    given: str | None = checked(options, "observer")
+    given: str | None = text(checked(options, "observer"))
     if given is None:
         return None
     named = f"{where('observer')} is {shown(given)}"

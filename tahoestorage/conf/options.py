@@ -205,7 +205,10 @@ class Options(TypedDict, total=False):
         "A function that gets a `txtahoe.Event` for each request to a gateway, and for each "
         "look-up of a name.",
         None,
-        lambda given: isinstance(given, str) and all(map(str.isidentifier, given.split("."))),
+        lambda given: (
+            isinstance(given, str | Promise)
+            and all(map(str.isidentifier, str(given).strip().split(".")))
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from attrs import define
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
+from django.utils.functional import lazystr
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -140,6 +141,10 @@ class Observed(StorageTestCase):
         )
         storage.save("f", ContentFile(b"Bytes" * 100))
         self.assertEqual(counter.count, 3)
+
+    def test_the_path_may_be_lazy_and_have_blanks_around_it(self) -> None:
+        self.new_storage(observer=lazystr(f" {__name__}.observe\n")).exists("f")
+        self.assertNotEqual(told, [])
 
     def test_a_path_that_leads_to_no_function_is_refused(self) -> None:
         for wrong, reason in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logging import ERROR, INFO, WARNING, LogRecord
+from logging import ERROR, INFO, WARNING, LogRecord, getLogger
 from typing import Any
 
 from tests.txtahoe.case import ClockTestCase, start
@@ -14,12 +14,17 @@ DATA = b"Bytes" * 100
 
 
 class Records(ClockTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        # That of tahoestorage, which a program of Twisted alone has not.
+        self.patch(getLogger("txtahoe"), "filters", [])
+
     def logged(self, coroutine: Any, seconds: float = 0) -> list[LogRecord]:
         """The records of an operation, which may fail."""
         with self.assertLogs("txtahoe", INFO) as logs:
             start(coroutine).addErrback(lambda _: None)
             self.clock.pump([0.25] * int(seconds * 4))
-        secrets = [str(self.root)[10:36]]
+        secrets = [str(self.root)[9:35]]
         for text in logs.output:
             self.assertNotIn("URI:", text)
             self.assertFalse([secret for secret in secrets if secret in text])
@@ -41,6 +46,21 @@ class Records(ClockTestCase):
         self.fake.fail_next("GET /uri/CAP", CutBody(9))
         (record,) = self.logged(self.client.read(cap), 1)
         self.assertIn("trying again in 0.5 seconds", record.getMessage())
+
+    def test_a_cap_in_the_address_of_a_gateway_is_not_shown(self) -> None:
+        told: list[Any] = []
+        how: Any = {"agent": self.fake.agent, "observer": told.append}
+        both = Client(
+            Gateways([Transport(self.clock, f"http://{h}/uri/{self.root!s}", **how) for h in "ab"])
+        )
+        self.fake.fail_next("*", Status(502), times=2)
+        self.assertTrue(self.logged(both.status(), 1))
+        self.assertEqual({event.gateway for event in told} & {None}, set())
+        self.assertNotIn(str(self.root)[9:35], str(told))
+        writer = Writer("http://a/", lambda url: both._transport)
+        with self.assertLogs("txtahoe", WARNING) as logs:
+            writer._follow(f"http://b/uri/{self.root!s}")
+        self.assertNotIn(str(self.root)[9:35], str(logs.output))
 
     def test_a_gateway_that_is_passed_over_is_one_warning(self) -> None:
         transports = [

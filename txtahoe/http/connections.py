@@ -172,6 +172,8 @@ class _Connection(ProtocolWrapper):
         self.lost: Deferred[None] = Deferred()
         self._connections = connections
         self._secured: Deferred[None] | None = None
+        self._is_agreed = False  # on TLS
+        self._has_answered = False
         self._head_left: int | None = None
         self._reason: Failure | None = None
         # The pool makes all requests of a connection through this method of one object.
@@ -190,6 +192,7 @@ class _Connection(ProtocolWrapper):
         self.abortConnection()
 
     def handshakeCompleted(self) -> None:
+        self._is_agreed = True
         if self._secured is not None:
             self._secured.callback(None)
 
@@ -207,6 +210,11 @@ class _Connection(ProtocolWrapper):
         self.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # With an alert, as its first words, a server refuses a certificate. If TLS fails in another
+        # way, the server may have done what it was asked.
+        is_refusal = "alert" in str(reason.value) and not self._has_answered
+        if self._is_agreed and reason.check(TLSError) and not is_refusal:
+            reason = Failure(error.ConnectionLost())
         super().connectionLost(self._reason or reason)  # type: ignore[no-untyped-call]
         if self._secured is not None and not self._secured.called:
             self._secured.errback(reason)
@@ -218,6 +226,7 @@ class _Connection(ProtocolWrapper):
         def is_over(answer: Any) -> Any:
             self._head_left = None
             is_answer = not isinstance(answer, Failure)
+            self._has_answered = self._has_answered or is_answer
             self._connections.has_answered = self._connections.has_answered or is_answer
             return answer
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from logging import getLogger
 
+from txtahoe.caps import redact
 from txtahoe.errors import (
     AnswerLost,
     GatewayError,
@@ -121,7 +122,7 @@ class Gateways(BaseTransport):
         if isinstance(error, _AWAY) and not self.is_closed:
             is_one_of_several = len(self._transports) > 1 and transport in self._transports
             if is_one_of_several and not self._is_away(transport):
-                where = transport.gateway.to_text()
+                where = redact(transport.gateway.to_text())
                 logger.warning(
                     "reads and uploads pass over %s for %g seconds: %s", where, self._rest, error
                 )

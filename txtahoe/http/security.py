@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 from attrs.converters import optional
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL import SSL
@@ -31,7 +32,7 @@ _FAULTS = {
 }
 # RFC 9110, 11.4: the name of a scheme, a blank, and no control character anywhere.
 _WHOLE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S[ -~]*", re.ASCII)
-_LONGEST = 2**16  # bytes of a file
+_LONGEST = 2**22  # bytes of a file; all authorities of a machine have some 2**18
 
 
 class BadSecurity(ValueError):
@@ -43,7 +44,7 @@ class Untrusted(Exception):
 
 
 def _urls(given: Iterable[str] | None) -> tuple[str, ...] | None:
-    return None if given is None else tuple(given)
+    return (given,) if isinstance(given, str) else None if given is None else tuple(given)
 
 
 @frozen
@@ -68,12 +69,12 @@ class Security:
 
     ca_file: str | None = field(default=None, converter=optional(os.fspath))
     client_certificate: str | None = field(default=None, converter=optional(os.fspath))
-    authorization: str | None = None
+    authorization: str | None = field(default=None, converter=optional(str))
     gateways: tuple[str, ...] | None = field(default=None, converter=_urls)
 
     def __attrs_post_init__(self) -> None:
         place = self.authorization
-        if place is not None and not re.match("(file|env):.", str(place)):
+        if place is not None and not re.match("(file|env):.", place):
             # The value can be the secret itself.
             raise BadSecurity(
                 "credentials are given by their place, such as 'file:/run/secrets/token' or "
@@ -109,6 +110,7 @@ class Security:
             raise BadSecurity(f"{where} holds characters that no token has")
         return {"Authorization": secret}
 
+    @sealed
     def handshake(self, host: str) -> Handshake:
         """TLS for one connection to `host`. Raises: BadSecurity."""
         trusted: Any = ssl.platformTrust()
@@ -161,10 +163,13 @@ class Handshake:
 def _content(file: str) -> bytes:
     try:
         with open(file, "rb") as opened:
-            return opened.read(_LONGEST)
+            content = opened.read(_LONGEST + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no path"
         raise BadSecurity(f"the file {file!r} cannot be read: {reason}") from None
+    if len(content) > _LONGEST:  # a part of it would trust a part of the authorities
+        raise BadSecurity(f"the file {file!r} has more than {_LONGEST:,} bytes")
+    return content
 
 
 def _certificates(file: str) -> list[X509]:
@@ -182,9 +187,9 @@ def _own(file: str) -> dict[str, Any]:
     try:
         key: Any = load_pem_private_key(content, None)
         private = PKey.from_cryptography_key(key)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         raise BadSecurity(
-            f"the file {file!r} holds no unencrypted private key in PEM form"
+            f"the file {file!r} holds no unencrypted private key in PEM form, of a known kind"
         ) from None
     if key.public_key() != certificate.to_cryptography().public_key():
         raise BadSecurity(f"the key in {file!r} is not that of its first certificate")

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from attrs import field, frozen
+
+# RFC 9110, 5.1 and 5.5.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_VALUE = re.compile(r"[^\0\r\n\ud800-\udfff]*")
+
+
+def _require_headers(terms: object, attribute: object, given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        is_text = isinstance(name, str) and isinstance(value, str)
+        if not (is_text and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            # Neither is shown: a value can be a secret.
+            raise ValueError(
+                "headers must be names of letters, digits and hyphens, and values of one line, "
+                "all of them str"
+            )
 
 
 @frozen
@@ -21,11 +37,13 @@ class Terms:
     None stands for the value with which the Transport, or the Tree, was made. Callers that share a
     request share its terms: those of the caller that asked first, and for a commit of a Tree those
     of the one that waits longest.
+
+    Raises: ValueError for headers that HTTP cannot send.
     """
 
     timeout: float | None = None
     max_age: float | None = None
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=_require_headers)
 
 
 _terms: ContextVar[Terms] = ContextVar("terms", default=Terms())  # noqa: B039 - Terms is frozen

@@ -68,7 +68,7 @@ class Transport(BaseTransport):
     `observer`: called with an Event for each request that has ended, in the reactor thread, and in
     the context (as of `contextvars`) in which the request began. It must not block.
 
-    Raises: ValueError for another URL, or for TLS of `security` beside an `agent`.
+    Raises: ValueError for another URL, and for a socket or TLS of `security` beside an `agent`.
     """
 
     def __init__(
@@ -91,17 +91,19 @@ class Transport(BaseTransport):
             security = Security(ca_file=security.ca_file)
         if agent is not None and (security.ca_file or security.client_certificate):
             raise ValueError("an agent makes its own TLS: give the files to it")
+        is_socket = self.gateway.scheme == "unix"
+        if agent is not None and is_socket:  # it would take caps to port 80 of some host
+            raise ValueError("an agent reaches no Unix socket: give a URL of http or https")
         self.timeout = timeout
         self.pauses = tuple(pauses)
         self.observer = observer
-        self._shown = self.gateway.to_text()
+        self._shown = redact(self.gateway.to_text())
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
         self._connections = Connections(reactor, self.gateway, security)
         agent = agent or Agent.usingEndpointFactory(reactor, self._connections, self._pool)
-        is_socket = self.gateway.scheme == "unix"
         url = "http://localhost" if is_socket else url_text(self.gateway)
         self._http = HTTPClient(_Addressed(agent, url.encode("ascii"), security))
         self._answers: WeakSet[Incoming] = WeakSet()

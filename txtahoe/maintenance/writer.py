@@ -21,7 +21,7 @@ from attrs import asdict, frozen
 from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.errors import (
     GatewayRefused,
     NoSuchChild,
@@ -106,7 +106,8 @@ class Writer:
     def _follow(self, url: str | None) -> None:
         if url != self._url:
             now, before = url or "no gateway", self._url or "no gateway"
-            logger.warning("%s makes the changes of directories now; before, %s did", now, before)
+            told = redact(f"{now} makes the changes of directories now; before, {before} did")
+            logger.warning("%s", told)
         self._url = url
 
 

@@ -224,7 +224,7 @@ class Checks(SynchronousTestCase):
         self.assertEqual(self.ids(CACHES=caches, **storage(cache="good")), [])
         for wrong in ("missing", "", 5, ["good"], {}, CAP, "rolled back", "a subclass"):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=wrong)), ["E008"], wrong)
-        for doubtful in ("for ever", "alone", "nothing"):
+        for doubtful in ("for ever", "alone", "nothing", lazystr(" alone ")):
             self.assertEqual(self.ids(CACHES=caches, **storage(cache=doubtful)), ["W002"])
 
     def test_a_subclass_can_have_options_of_its_own(self) -> None:

@@ -112,7 +112,8 @@ class Gateways(DeploymentTestCase):
 
     def test_wrong_settings_are_not_tried(self) -> None:
         self.assertEqual(self.ids(TAHOE_STORAGE_BASE_URL="gateway"), ["E002"])
-        self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL="https://host:port/"), ["E012"])
+        for url in ("https://host:port/", "unix:/run/gateway.sock"):
+            self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=url), ["E012"])
         with Proxy(self.gateway) as proxy:
             address = f"{proxy.url}uri/{self.cap}/"
             self.assertEqual(self.ids(TAHOE_PUBLIC_BASE_URL=address), ["E006"])

@@ -331,6 +331,33 @@ class OtherProtocols(ConnectionsTestCase):
             self.assertEqual((await client.status()).connected, 3)
         self.assertTrue(asked.is_set())
 
+    async def test_an_error_of_tls_after_a_request_is_a_lost_answer(self) -> None:
+        certificate = self.certificate()
+        garbage, alert = b"\x17\x03\x03\x00\x20" + b"x" * 32, b"\x15\x03\x03\x00\x02\x02\x50"
+
+        class Disturbed(Proxy):
+            """Answers in place of the server, from its n-th chunk on."""
+
+            left = 0
+            disturbance = b""
+
+            def sent(self, client: Any, data: bytes) -> None:
+                self.left -= 1
+                if self.left == 0:
+                    client.sendall(self.disturbance)
+                    raise OSError
+
+        with (
+            Disturbed(f"http://127.0.0.1:{self.serve_securely(certificate)}/") as proxy,
+            trusting(certificate),
+        ):
+            for disturbance in (garbage, alert):
+                proxy.disturbance = disturbance
+                client = self.connect(proxy.url.replace("http:", "https:"))
+                await client.status()
+                proxy.left = 1
+                await self.failure(client.status(), AnswerLost)
+
     async def test_a_silent_server_is_unreachable_and_closing_leaves_nothing_behind(self) -> None:
         self.patch(connections, "_SILENT_SECONDS", 0.01)
         self.patch(connections, "_CONNECT_SECONDS", 0.2)

@@ -97,7 +97,7 @@ class Requests(ObservedTestCase):
         self.failureResultOf(start(self.client.child(directory, "other name")), NoSuchChild)
         self.assertEqual(len(self.events), 4)
         text = repr(self.events)
-        for secret in ("URI", "name", str(directory)[10:36]):
+        for secret in ("URI", "name", str(directory)[9:35]):
             self.assertNotIn(secret, text)
 
     def test_bytes_are_those_of_the_bodies(self) -> None:

@@ -109,6 +109,12 @@ class Authorities(SecurityTestCase):
                 self.serve_with(authority.issue(self.file(), HOST)), ca_file=both
             )
 
+    async def test_all_authorities_of_a_long_file_are_trusted(self) -> None:
+        first, last = self.authority(), self.authority()
+        names = "# the name of an authority\n" * 2**14  # that of Debian has 220 kB
+        file = self.file(first.file.read_text() + names + last.file.read_text())
+        await self.assert_works(self.serve_with(last.issue(self.file(), HOST)), ca_file=file)
+
     async def test_each_fault_of_a_certificate_is_named(self) -> None:
         authority = self.authority()
         await self.expect(authority, "127.0.0.2", "its certificate is for another host")
@@ -292,6 +298,40 @@ class Files(SynchronousTestCase):
             self.assertIn("'/nowhere' cannot be read: No such", self.bad(**{option: "/nowhere"}))
         Security(ca_file=authority.file, client_certificate=self.file(good)).check()
 
+    def test_a_key_of_an_unknown_kind_is_of_no_use(self) -> None:
+        self.assertIn("holds no unencrypted private key", self.bad(client_certificate=self.odd()))
+
+    def odd(self) -> Path:
+        """A good certificate, and a key of a curve that no library here knows."""
+        certificate = Authority(self.file(b"")).file.read_text()
+        key = (  # of secp112r1
+            "-----BEGIN EC PRIVATE KEY-----\n"
+            "MD4CAQEEDrWgaxdep/IsT3wRLJYEoAcGBSuBBAAGoSADHgAEahCEhcPJoibZZ0Br\n"
+            "8CtF9ttGP6+uj/Ap8ABErw==\n"
+            "-----END EC PRIVATE KEY-----\n"
+        )
+        return self.file(f"{certificate}{key}".encode())
+
+    def test_a_file_that_is_too_long_is_refused_and_not_read_in_part(self) -> None:
+        authority = Authority(self.file(b"")).file.read_bytes()
+        told = self.bad(ca_file=self.file(authority + b"\n" * 2**22))
+        self.assertIn("has more than 4,194,304 bytes", told)
+
+    def test_an_error_does_not_show_a_private_key(self) -> None:
+        own = Authority(self.file(b"")).issue(self.file(b"")).read_bytes()
+        certificate, key = own.split(PRIVATE)
+        other = Authority(self.file(b"")).file.read_bytes()
+        secret = key.split(b"\n")[1].decode()
+        for option, content in (
+            ("client_certificate", other + PRIVATE + key),
+            ("client_certificate", PRIVATE + key),
+            ("ca_file", PRIVATE + key),
+        ):
+            given = Security(**{option: self.file(content)})
+            error = self.assertRaises(ValueError, given.check)
+            told = TracebackException.from_exception(error, capture_locals=True)
+            self.assertNotIn(secret, "".join(told.format()))
+
     def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(self) -> None:
         key = KeyPair.generate(size=1024).original.to_cryptography_key()
         pem = key.private_bytes(
@@ -300,6 +340,12 @@ class Files(SynchronousTestCase):
         certificate = Authority(self.file(b"")).file.read_bytes()
         told = self.bad(client_certificate=self.file(certificate + pem))
         self.assertIn("holds no unencrypted private key", told)
+
+    def test_a_place_can_be_any_object_with_a_text_and_one_gateway_a_str(self) -> None:
+        token = self.file(SECRET.encode())
+        given = Security(authorization=Path(f"file:{token}"), gateways="http://h/")
+        self.assertEqual(given.headers(), {"Authorization": f"Bearer {SECRET}"})
+        self.assertEqual(given.gateways, ("http://h/",))
 
     def test_a_secret_in_place_of_its_place_is_refused_and_not_shown(self) -> None:
         for given in (SECRET, f"Bearer {SECRET}", f"/run/{SECRET}", "env:", ""):
@@ -315,6 +361,11 @@ class OtherAgents(SynchronousTestCase):
             security = Security(**{option: "/f"})
             with self.assertRaisesRegex(ValueError, "an agent makes its own TLS"):
                 Transport(reactor, "https://h/", agent=agent, security=security)
+
+    def test_a_socket_beside_an_agent_is_refused(self) -> None:
+        agent = FakeGateway(clock=reactor).agent
+        with self.assertRaisesRegex(ValueError, "an agent reaches no Unix socket"):
+            Transport(reactor, "unix:/run/gateway.sock", agent=agent)
 
 
 class Refusals(SynchronousTestCase):

@@ -102,6 +102,21 @@ class Headers(ClockTestCase):
         self.assertGreater(len(saving), 2)
         self.assertEqual(reading, (None, ["bytes=5-14"]))
 
+    def test_a_header_that_cannot_be_sent_is_refused_before_a_request_and_not_shown(self) -> None:
+        for name, value in (
+            ("X", 1234),
+            ("X", b"1234"),
+            ("X Y", "1234"),
+            ("", "1234"),
+            (7, "1234"),
+        ):
+            headers: Any = {name: value}
+            error = self.assertRaises(ValueError, Terms, headers=headers)
+            self.assertIn("headers", str(error))
+            self.assertNotIn("1234", str(error))
+        for value in ("two\nlines", "a\rb", "a\0b", "\ud800"):
+            self.assertRaises(ValueError, Terms, headers={"X": value})
+
     def test_they_are_not_shown(self) -> None:
         terms = Terms(headers={"Authorization": "secret"})
         self.assertNotIn("secret", repr(terms))
