@@ -83,7 +83,7 @@ class Programs(SynchronousTestCase):
         for name in ("a/b.binx", "a", "a/b.bin/below", ".tahoe-maintenance/checked"):
             missing = Request(f"http://127.0.0.1:{port}/{name}")
             self.assertEqual(self.ask(missing), (404, b"There is no such file.\n"))
-        for name in (".tahoe-maintenance", "a/.tahoe-anchors/f"):
+        for name in (".tahoe-maintenance", "a/.tahoe-anchors/f", "."):
             reserved = Request(f"http://127.0.0.1:{port}/{name}", data, method="PUT")
             self.assertEqual(self.ask(reserved), (400, b"No file can have that name.\n"))
 
