@@ -107,4 +107,6 @@ class Table(SynchronousTestCase):
         named = set(re.findall(r"`(\w+)`", " ".join(cells)))
         offered = {name for name in dir(Client) if not name.startswith("_")}
         self.assertEqual(named - offered, set())
-        self.assertEqual(offered - named, {"reactor", "observer", "connect", "serve", "close"})
+        self.assertEqual(
+            offered - named, {"reactor", "observer", "timeout", "connect", "serve", "close"}
+        )
