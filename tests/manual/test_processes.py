@@ -100,6 +100,18 @@ class Programs(ProgramsTestCase):
         self.assertEqual(running.process.wait(60), 0, running.output)
         self.assertEqual(running.output, "['a', 'b', 'c']\n")
 
+    def test_the_program_of_asyncio_ends_if_the_gateway_is_away(self) -> None:
+        # The look-up of the name takes a thread.
+        running = self.start("with_asyncio.py", f"http://localhost:{free_port()}/")
+        self.assertEqual(running.process.wait(60), 1, running.output)
+        self.assertIn("txtahoe.errors.GatewayRefused: making a directory", running.output)
+
+    def test_the_mirror_tells_of_a_folder_that_it_cannot_read(self) -> None:
+        options = f"--gateway={self.gateway}", f"--folder={self.folder}/none"
+        running = self.start("-c", TWIST, "--log-format=text", "mirror", *options)
+        wait_until(lambda: "left out: [Errno 2] No such file" in running.output)
+        running.stop()
+
     def test_the_mirror_lives_through_a_restart_of_the_gateway(self) -> None:
         for number, reactor in enumerate(REACTORS):
             photos = self.folder / f"photos-{number}"

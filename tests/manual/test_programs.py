@@ -83,7 +83,7 @@ class Programs(SynchronousTestCase):
         for name in ("a/b.binx", "a", "a/b.bin/below", ".tahoe-maintenance/checked"):
             missing = Request(f"http://127.0.0.1:{port}/{name}")
             self.assertEqual(self.ask(missing), (404, b"There is no such file.\n"))
-        for name in (".tahoe-maintenance", "a/.tahoe-anchors/f"):
+        for name in (".tahoe-maintenance", "a/.tahoe-anchors/f", "."):
             reserved = Request(f"http://127.0.0.1:{port}/{name}", data, method="PUT")
             self.assertEqual(self.ask(reserved), (400, b"No file can have that name.\n"))
 
@@ -107,4 +107,6 @@ class Table(SynchronousTestCase):
         named = set(re.findall(r"`(\w+)`", " ".join(cells)))
         offered = {name for name in dir(Client) if not name.startswith("_")}
         self.assertEqual(named - offered, set())
-        self.assertEqual(offered - named, {"reactor", "observer", "connect", "serve", "close"})
+        self.assertEqual(
+            offered - named, {"reactor", "observer", "timeout", "connect", "serve", "close"}
+        )

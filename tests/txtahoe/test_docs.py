@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -148,6 +149,17 @@ class Reference(SynchronousTestCase):
         names = {name for room in (maintenance, fake, grid) for name in room.__all__}
         names |= {part for name, _ in public(txtahoe) for part in name.split(".")}
         self.assertEqual(names - words, INSIDE)
+
+    def test_it_has_the_fields_and_the_operations_of_events(self) -> None:
+        row = next(row for row in self.text.splitlines() if row.startswith("| `Event`"))
+        fields = {field.name for field in attrs.fields(txtahoe.Event)}
+        self.assertEqual(set(re.findall(r"`(\w+)`", row)), {"Event", *fields})
+        sentence = self.text.partition("`event.operation` is one of ")[2].partition(".\n")[0]
+        # Walks and look-ups name theirs elsewhere, and statistics and transfers are pages.
+        made = re.compile(r'(?:Request\(|_page\()\s*"([\w-]+)"')
+        code = "".join(path.read_text() for path in (DOCS.parent / "api").glob("*.py"))
+        operations = {*made.findall(code), "deep-check", "manifest", "lookup"}
+        self.assertEqual(set(re.findall(r"`([\w-]+)`", sentence)), operations)
 
     def test_it_has_the_built_in_class_of_every_error(self) -> None:
         table = self.text.partition("## txtahoe.errors")[2].partition("\n## ")[0]

@@ -53,6 +53,11 @@ class Client(DirectoryOperations, CheckOperations, AbstractAsyncContextManager["
         """The observer of the requests."""
         return self._transport.observer
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that a request may go on without progress; of several gateways, at the first."""
+        return self._transport.timeout
+
     async def wait_ready(self, servers: int, timeout: float) -> GatewayStatus:
         """
         Wait until the gateway is connected to at least `servers` storage servers.

@@ -12,8 +12,9 @@ class TahoeService(Service):
     """
     Closes a client when the application stops, which waits for that.
 
-    Add it to the application before the services that use the client: a MultiService stops the last
-    one first. Or derive such a service from it.
+    A MultiService does not wait for one of its services before it stops the next one. A service
+    that needs the client while it stops must derive from this class, and then call this
+    `stopService` last.
     """
 
     def __init__(self, client: Client) -> None:

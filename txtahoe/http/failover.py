@@ -65,6 +65,7 @@ class Gateways(BaseTransport):
             raise ValueError("with a writer no other gateway may make changes")
         super().__init__(transports[0].reactor)
         self.gateway = transports[0].gateway
+        self.timeout = transports[0].timeout
         self.pauses = transports[0].pauses
         self.observer = transports[0].observer
         self._transports = list(transports)

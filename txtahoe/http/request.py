@@ -77,11 +77,13 @@ class BaseTransport(ABC):
     Makes requests to a gateway, or to one of several.
 
     `gateway`: the URL of it, or of the first of them.
+    `timeout`: seconds that a request may go on without progress.
     `pauses`: seconds to wait before each repeat of a request that is safe to repeat.
     `observer`: called with an Event for each request.
     """
 
     gateway: DecodedURL
+    timeout: float
     pauses: tuple[float, ...]
     observer: Observer | None
 

@@ -33,24 +33,27 @@ class Flow:
     """A producer's side of back-pressure: `ready` waits while its consumer wants no more."""
 
     def __init__(self) -> None:
-        self._paused: Deferred[None] | None = None
+        self._paused: list[Deferred[None]] | None = None
         self._stopped = False
 
     async def ready(self) -> None:
         """Raises: CancelledError once the consumer has gone."""
         if self._paused is not None:
-            await self._paused
+            # A Deferred for each caller: to cancel one must not wake the others.
+            waiting: Deferred[None] = Deferred()
+            self._paused.append(waiting)
+            await waiting
         if self._stopped:
             raise CancelledError
 
     def pauseProducing(self) -> None:
         if self._paused is None:
-            self._paused = Deferred()
+            self._paused = []
 
     def resumeProducing(self) -> None:
         paused, self._paused = self._paused, None
-        if paused is not None:
-            paused.callback(None)
+        for waiting in paused or ():
+            waiting.callback(None)  # one that was cancelled ignores it
 
     def stopProducing(self) -> None:
         self._stopped = True

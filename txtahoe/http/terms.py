@@ -31,7 +31,8 @@ class Terms:
     The terms of some calls, for `asking`.
 
     `timeout`: seconds that a request may go on without progress.
-    `max_age`: seconds for which a Tree uses the node of a path without asking again.
+    `max_age`: seconds for which a Tree uses the node of a path without asking again. It still uses
+    the answer to a request that is under way, which can have begun before the call.
     `headers`: added to each request, such as an id that a proxy logs. They are not shown.
 
     None stands for the value with which the Transport, or the Tree, was made. Callers that share a

@@ -25,7 +25,7 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
 
     It begins at once, and waits for no other upload, because it can take any time. It cannot be
     repeated. The caller must `close` it, also after an error; an `async with` block does so at its
-    end. `put` and `finish` raise the errors of `Client.upload`.
+    end. `put` and `finish` raise the errors of `Client.upload`, and ValueError after `finish`.
 
     `silence`: seconds without new bytes after which it sends one that it has held back. So a slow
     origin does not end the request: neither by the deadline, nor because the gateway closes a
@@ -37,6 +37,7 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
         self._silence = silence
         self._arrived: DeferredQueue[bytes] = DeferredQueue()
         self._waiting = 0
+        self._is_complete = False
         self._flow = Flow()
         self._outcome: Cap | Failure | None = None
         self._upload = Deferred.fromCoroutine(client.upload(self._chunks())).addBoth(self._over)
@@ -53,6 +54,7 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
     async def finish(self, data: bytes = b"") -> Cap:
         """Hand over the last bytes. Returns the cap of all."""
         self._add(data)
+        self._is_complete = True
         self._arrived.put(b"")
         return await self._upload
 
@@ -98,5 +100,7 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
     def _require_under_way(self) -> None:
         if isinstance(self._outcome, Failure):
             self._outcome.raiseException()
+        if self._is_complete:
+            raise ValueError("uploading: no bytes can follow after `finish`")
         if self._outcome is not None:
             raise NotAGateway("uploading: the answer came before all of the bytes were sent")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from functools import partial
-from math import inf
 from weakref import WeakValueDictionary
 
 from attrs import define, field
@@ -200,7 +199,9 @@ class CommitQueue:
             batch = _next_batch(queue)
             queue.waiting = set(batch)
             # In the context of the caller that waits longest: no other is cut short.
-            context = max((c.context for c in batch), key=lambda context: context.run(timeout, inf))
+            usual = self._lookup.client.timeout
+            contexts = [change.context for change in batch]
+            context = max(contexts, key=lambda context: context.run(timeout, usual))
             queue.writing = context.run(Deferred.fromCoroutine, self._commit(path, queue, batch))
             await queue.writing
         except GeneratorExit:  # the reactor has ended: no caller waits

@@ -6,12 +6,13 @@ import tempfile
 
 from twisted.application.service import IService, MultiService
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import TestCase
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Arrival, Client, TahoeService, Tree
 from txtahoe.errors import ClientClosed
-from txtahoe.testing.fake import FakeGateway, Silence
+from txtahoe.testing.fake import Delay, FakeGateway, Silence
 
 DATA = bytes(range(256)) * 2**13
 
@@ -59,6 +60,30 @@ class OnAReactor(TestCase):
         await application.stopService()
         self.assertFalse(service.running)
         await self.left()
+
+
+class LastWords(TahoeService):
+    """Saves a file while it stops, and then closes the client."""
+
+    def stopService(self) -> Deferred[None]:
+        return start(self.say())
+
+    async def say(self) -> None:
+        await self.client.upload(DATA)
+        await super().stopService()
+
+
+class Stopping(ClockTestCase):
+    def test_a_service_may_use_its_client_until_it_closes_it(self) -> None:
+        self.fake.fail_next("PUT /uri", Delay(5))
+        application = MultiService()
+        LastWords(self.client).setServiceParent(application)
+        application.startService()
+        stopping = maybeDeferred(application.stopService)
+        self.assertNoResult(stopping)
+        self.clock.advance(5)
+        self.assertEqual(self.successResultOf(stopping), [(True, None)])
+        self.failureResultOf(start(self.client.status()), ClientClosed)
 
 
 class Connecting(ClockTestCase):

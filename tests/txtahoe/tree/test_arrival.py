@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 from threading import Event
+from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
 
 from tests.grid.case import GatewayTestCase
 from tests.grid.strangers import stranger
@@ -14,10 +16,22 @@ from tests.waiting import until
 from txtahoe import Client, Gateways, Transport
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers, RequestTimeout
 from txtahoe.http import transport
-from txtahoe.testing.fake import ExceptionPage
+from txtahoe.testing.fake import ExceptionPage, Silence
 from txtahoe.tree.arrival import Arrival
 
 _UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few")
+
+
+class Busy:
+    """An agent whose gateway takes the first bytes of a body, and then no more."""
+
+    def request(self, *args: Any) -> Deferred[Any]:
+        self.body = args[-1]
+        self.body.startProducing(self)
+        return Deferred(lambda _: self.body.stopProducing())
+
+    def write(self, data: bytes) -> None:
+        self.body.pauseProducing()
 
 
 class InTime(ClockTestCase):
@@ -51,6 +65,27 @@ class InTime(ClockTestCase):
         self.failureResultOf(start(arrival.finish()), NotEnoughServers)
         self.failureResultOf(start(arrival.put(b"y")), NotEnoughServers)
         arrival.close()
+
+    def test_a_put_that_is_cancelled_lets_no_other_one_go_on(self) -> None:
+        arrival = Arrival(Client(Transport(self.clock, "http://fake/", agent=Busy())))
+        _, waiting, cancelled = [start(arrival.put(b"x" * 2**20)) for _ in range(3)]
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.assertNoResult(waiting)
+        later = start(arrival.put(b"x"))
+        self.assertNoResult(later)
+        arrival.close()
+        for putting in waiting, later:
+            self.failureResultOf(putting, CancelledError)
+
+    def test_no_bytes_come_after_the_last_ones(self) -> None:
+        self.fake.fail_next("PUT /uri", Silence())
+        arrival = self.arrival()
+        finishing = start(arrival.finish(b"x" * 100))
+        for late in arrival.put(b"y"), arrival.finish():
+            self.failureResultOf(start(late), ValueError)
+        arrival.close()
+        self.failureResultOf(finishing, CancelledError)
 
     def test_a_block_that_fails_ends_the_request(self) -> None:
         async def upload() -> None:

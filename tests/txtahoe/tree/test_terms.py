@@ -41,7 +41,7 @@ class CallersOfOneTree(ClockTestCase):
         first = self.start_on(HASTY, self.tree.save("d/second", b"2"))
         together = [
             self.start_on(terms, self.tree.save(f"d/{terms.timeout}", b"3"))
-            for terms in (HASTY, PATIENT)
+            for terms in (HASTY, PATIENT, Terms())  # Terms(): 60 seconds, of the transport
         ]
         self.fake.fail_next("POST /uri/CAP?t=set_children*", Silence())
         for _ in range(40):  # the first write, and the looks at what came of it
