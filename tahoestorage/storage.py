@@ -105,8 +105,8 @@ class TahoeStorage(Storage):
     @property
     def seal(self) -> str:
         """
-        What its signed and sealed URLs are bound to: the root directory, and where names begin. It
-        is the same with a read-cap: one process can sign, and another one only read and serve.
+        The root directory and the location, as a text to which signed and sealed URLs are bound. A
+        read-cap gives the same text: one process can sign, and another one only read and serve.
         """
         return f"{self._root_named} {self._location.path}"
 

@@ -60,7 +60,7 @@ def normal(name: str) -> str:
 
 
 class Distribution(SynchronousTestCase):
-    """What pyproject.toml says about the packages."""
+    """Tests of pyproject.toml: dependencies, bounds and the version."""
 
     def setUp(self) -> None:
         self.project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]

@@ -61,8 +61,9 @@ class Security:
     `gateways`: the URLs that get the certificate and the credentials. None: every gateway to which
     a Transport is made with this.
 
-    The files are read again for each connection, and the credentials for each request, so that
-    others can renew them. They are small, and are read in the thread of the reactor.
+    A client reads the files again for each connection, and the credentials for each request, so
+    that others can renew them. It does so in the reactor thread: the files are small, and every
+    thread of the reactor's pool could wait for this very request.
 
     Raises: BadSecurity if `authorization` is of another form.
     """
@@ -160,9 +161,14 @@ class Handshake:
         return bool(is_good)
 
 
+def _open_at_once(file: str, flags: int) -> int:
+    # A pipe into which nobody writes would stop the reactor; now it is an empty file.
+    return os.open(file, flags | os.O_NONBLOCK)
+
+
 def _content(file: str) -> bytes:
     try:
-        with open(file, "rb") as opened:
+        with open(file, "rb", opener=_open_at_once) as opened:
             content = opened.read(_LONGEST + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no path"

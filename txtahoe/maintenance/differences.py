@@ -31,7 +31,7 @@ class Difference:
 
     @property
     def kind(self) -> Literal["added", "removed", "changed", "unread"]:
-        """What happened to the path between the two trees."""
+        """The change of the path from the old tree to the new one."""
         if self.unread:
             return "unread"
         if self.before is None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 from tahoestorage.care.wholetree import WholeTree
 from tests.environment import environment
@@ -46,7 +45,7 @@ class Processes(StorageTestCase):
 
     def run_script(self, body: str) -> str:
         process = self.script(body)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0, output)
         return output
 
@@ -292,20 +291,20 @@ class Processes(StorageTestCase):
         """)
 
     def test_the_interpreter_exits_at_once(self) -> None:
-        output = self.run_script("""
+        self.run_script("""
             from tests.grid.strangers import silent, stranger
             def behave(connection):
                 begun.set()
                 silent(connection)
             begun, server = threading.Event(), stranger(behave)
-            hanging = TahoeStorage(tahoe_base_url=server.__enter__(), tahoe_base_cap=cap)
+            # Far beyond the time that the script has.
+            hanging = TahoeStorage(tahoe_base_url=server.__enter__(), tahoe_base_cap=cap,
+                                   timeout=1000)
             ts.save("f", ContentFile(b"x" * 100))
             threading.Thread(target=hanging.save, args=("g", ContentFile(b"x" * 20_000_000)),
                              daemon=True).start()
             assert begun.wait(50)
-            print(time.time(), flush=True)
         """)
-        self.assertLess(time.time() - float(output.splitlines()[0]), 20)
 
     @needs(TIME)
     def test_the_wall_clock_can_be_set(self) -> None:

@@ -279,6 +279,12 @@ class Files(SynchronousTestCase):
         file.write_bytes(content)
         return file
 
+    def test_a_pipe_into_which_nobody_writes_is_an_empty_file(self) -> None:
+        pipe = str(Path(self.mktemp()).absolute())
+        os.mkfifo(pipe)
+        self.assertIn("holds no certificate", self.bad(ca_file=pipe))
+        self.assertIn("must hold one line", self.bad(authorization=f"file:{pipe}"))
+
     def test_a_file_of_no_use_is_named(self) -> None:
         authority = Authority(self.file(b""))
         good, other = (authority.issue(self.file(b"")).read_bytes() for _ in range(2))
