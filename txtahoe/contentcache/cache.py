@@ -180,7 +180,7 @@ class Writer:
         if cap is not None and self._is_on:
             self._name, self._seal = _sealing(cap)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Keep the next bytes."""
         if not self._is_on:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from threading import main_thread
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from attrs import field, frozen
@@ -143,7 +144,8 @@ def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
 
 def in_threads(reactor: Any) -> InThread[Any]:
     """
-    Runs functions in the reactor's threads, or at once if it has none, as `task.Clock`.
+    Runs functions in the reactor's threads; at once if it has none, as `task.Clock`, or if the
+    process ends, when no thread can be started any more.
 
     Nothing stops a function in a thread: a caller that is cancelled goes on when it is over.
     """
@@ -151,6 +153,8 @@ def in_threads(reactor: Any) -> InThread[Any]:
         return maybeDeferred
 
     async def run(function: Callable[[], T]) -> T:
+        if not main_thread().is_alive():
+            return function()
         over: Deferred[None] = Deferred()
 
         def work() -> T:
