@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from contextvars import ContextVar
 from dis import opmap
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -21,9 +22,10 @@ from twisted.internet.defer import DeferredLock
 
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.waiting import Caller, done
+from tahoestorage.reactor.waiting import Caller, done, unblocked
 from txtahoe.api.download import Download
 from txtahoe.caps import redact
+from txtahoe.contentcache import BLOCK
 from txtahoe.errors import ExistingChild, IncompleteDownload, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
@@ -39,7 +41,11 @@ logger = logging.getLogger("tahoestorage")
 _FIRST_WINDOW = 2**17
 _SECOND_WINDOW = 2**20
 _GAP = 2**16  # bytes that are read over faster than another range is asked for
-_BLOCK = 2**18  # bytes that one change of threads fetches, if so many come
+_FETCHED = 2**18  # bytes that one change of threads fetches, if so many come
+_MOST = 2**20  # bytes that the content cache gives at a time
+
+reads_grid: ContextVar[bool] = ContextVar("reads_grid", default=False)
+"""Whether files are read from the grid even if the content cache has them, to see what is there."""
 
 
 class TahoeFile(File):  # type: ignore[type-arg]
@@ -250,6 +256,7 @@ class Reader(io.RawIOBase):
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
         self._storage_tree = tree
+        self._cache = tree.connection.content_cache
         self._cap = node.cap
         self.size = node.size
         self._position = 0
@@ -289,11 +296,11 @@ class Reader(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        rest = memoryview(bytearray(max(0, self.size - self._position)))
-        read = 0
-        while count := self.readinto(rest[read:]):
-            read += count
-        return bytes(rest)
+        blocks: list[memoryview] = []
+        while self._position < self.size:
+            blocks.append(self.read_at(self._position, self.size - self._position))
+            self._position += len(blocks[-1])
+        return b"".join(blocks)
 
     def close(self) -> None:
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
@@ -306,7 +313,7 @@ class Reader(io.RawIOBase):
         return done(self.aread_at(position, most))
 
     async def aread_at(self, position: int, most: int) -> memoryview:
-        data = self._at_hand(position, most)
+        data = self._at_hand(position, most) or await self._kept(position, most)
         if data:
             return data
 
@@ -319,6 +326,14 @@ class Reader(io.RawIOBase):
                 return self._at_hand(position, most)
 
         return await self._storage_tree.run(fetch)
+
+    async def _kept(self, position: int, most: int) -> memoryview:
+        """Bytes of the content cache, which is on this host; no other thread is asked for them."""
+        cache = self._cache
+        if cache is None or not cache.keeps(self._cap) or reads_grid.get():
+            return memoryview(b"")
+        length = min(most, self.size - position, _MOST)
+        return memoryview(await unblocked(lambda: cache.read(self._cap, position, length)))
 
     def _at_hand(self, position: int, most: int) -> memoryview:
         start, data = self._fetched
@@ -337,7 +352,7 @@ class Reader(io.RawIOBase):
         while window.position <= position:
             data = await _read(window)
         blocks = [data]
-        while sum(map(len, blocks)) < _BLOCK and window.position < self._window_end:
+        while sum(map(len, blocks)) < _FETCHED and window.position < self._window_end:
             blocks.append(await _read(window))
         fetched = b"".join(blocks)
         self._fetched = window.position - len(fetched), fetched
@@ -349,9 +364,12 @@ class Reader(io.RawIOBase):
         if self._window is not None:
             self._window.close()
         self._window_length = max(wanted, length)
-        self._window_end = min(self.size, position + self._window_length)
-        length = self._window_end - position
-        self._window = await tree.client.download(self._cap, position, length)
+        start, end = position, position + self._window_length
+        if self._cache is not None:  # it keeps whole blocks
+            start, end = start - start % BLOCK, -(-end // BLOCK) * BLOCK
+        self._window_end = min(self.size, end)
+        length = self._window_end - start
+        self._window = await tree.client.download(self._cap, start, length, fresh=True)
         return self._window
 
 

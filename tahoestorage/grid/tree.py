@@ -350,6 +350,7 @@ class StorageTree:
         tree = loop.kept.use(connection, lambda: _new_tree(connection, loop))
         if connection.fanout is not None and tree.changer.fanout is None:
             tree.changer.begin(connection.fanout)
+        tree.client.content_cache = tree.client.content_cache or connection.content_cache
         return tree
 
 

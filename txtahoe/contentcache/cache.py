@@ -73,7 +73,8 @@ class ContentCache:
         max_file_bytes: int | None = None,
     ) -> None:
         self.max_file_bytes = max_bytes // 8 if max_file_bytes is None else max_file_bytes
-        self._folder = Folder(Path(path).absolute(), max_bytes)
+        self.path = Path(path).absolute()
+        self._folder = Folder(self.path, max_bytes)
         self._hits = self._misses = 0
         self._told = self._quiet_until = 0.0
 
@@ -112,15 +113,18 @@ class ContentCache:
 
     def usage(self) -> Usage:
         """The size, and the counts of reads. Raises: OSError."""
+        if self._folder.is_new:
+            return Usage(0, self._folder.max_bytes, 0, 0)
         with self._folder.locked() as ledger:
             self._add_reads(ledger)
             return ledger.usage
 
     def clear(self) -> None:
         """Remove all copies, and the counts of reads. Raises: OSError."""
-        with self._folder.locked() as ledger:
-            self._add_reads(ledger)
-            ledger.clear()
+        if not self._folder.is_new:
+            with self._folder.locked() as ledger:
+                self._add_reads(ledger)
+                ledger.clear()
 
     def change(self, change: Callable[[Ledger], T]) -> T | None:
         """Change the folder; None if that cannot be done now. For writers."""
@@ -159,7 +163,7 @@ class ContentCache:
     def _tell(self, error: OSError) -> None:
         if monotonic() > self._quiet_until:
             self._quiet_until = monotonic() + _QUIET
-            logger.warning("the content cache %s is not used now: %s", self._folder.path, error)
+            logger.warning("the content cache %s is not used now: %s", self.path, error)
 
 
 class Writer:

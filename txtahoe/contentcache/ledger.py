@@ -61,6 +61,11 @@ class Folder:
         """The path of a copy."""
         return f"{self.path}/{_shelf_of(name):02x}/{name}"
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no folder, or an empty one: the first block that is kept marks it."""
+        return not self.path.exists() or not any(self.path.iterdir())
+
     @contextmanager
     def locked(self) -> Iterator[Ledger]:
         """
@@ -72,7 +77,7 @@ class Folder:
         if not path.exists():
             with suppress(FileExistsError):
                 self.path.mkdir(0o700)
-            if any(self.path.iterdir()) and not path.exists():
+            if not self.is_new and not path.exists():
                 raise FileExistsError(f"{str(self.path)!r} has other files: give an empty folder")
         opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:

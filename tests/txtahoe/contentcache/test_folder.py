@@ -151,7 +151,6 @@ class Failures(CacheTestCase):
     def test_a_folder_whose_parent_is_missing(self) -> None:
         shutil.rmtree(self.path.parent)
         self.assert_useless("No such file")
-        self.assertRaises(FileNotFoundError, self.cache.usage)
         self.path.parent.mkdir()  # for the end of this test
 
     def test_a_file_in_place_of_the_folder(self) -> None:
