@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest import mock
 
 from django.core.files.base import ContentFile
 from django.core.files.images import get_image_dimensions
@@ -19,9 +18,8 @@ from PIL import Image
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.care.migration import Migration, State
 from tahoestorage.care.sides import side_of
-from tahoestorage.reactor import loop, waiting
 from tahoestorage.storage import TahoeStorage
-from tests.tahoestorage.case import StorageTestCase, forget_links
+from tests.tahoestorage.case import StorageTestCase, forget_links, no_reactor
 from txtahoe.contentcache import BLOCK
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
@@ -48,11 +46,7 @@ class ContentCacheTestCase(StorageTestCase):
     def no_request(self) -> Iterator[None]:
         """In this block, neither the gateway nor the reactor thread is asked."""
         before = len(self.proxy.requests)
-        never = AssertionError("the reactor was asked")
-        with (
-            mock.patch.object(loop.Loop, "call_soon", side_effect=never),
-            mock.patch.object(waiting, "current_loop", side_effect=never),
-        ):
+        with no_reactor():
             yield
         self.assertEqual(self.proxy.requests[before:], [])
 
