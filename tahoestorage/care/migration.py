@@ -18,8 +18,8 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage
 
 from tahoestorage.care.sides import Find, Side, Stored
-from tahoestorage.grid.file import reads_grid
 from tahoestorage.grid.paths import Location
+from tahoestorage.grid.reader import reads_grid
 from tahoestorage.storage import TahoeStorage
 from txtahoe.errors import ExistingChild, TahoeError
 

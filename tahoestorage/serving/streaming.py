@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
-from tahoestorage.grid.file import Reader
+from tahoestorage.grid.reader import Reader
 from tahoestorage.grid.tree import StorageTree
 from txtahoe.nodes import Node
 

@@ -19,6 +19,7 @@ is evicted as any other copy that nobody reads.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,10 +88,10 @@ class ContentCache:
         Bytes of a file from `offset` on, `length` at most; b"" if the first one is not here. There
         can be more: it ends with a block rather than within one.
         """
-        data = b""
+        size, data = cap.size or 0, b""
         if self.keeps(cap):
             try:
-                data = self._read(cap, offset, min(offset + length, cap.size or 0))
+                data = self._read(*_sealing(cap), offset, min(offset + length, size), size)
             except FileNotFoundError:
                 pass
             except OSError as error:
@@ -136,25 +137,21 @@ class ContentCache:
             self._tell(error)
             return None
 
-    def _read(self, cap: Cap, offset: int, stop: int) -> bytes:
-        name, seal = _sealing(cap)
+    def _read(self, name: str, seal: AESGCM, offset: int, stop: int, size: int) -> bytes:
         first, last = offset // BLOCK, stop // BLOCK
-        if first < last and stop != cap.size:
+        if first < last and stop < size:
             stop = last * BLOCK
-        blocks: list[bytes] = []
+        data = io.BytesIO()  # gives its bytes without a copy of them all
         with open(self._folder.file(name), "rb", buffering=0) as copy, suppress(InvalidTag):
             content = _unsealed(seal, copy.read(_HEAD))
             copy.seek(_HEAD + first * _SLOT)
             for number in range(first, -(-stop // BLOCK)):
-                size = min(BLOCK, (cap.size or 0) - number * BLOCK)
-                blocks.append(
-                    content.decrypt(number.to_bytes(_NONCE), copy.read(size + _TAG), None)
-                )
+                slot = copy.read(min(BLOCK, size - number * BLOCK) + _TAG)
+                data.write(content.decrypt(number.to_bytes(_NONCE), slot, None))
             if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
                 with suppress(OSError):  # the folder is read-only
                     os.utime(copy.fileno())
-        data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        return data[offset - first * BLOCK : stop - first * BLOCK]
+        return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:
         hits, misses, self._hits, self._misses = self._hits, self._misses, 0, 0
