@@ -100,7 +100,7 @@ class ContentCache:
             self._misses += not data
             if data and monotonic() > self._told + _EXACT:
                 self._told = monotonic()
-                self.change(lambda ledger: None)
+                self._change(lambda ledger: None)
         return data
 
     def writer(self, cap: Cap | None = None, offset: int = 0) -> Writer:
@@ -110,7 +110,7 @@ class ContentCache:
     def forget(self, cap: Cap) -> None:
         """Remove the copy of a file."""
         if self.keeps(cap):
-            self.change(lambda ledger: ledger.remove(_sealing(cap)[0]))
+            self._change(lambda ledger: ledger.remove(_sealing(cap)[0]))
 
     def usage(self) -> Usage:
         """The size, and the counts of reads. Raises: OSError."""
@@ -127,8 +127,8 @@ class ContentCache:
                 self._add_reads(ledger)
                 ledger.clear()
 
-    def change(self, change: Callable[[Ledger], T]) -> T | None:
-        """Change the folder; None if that cannot be done now. For writers."""
+    def _change(self, change: Callable[[Ledger], T]) -> T | None:
+        """Change the folder; None if that cannot be done now."""
         try:
             with self._folder.locked() as ledger:
                 self._add_reads(ledger)
@@ -205,14 +205,14 @@ class Writer:
         if self._cap is None and self._is_on:
             name, seal = _sealing(known)
             head = _head(seal, self._key)
-            self._cache.change(lambda ledger: ledger.rename(self._name, name, head))
+            self._cache._change(lambda ledger: ledger.rename(self._name, name, head))
 
     def drop(self) -> None:
         """Keep no more; and nothing of a file whose cap is not known."""
         self._is_on = False
         self._held.clear()
         if self._cap is None and self._number:
-            self._cache.change(lambda ledger: ledger.remove(self._name))
+            self._cache._change(lambda ledger: ledger.remove(self._name))
 
     @property
     def _end(self) -> int:
@@ -239,7 +239,7 @@ class Writer:
                 copy.write(content.encrypt(number.to_bytes(_NONCE), block, None))
             return True
 
-        if not self._cache.change(put) and self._cap is None:
+        if not self._cache._change(put) and self._cap is None:
             self.drop()
 
 
