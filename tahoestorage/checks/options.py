@@ -71,7 +71,7 @@ _READINGS: list[_Reading] = [
     _by_table("E010", "signed_urls"),
     _by_table("E016", "fanout"),
     ("E020", conf.observer, "Give the dotted path of a function, such as 'mysite.metrics.count'."),
-    _by_table("E026", "content_cache"),
+    _by_table("E027", "content_cache"),
 ]
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
@@ -166,13 +166,13 @@ def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
 
 
 def _check_content_cache(options: conf.Options) -> Iterator[CheckMessage]:
-    with suppress(ImproperlyConfigured):  # E026
+    with suppress(ImproperlyConfigured):  # E027
         cache = conf.content_cache(options)
         if cache is not None:
             problem, hint = _problem_of(cache)
             if problem:
                 name = conf.where("content_cache")
-                yield message("W026", f"{name} is {str(cache.path)!r}: {problem}", hint)
+                yield message("W027", f"{name} is {str(cache.path)!r}: {problem}", hint)
 
 
 def _problem_of(cache: ContentCache) -> tuple[str, str]:

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from txtahoe.caps import Cap, base32
-from txtahoe.contentcache.ledger import Folder, Ledger, Usage
+from txtahoe.contentcache.ledger import Folder, Ledger, Usage, open_own
 from txtahoe.sealing import sealed
 
 T = TypeVar("T")
@@ -100,7 +100,9 @@ class ContentCache:
             self._misses += not data
             if data and monotonic() > self._told + _EXACT:
                 self._told = monotonic()
-                self._change(lambda ledger: None)
+                # If another process has the lock, a later read adds them: none waits for it.
+                with suppress(OSError), self._folder.locked(patience=0) as ledger:
+                    self._add_reads(ledger)
         return data
 
     def writer(self, cap: Cap | None = None, offset: int = 0) -> Writer:
@@ -142,15 +144,16 @@ class ContentCache:
         if first < last and stop < size:
             stop = last * BLOCK
         data = io.BytesIO()  # gives its bytes without a copy of them all
-        with open(self._folder.file(name), "rb", buffering=0) as copy, suppress(InvalidTag):
+        path = self._folder.file(name)
+        with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
             content = _unsealed(seal, copy.read(_HEAD))
+            if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
+                with suppress(OSError):  # the folder is read-only
+                    os.utime(copy.fileno())
             copy.seek(_HEAD + first * _SLOT)
             for number in range(first, -(-stop // BLOCK)):
                 slot = copy.read(min(BLOCK, size - number * BLOCK) + _TAG)
                 data.write(content.decrypt(number.to_bytes(_NONCE), slot, None))
-            if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
-                with suppress(OSError):  # the folder is read-only
-                    os.utime(copy.fileno())
         return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ _SHELVES = 256
 # The numbers in the ledger: the version of its format, reads, and the bytes on each shelf.
 _VERSION, _HITS, _MISSES, _FIRST_SHELF = range(4)
 _THIS_VERSION = 0x7461686F65000001
+_MOST = 2**60  # more than any of these numbers can be
 _PATIENCE = 0.2  # seconds; a step under the lock takes a millisecond
 _PAGE = 4096  # bytes; a file takes whole pages of the disk, and its holes take none
 _SECTOR = 512  # bytes, of which stat() counts those that a file takes
@@ -67,9 +69,9 @@ class Folder:
         return not self.path.exists() or not any(self.path.iterdir())
 
     @contextmanager
-    def locked(self) -> Iterator[Ledger]:
+    def locked(self, patience: float = _PATIENCE) -> Iterator[Ledger]:
         """
-        Make the folder if it is missing, and lock it in this block.
+        Make the folder if it is missing, and lock it in this block. `patience`: in seconds.
 
         Raises: OSError; TimeoutError if another process has the lock for long.
         """
@@ -79,10 +81,14 @@ class Folder:
                 self.path.mkdir(0o700)
             if not self.is_new and not path.exists():
                 raise FileExistsError(f"{str(self.path)!r} has other files: give an empty folder")
-        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        _require_own(self.path, self.path.stat())
+        opened = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(opened)
-            yield Ledger(self, opened)
+            _lock(opened, patience)
+            try:
+                yield Ledger(self, opened)
+            finally:  # a process that another thread forks here would keep the lock
+                fcntl.flock(opened, fcntl.LOCK_UN)
         finally:
             os.close(opened)
 
@@ -97,9 +103,11 @@ class Ledger:
         told = os.pread(opened, 2**14, 0)
         if len(told) == (_FIRST_SHELF + _SHELVES) * self._numbers.itemsize:
             self._numbers.frombytes(told)
-        if not self._numbers or self._numbers[_VERSION] != _THIS_VERSION:
+        is_whole = self._numbers and min(self._numbers) >= 0
+        if not is_whole or self._numbers[_VERSION] != _THIS_VERSION:
             # Each shelf counts as full until somebody has looked at it.
-            self._numbers = array("q", [_THIS_VERSION, 0, 0, *[folder.max_bytes] * _SHELVES])
+            full = min(folder.max_bytes, _MOST)
+            self._numbers = array("q", [_THIS_VERSION, 0, 0, *[full] * _SHELVES])
             os.ftruncate(opened, 0)
             os.pwrite(opened, self._numbers.tobytes(), 0)
 
@@ -125,13 +133,13 @@ class Ledger:
         path = self._folder.file(name)
         with suppress(FileExistsError):
             os.mkdir(os.path.dirname(path), 0o700)
-        return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        return open(open_own(path, os.O_RDWR | os.O_CREAT), "r+b")
 
     def rename(self, old: str, new: str, head: bytes) -> None:
         """Give a copy without holes another name, in place of another one, and another head."""
         path, target = self._folder.file(old), self._folder.file(new)
         size = _in_pages(os.path.getsize(path))
-        with open(path, "r+b") as copy:
+        with open(path, "r+b", opener=open_own) as copy:
             copy.write(head)
         self.remove(new)
         self._grow(new, size)
@@ -143,7 +151,7 @@ class Ledger:
     def remove(self, name: str) -> None:
         """Remove a copy, if it is there."""
         with suppress(FileNotFoundError):
-            size = os.stat(self._folder.file(name)).st_blocks * _SECTOR
+            size = _taken(os.lstat(self._folder.file(name)))
             os.unlink(self._folder.file(name))
             self._grow(name, -size)
 
@@ -173,21 +181,50 @@ class Ledger:
         with suppress(FileNotFoundError), os.scandir(f"{self._folder.path}/{shelf:02x}") as entries:
             for entry in entries:
                 if _NAME.fullmatch(entry.name):
-                    stat = entry.stat()
+                    told = entry.stat(follow_symlinks=False)
                     # A clock was wrong if the time is to come: the copy must not stay until then.
-                    used = stat.st_mtime if stat.st_mtime < soon else 0.0
-                    found.append((used, stat.st_blocks * _SECTOR, entry.name))
+                    used = told.st_mtime if told.st_mtime < soon else 0.0
+                    found.append((used, _taken(told), entry.name))
         self._put(_FIRST_SHELF + shelf, sum(size for _, size, _ in found))
         return found
 
     def _grow(self, name: str, size: int) -> None:
         place = _FIRST_SHELF + _shelf_of(name)
-        self._put(place, max(0, self._numbers[place] + size))
+        self._put(place, self._numbers[place] + size)
 
     def _put(self, place: int, number: int) -> None:
-        self._numbers[place] = number
+        self._numbers[place] = min(max(0, number), _MOST)
         one = self._numbers[place : place + 1]
         os.pwrite(self._opened, one.tobytes(), place * one.itemsize)
+
+
+def open_own(path: str | os.PathLike[str], flags: int) -> int:
+    """
+    Open a file of this user. Others, who can perhaps write to the folder or to the one above, must
+    not lead this to another file, nor to a pipe that lets it wait.
+
+    Raises: OSError.
+    """
+    opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        told = os.fstat(opened)
+        _require_own(path, told)
+        if not stat.S_ISREG(told.st_mode):
+            raise FileExistsError(f"{str(path)!r} is not a file")
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _require_own(path: str | os.PathLike[str], told: os.stat_result) -> None:
+    if told.st_uid != os.geteuid():
+        raise PermissionError(f"{str(path)!r} belongs to another user")
+
+
+def _taken(told: os.stat_result) -> int:
+    """The bytes that a copy takes; some, even if none could be written to a full disk."""
+    return max(told.st_blocks * _SECTOR, _PAGE)
 
 
 def _shelf_of(name: str) -> int:
@@ -198,12 +235,12 @@ def _in_pages(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
 
 
-def _lock(opened: int) -> None:
-    deadline = monotonic() + _PATIENCE
+def _lock(opened: int, patience: float) -> None:
+    deadline = monotonic() + patience
     while True:
         try:
             return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if monotonic() > deadline:
+            if monotonic() >= deadline:
                 raise TimeoutError("another process has locked it for long") from None
         sleep(0.0005)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import TestCase
 
 from tests.txtahoe.case import ClockTestCase, start
@@ -16,7 +17,7 @@ from txtahoe import Cap, Client, Transport, Tree
 from txtahoe.contentcache import BLOCK, ContentCache
 from txtahoe.errors import TahoeError
 from txtahoe.http import sources
-from txtahoe.http.sources import in_threads
+from txtahoe.http.sources import BlockingSource, in_threads
 from txtahoe.testing.fake import CutBody, EndMarker, FakeGateway, LostAnswer
 
 DATA = bytes(range(256)) * 2**11 + b"the end"  # four blocks and a little more
@@ -127,6 +128,19 @@ class Uploads(KeepingTestCase):
         self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
         self.assertEqual(self.kept(cap), DATA)
         self.assertLess(self.cache.usage().bytes, 2 * len(DATA))
+
+    def test_a_source_that_changes_before_it_is_sent_again_is_kept_as_the_grid_has_it(self) -> None:
+        for size in (10_000, len(DATA)):
+            passes = iter([b"old" + DATA[:size], b"new" + DATA[:size]])
+            source = BlockingSource(lambda: [next(passes)], maybeDeferred, repeatable=True)
+            self.fake.fail_next("PUT /uri", LostAnswer())
+            uploading = start(self.client.upload(source))
+            self.clock.pump([1] * 5)
+            cap = self.successResultOf(uploading)
+            self.assertEqual(self.now(self.new_client(None).read(cap)), b"new" + DATA[:size])
+            self.assertEqual(self.kept(cap)[:1000], (b"new" + DATA)[:1000])
+            self.assertEqual(len(list(self.cache.path.glob("*/*"))), 1)
+            self.cache.forget(cap)
 
     def test_a_source_that_fails_keeps_nothing_and_its_error_is_raised(self) -> None:
         async def pieces() -> AsyncIterator[bytes]:

@@ -182,6 +182,18 @@ class Damage(CacheTestCase):
             self.assertNotIn(secret, every)
         self.assertEqual(self.path.stat().st_mode & 0o077, 0)
 
+    def test_other_bytes_of_a_block_are_encrypted_with_another_nonce(self) -> None:
+        cap = self.keep(1)
+        (copy,) = self.files()
+        before = copy.read_bytes()
+        writer = self.cache.writer(cap)  # as if a gateway had given wrong bytes
+        writer.write(bytes(10_000))
+        writer.finish()
+        self.assertEqual(copy.read_bytes()[:44], before[:44])  # the key is the same
+        pairs = zip(before[-5000:], copy.read_bytes()[-5000:], strict=True)
+        differences = bytes(one ^ other for one, other in pairs)
+        self.assertNotIn(content_of(1, 10_000)[6000:6016], differences)
+
     def test_equal_copies_are_not_equal_on_the_disk(self) -> None:
         self.keep(1)
         (copy,) = self.files()

@@ -19,6 +19,34 @@ from unittest import mock
 from tests.txtahoe.contentcache.case import CacheTestCase, cap_of
 from tests.txtahoe.contentcache.stress import COPY, Stress
 from txtahoe.contentcache import BLOCK, ContentCache, cache, ledger
+from txtahoe.contentcache.ledger import Folder
+
+
+@contextmanager
+def failing(function: str, number: int) -> Iterator[None]:
+    """For this block, changes of the folder fail with this error."""
+    error = OSError(number, os.strerror(number))
+    if function == "open":
+        really = os.open
+
+        def open_to_read(path: Any, flags: int, mode: int) -> int:
+            if flags & os.O_RDWR:
+                raise error
+            return really(path, flags, mode)
+
+        with mock.patch.object(ledger.os, "open", open_to_read):
+            yield
+        return
+
+    class Full(ledger.BufferedRandom):
+        def write(self, data: Any) -> int:
+            raise error
+
+    def opened(number: int, mode: str) -> Any:
+        return Full(open(number, mode, buffering=0))
+
+    with mock.patch.object(ledger, "open", opened, create=True):
+        yield
 
 
 class Bound(CacheTestCase):
@@ -80,6 +108,27 @@ class Bound(CacheTestCase):
         self.keep(11, cache=cache)
         self.assertTrue(self.is_kept(4))
 
+    def test_a_copy_of_which_a_part_is_read_is_used(self) -> None:
+        cache = self.new_cache(max_bytes=2 * BLOCK, max_file_bytes=2 * BLOCK)
+        cap = cap_of(1, 2 * BLOCK)
+        cache.writer(cap).write(bytes(BLOCK))
+        (copy,) = self.files()
+        os.utime(copy, (0, 0))
+        self.assertEqual(cache.read(cap, BLOCK, BLOCK), b"")
+        self.assertGreater(copy.stat().st_mtime, 0)
+
+    def test_copies_that_a_full_disk_left_empty_go_in_their_turn(self) -> None:
+        cache = self.new_cache(max_bytes=10 * COPY, max_file_bytes=10_000)
+        with self.assertLogs("txtahoe"), failing("write", errno.ENOSPC):
+            for number in range(200):
+                self.keep(number, cache=cache)
+        self.assertLess(len(self.files()), 31)
+
+    def test_a_bound_can_be_any_number(self) -> None:
+        cache = self.new_cache(max_bytes=2**80)
+        self.keep(1, cache=cache)
+        self.assertTrue(self.is_kept(1, cache=cache))
+
     def test_a_copy_whose_save_never_ended_goes_in_its_turn(self) -> None:
         cache = self.new_cache(max_bytes=4 * BLOCK, max_file_bytes=3 * BLOCK)
         cache.writer().write(bytes(2 * BLOCK))  # the process is killed here
@@ -101,7 +150,16 @@ class Bound(CacheTestCase):
         cache = self.new_cache(max_bytes=30 * COPY, max_file_bytes=10_000)
         for number in range(30):
             self.keep(number, cache=cache)
-        for content in (b"", b"nonsense", bytes(3000), bytes(2072)):
+        version = ledger._THIS_VERSION.to_bytes(8, "little")
+        huge = (2**63 - 1).to_bytes(8, "little") * 258
+        for content in (
+            b"",
+            b"nonsense",
+            bytes(3000),
+            bytes(2072),
+            version + b"\xfe" * 2064,
+            version + huge,
+        ):
             (self.path / "tahoe-content-cache").write_bytes(content)
             for number in range(100, 120):
                 self.keep(number, cache=cache)
@@ -176,7 +234,7 @@ class Failures(CacheTestCase):
         self.assertEqual(self.files(), [mine])
 
     def test_a_full_disk(self) -> None:
-        with self.failing("write", errno.ENOSPC):
+        with failing("write", errno.ENOSPC):
             self.assert_useless("No space left")
         self.assertTrue(all(not self.is_kept(number) for number in range(3)))
 
@@ -203,7 +261,7 @@ class Failures(CacheTestCase):
         (copy,) = self.files()
         os.utime(copy, (0, 0))
         with mock.patch.object(cache.os, "utime", side_effect=OSError(errno.EROFS, "Read-only")):
-            with self.failing("open", errno.EROFS):
+            with failing("open", errno.EROFS):
                 self.assert_useless("Read-only")
                 self.assertTrue(self.is_kept(7))
 
@@ -230,27 +288,73 @@ class Failures(CacheTestCase):
                 self.assert_useless("another process has locked it")
                 self.assertTrue(self.is_kept(7))
 
-    @contextmanager
-    def failing(self, function: str, number: int) -> Iterator[None]:
-        """For this block, changes of the folder fail with this error."""
-        error = OSError(number, os.strerror(number))
-        if function == "open":
-            with mock.patch.object(ledger.os, "open", side_effect=error):
-                yield
-            return
 
-        class Full(ledger.BufferedRandom):
-            def write(self, data: Any) -> int:
-                raise error
+class Others(CacheTestCase):
+    """Other users, who can write to the folder or to the one above, can only make it useless."""
 
-        def opened(number: int, mode: str) -> Any:
-            return Full(open(number, mode, buffering=0))
+    def setUp(self) -> None:
+        super().setUp()
+        self.mine = self.path.with_name("mine")
+        self.mine.write_text("mine")
 
-        with mock.patch.object(ledger, "open", opened, create=True):
-            yield
+    def test_links_lead_to_no_other_file(self) -> None:
+        self.keep(1)
+        (copy,) = self.files()
+        for place in (copy, self.path / "tahoe-content-cache"):
+            place.unlink()
+            place.symlink_to(self.mine)
+            with self.assertLogs("txtahoe"):
+                self.keep(1, cache=self.new_cache())
+            self.assertEqual(self.mine.read_text(), "mine")
+            self.assertTrue(place.is_symlink())
+
+    def test_a_pipe_lets_nobody_wait(self) -> None:
+        self.keep(1)
+        (copy,) = self.files()
+        copy.unlink()
+        os.mkfifo(copy)
+        self.addCleanup(os.close, os.open(copy, os.O_RDWR))  # it can be opened, and gives nothing
+        with self.assertLogs("txtahoe"):
+            self.assertFalse(self.is_kept(1))
+
+    def test_what_belongs_to_another_user_is_not_used(self) -> None:
+        self.keep(1)
+        files = {path: path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
+        with mock.patch.object(ledger.os, "geteuid", return_value=os.geteuid() + 1):
+            cache = self.new_cache()
+            with self.assertLogs("txtahoe") as logs:
+                self.assertFalse(self.is_kept(1, cache=cache))
+                self.keep(2, cache=cache)
+            self.assertIn("another user", logs.output[0])
+            self.assertRaises(PermissionError, cache.usage)
+        self.assertEqual(files, {path: path.read_bytes() for path in files})
+        self.assertEqual(len(self.files()), 1)
+
+    def test_nothing_is_put_into_an_empty_folder_of_another_user(self) -> None:
+        self.path.mkdir()
+        with mock.patch.object(ledger.os, "geteuid", return_value=os.geteuid() + 1):
+            with self.assertLogs("txtahoe"):
+                self.keep(1)
+        self.assertEqual(list(self.path.iterdir()), [])
 
 
 class Processes(CacheTestCase):
+    def test_a_process_that_is_forked_under_the_lock_does_not_keep_it(self) -> None:
+        self.keep(1)
+        with Folder(self.path, 2**30).locked() as locked:
+            self.addCleanup(os.close, os.dup(locked._opened))  # as a child has it
+        self.keep(2)
+        self.assertTrue(self.is_kept(2))
+
+    def test_a_read_does_not_wait_for_the_lock(self) -> None:
+        self.keep(1)
+        with Folder(self.path, 2**30).locked():
+            with mock.patch.object(ledger, "sleep", side_effect=AssertionError):
+                self.assertTrue(self.is_kept(1))
+        self.cache._told = 0.0
+        self.assertTrue(self.is_kept(1))
+        self.assertEqual(self.cache.usage().hits, 2)
+
     def test_processes_that_are_killed_leave_nothing_wrong(self) -> None:
         found = Stress(self.path, files=200).run(3.0, processes=4, kills_a_second=10)
         self.assertEqual(found.wrong, 0)
