@@ -8,9 +8,9 @@ copy has the storage index as its name, and holds:
     slots       block 0, block 1, … of 128 KiB, each encrypted with the content key; or holes
 
 AES-GCM also authenticates: anyone without the cap learns sizes and times, and can destroy blocks
-but not change them. A block that is damaged, or was written in part, does not decrypt: it counts as
-missing, and the next download writes it again. So writes need not be atomic. The nonce of a block
-is its number, because the bytes of a block never change.
+but not change them, nor move them: the number of a block is authenticated with it. Each encryption
+has a nonce of its own. A block that is damaged, or was written in part, does not decrypt: it counts
+as missing, and the next download writes it again. So writes need not be atomic.
 
 The content key is random, because a copy begins before its cap is known, while the file is
 uploaded. Until then it has a random name and a head that nobody can read; if the process dies, it
@@ -47,7 +47,7 @@ BLOCK = 2**17
 
 _KEY, _NONCE, _TAG = 16, 12, 16  # AES-128, as for Tahoe-LAFS's own shares
 _HEAD = _NONCE + _KEY + _TAG
-_SLOT = BLOCK + _TAG
+_SLOT = _NONCE + BLOCK + _TAG
 # Seconds.
 _EXACT = 1.0  # the time of a copy's last use, and the counts of reads, can be so old
 _QUIET = 60.0  # without another line in the log
@@ -146,14 +146,14 @@ class ContentCache:
         data = io.BytesIO()  # gives its bytes without a copy of them all
         path = self._folder.file(name)
         with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
-            content = _unsealed(seal, copy.read(_HEAD))
+            content = AESGCM(_decrypted(seal, copy.read(_HEAD)))
             if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
                 with suppress(OSError):  # the folder is read-only
                     os.utime(copy.fileno())
             copy.seek(_HEAD + first * _SLOT)
             for number in range(first, -(-stop // BLOCK)):
-                slot = copy.read(min(BLOCK, size - number * BLOCK) + _TAG)
-                data.write(content.decrypt(number.to_bytes(_NONCE), slot, None))
+                slot = copy.read(_NONCE + min(BLOCK, size - number * BLOCK) + _TAG)
+                data.write(_decrypted(content, slot, number))
         return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:
@@ -207,7 +207,7 @@ class Writer:
             self._put(len(self._held))
         if self._cap is None and self._is_on:
             name, seal = _sealing(known)
-            head = _head(seal, self._key)
+            head = _encrypted(seal, self._key)
             self._cache._change(lambda ledger: ledger.rename(self._name, name, head))
 
     def drop(self) -> None:
@@ -227,19 +227,19 @@ class Writer:
         del self._held[:length]
 
         def put(ledger: Ledger) -> bool:
-            copy = ledger.open(self._name, _HEAD + length + _TAG)
+            copy = ledger.open(self._name, _HEAD + _NONCE + length + _TAG)
             if copy is None:
                 return False
             with copy:
                 try:
-                    content = _unsealed(self._seal, copy.read(_HEAD))
+                    content = AESGCM(_decrypted(self._seal, copy.read(_HEAD)))
                 except InvalidTag:  # it is new, or damaged: then its slots are of no use
                     copy.truncate(0)
                     copy.seek(0)
-                    copy.write(_head(self._seal, self._key))
+                    copy.write(_encrypted(self._seal, self._key))
                     content = AESGCM(self._key)
                 copy.seek(_HEAD + number * _SLOT)
-                copy.write(content.encrypt(number.to_bytes(_NONCE), block, None))
+                copy.write(_encrypted(content, block, number))
             return True
 
         if not self._cache._change(put) and self._cap is None:
@@ -255,12 +255,13 @@ def _sealing(cap: Cap) -> tuple[str, AESGCM]:
 
 
 @sealed
-def _head(seal: AESGCM, key: bytes) -> bytes:
+def _encrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
+    """A content key, or the block of this number, with its nonce."""
     nonce = os.urandom(_NONCE)
-    return nonce + seal.encrypt(nonce, key, None)
+    return nonce + seal.encrypt(nonce, data, number.to_bytes(8))
 
 
 @sealed
-def _unsealed(seal: AESGCM, head: bytes) -> AESGCM:
-    """The encryption of the blocks. Raises: InvalidTag if the head is missing or damaged."""
-    return AESGCM(seal.decrypt(head[:_NONCE].ljust(_NONCE), head[_NONCE:], None))
+def _decrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
+    """The opposite of `_encrypted`. Raises: InvalidTag if bytes are missing or damaged."""
+    return seal.decrypt(data[:_NONCE].ljust(_NONCE), memoryview(data)[_NONCE:], number.to_bytes(8))
