@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, BinaryIO, Literal
 
 from txtahoe.api.download import Download
-from txtahoe.api.keeping import KeptDownload, KeptSource
+from txtahoe.api.keeping import KeptDownload, KeptSource, disk_threads
 from txtahoe.api.operations import Operations, given
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
@@ -18,7 +18,6 @@ from txtahoe.http.sources import (
     IteratorSource,
     Source,
     file_source,
-    in_threads,
 )
 from txtahoe.http.transport import url_text
 from txtahoe.sealing import sealed
@@ -57,7 +56,7 @@ class FileOperations(Operations):
     async def forget(self, cap: Cap) -> None:
         """Remove the bytes of a file from the content cache, if there is one."""
         if self.content_cache is not None:
-            await in_threads(self._transport.reactor)(partial(self.content_cache.forget, cap))
+            await disk_threads(self._transport.reactor)(partial(self.content_cache.forget, cap))
 
     async def create_mutable(self, source: Uploadable, *, format: MutableFormat = "SDMF") -> Cap:
         """Make a mutable file of the bytes, which no directory names. Returns its write cap."""

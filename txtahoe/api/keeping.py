@@ -5,17 +5,38 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from txtahoe.caps import Cap
 from txtahoe.contentcache import BLOCK, ContentCache, Writer
-from txtahoe.http.sources import ISource, in_threads
+from txtahoe.http.sources import InThread, ISource, in_threads
 
 # Bytes that one change of threads takes along.
 _TOGETHER = 2 * BLOCK
 _ANSWER = 2**20
+_THREADS = 4
+
+_pools: WeakKeyDictionary[Any, ThreadPool] = WeakKeyDictionary()
+
+
+def disk_threads(reactor: Any) -> InThread[Any]:
+    """
+    As `in_threads`, but in threads for content caches alone. Callers of a storage can wait in all
+    threads of the reactor, for downloads that would wait for one of these threads.
+    """
+    if not hasattr(reactor, "getThreadPool"):
+        return in_threads(reactor)
+    pool = _pools.get(reactor)
+    if pool is None:
+        pool = _pools[reactor] = ThreadPool(0, _THREADS, "content cache")
+        pool.start()
+        reactor.addSystemEventTrigger("during", "shutdown", _pools.pop, reactor)
+        reactor.addSystemEventTrigger("during", "shutdown", pool.stop)
+    return in_threads(reactor, pool)
 
 
 class KeptDownload:
@@ -25,7 +46,7 @@ class KeptDownload:
         self._cache = cache
         self._cap = cap
         self._fresh = fresh
-        self._in_thread = in_threads(reactor)
+        self._in_thread = disk_threads(reactor)
         self._writer: Writer | None = None
         self._held = bytearray()
         self._next = 0
@@ -60,7 +81,7 @@ class KeptSource:
         self.repeatable = source.repeatable
         self._source = source
         self._cache = cache
-        self._in_thread = in_threads(reactor)
+        self._in_thread = disk_threads(reactor)
         self._writer: Writer | None = None
         self._held = bytearray()
         self._writing: Deferred[None] = succeed(None)

@@ -6,10 +6,12 @@ import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.txtahoe.case import ClockTestCase, start
@@ -174,6 +176,24 @@ class InTheReactor(TestCase):
                 self.assertEqual(await client.read(cap), DATA)
                 self.assertEqual(await client.read(cap), DATA)
                 self.assertEqual(fake.requests, ["PUT /uri", "GET /uri/CAP"])
+
+    async def test_it_needs_none_of_the_threads_of_callers_that_wait(self) -> None:
+        # As in an application of Twisted, which calls a storage with `deferToThread`.
+        over = Event()
+        waiting = [
+            deferToThread(over.wait, 5)
+            for _ in range(reactor.getThreadPool().max)  # type: ignore[attr-defined]
+        ]
+        fake = FakeGateway()
+        with TemporaryDirectory() as folder:
+            cache = ContentCache(Path(folder) / "cache")
+            transport = Transport(reactor, "http://fake/", agent=fake.agent)
+            async with Client(transport, content_cache=cache) as client:
+                cap = await client.upload(DATA)
+                await client.forget(cap)
+                self.assertEqual(await client.read(cap), DATA)
+        over.set()
+        self.assertEqual({await each for each in waiting}, {True})
 
     def test_a_process_that_ends_starts_no_thread(self) -> None:
         class Ended:
