@@ -27,6 +27,9 @@ from txtahoe.sealing import sealed
 from txtahoe.tree.paths import split
 from txtahoe.tree.spread.states import Fanout
 
+# Each call of a storage asks for its location, and there are few.
+_split = lru_cache(maxsize=1024)(split)
+
 _SECURITY = ("ca_file", "client_certificate", "authorization")
 _NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
 
@@ -150,7 +153,7 @@ def location(options: Options) -> str:
     if not isinstance(given, str | PathLike | Promise):
         raise ImproperlyConfigured(f"{where('location')} must be a path, not {shown(given)}")
     try:
-        split(str(given).replace("\\", "/"))
+        _split(str(given).replace("\\", "/"))
     except ValueError as error:
         # An error of encoding would show the whole text.
         reason = "it cannot be UTF-8" if isinstance(error, UnicodeError) else error
