@@ -2,15 +2,9 @@
 A content cache: what its files look like, and who can read them.
 
 A cap of an immutable file stands for the same bytes for ever, so a copy of them is never stale. The
-copy has the storage index as its name, and holds:
-
-    a head      the content key, encrypted with a key made from the read-cap
-    slots       block 0, block 1, … of 128 KiB, each encrypted with the content key; or holes
-
-AES-GCM also authenticates: anyone without the cap learns sizes and times, and can destroy blocks
-but not change them, nor move them: the number of a block is authenticated with it. Each encryption
-has a nonce of its own. A block that is damaged, or was written in part, does not decrypt: it counts
-as missing, and the next download writes it again. So writes need not be atomic.
+copy has the storage index as its name, and is encrypted by blocks with a key made from the
+read-cap; see `blocks`. A block that is damaged counts as missing, and the next download writes it
+again. So writes need not be atomic.
 
 The content key is random, because a copy begins before its cap is known, while the file is
 uploaded. Until then it has a random name and a head that nobody can read; if the process dies, it
@@ -31,10 +25,19 @@ from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from txtahoe.caps import Cap, base32
+from txtahoe.contentcache.blocks import (
+    BLOCK,
+    HEAD,
+    KEY,
+    NONCE,
+    SLOT,
+    TAG,
+    decrypted,
+    encrypted,
+    key_of,
+)
 from txtahoe.contentcache.ledger import Folder, Ledger, Usage, open_own
 from txtahoe.sealing import sealed
 
@@ -42,12 +45,6 @@ T = TypeVar("T")
 
 logger = getLogger("txtahoe")
 
-BLOCK = 2**17
-"""Bytes of a block of a file; the last one can have fewer."""
-
-_KEY, _NONCE, _TAG = 16, 12, 16  # AES-128, as for Tahoe-LAFS's own shares
-_HEAD = _NONCE + _KEY + _TAG
-_SLOT = _NONCE + BLOCK + _TAG
 # Seconds.
 _EXACT = 1.0  # the time of a copy's last use, and the counts of reads, can be so old
 _QUIET = 60.0  # without another line in the log
@@ -146,14 +143,14 @@ class ContentCache:
         data = io.BytesIO()  # gives its bytes without a copy of them all
         path = self._folder.file(name)
         with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
-            content = AESGCM(_decrypted(seal, copy.read(_HEAD)))
+            content = AESGCM(decrypted(seal, copy.read(HEAD)))
             if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
                 with suppress(OSError):  # the folder is read-only
                     os.utime(copy.fileno())
-            copy.seek(_HEAD + first * _SLOT)
+            copy.seek(HEAD + first * SLOT)
             for number in range(first, -(-stop // BLOCK)):
-                slot = copy.read(_NONCE + min(BLOCK, size - number * BLOCK) + _TAG)
-                data.write(_decrypted(content, slot, number))
+                slot = copy.read(NONCE + min(BLOCK, size - number * BLOCK) + TAG)
+                data.write(decrypted(content, slot, number))
         return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:
@@ -179,8 +176,8 @@ class Writer:
         self._number = -(-offset // BLOCK)
         self._skipped = self._number * BLOCK - offset
         self._held = bytearray()
-        self._key = os.urandom(_KEY)
-        self._name, self._seal = base32(os.urandom(16)), AESGCM(os.urandom(_KEY))
+        self._key = os.urandom(KEY)
+        self._name, self._seal = base32(os.urandom(16)), AESGCM(os.urandom(KEY))
         if cap is not None and self._is_on:
             self._name, self._seal = _sealing(cap)
 
@@ -207,7 +204,7 @@ class Writer:
             self._put(len(self._held))
         if self._cap is None and self._is_on:
             name, seal = _sealing(known)
-            head = _encrypted(seal, self._key)
+            head = encrypted(seal, self._key)
             self._cache._change(lambda ledger: ledger.rename(self._name, name, head))
 
     def drop(self) -> None:
@@ -227,19 +224,19 @@ class Writer:
         del self._held[:length]
 
         def put(ledger: Ledger) -> bool:
-            copy = ledger.open(self._name, _HEAD + _NONCE + length + _TAG)
+            copy = ledger.open(self._name, HEAD + NONCE + length + TAG)
             if copy is None:
                 return False
             with copy:
                 try:
-                    content = AESGCM(_decrypted(self._seal, copy.read(_HEAD)))
+                    content = AESGCM(decrypted(self._seal, copy.read(HEAD)))
                 except InvalidTag:  # it is new, or damaged: then its slots are of no use
                     copy.truncate(0)
                     copy.seek(0)
-                    copy.write(_encrypted(self._seal, self._key))
+                    copy.write(encrypted(self._seal, self._key))
                     content = AESGCM(self._key)
-                copy.seek(_HEAD + number * _SLOT)
-                copy.write(_encrypted(content, block, number))
+                copy.seek(HEAD + number * SLOT)
+                copy.write(encrypted(content, block, number))
             return True
 
         if not self._cache._change(put) and self._cap is None:
@@ -250,18 +247,4 @@ class Writer:
 @sealed
 def _sealing(cap: Cap) -> tuple[str, AESGCM]:
     """The name of the copy of a file, and the encryption of its head."""
-    hkdf = HKDF(SHA256(), _KEY, salt=None, info=b"txtahoe content cache 1")
-    return cap.storage_index or "", AESGCM(hkdf.derive(str(cap).encode()))
-
-
-@sealed
-def _encrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
-    """A content key, or the block of this number, with its nonce."""
-    nonce = os.urandom(_NONCE)
-    return nonce + seal.encrypt(nonce, data, number.to_bytes(8))
-
-
-@sealed
-def _decrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
-    """The opposite of `_encrypted`. Raises: InvalidTag if bytes are missing or damaged."""
-    return seal.decrypt(data[:_NONCE].ljust(_NONCE), memoryview(data)[_NONCE:], number.to_bytes(8))
+    return cap.storage_index or "", AESGCM(key_of(cap, "txtahoe content cache 1"))
