@@ -1,0 +1,114 @@
+"""Processes that are killed in the midst of a save, at each call that they make of the system."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tests.needs import TIME, needs
+from tests.txtahoe.spool.case import SpoolTestCase
+
+CONTENT = b"the bytes of a file " * 500
+_CALLS = 10_000  # more than a save makes
+
+
+def killed_after(calls: int, function: Callable[[], object]) -> bool:
+    """
+    Run a function in a process that is killed after so many calls of functions written in C, of
+    which each can be one of the system. Return whether it came to its end.
+    """
+    process = os.fork()
+    if not process:
+        left = calls
+
+        def count(frame: Any, event: str, arg: Any) -> None:
+            nonlocal left
+            if event in ("c_call", "c_return"):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.setprofile(count)
+            function()
+            sys.setprofile(None)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
+
+
+class KilledSavers(SpoolTestCase):
+    def test_a_save_is_whole_or_leaves_nothing(self) -> None:
+        self.assert_saves_are_whole(range(0, _CALLS, 29))
+
+    @needs(TIME)
+    def test_a_save_is_whole_or_leaves_nothing_wherever_it_is_killed(self) -> None:
+        self.assert_saves_are_whole(range(_CALLS))
+
+    def test_the_first_save_of_all_can_be_killed_too(self) -> None:
+        for calls in range(0, _CALLS, 41):
+            self.spool = self.new_spool_in(f"first{calls}")
+            if killed_after(calls, lambda: self.save(("first",), CONTENT)):
+                break
+            self.save(("second",), CONTENT)
+            self.spool.sweep()
+            entries = self.spool.below(())
+            self.assertEqual(len(self.files()), len(entries))
+            self.assertIn(("second",), [entry.path for entry in entries])
+        else:
+            self.fail("no save came to its end")
+
+    def new_spool_in(self, folder: str) -> Any:
+        self.path = self.path.with_name(folder)
+        return self.new_spool()
+
+    def assert_saves_are_whole(self, numbers: range) -> None:
+        self.save(("a",), CONTENT)
+        outcomes = set()
+        for calls in numbers:
+            path = ("a directory", f"{calls}")
+            is_acknowledged = killed_after(calls, lambda path=path: self.save(path, CONTENT))
+            is_there = self.spool.find(path) is not None
+            outcomes.add((is_acknowledged, is_there))
+            if is_there:
+                self.assertEqual(self.read(path), CONTENT)
+            self.spool.sweep()
+            self.assertEqual(len(self.files()), len(self.spool.below(())))
+            if is_acknowledged:
+                break
+        # Between the last sync and the end of the call, a file is saved though nobody knows it yet.
+        self.assertEqual(outcomes, {(False, False), (False, True), (True, True)})
+        self.assertTrue(self.upload())
+        self.assertEqual(set(self.on_grid().values()), {CONTENT})
+
+    def test_a_process_that_is_killed_with_a_lock_hinders_nobody(self) -> None:
+        self.save(("a",), CONTENT)
+
+        def hold() -> None:
+            self.assertTrue(self.spool.lock(("a",)))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        self.assertFalse(killed_after(_CALLS, hold))
+        self.assertTrue(self.spool.lock(("a",)))
+
+    def test_a_forked_child_does_not_hold_the_locks_of_its_parent(self) -> None:
+        self.save(("a",), CONTENT)
+        self.assertTrue(self.spool.lock(("a",)))
+        self.assertTrue(killed_after(_CALLS, self.release_in_child))
+        self.assertFalse(self.spool.lock(("a",)))
+        self.assertTrue(killed_after(_CALLS, self.find_it_locked))
+        self.spool.release(("a",))
+        self.assertTrue(self.spool.lock(("a",)))
+
+    def release_in_child(self) -> None:
+        self.spool.release(("a",))
+
+    def find_it_locked(self) -> None:
+        assert not self.spool.lock(("a",))
+        assert self.read(("a",)) == CONTENT

@@ -1,0 +1,388 @@
+"""The way of files from the spool to the grid."""
+
+from __future__ import annotations
+
+import logging
+from unittest import mock
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from tests.txtahoe.spool.case import SpoolTestCase, forget_processes
+from txtahoe import ContentCache
+from txtahoe.caps import Cap
+from txtahoe.errors import AnswerLost, FileTooLarge
+from txtahoe.spool import State
+from txtahoe.testing.fake.faults import LostAnswer
+from txtahoe.tree.uploads import SMALL
+
+LARGE = bytes(range(256)) * (SMALL // 256) + b"the end"
+
+
+class Uploading(SpoolTestCase):
+    def test_files_are_brought_to_the_grid_with_one_write_for_each_directory(self) -> None:
+        files = {("d", f"{number}"): b"%d" % number * 100 for number in range(20)}
+        files["e", "large"] = LARGE
+        for path, content in files.items():
+            self.save(path, content)
+        before = len(self.fake.requests)
+        self.assertTrue(self.upload())
+        self.assertEqual(self.on_grid(), files)
+        requests = self.fake.requests[before:]
+        self.assertEqual(sum(label == "PUT /uri" for label in requests), len(files))
+        self.assertLessEqual(sum("t=set_children" in label for label in requests), 2)
+        self.assertEqual(self.spool.summary().files, 0)
+
+    def test_after_the_upload_a_file_is_in_the_content_cache(self) -> None:
+        self.client.content_cache = ContentCache(self.path.with_name("cache"))
+        self.save(("a",), b"x" * 5000)
+        self.upload()
+        entry = self.spool.find(("a",))
+        assert entry is not None and entry.cap is not None
+        self.assertEqual(self.client.content_cache.read(entry.cap, 0, 5000), b"x" * 5000)
+
+    def test_a_newer_version_is_uploaded_over_an_older_one(self) -> None:
+        for content in (b"one", b"two", b"three"):
+            self.save(("a",), content, replaces=True)
+            self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"three"})
+
+    def test_an_edited_file_replaces_the_version_that_was_opened(self) -> None:
+        self.save(("a",), b"one")
+        for content in (b"two", b"three"):
+            entry = self.spool.find(("a",))
+            assert entry is not None
+            self.save(("a",), content, expected=entry.node.cap)
+            self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"three"})
+
+    def test_a_file_that_was_opened_while_it_was_pending_is_replaced_after_its_upload(self) -> None:
+        self.save(("a",), b"one")
+        entry = self.spool.find(("a",))
+        assert entry is not None
+        self.upload()
+        self.clock.advance(60)
+        self.spool.clean()
+        self.save(("a",), b"two", expected=entry.node.cap)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"two"})
+
+    def test_a_file_that_is_replaced_during_its_upload_is_not_linked_after_the_newer_one(
+        self,
+    ) -> None:
+        self.save(("a",), b"older", replaces=True)
+        upload = self.tree.upload
+        newer = iter([b"newer"])
+
+        async def replacing(source):  # type: ignore[no-untyped-def]
+            cap = await upload(source)
+            for content in newer:
+                self.save(("a",), content, replaces=True)
+            return cap
+
+        with mock.patch.object(self.tree, "upload", replacing):
+            self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"newer"})
+
+    def test_a_file_that_is_deleted_during_its_upload_is_not_linked(self) -> None:
+        self.save(("a",))
+        upload = self.tree.upload
+
+        async def deleting(source):  # type: ignore[no-untyped-def]
+            cap = await upload(source)
+            if callable(source):
+                self.assertTrue(self.spool.discard(("a",)))
+            return cap
+
+        with mock.patch.object(self.tree, "upload", deleting):
+            self.upload()
+        self.assertEqual(self.on_grid(), {})
+
+    def test_a_file_that_somebody_appends_to_is_left_alone_for_a_while(self) -> None:
+        self.save(("a",), due=self.clock.seconds() + 5)
+        self.upload()
+        self.assertEqual(self.on_grid(), {})
+        self.clock.advance(5)
+        self.upload()
+        self.assertEqual(len(self.on_grid()), 1)
+
+    def test_a_file_whose_path_another_process_holds_is_left_to_it(self) -> None:
+        self.save(("a",))
+        self.save(("b",))
+        self.assertTrue(self.spool.lock(("a",)))
+        self.assertTrue(self.upload())
+        self.assertEqual(list(self.on_grid()), [("b",)])
+        forget_processes()  # the holder has died
+        self.upload()
+        self.assertEqual(len(self.on_grid()), 2)
+
+    def test_a_second_look_at_a_file_that_was_finished_meanwhile_uploads_nothing(self) -> None:
+        self.save(("a",))
+        due = self.spool.journal.due
+
+        def outdated(*args):  # type: ignore[no-untyped-def]
+            found = due(*args)
+            forget_processes()
+            for entry in found:
+                self.spool.journal.change_all(
+                    {entry.number: lambda e: evolve(e, state=State.LINKED, due=0.0)}
+                )
+            return found
+
+        with mock.patch.object(self.spool.journal, "due", outdated):
+            self.assertEqual(self.spool.take(9, range(SMALL)), [])
+        self.assertTrue(self.spool.lock(("a",)))
+
+
+class Collisions(SpoolTestCase):
+    def take(self, *path: str, content: bytes = b"of another host") -> Cap:
+        cap: Cap = self.now(self.client.upload(content))
+        self.now(self.tree.link(path, cap))
+        return cap
+
+    def test_a_name_that_another_host_has_taken_keeps_its_file(self) -> None:
+        self.take("d", "name.tar.gz")
+        self.save(("d", "name.tar.gz"), b"of this host")
+        with self.assertLogs("txtahoe", logging.WARNING):
+            self.upload()
+        found = self.on_grid()
+        self.assertEqual(found.pop(("d", "name.tar.gz")), b"of another host")
+        ((path, content),) = found.items()
+        self.assertRegex(path[-1], r"name\.tar_[a-z2-7]{8}\.gz")
+        self.assertEqual(content, b"of this host")
+        ((_, message),) = self.spool.journal.messages()
+        self.assertIn(repr("/".join(path)), message)
+
+    def test_a_version_that_another_host_has_replaced_keeps_its_file_too(self) -> None:
+        opened = self.take("a", content=b"was opened here")
+        self.now(self.tree.link("a", self.now(self.client.upload(b"newer")), replace=True))
+        self.save(("a",), b"written here", expected=opened)
+        self.upload()
+        found = self.on_grid()
+        self.assertEqual(found.pop(("a",)), b"newer")
+        self.assertEqual(list(found.values()), [b"written here"])
+
+    def test_an_equal_file_under_the_name_is_no_collision(self) -> None:
+        self.take("a", content=b"the same" * 20)
+        self.save(("a",), b"the same" * 20)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"the same" * 20})
+        self.assertEqual(self.spool.journal.messages(), [])
+
+    def test_a_link_that_was_made_before_its_process_died_is_no_collision(self) -> None:
+        number = self.save(("a",), b"this")
+        cap = self.take("a", content=b"this")
+        self.spool.journal.change_all({number: lambda e: evolve(e, cap=cap, state=State.UPLOADED)})
+        self.upload()
+        self.assertEqual(list(self.on_grid()), [("a",)])
+
+    def test_a_version_that_was_linked_before_its_process_died_is_replaced(self) -> None:
+        number = self.save(("a",), b"one")
+        cap = self.take("a", content=b"one")
+        self.spool.journal.change_all({number: lambda e: evolve(e, cap=cap, state=State.UPLOADED)})
+        self.save(("a",), b"two", replaces=False, expected=cap)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"two"})
+
+
+class Failures(SpoolTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        logging.getLogger("txtahoe").setLevel(logging.CRITICAL)
+        self.addCleanup(logging.getLogger("txtahoe").setLevel, logging.NOTSET)
+
+    def test_a_file_that_the_grid_refuses_is_set_aside_and_hinders_nothing(self) -> None:
+        self.save(("is a file",), b"x" * 100)
+        self.upload()
+        self.clock.advance(11)
+        self.save(("is a file", "below"))
+        self.save(("good",))
+        self.assertTrue(self.upload())
+        self.assertEqual(set(self.on_grid()), {("is a file",), ("good",)})
+        (entry,) = self.spool.journal.aside()
+        self.assertEqual(entry.path, ("is a file", "below"))
+        self.assertIn("directory", entry.problem)
+        self.assertEqual(self.spool.summary().aside, 1)
+        self.assertEqual(self.read(entry.path), b"content")
+        self.assertTrue(self.upload())
+        self.now(self.tree.unlink("is a file"))
+        self.spool.journal.again()
+        self.upload()
+        self.assertIn(("is a file", "below"), self.on_grid())
+
+    def test_a_file_that_is_too_large_is_set_aside(self) -> None:
+        self.save(("a",))
+        with mock.patch.object(self.tree, "upload", side_effect=FileTooLarge("too large")):
+            self.assertTrue(self.upload())
+        self.assertEqual(self.spool.summary().problem, "too large")
+
+    def test_while_the_grid_is_away_everything_waits_and_one_file_is_tried(self) -> None:
+        for number in range(40):
+            self.save((f"{number}",), b"%d" % number)
+        away = mock.Mock(side_effect=AnswerLost("away"))
+        with mock.patch.object(self.tree, "upload", away):
+            self.assertFalse(self.upload())
+            # Those that were under way, and those that came before anybody knew.
+            self.assertLess(away.call_count, 40)
+            away.reset_mock()
+            self.assertFalse(self.upload())
+            self.assertEqual(away.call_count, 1)
+        found = self.spool.summary()
+        self.assertEqual((found.files, found.problem), (40, "away"))
+        self.assertTrue(self.upload())
+        self.assertEqual(len(self.on_grid()), 40)
+
+    def test_a_file_that_keeps_failing_does_not_hinder_others_while_the_grid_is_away(self) -> None:
+        self.save(("bad",), b"bad")
+        upload = self.tree.upload
+        is_away = True
+
+        async def failing(source):  # type: ignore[no-untyped-def]
+            if is_away or (callable(source) and await source() == b"bad"):
+                raise AnswerLost("away")
+            return await upload(source)
+
+        with mock.patch.object(self.tree, "upload", failing):
+            self.upload()
+            self.save(("good",), b"good")
+            self.upload()
+            is_away = False
+            for _ in range(3):
+                self.upload()
+            self.assertEqual(self.on_grid(), {("good",): b"good"})
+        self.clock.advance(60)
+        self.upload()
+        self.assertEqual(len(self.on_grid()), 2)
+
+    def test_the_bytes_of_a_file_that_is_damaged_never_get_to_the_grid(self) -> None:
+        self.save(("a",), b"x" * 1000)
+        (path,) = self.files()
+        path.write_bytes(path.read_bytes()[:-1])
+        self.upload()
+        self.assertEqual(self.on_grid(), {})
+        (entry,) = self.spool.journal.aside()
+        self.assertIn("damaged", entry.problem)
+
+    def test_a_lost_answer_to_a_link_links_a_file_once(self) -> None:
+        self.save(("a",), b"x" * 100)
+        self.fake.fail_next("*?t=set_children", LostAnswer())
+        self.upload()
+        self.clock.advance(60)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"x" * 100})
+
+
+class ByItself(SpoolTestCase):
+    def test_it_works_when_it_is_woken_and_when_something_is_due(self) -> None:
+        self.save(("a",), b"one")
+        self.save(("b",), b"two", due=self.clock.seconds() + 5)
+        self.uploader.wake()
+        self.assertEqual(list(self.on_grid()), [("a",)])
+        self.clock.advance(5)
+        self.assertEqual(len(self.on_grid()), 2)
+        self.assertEqual(len(self.files()), 2)
+        self.clock.pump([1.0] * 20)
+        self.assertEqual(self.files(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_tries_again_with_growing_pauses_until_the_grid_is_back(self) -> None:
+        self.save(("a",))
+        with (
+            mock.patch.object(self.tree, "upload", side_effect=AnswerLost("away")) as away,
+            self.assertLogs("txtahoe", logging.WARNING),
+        ):
+            self.uploader.wake()
+            self.clock.pump([1.0] * 600)
+            self.assertLess(away.call_count, 30)
+            self.assertGreater(away.call_count, 10)
+            self.save(("b",))
+            before = away.call_count
+            self.uploader.wake()  # which does not wait less for the grid
+            self.assertEqual(away.call_count, before)
+        self.clock.pump([1.0] * 60)
+        self.assertEqual(len(self.on_grid()), 2)
+
+    def test_a_file_of_another_process_is_looked_at_now_and_then(self) -> None:
+        self.save(("a",))
+        self.spool.lock(("a",))
+        self.uploader.wake()
+        self.assertEqual(self.on_grid(), {})
+        forget_processes()
+        self.clock.advance(3)
+        self.assertEqual(len(self.on_grid()), 1)
+
+    def test_a_journal_that_cannot_be_used_is_tried_again(self) -> None:
+        self.save(("a",))
+        failing = mock.patch.object(self.spool.journal, "due", side_effect=OSError("broken"))
+        with failing, self.assertLogs("txtahoe", logging.WARNING):
+            self.uploader.wake()
+        self.clock.advance(60)
+        self.assertEqual(len(self.on_grid()), 1)
+
+
+class KilledUploaders(SpoolTestCase):
+    """A process is killed before and after each step of its uploader; another one goes on."""
+
+    def test_each_file_gets_to_the_grid_once_wherever_the_process_is_killed(self) -> None:
+        number = 0
+        while self.killed_at(number):
+            number += 1
+        self.assertGreater(number, 12)
+
+    def killed_at(self, step: int) -> bool:
+        """Kill it at this step; return whether it took so many."""
+        folder = f"{step}"
+        files = {(folder, "new"): b"a" * 100, (folder, "replaced"): b"new" * 50}
+        older = self.now(self.client.upload(b"older" * 20))
+        self.now(self.tree.link((folder, "replaced"), older))
+        self.save((folder, "new"), files[folder, "new"])
+        self.save((folder, "replaced"), files[folder, "replaced"], expected=older)
+        left = [step]
+
+        class Killed(BaseException):
+            pass
+
+        def count() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+
+        def counted(function):  # type: ignore[no-untyped-def]
+            def call(*args, **kwargs):  # type: ignore[no-untyped-def]
+                count()
+                result = function(*args, **kwargs)
+                count()
+                return result
+
+            return call
+
+        def counted_async(function):  # type: ignore[no-untyped-def]
+            async def call(*args, **kwargs):  # type: ignore[no-untyped-def]
+                count()
+                try:
+                    return await function(*args, **kwargs)
+                finally:
+                    count()
+
+            return call
+
+        with (
+            mock.patch.object(
+                self.spool.journal, "change_all", counted(self.spool.journal.change_all)
+            ),
+            mock.patch.object(self.tree, "upload", counted_async(self.tree.upload)),
+            mock.patch.object(self.tree, "link_many", counted_async(self.tree.link_many)),
+            mock.patch.object(self.tree, "replace", counted_async(self.tree.replace)),
+        ):
+            work = Deferred.fromCoroutine(self.uploader.upload())
+            was_killed = left[0] < 0
+            work.addErrback(lambda failure: None)
+        forget_processes()
+        self.uploader = self.new_uploader()
+        self.upload()
+        self.clock.advance(60)
+        self.upload()
+        found = {path: c for path, c in self.on_grid().items() if path[0] == folder}
+        self.assertEqual(found, files, f"killed at step {step}")
+        self.assertEqual(self.spool.journal.messages(), [])
+        return was_killed
