@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Literal
 
 from attrs import evolve, frozen
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.conf import Connection, address
-from tahoestorage.reactor.waiting import Caller, done, in_reactor
+from tahoestorage.reactor.waiting import Caller, done, in_reactor, unblocked
 from tahoestorage.storage import TahoeStorage, storage_of
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, redact
@@ -29,6 +29,7 @@ from txtahoe.http.failover import Gateways
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance.writer import HANDED_OVER, writer_of
 from txtahoe.nodes import GatewayStatus
+from txtahoe.spool import Spool, Summary
 from txtahoe.tree.tree import Tree
 
 PROBE = b"Can files be saved? django-tahoestorage asks by uploading these bytes, and reading them."
@@ -41,8 +42,17 @@ OLDEST = 1, 16
 """The oldest release of tahoe-lafs whose gateway passes the contract suite."""
 
 Kind = Literal[
-    "gateway", "security", "authorization", "release", "servers", "reading", "shares", "saving"
+    "gateway",
+    "security",
+    "authorization",
+    "release",
+    "servers",
+    "reading",
+    "shares",
+    "saving",
+    "spool",
 ]
+_LATE = 3600.0  # seconds after which a file should have left the spool
 
 
 @frozen
@@ -53,7 +63,8 @@ class Problem:
     `kind`: the gateway does not answer, or is none ("gateway"); there is no secure connection to
     it; a server before it refuses this client; it is of an older release than OLDEST; it is not
     connected to all storage servers that it knows; the root directory cannot be read; it misses
-    shares; nothing can be saved.
+    shares; nothing can be saved; files are in the spool of this host for long, or cannot be saved.
+    For the last one, `url` is the path of the spool.
     """
 
     url: str
@@ -97,12 +108,14 @@ class StorageHealth:
     The state of a storage now, through each of its gateways.
 
     `is_writable`: whether its cap lets it write. `needs_writer`: whether a save takes the gateway
-    that makes all changes.
+    that makes all changes. `spool`: what is in the spool of this host, if there is one.
     """
 
     gateways: tuple[GatewayHealth, ...]
     is_writable: bool = True
     needs_writer: bool = True
+    spool: Summary | None = None
+    spool_problems: tuple[Problem, ...] = ()
 
     @property
     def is_ok(self) -> bool:
@@ -126,8 +139,12 @@ class StorageHealth:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The problems of all gateways. Some do not keep files from being read and saved."""
-        return tuple(problem for gateway in self.gateways for problem in gateway.problems)
+        """
+        The problems of all gateways, and of the spool. Some do not keep files from being read and
+        saved.
+        """
+        of_gateways = (problem for gateway in self.gateways for problem in gateway.problems)
+        return (*of_gateways, *self.spool_problems)
 
 
 def _first(every: Iterable[float | None]) -> float | None:
@@ -169,7 +186,23 @@ async def _health(storage: str | TahoeStorage, timeout: float) -> StorageHealth:
         return await examine_storage(reactor, seconds, connection, writer)
 
     found = await in_reactor(ask)
-    return evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
+    found = evolve(found, needs_writer=not isinstance(storage, TahoeCapStorage))
+    spool = connection.spool
+    return found if spool is None else await unblocked(lambda: _with_spool(found, spool))
+
+
+def _with_spool(found: StorageHealth, spool: Spool) -> StorageHealth:
+    summary, texts = Summary(), []
+    try:
+        summary = spool.summary()
+    except OSError as error:
+        texts.append(f"the spool cannot be used: {error}")
+    if summary.aside:
+        texts.append(f"{summary.aside} files in the spool cannot be saved: {summary.problem}")
+    elif summary.oldest is not None and time() - summary.oldest > _LATE:
+        texts.append(f"{summary.files} files are in the spool for long: {summary.problem}")
+    problems = tuple(Problem(str(spool.above), "spool", text) for text in texts)
+    return evolve(found, spool=summary, spool_problems=problems)
 
 
 async def _writer_now(reactor: Any, timeout: float, connection: Connection) -> str | None:

@@ -25,6 +25,7 @@ from tahoestorage.contract.fileurls import mount_of
 from tahoestorage.contract.operations import Operations, to_save, twins
 from tahoestorage.grid.file import TahoeFile, is_only_read
 from tahoestorage.grid.paths import Location, Name, is_for_files, names_shown
+from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.reactor.waiting import done
 from txtahoe.caps import Cap
@@ -116,7 +117,14 @@ class TahoeStorage(Storage):
 
     @cached_property
     def _whole_tree(self) -> StorageTree:
-        return StorageTree(conf.connection(self.options))
+        connection = conf.connection(self.options)
+        if connection.spool is None:
+            return StorageTree(connection)
+        return SpooledTree(connection, self._waits_for_cap)
+
+    def _waits_for_cap(self) -> bool:
+        """Whether a file has no URL before it is on the grid."""
+        return self.base_url is not None and mount_of(self.place) is None
 
     @cached_property
     def _root_named(self) -> str:
@@ -136,8 +144,9 @@ class TahoeStorage(Storage):
         """
         Save a file under `name`, or under another name if that is taken; return the name.
 
-        The bytes are on the grid, and the name leads to them, when this returns. They are uploaded
-        once, whatever names turn out to be taken.
+        The bytes are on the grid, and the name leads to them, when this returns; with a spool, they
+        are on the disk of this host, and go to the grid afterwards. They are uploaded once,
+        whatever names turn out to be taken.
         """
         token = _max_length.set(max_length)
         try:
@@ -258,17 +267,24 @@ class TahoeStorage(Storage):
             validate_file_name(download)
         if self.base_url is not None and seconds is None:
             return None
-        mount = mount_of(self.place)
-        if mount is not None:
-            name = self._location.clean(name)
-            served = self._name_in_url(name)
-            return mount.url(self.seal, name, served, seconds, expire, download)
+        url = self._mounted_url(name, expire, download)
+        if url is not None:
+            return url
         if seconds is not None:
             raise ImproperlyConfigured(
                 "the option 'signed_urls' is for files that this site serves: add "
                 "path('media/', include('tahoestorage.urls')) to its URLs"
             )
         return None
+
+    def _mounted_url(self, name: str, expire: float | None, download: str | None) -> str | None:
+        mount = mount_of(self.place)
+        if mount is None:
+            return None
+        name = self._location.clean(name)
+        seconds = conf.signed_urls(self.options)
+        served = self._name_in_url(name)
+        return mount.url(self.seal, name, served, seconds, expire, download)
 
     def _name_in_url(self, name: str) -> str:
         return name

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tahoestorage import conf
 from tahoestorage.checks.found import Found, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
+from tahoestorage.checks.spools import problems_of
 from tahoestorage.contract.fileurls import mount_of
 from txtahoe.caps import redact
 from txtahoe.contentcache import ContentCache
@@ -72,6 +73,7 @@ _READINGS: list[_Reading] = [
     _by_table("E016", "fanout"),
     ("E020", conf.observer, "Give the dotted path of a function, such as 'mysite.metrics.count'."),
     _by_table("E027", "content_cache"),
+    *(_by_table("E028", name) for name in ("spool", "spool_max_bytes", "spool_min_free")),
 ]
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
@@ -96,6 +98,11 @@ def _check(found: Found) -> Iterator[CheckMessage]:
     yield from _check_addresses(found)
     yield from _check_cache(options)
     yield from _check_content_cache(options)
+    with suppress(ImproperlyConfigured):  # E028 and others
+        spool = conf.spool(options)
+        for problem, hint in [] if spool is None else problems_of(spool.above):
+            where = f"{conf.where('spool')} is {str(spool and spool.above)!r}"
+            yield message("W028", f"{where}: {problem}", hint)
 
 
 def _check_readings(options: conf.Options) -> Iterator[CheckMessage]:

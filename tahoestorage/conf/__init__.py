@@ -26,6 +26,7 @@ from tahoestorage.conf.connection import location as location
 from tahoestorage.conf.connection import observer as observer
 from tahoestorage.conf.connection import security as security
 from tahoestorage.conf.connection import signed_urls as signed_urls
+from tahoestorage.conf.connection import spool as spool
 from tahoestorage.conf.connection import writer as writer
 from tahoestorage.conf.options import OPTIONS as OPTIONS
 from tahoestorage.conf.options import SETTINGS as SETTINGS

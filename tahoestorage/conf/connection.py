@@ -24,6 +24,7 @@ from txtahoe.http.security import BadSecurity, Security
 from txtahoe.http.terms import Terms
 from txtahoe.http.transport import gateway_url
 from txtahoe.sealing import sealed
+from txtahoe.spool import Spool
 from txtahoe.tree.paths import split
 from txtahoe.tree.spread.states import Fanout
 
@@ -62,6 +63,7 @@ class Connection:
     cache: str | None = field(eq=False)
     observer: Observer | None = field(eq=False)
     content_cache: ContentCache | None = field(eq=False)
+    spool: Spool | None = field(eq=False)
 
     @property
     def terms(self) -> Terms:
@@ -89,6 +91,7 @@ def connection(options: Options) -> Connection:
         cache=cache(options),
         observer=observer(options),
         content_cache=content_cache(options),
+        spool=spool(options),
     )
 
 
@@ -227,3 +230,16 @@ def content_cache(options: Options) -> ContentCache | None:
 
 
 _content_cache = lru_cache(ContentCache)
+
+
+@sealed
+def spool(options: Options) -> Spool | None:
+    """The spool, if there is one, and the storage can write."""
+    given, cap = checked(options, "spool"), base_cap(options)
+    if given is None or not cap.is_writable:
+        return None
+    limits = {name: checked(options, f"spool_{name}") for name in ("max_bytes", "min_free")}
+    return _spool(given, cap, max_age=checked(options, "max_age"), **limits)
+
+
+_spool = lru_cache(Spool)

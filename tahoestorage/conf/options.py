@@ -216,6 +216,31 @@ class Options(TypedDict, total=False):
         None,
         _is_content_cache,
     ]
+    spool: Annotated[
+        str | PathLike[str] | None,
+        "the path of a folder",
+        "The folder of this host that takes files, encrypted, when they are saved; they are "
+        "brought to the grid afterwards. If None, `save` waits for the grid.",
+        None,
+        lambda given: isinstance(given, str | PathLike) and given != "",
+    ]
+    spool_max_bytes: Annotated[
+        int | None,
+        "a whole number greater than 0",
+        "How much can be in the spool. A file for which there is no room is saved on the grid "
+        "directly.",
+        10 * 2**30,
+        lambda given: _is_whole(given) and given > 0,
+        "bytes",
+    ]
+    spool_min_free: Annotated[
+        int | None,
+        "a whole number, 0 or greater",
+        "How much the spool leaves free on its disk.",
+        2**30,
+        lambda given: _is_whole(given) and given >= 0,
+        "bytes",
+    ]
     fanout: Annotated[
         bool | int | None,
         f"True, False, or a whole number, {_LEAST_FANOUT} or greater",

@@ -48,7 +48,7 @@ class Operations:
     location: Location
 
     async def save(self, name: str, content: File[Any], max_length: int | None) -> str:
-        free = FreeName(self.storage, name, max_length, self.storage._is_asked_first)
+        free = self._free_name(name, max_length)
         path = self.location.path_of(free.chosen)
         self.tree.require_writable(free.chosen)
         otherwise = None if self._replace else lambda: self._other(free)
@@ -165,8 +165,17 @@ class Operations:
         node = await self.node(name)
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory; only files have a URL")
+        if not node.cap.is_readable:  # it is in the spool
+            return self._url_before_upload(name, download)
         file_name = download or self.location.path_of(name)[-1]
         return public_url(self.storage.base_url, node.cap.reader, file_name)
+
+    def _url_before_upload(self, name: str, download: str | None) -> str:
+        url: str | None = self.storage._mounted_url(name, None, download)
+        if url is not None:
+            return url
+        logger.warning("%r is not on the grid yet: its URL leads nowhere", redact(name))
+        return missing_url(self.storage.base_url, self.location.path_of(name)[-1])
 
     @property
     def _replace(self) -> Replace:
@@ -178,6 +187,13 @@ class Operations:
         if node.modified is None:
             node = await look_up(path, str(name), fresh=True)
         return node
+
+    def _free_name(self, name: str, max_length: int | None) -> FreeName:
+        is_asked = self.storage._is_asked_first
+        free = FreeName(self.storage, name, max_length, is_asked)
+        if self.tree.is_spooled and not is_asked and not self._replace:
+            free.choose()  # the grid is asked later: a random name is free
+        return free
 
     def _other(self, free: FreeName) -> Path:
         return self.location.path_of(free.choose())
@@ -198,7 +214,7 @@ class Operations:
         return [told_of(next(saved), name) if isinstance(name, str) else name for name in names]
 
     def _target(self, name: str) -> Any:
-        free = FreeName(self.storage, name, None, self.storage._is_asked_first)
+        free = self._free_name(name, None)
         self.location.path_of(free.chosen)
         return free
 

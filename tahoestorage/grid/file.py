@@ -11,7 +11,6 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dis import opmap
-from functools import partial
 from typing import Any, Self
 from weakref import finalize
 
@@ -25,7 +24,6 @@ from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
-from txtahoe.tree.tree import Tree
 
 logger = logging.getLogger("tahoestorage")
 
@@ -81,7 +79,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self._tree.require_replaceable(self.name)
         self._was, is_taken = None, True
         try:  # a fresh look-up, because a known file can be too old to be replaced
-            self._was = done(self._tree.file(self._path, self.name, fresh=True))
+            fresh = not self._tree.is_spooled
+            self._was = done(self._tree.file(self._path, self.name, fresh=fresh))
         except NoSuchChild:
             if kind == "r":
                 raise
@@ -186,14 +185,16 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self._raw.close()  # first, so that no buffer writes to it
 
     def _save(self, spool: Spool) -> None:
-        cap = done(self._tree.upload(spool.content(self.name), self.name))
-        if "x" in self.mode:
-            link = partial(Tree.link, path=self._path, cap=cap)
-        elif self._allow_overwrite:
-            link = partial(Tree.link, path=self._path, cap=cap, replace="only-files")
-        else:
-            link = partial(Tree.replace, path=self._path, cap=cap, expected=self._was)
-        done(self._tree.change(link, self._path, self.name))
+        put = self._tree.put(
+            self._path,
+            spool.content(self.name),
+            self.name,
+            expected=self._was,
+            replaces=self._allow_overwrite,
+            is_new="x" in self.mode,
+            is_growing="a" in self.mode,
+        )
+        done(put)
         spool.is_changed = False
 
     def __exit__(self, exc_type: type[BaseException] | None, *error: Any) -> None:

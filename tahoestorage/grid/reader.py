@@ -43,6 +43,7 @@ class Reader(io.RawIOBase):
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
         self._storage_tree = tree
+        self._sealed = tree.sealed(node)
         cache = tree.connection.content_cache
         self._cache = cache if cache is not None and cache.keeps(node.cap) else None
         self._cap = node.cap
@@ -98,6 +99,9 @@ class Reader(io.RawIOBase):
         window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
         if not self.closed and window is not None and tree is not None:
             self._storage_tree.close(window, tree)
+        sealed = getattr(self, "_sealed", None)
+        if not self.closed and sealed is not None:
+            sealed.close()
         super().close()
 
     def read_at(self, position: int, most: int) -> memoryview:
@@ -121,8 +125,10 @@ class Reader(io.RawIOBase):
         return await self._storage_tree.run(fetch)
 
     async def _kept(self, position: int, length: int) -> memoryview:
-        """Bytes of the content cache, which is on this host; no other thread is asked for them."""
-        cache = self._cache
+        """Bytes that are on this host; no other thread is asked for them."""
+        cache, sealed = self._cache, self._sealed
+        if sealed is not None and not (reads_grid.get() and self._cap.is_readable):
+            return memoryview(await unblocked(lambda: sealed.read(position, length)))
         if cache is None or reads_grid.get():
             return memoryview(b"")
         length = min(length, self.size - position)

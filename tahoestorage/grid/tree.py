@@ -16,7 +16,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import evolve, field, frozen
 from django.core.files import File
@@ -39,6 +39,8 @@ from txtahoe.http.terms import asking
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance.writer import Writer
 from txtahoe.nodes import Node
+from txtahoe.spool.entries import is_pending
+from txtahoe.spool.files import SealedFile
 from txtahoe.tree.arrival import Arrival
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Content, Tree
@@ -60,6 +62,8 @@ class StorageTree:
 
     connection: Connection
     shared: SharedCache = field(eq=False, repr=False, kw_only=True)
+    is_spooled: ClassVar[bool] = False
+    """Whether a save does not wait for the grid, so that nobody knows if its name is taken."""
 
     @shared.default
     def _shared(self) -> SharedCache:
@@ -121,6 +125,8 @@ class StorageTree:
         node = await self.resolve(path, name, fresh=fresh)
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory, not a file")
+        if is_pending(node.cap):
+            return node
         if not node.cap.is_readable:
             raise TahoeError(f"{name!r} is of a kind that this release does not know")
         size = node.cap.size
@@ -242,6 +248,36 @@ class StorageTree:
         """
         source = await begun(content)
         return await self.run(lambda tree, caller: tree.upload(source(caller)), name)
+
+    async def put(
+        self,
+        path: Path,
+        content: File[Any],
+        name: str | None,
+        *,
+        expected: Node | None,
+        replaces: bool = False,
+        is_new: bool = False,
+        is_growing: bool = False,
+    ) -> None:
+        """
+        Save a file that was written through `open`; see there.
+
+        `expected`: what was there then. `replaces`: whether it replaces anything; `is_new`: nothing
+        at all. `is_growing`: whether more will be appended to it soon.
+        """
+        cap = await self.upload(content, name)
+        if is_new:
+            link = partial(Tree.link, path=path, cap=cap)
+        elif replaces:
+            link = partial(Tree.link, path=path, cap=cap, replace="only-files")
+        else:
+            link = partial(Tree.replace, path=path, cap=cap, expected=expected)
+        await self.change(link, path, name)
+
+    def sealed(self, node: Node) -> SealedFile | None:
+        """The bytes of a file that is in a spool; they are open. Raises: NoSuchChild, OSError."""
+        return None
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         """As `Tree.walk`, for a thread that waits."""

@@ -38,14 +38,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from logging import getLogger
 from pathlib import Path as FolderPath
 from time import monotonic, time
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from txtahoe.caps import Cap
@@ -262,12 +262,15 @@ class Journal:
                     self._delete(connection, number)
 
     def again(self) -> None:
-        """Try the entries again that were set aside, and all others at once; drop the messages."""
+        """Try the entries again that were set aside, and all others at once."""
         with self._change() as connection:
             connection.execute(
                 "UPDATE entries SET state = ? WHERE state = ?", (State.WAITING, State.ASIDE)
             )
             connection.execute("UPDATE entries SET due = 0 WHERE state < ?", (State.LINKED,))
+
+    def forget_messages(self) -> None:
+        with self._change() as connection:
             connection.execute("DELETE FROM messages")
 
     # The rows.
@@ -354,8 +357,8 @@ class Journal:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection to the database for this thread in this block."""
-        pool = _pools.setdefault((os.getpid(), self._path), _Pool([], []))
         try:
+            pool = self._pool()
             try:
                 connection = pool.free.pop()
             except IndexError:
@@ -371,6 +374,18 @@ class Journal:
             return
         raise failure
 
+    def _pool(self) -> _Pool:
+        """The connections of this process to the file that has this path now."""
+        key = os.getpid(), self._path
+        pool = _pools.get(key)
+        if pool is None or pool.identity != _identity(self._path):
+            if pool is not None:
+                _outdated.append(pool)
+            with suppress(FileExistsError):  # only a new file: to close another one frees its locks
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
+            pool = _pools[key] = _Pool(_identity(self._path))
+        return pool
+
     def _connect(self, pool: _Pool) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
@@ -384,10 +399,24 @@ class Journal:
 
 @frozen
 class _Pool:
-    """The connections of one process. A forked child must not even close those of its parent."""
+    """
+    The connections of one process. They stay open: a forked child must not even close those of its
+    parent.
+    """
 
-    every: list[sqlite3.Connection]
-    free: list[sqlite3.Connection]
+    identity: tuple[int, int] | None
+    every: list[sqlite3.Connection] = field(factory=list)
+    free: list[sqlite3.Connection] = field(factory=list)
 
 
 _pools: dict[tuple[int, FolderPath], _Pool] = {}
+_outdated: list[_Pool] = []
+
+
+def _identity(path: FolderPath) -> tuple[int, int] | None:
+    """Tells the file of a path from another one that somebody puts in its place."""
+    try:
+        told = path.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_dev, told.st_ino

@@ -10,7 +10,7 @@ from pathlib import Path as FolderPath
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from txtahoe.caps import Cap, base32
+from txtahoe.caps import Cap
 from txtahoe.contentcache.blocks import key_of
 from txtahoe.spool.entries import Entry, Summary
 from txtahoe.spool.files import Files, SealedFile, Written, sync_folder
@@ -46,7 +46,7 @@ class Spool:
         max_age: float = 10.0,
     ) -> None:
         self.above = FolderPath(path).absolute()
-        self.path = self.above / base32(key_of(cap, "txtahoe spool 1: folder"))
+        self.path = self.above / key_of(cap, "txtahoe spool 1: folder", 8).hex()
         self.max_bytes = max_bytes
         self.min_free = min_free
         seal = AESGCM(key_of(cap, "txtahoe spool 1: contents"))
@@ -72,6 +72,10 @@ class Spool:
 
     def summary(self) -> Summary:
         return Summary() if self.is_new else self.journal.summary()
+
+    def messages(self) -> list[tuple[float, str]]:
+        """As `Journal.messages`."""
+        return [] if self.is_new else self.journal.messages()
 
     def open(self, number: int) -> SealedFile | None:
         """The bytes of a pending file; None if they are not here, but on the grid."""
@@ -125,13 +129,17 @@ class Spool:
                 self.release(entry.path)
         return [entry for entry, now in zip(taken, fresh, strict=True) if now == entry]
 
+    def next_due(self) -> float | None:
+        """As `Journal.next_due`."""
+        return None if self.is_new else self.journal.next_due()
+
     def clean(self) -> None:
         """Remove what is on the grid, after its time."""
         self.journal.clean(self.files.remove)
 
     def sweep(self) -> None:
         """Remove the files of processes that died before the journal had them."""
-        with suppress(FileNotFoundError):
+        if not self.is_new:
             self.files.sweep(self.journal.is_known)
 
     def _make(self) -> None:

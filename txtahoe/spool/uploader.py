@@ -96,6 +96,8 @@ class Uploader:
         Bring all that is due now to the grid, but what other processes are bringing; return whether
         the grid took it. Raises: OSError if the spool cannot be used.
         """
+        if self._spool.is_new:
+            return True
         lanes = await all_of(_LANES, self._lane, len(_LANES))
         self._pause = 0.0 if all(lanes) else min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
         await self._in_thread(self._spool.clean)
@@ -113,7 +115,7 @@ class Uploader:
                 await self._in_thread(self._spool.sweep)
                 self._has_swept = True
             await self.upload()
-            due = await self._in_thread(self._spool.journal.next_due)
+            due = await self._in_thread(self._spool.next_due)
             # Files that are due and were not taken are those of other processes.
             pause = self._pause or (_POLL if due == 0 else due)
         except CancelledError:

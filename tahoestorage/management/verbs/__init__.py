@@ -17,10 +17,19 @@ from tahoestorage.management.verbs.migrate import Migrate
 from tahoestorage.management.verbs.names import Ls, Rm, Url
 from tahoestorage.management.verbs.setup import Init, Proxy
 from tahoestorage.management.verbs.snapshots import Diff, Restore, TakeSnapshot
+from tahoestorage.management.verbs.uploading import Upload
 
 GROUPS: dict[str, dict[str, type[Verb]]] = {
     "set up": {"init": Init, "status": Status, "writer": Writer, "proxy": Proxy, "cache": Cache},
-    "files": {"ls": Ls, "get": Get, "put": Put, "rm": Rm, "url": Url, "migrate": Migrate},
+    "files": {
+        "ls": Ls,
+        "get": Get,
+        "put": Put,
+        "rm": Rm,
+        "url": Url,
+        "migrate": Migrate,
+        "upload": Upload,
+    },
     "take care of all that is under the cap": {
         "check": Check,
         "renew": Renew,

@@ -14,6 +14,7 @@ from tahoestorage.management.arguments import argument, gateway, number
 from tahoestorage.management.printing import Line, bar, size, table, time
 from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
 from tahoestorage.management.verbs.contentcache import cache_usage
+from tahoestorage.management.verbs.uploading import spool_state
 from txtahoe.api.client import Client
 from txtahoe.errors import TahoeError
 from txtahoe.http.security import Security
@@ -50,8 +51,9 @@ class Status(Verb):
             found = health(self.storage, timeout=timeout)
             servers = _servers(found, self.storage.connection.security, timeout)
         used, kept = cache_usage(self.storage)
-        told = {**_told(found, servers), "content_cache": used and asdict(used)}
-        self.tell(told, [*self._lines(found, servers), *kept])
+        spooled, pending = spool_state(self.storage)
+        told = {**_told(found, servers), "content_cache": used and asdict(used), "spool": spooled}
+        self.tell(told, [*self._lines(found, servers), *kept, *pending])
         if not found.is_ok:
             raise CommandError(
                 "Files can't be read or saved now. Start the gateways and storage servers that "

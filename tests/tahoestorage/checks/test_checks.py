@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
@@ -235,6 +236,32 @@ class Checks(SynchronousTestCase):
             self.assertEqual(self.ids(**storage(content_cache=folder)), ["W027"])
             self.assertIn("other files", self.messages[0].msg)
             self.assertEqual(self.ids(**storage(content_cache=folder / "mine")), ["W027"])
+
+    def test_spools(self) -> None:
+        with TemporaryDirectory() as above:
+            folder = Path(above) / "spool"
+            self.assertEqual(self.ids(**storage(spool=folder)), [])
+            self.assertFalse(folder.exists())
+            for wrong in ({"spool": 5}, {"spool": ""}, {"spool_max_bytes": 0}):
+                options = {"spool": folder, **wrong}
+                self.assertEqual(self.ids(**storage(**options)), ["E028"], wrong)
+            self.assertEqual(self.ids(**storage(spool=folder / "below")), ["W028"])
+            folder.mkdir(0o700)
+            self.assertEqual(self.ids(**storage(spool=folder)), [])
+            folder.chmod(0o755)
+            self.assertEqual(self.ids(**storage(spool=folder)), ["W028"])
+            self.assertIn("0755", self.messages[0].msg)
+            folder.chmod(0o700)
+            for kind, words in (
+                ("tmpfs", "in memory"),
+                ("nfs4", "of the network"),
+                ("overlay", "part of the container"),
+            ):
+                mounts = Path(above, "mounts")
+                mounts.write_text(f"disk / ext4 rw 0 0\nwhat {above} {kind} rw 0 0\n")
+                with mock.patch("tahoestorage.checks.spools._MOUNTS", str(mounts)):
+                    self.assertEqual(self.ids(**storage(spool=folder)), ["W028"])
+                self.assertIn(words, self.messages[0].msg)
 
     def test_caches(self) -> None:
         backends = "django.core.cache.backends"

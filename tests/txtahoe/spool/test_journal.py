@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from shutil import rmtree
 from unittest import mock
 
 from attrs import evolve
@@ -185,6 +186,15 @@ class OnDisk(SpoolTestCase):
             self.spool.sweep()
             self.assertEqual(len(self.files()), 1)
         self.assertEqual(self.read(("a",)), b"content")
+
+    def test_a_folder_that_was_removed_is_made_again_for_the_next_file(self) -> None:
+        self.save(("a",))
+        rmtree(self.path)
+        self.assertIsNone(self.spool.find(("a",)))
+        self.assertTrue(self.upload())
+        self.save(("b",), b"newer")
+        forget_processes()
+        self.assertEqual(self.read(("b",)), b"newer")
 
     def test_what_was_linked_answers_for_a_while_and_is_then_gone(self) -> None:
         number = self.save(("a",), b"x" * 100)

@@ -1,0 +1,346 @@
+"""Storages with a spool: a save does not wait for the grid, and shows at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+from django.core.files.base import ContentFile, File
+from django.test import RequestFactory
+
+from tahoestorage.grid.spooled import SpooledTree
+from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import done
+from tahoestorage.serving.views import serve
+from tahoestorage.storage import TahoeStorage
+from tests.tahoestorage.case import StorageTestCase
+from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild
+from txtahoe.spool import Spool, Uploader
+
+LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
+
+
+class SpoolTestCase(StorageTestCase):
+    """A test with a storage whose uploader works when the test says so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name) / "spool"
+        self.others = self.new_storage(max_age=0, base_url=None)
+        self.wakes = mock.patch.object(Uploader, "wake").start()
+        self.addCleanup(mock.patch.stopall)
+        self.storage, self.proxy = self.new_storage_through_proxy(**self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"spool": self.folder, "base_url": None, "spool_min_free": 0}
+
+    @property
+    def tree(self) -> SpooledTree:
+        tree = self.storage._tree
+        assert isinstance(tree, SpooledTree)
+        return tree
+
+    @property
+    def spool(self) -> Spool:
+        return self.tree.spool
+
+    def upload(self) -> None:
+        """Bring all that is pending to the grid."""
+        loop = current_loop()
+        done(self.tree.run(lambda tree, caller: self.tree.uploader(loop).upload()))
+
+    @contextmanager
+    def no_request(self) -> Iterator[None]:
+        before = len(self.proxy.requests)
+        yield
+        self.assertEqual(self.proxy.requests[before:], [])
+
+    def on_grid(self, name: str) -> bytes:
+        with self.others.open(name) as file:
+            data: bytes = file.read()
+            return data
+
+
+class Saving(SpoolTestCase):
+    def test_a_save_makes_no_request_and_can_be_read_at_once(self) -> None:
+        for content in (b"", b"s" * 10_000, LARGE):
+            with self.no_request():
+                name = self.storage.save("a/b/c.bin", ContentFile(content))
+                self.assertEqual(self.read(name), content)
+                self.assertEqual(self.storage.size(name), len(content))
+            self.assertFalse(self.others.exists(name))
+            self.upload()
+            self.assertEqual(self.on_grid(name), content)
+            self.assertEqual(self.read(name), content)
+
+    def test_a_saved_name_has_a_random_suffix_because_the_grid_is_not_asked(self) -> None:
+        names = {self.storage.save("a/b.tar.gz", ContentFile(b"x")) for _ in range(3)}
+        self.assertEqual(len(names), 3)
+        for name in names:
+            self.assertRegex(name, r"a/b(\.tar)?_\w{7}(\.tar)?\.gz")
+
+    def test_with_overwriting_a_name_stays_and_its_newest_content_wins(self) -> None:
+        self.storage = self.new_storage(**self.options, allow_overwrite=True)
+        self.others.save("a.txt", ContentFile(b"on the grid"))
+        for content in (b"one", b"two"):
+            self.assertEqual(self.storage.save("a.txt", ContentFile(content)), "a.txt")
+            self.assertEqual(self.read("a.txt"), content)
+        self.upload()
+        self.assertEqual(self.on_grid("a.txt"), b"two")
+        self.assertEqual(self.others.listdir("")[1], ["a.txt"])
+
+    def test_many_files_are_saved_at_once(self) -> None:
+        files = [(f"d/{number}.txt", ContentFile(b"%d" % number)) for number in range(9)]
+        with self.no_request():
+            names = self.storage.save_many(files)
+        self.upload()
+        self.assertEqual([self.on_grid(name) for name in names], [b"%d" % n for n in range(9)])
+
+    def test_tasks_save_and_read_too(self) -> None:
+        async def run() -> bytes:
+            name = await self.storage.asave("a.txt", ContentFile(b"asynchronous"))
+            self.assertTrue(await self.storage.aexists(name))
+            async with await self.storage.aopen(name) as file:
+                return await file.aread()
+
+        with self.no_request():
+            self.assertEqual(asyncio.run(run()), b"asynchronous")
+
+    def test_a_save_wakes_the_uploader_of_its_process(self) -> None:
+        mock.patch.stopall()
+        name = self.storage.save("a.txt", ContentFile(b"x"))
+        for _ in range(500):
+            if self.others.exists(name):
+                break
+        self.assertEqual(self.on_grid(name), b"x")
+
+    def test_another_process_of_the_host_sees_a_file_at_once(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"of the parent"))
+        told, tell = os.pipe()
+        process = os.fork()
+        if not process:
+            try:
+                os.write(tell, self.read(name))
+            finally:
+                os._exit(0)
+        os.waitpid(process, 0)
+        os.close(tell)
+        with open(told, "rb") as pipe:
+            self.assertEqual(pipe.read(), b"of the parent")
+
+    def test_a_read_only_storage_has_no_spool(self) -> None:
+        self.assertIsNone(self.new_storage(**self.options, read_only=True).connection.spool)
+
+
+class OnePicture(SpoolTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.others.save("grid/there.txt", ContentFile(b"on the grid"))
+        self.name = self.storage.save("new/deep/file.txt", ContentFile(b"pending"))
+        self.beside = self.storage.save("grid/beside.txt", ContentFile(b"pending too"))
+
+    def test_directories_show_pending_files(self) -> None:
+        self.assertEqual(sorted(self.storage.listdir("")[0]), ["grid", "new"])
+        self.assertEqual(self.storage.listdir("new"), (["deep"], []))
+        self.assertEqual(self.storage.listdir("new/deep"), ([], [self.name[9:]]))
+        _, files = self.storage.listdir("grid")
+        self.assertEqual(sorted(files), sorted(["there.txt", self.beside[5:]]))
+        for name in ("new", "new/deep", "grid", self.name, "grid/there.txt"):
+            self.assertTrue(self.storage.exists(name), name)
+        self.assertFalse(self.storage.exists("new/other"))
+        with self.assertRaises(FileNotFoundError):
+            self.storage.listdir("missing")
+
+    def test_a_walk_is_the_same_before_and_after_the_upload(self) -> None:
+        def walk(start: str) -> list[tuple[str, list[str], list[str]]]:
+            found = self.storage.walk(start)
+            return sorted((path, sorted(below), sorted(files)) for path, below, files in found)
+
+        before = {start: walk(start) for start in ("", "new", "grid")}
+        self.assertEqual([path for path, _, _ in before[""]], ["", "grid", "new", "new/deep"])
+        self.upload()
+        self.assertEqual({start: walk(start) for start in before}, before)
+
+    def test_a_walk_of_a_new_storage_shows_pending_files(self) -> None:
+        storage = self.new_storage(**self.options, location="elsewhere")
+        name = storage.save("a.txt", ContentFile(b"x"))
+        self.assertEqual(list(storage.walk()), [("", [], [name])])
+
+    def test_times_and_prefetch_know_pending_files(self) -> None:
+        with self.no_request():
+            created = self.storage.get_created_time(self.name)
+            self.assertEqual(self.storage.get_modified_time(self.name), created)
+        names = [self.name, "grid/there.txt", "missing.txt"]
+        self.assertEqual(self.storage.prefetch(names), set(names[:2]))
+
+    def test_the_site_serves_a_pending_file(self) -> None:
+        self.override(STORAGES={"default": {"BACKEND": "x"}, "spooled": {"BACKEND": "x"}})
+        with mock.patch("tahoestorage.serving.views.storage_of", return_value=self.storage):
+            request = RequestFactory().get("/", headers={"Range": "bytes=2-4"})
+            with self.no_request():
+                response = serve(request, self.name)
+                self.assertEqual(b"".join(response), b"ndi")  # type: ignore[arg-type]
+            self.assertEqual(response.status_code, 206)
+
+    def test_a_deleted_pending_file_never_gets_to_the_grid(self) -> None:
+        with self.no_request():
+            self.storage.delete(self.name)
+            self.assertEqual(self.spool.summary().files, 1)
+        self.assertFalse(self.storage.exists(self.name))
+        self.assertFalse(self.storage.exists("new"))
+        self.upload()
+        self.assertFalse(self.others.exists(self.name))
+        self.assertTrue(self.others.exists(self.beside))
+
+    def test_a_file_is_deleted_from_spool_and_grid_after_its_upload(self) -> None:
+        self.upload()
+        self.storage.delete(self.name)
+        self.assertFalse(self.storage.exists(self.name))
+        self.assertFalse(self.others.exists(self.name))
+        self.storage.delete(self.name)
+
+    def test_a_directory_with_a_pending_file_is_not_empty(self) -> None:
+        for name in ("new", "grid"):
+            with self.assertRaises(OSError):
+                self.storage.delete(name)
+
+    def test_an_open_file_can_be_read_to_its_end_while_it_is_uploaded_and_deleted(self) -> None:
+        name = self.storage.save("large.bin", ContentFile(LARGE))
+        with self.storage.open(name) as file:
+            start = file.read(1000)
+            self.upload()
+            self.storage.delete(name)
+            self.assertEqual(start + file.read(), LARGE)
+
+    def test_a_file_that_vanishes_while_it_is_opened_is_missing(self) -> None:
+        node = done(self.storage.operations.file(self.name))
+        self.storage.delete(self.name)
+        self.spool.files.remove(node.metadata["txtahoe-pending"])
+        with self.assertRaises(NoSuchChild):
+            self.tree.sealed(node)
+
+
+class Writing(SpoolTestCase):
+    def test_files_that_are_written_through_open_make_no_request_once_they_are_pending(
+        self,
+    ) -> None:
+        with self.storage.open("log.txt", "w") as file:
+            file.write("one\n")
+        with self.no_request():
+            for line in ("two\n", "three\n"):
+                with self.storage.open("log.txt", "a") as file:
+                    file.write(line)
+            self.assertEqual(self.read("log.txt"), b"one\ntwo\nthree\n")
+            with self.storage.open("log.txt", "r+") as file:
+                file.write("ONE")
+        self.assertEqual(self.read("log.txt"), b"ONE\ntwo\nthree\n")
+
+    def test_a_file_that_is_appended_to_is_uploaded_when_it_is_left_alone(self) -> None:
+        for number in range(20):
+            with self.storage.open("upload.part", "ab") as file:
+                file.write(bytes([number]) * 1000)
+            self.upload()
+        self.assertFalse(self.others.exists("upload.part"))
+        self.assertEqual(sum(request.startswith("PUT") for request in self.proxy.requests), 0)
+        self.spool.journal.again()
+        self.upload()
+        self.assertEqual(len(self.on_grid("upload.part")), 20_000)
+        self.assertEqual(self.others.listdir("")[1], ["upload.part"])
+
+    def test_a_version_of_the_grid_is_replaced_by_a_later_one(self) -> None:
+        self.others.save("a.txt", ContentFile(b"older"))
+        with self.storage.open("a.txt", "ab") as file:
+            file.write(b" and newer")
+        self.spool.journal.again()
+        self.upload()
+        self.assertEqual(self.on_grid("a.txt"), b"older and newer")
+        self.assertEqual(self.others.listdir("")[1], ["a.txt"])
+
+    def test_a_file_that_another_program_of_the_host_has_changed_is_not_replaced(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"one"))
+        file = self.storage.open(name, "r+b")
+        with self.storage.open(name, "wb") as other:
+            other.write(b"two")
+        file.write(b"three")
+        with self.assertRaises(ExistingChild):
+            file.close()
+        file.discard()
+        self.assertEqual(self.read(name), b"two")
+
+    def test_an_exclusive_mode_finds_pending_files(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"one"))
+        with self.assertRaises(FileExistsError):
+            self.storage.open(name, "x")
+
+
+class Limits(SpoolTestCase):
+    def full(self, **options: Any) -> TahoeStorage:
+        self.storage = self.new_storage(**{**self.options, "spool_max_bytes": 100_000, **options})
+        return self.storage
+
+    def test_a_file_for_which_there_is_no_room_goes_to_the_grid_directly(self) -> None:
+        self.full()
+        with self.assertLogs("tahoestorage", "WARNING"):
+            name = self.storage.save("a.bin", ContentFile(LARGE))
+        self.assertEqual(self.on_grid(name), LARGE)
+        self.assertEqual(self.spool.summary().files, 0)
+
+    def test_a_file_that_can_be_read_once_only_is_refused_whole(self) -> None:
+        class Once(BytesIO):
+            def seekable(self) -> bool:
+                return False
+
+        self.full()
+        with self.assertRaisesRegex(OSError, "no room"):
+            self.storage.save("a.bin", File(Once(LARGE)))
+        self.assertEqual(self.storage.listdir(""), ([], []))
+
+    def test_without_room_and_without_a_grid_the_disk_is_full(self) -> None:
+        self.full(tahoe_base_url="http://127.0.0.1:9/", timeout=1)
+        with self.assertLogs("tahoestorage", "WARNING"), self.assertRaisesRegex(OSError, "no room"):
+            self.storage.save("a.bin", ContentFile(LARGE))
+
+    def test_without_a_grid_files_are_saved_and_read_and_uploaded_later(self) -> None:
+        self.proxy.__exit__()
+        names = [self.storage.save(f"{n}.txt", ContentFile(b"%d" % n)) for n in range(5)]
+        self.assertEqual([self.read(name) for name in names], [b"%d" % n for n in range(5)])
+        with self.assertRaises(GatewayUnreachable):
+            self.storage.exists("another.txt")
+        self.storage = self.new_storage(**self.options)  # the gateway is there again
+        self.upload()
+        self.assertEqual([self.on_grid(name) for name in names], [b"%d" % n for n in range(5)])
+
+
+class Links(SpoolTestCase):
+    @property
+    def options(self) -> dict[str, Any]:
+        return {**super().options, "base_url": "https://files.example.com/"}
+
+    def test_without_a_view_of_the_site_a_save_waits_for_the_cap_but_not_for_the_link(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"x" * 100))
+        self.assertEqual([label.split()[0] for label in self.proxy.requests], ["PUT"])
+        url = self.storage.url(name)
+        self.assertIn("URI:CHK:", url)
+        self.assertEqual(self.read(name), b"x" * 100)
+        self.upload()
+        self.assertEqual(self.on_grid(name), b"x" * 100)
+        self.assertEqual(self.storage.url(name), url)
+
+    def test_with_a_view_of_the_site_a_pending_file_has_its_address_there(self) -> None:
+        with mock.patch("tahoestorage.storage.mount_of") as mount_of:
+            mount_of.return_value.url.return_value = "/media/a.txt"
+            with self.no_request():
+                name = self.storage.save("a.txt", ContentFile(b"x" * 100))
+                self.assertEqual(self.storage.url(name), "/media/a.txt")
+            self.upload()
+            self.assertIn("URI:CHK:", self.storage.url(name))
