@@ -11,6 +11,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dis import opmap
+from functools import partial
 from typing import Any, Self
 from weakref import finalize
 
@@ -18,12 +19,13 @@ from django.core.files import File
 
 from tahoestorage.grid.reader import FIRST_WINDOW, SECOND_WINDOW, Reader
 from tahoestorage.grid.spool import Spool
-from tahoestorage.grid.tree import StorageTree
+from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.waiting import done
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
+from txtahoe.tree.tree import Tree
 
 logger = logging.getLogger("tahoestorage")
 
@@ -185,16 +187,17 @@ class TahoeFile(File):  # type: ignore[type-arg]
         self._raw.close()  # first, so that no buffer writes to it
 
     def _save(self, spool: Spool) -> None:
-        put = self._tree.put(
-            self._path,
-            spool.content(self.name),
-            self.name,
-            expected=self._was,
-            replaces=self._allow_overwrite,
-            is_new="x" in self.mode,
-            is_growing="a" in self.mode,
-        )
-        done(put)
+        link: Linking = partial(Tree.replace, path=self._path, expected=self._was)
+        if "x" in self.mode:
+            link = partial(Tree.link, path=self._path)
+        elif self._allow_overwrite:
+            link = partial(Tree.link, path=self._path, replace="only-files")
+        how = {
+            "expected": self._was and self._was.cap,
+            "replaces": self._allow_overwrite and "x" not in self.mode,
+            "is_growing": "a" in self.mode,
+        }
+        done(self._tree.put(self._path, spool.content(self.name), self.name, link, **how))
         spool.is_changed = False
 
     def __exit__(self, exc_type: type[BaseException] | None, *error: Any) -> None:

@@ -21,7 +21,7 @@ from attrs import evolve, field, frozen
 from django.core.files import File
 
 from tahoestorage.grid.contents import blocks_of
-from tahoestorage.grid.tree import StorageTree
+from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
 from txtahoe.api.directories import Replace
@@ -143,11 +143,6 @@ class SpooledTree(StorageTree):
         replace: Replace = False,
         otherwise: Callable[[], Path] | None = None,
     ) -> None:
-        async def directly() -> None:
-            await super(SpooledTree, self).save(
-                path, content, name, replace=replace, otherwise=otherwise
-            )
-
         def add(entry: Entry) -> None:
             nonlocal path
             while True:
@@ -158,6 +153,10 @@ class SpooledTree(StorageTree):
                         raise
                 path = otherwise()
 
+        def directly() -> Awaitable[None]:
+            return save(path, content, name, replace=replace, otherwise=otherwise)
+
+        save = super().save
         await self._take(path, content, name, add, directly)
 
     async def put(
@@ -165,22 +164,23 @@ class SpooledTree(StorageTree):
         path: Path,
         content: File[Any],
         name: str | None,
+        link: Linking,
         *,
-        expected: Node | None,
+        expected: Cap | None = None,
         replaces: bool = False,
-        is_new: bool = False,
         is_growing: bool = False,
+        **how: Any,
     ) -> None:
-        async def directly() -> None:
-            await super(SpooledTree, self).put(
-                path, content, name, expected=expected, replaces=replaces, is_new=is_new
-            )
+        """
+        As in StorageTree. `expected`, `replaces`: as in `Entry` and `Journal.add`. `is_growing`:
+        whether more may be appended soon.
+        """
 
         def add(entry: Entry) -> None:
             due = entry.due + (_QUIET if is_growing else 0)
-            changed = evolve(entry, path=path, replaces=replaces, due=due)
-            self.spool.add(changed, expected.cap if expected else None)
+            self.spool.add(evolve(entry, path=path, replaces=replaces, due=due), expected)
 
+        directly = partial(super().put, path, content, name, link)
         await self._take(path, content, name, add, directly)
 
     async def save_many(

@@ -46,6 +46,7 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Content, Tree
 
 T = TypeVar("T")
+Linking = Callable[..., Awaitable[None]]  # a method of Tree that takes a `cap`
 
 
 class OnGrid(ABC):
@@ -250,30 +251,11 @@ class StorageTree:
         return await self.run(lambda tree, caller: tree.upload(source(caller)), name)
 
     async def put(
-        self,
-        path: Path,
-        content: File[Any],
-        name: str | None,
-        *,
-        expected: Node | None,
-        replaces: bool = False,
-        is_new: bool = False,
-        is_growing: bool = False,
+        self, path: Path, content: File[Any], name: str | None, link: Linking, **how: Any
     ) -> None:
-        """
-        Save a file that was written through `open`; see there.
-
-        `expected`: what was there then. `replaces`: whether it replaces anything; `is_new`: nothing
-        at all. `is_growing`: whether more will be appended to it soon.
-        """
+        """Save a file that was written through `open`. `how`: what a spool needs to know."""
         cap = await self.upload(content, name)
-        if is_new:
-            link = partial(Tree.link, path=path, cap=cap)
-        elif replaces:
-            link = partial(Tree.link, path=path, cap=cap, replace="only-files")
-        else:
-            link = partial(Tree.replace, path=path, cap=cap, expected=expected)
-        await self.change(link, path, name)
+        await self.change(partial(link, cap=cap), path, name)
 
     def sealed(self, node: Node) -> SealedFile | None:
         """The bytes of a file that is in a spool; they are open. Raises: NoSuchChild, OSError."""

@@ -33,47 +33,30 @@ sizes and times; paths, caps and messages are encrypted, and found by keyed hash
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from hashlib import blake2b
 from logging import getLogger
 from pathlib import Path as FolderPath
 from time import monotonic, time
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from txtahoe.caps import Cap
 from txtahoe.contentcache.blocks import decrypted, encrypted
 from txtahoe.errors import ExistingChild, IsADirectory, NotADirectory
+from txtahoe.spool.database import Database
 from txtahoe.spool.entries import UNFINISHED, Entry, State, Summary, entry_of, number_of
 from txtahoe.tree.paths import Path
 
 logger = getLogger("txtahoe")
 
-_PATIENCE = 30.0  # seconds that a change waits for those of other processes
 _LATEST = 3600.0  # seconds: no entry is due later; the clock began anew, as after a restart
 _REMEMBERED = 3600.0  # seconds; see rule 6
 _KEPT_MESSAGES = 100
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY, path BLOB UNIQUE, state INTEGER NOT NULL,
-    size INTEGER NOT NULL, since REAL NOT NULL, due REAL NOT NULL, tries INTEGER NOT NULL,
-    sealed BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS work ON entries (state, tries, since);
-CREATE TABLE IF NOT EXISTS places (
-    place BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (place, number)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS numbers ON places (number);
-CREATE TABLE IF NOT EXISTS messages (id INTEGER PRIMARY KEY, since REAL, sealed BLOB);
-"""
 
 
 class Journal:
@@ -85,7 +68,7 @@ class Journal:
     """
 
     def __init__(self, path: FolderPath, seal: AESGCM, key: bytes, max_age: float) -> None:
-        self._path = path
+        self._database = Database(path)
         self._seal = seal
         self._key = key
         self.max_age = max_age
@@ -94,23 +77,23 @@ class Journal:
 
     def find(self, path: Path) -> Entry | None:
         """The entry of a path."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return self._find(connection, path)
 
     def below(self, directory: Path) -> list[Entry]:
         """The entries below a directory, at any depth; the path itself counts for a file."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return self._at(connection, directory)
 
     def is_known(self, number: int) -> bool:
         """Whether a file has an entry, or had one."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return bool(self._rows(connection, "number = ?", number))
 
     def due(self, most: int, sizes: range) -> list[Entry]:
         """The entries that are to be brought to the grid now; those that have failed come last."""
         now = monotonic()
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return self._rows(
                 connection,
                 "state < ? AND (due <= ? OR due > ?) AND size >= ? AND size < ?"
@@ -125,14 +108,14 @@ class Journal:
 
     def next_due(self) -> float | None:
         """Seconds until there is something to do again; None if nothing is left to do."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             (due,) = connection.execute(
                 "SELECT min(due) FROM entries WHERE state != ? AND size >= 0", (State.ASIDE,)
             ).fetchone()
         return None if due is None else max(0.0, min(due - monotonic(), _LATEST))
 
     def summary(self) -> Summary:
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             found = connection.execute(
                 "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(state = ?), 0), min(since)"
                 " FROM entries WHERE state IN (?, ?, ?)",
@@ -145,19 +128,19 @@ class Journal:
 
     def used(self) -> int:
         """The bytes of all files that are pending."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             select = "SELECT coalesce(sum(size), 0) FROM entries WHERE state IN (?, ?, ?)"
             (total,) = connection.execute(select, UNFINISHED).fetchone()
         return int(total)
 
     def aside(self) -> list[Entry]:
         """The entries that are set aside."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return self._rows(connection, "state = ? ORDER BY since", State.ASIDE)
 
     def messages(self) -> list[tuple[float, str]]:
         """What a person should know of files that have another name now, and the times of that."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             found = connection.execute("SELECT * FROM messages ORDER BY id").fetchall()
         return [(since, decrypted(self._seal, told, id).decode()) for id, since, told in found]
 
@@ -172,7 +155,7 @@ class Journal:
         Raises: ExistingChild, if the path has another pending file; IsADirectory; NotADirectory.
         """
         path = entry.path
-        with self._change() as connection:
+        with self._database.change() as connection:
             for depth in range(1, len(path)):
                 if self._find(connection, path[:depth]) is not None:
                     raise NotADirectory(f"{path[depth - 1]!r} is not a directory")
@@ -202,7 +185,7 @@ class Journal:
 
     def discard(self, path: Path) -> bool:
         """Remove the entry of a path if nothing of it can be on the grid; return whether it was."""
-        with self._change() as connection:
+        with self._database.change() as connection:
             there = self._find(connection, path)
             if there is None or there.cap or there.ours or there.replaces:
                 return False
@@ -211,7 +194,7 @@ class Journal:
 
     def remove(self, number: int) -> None:
         """Remove an entry, by the holder of its path's lock."""
-        with self._change() as connection:
+        with self._database.change() as connection:
             self._remove(connection, number)
 
     def change_all(
@@ -224,7 +207,7 @@ class Journal:
         `message`: for a person; see `messages`. Raises: ExistingChild, if a new path is taken.
         """
         done = []
-        with self._change() as connection:
+        with self._database.change() as connection:
             for number, changed in changes.items():
                 for entry in self._rows(connection, "number = ? AND path NOT NULL", number):
                     after = changed(entry)
@@ -240,7 +223,7 @@ class Journal:
     def clean(self, remove: Callable[[int], None]) -> None:
         """Remove what rules 5 and 6 keep no longer; `remove` is called for each file."""
         now = monotonic()
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             old: list[tuple[int, int]] = connection.execute(
                 "SELECT number, size FROM entries WHERE state >= ? AND (due <= ? OR due > ?)",
                 (State.LINKED, now, now + _LATEST),
@@ -250,7 +233,7 @@ class Journal:
             remove(number)
         if not old:
             return
-        with self._change() as connection:
+        with self._database.change() as connection:
             for number, size in old:
                 if size >= 0:
                     self._remove(connection, number)
@@ -263,14 +246,14 @@ class Journal:
 
     def again(self) -> None:
         """Try the entries again that were set aside, and all others at once."""
-        with self._change() as connection:
+        with self._database.change() as connection:
             connection.execute(
                 "UPDATE entries SET state = ? WHERE state = ?", (State.WAITING, State.ASIDE)
             )
             connection.execute("UPDATE entries SET due = 0 WHERE state < ?", (State.LINKED,))
 
     def forget_messages(self) -> None:
-        with self._change() as connection:
+        with self._database.change() as connection:
             connection.execute("DELETE FROM messages")
 
     # The rows.
@@ -301,7 +284,7 @@ class Journal:
             except OSError:
                 if is_strict:
                     raise
-                logger.error("an entry of the spool's journal is damaged: %s", self._path)
+                logger.error("an entry of the spool's journal is damaged: %s", self._database.path)
         return found
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> None:
@@ -339,84 +322,3 @@ class Journal:
     def place(self, path: Path) -> bytes:
         """A keyed hash of a path."""
         return blake2b(json.dumps(path).encode(), digest_size=16, key=self._key).digest()
-
-    # The database.
-
-    @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection to the database for this thread in this block."""
-        try:
-            pool = self._pool()
-            try:
-                connection = pool.free.pop()
-            except IndexError:
-                connection = self._connect(pool)
-            try:
-                yield connection
-            finally:
-                pool.free.append(connection)
-        except sqlite3.Error as error:
-            text = f"the journal of the spool {self._path.parent} cannot be used: {error}"
-            failure = OSError(errno.EIO, text)
-        else:
-            return
-        raise failure
-
-    def _pool(self) -> _Pool:
-        """The connections of this process to the file that has this path now."""
-        key = os.getpid(), self._path
-        pool = _pools.get(key)
-        if pool is None or pool.identity != _identity(self._path):
-            if pool is not None:
-                _outdated.append(pool)
-            with suppress(FileExistsError):  # only a new file: to close another one frees its locks
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-            pool = _pools[key] = _Pool(_identity(self._path))
-        return pool
-
-    def _connect(self, pool: _Pool) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        pool.every.append(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-        return connection
-
-
-@frozen
-class _Pool:
-    """
-    The connections of one process. They stay open: a forked child must not even close those of its
-    parent.
-    """
-
-    identity: tuple[int, int] | None
-    every: list[sqlite3.Connection] = field(factory=list)
-    free: list[sqlite3.Connection] = field(factory=list)
-
-
-_pools: dict[tuple[int, FolderPath], _Pool] = {}
-_outdated: list[_Pool] = []
-
-
-def _identity(path: FolderPath) -> tuple[int, int] | None:
-    """Tells the file of a path from another one that somebody puts in its place."""
-    try:
-        told = path.stat()
-    except FileNotFoundError:
-        return None
-    return told.st_dev, told.st_ino

@@ -20,15 +20,19 @@ from tahoestorage.management.verbs.snapshots import Diff, Restore, TakeSnapshot
 from tahoestorage.management.verbs.uploading import Upload
 
 GROUPS: dict[str, dict[str, type[Verb]]] = {
-    "set up": {"init": Init, "status": Status, "writer": Writer, "proxy": Proxy, "cache": Cache},
-    "files": {
+    "set up, and work with files": {
+        "init": Init,
+        "status": Status,
+        "writer": Writer,
+        "proxy": Proxy,
+        "cache": Cache,
+        "upload": Upload,
         "ls": Ls,
         "get": Get,
         "put": Put,
         "rm": Rm,
         "url": Url,
         "migrate": Migrate,
-        "upload": Upload,
     },
     "take care of all that is under the cap": {
         "check": Check,

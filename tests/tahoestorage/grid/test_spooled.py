@@ -32,7 +32,7 @@ class SpoolTestCase(StorageTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        folder = TemporaryDirectory()
+        folder = TemporaryDirectory(ignore_cleanup_errors=True)  # an uploader can be at work
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name) / "spool"
         self.others = self.new_storage(max_age=0, base_url=None)

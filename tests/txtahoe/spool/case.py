@@ -12,7 +12,7 @@ from unittest import mock
 from tests.txtahoe.case import ClockTestCase
 from txtahoe.caps import Cap, base32
 from txtahoe.http.terms import Terms
-from txtahoe.spool import Entry, Spool, Uploader, files, journal
+from txtahoe.spool import Entry, Spool, Uploader, database, files
 from txtahoe.tree.paths import Path
 
 
@@ -28,7 +28,7 @@ def forget_processes() -> None:
         if process == os.getpid() and locks._opened >= 0:
             os.close(locks._opened)
     files._locks.clear()
-    journal._pools.clear()
+    database._pools.clear()
 
 
 class SpoolTestCase(ClockTestCase):
