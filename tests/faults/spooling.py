@@ -1,0 +1,217 @@
+"""
+Processes of one host that save through a spool, and are killed at random.
+
+    python -m tests.faults.spooling --saves 10000 --processes 8
+
+Requests to the gateway go wrong at random too. In the end every acknowledged file must be on the
+grid with its bytes, and no file twice; then the exit status is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import selectors
+import signal
+import subprocess
+import sys
+from collections import Counter
+from hashlib import shake_128
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import django
+from attrs import define, field
+
+from tests.environment import environment
+from tests.seeds import random_for
+from txtahoe.testing.fake import FakeGateway
+from txtahoe.testing.fake.faults import ExceptionPage, LostAnswer, Status
+
+_MOST = 40_000  # bytes of a file
+
+
+def content_of(number: int) -> bytes:
+    """The bytes of a save: those that its number gives; no two are equal."""
+    length = random.Random(number).randrange(8, _MOST)
+    return number.to_bytes(8) + shake_128(b"%d" % number).digest(length)
+
+
+@define
+class Outcome:
+    """
+    The findings. `saves`: acknowledged ones. `kills`: of processes. `lost`: acknowledged files that
+    are not on the grid, or not with their bytes. `twice`: files that are there more than once.
+    `taken`: files that got another name because theirs was taken, though nobody else saves.
+    """
+
+    saves: int = 0
+    kills: int = 0
+    lost: list[str] = field(factory=list)
+    twice: list[int] = field(factory=list)
+    taken: int = 0
+    left: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.lost or self.twice or self.taken or self.left) and self.saves > 0
+
+
+class Host:
+    """The processes of a host, which save through one spool to a gateway in memory."""
+
+    def __init__(self, folder: Path, processes: int, saves_a_kill: int) -> None:
+        self._spool = folder
+        self._saves_a_kill = saves_a_kill
+        self._choices = random_for("spooling")
+        self._selector = selectors.DefaultSelector()
+        self._processes = processes
+        self._started = 0
+        self._acknowledged: dict[str, int] = {}
+        self.outcome = Outcome()
+
+    def run(self, saves: int) -> Outcome:
+        fake = FakeGateway()
+        self._cap = str(fake.make_directory())
+        with fake.listening() as url:
+            self._url = url
+            running = [self._start() for _ in range(self._processes)]
+            next_kill = self._saves_a_kill
+            while len(self._acknowledged) < saves:
+                for key, _ in self._selector.select(timeout=60) or self._stuck():
+                    self._hear(key.fileobj)
+                if self._choices.randrange(20) == 0:
+                    self._fail(fake)
+                if len(self._acknowledged) >= next_kill:
+                    next_kill += self._choices.randrange(1, 2 * self._saves_a_kill)
+                    victim = self._choices.randrange(self._processes)
+                    self._end(running[victim])
+                    running[victim] = self._start()
+                    self.outcome.kills += 1
+            for process in running:
+                self._end(process)
+            fake.forget_faults()
+            self._judge()
+        return self.outcome
+
+    def _fail(self, fake: FakeGateway) -> None:
+        fault = self._choices.choice([LostAnswer(), Status(503), ExceptionPage()])
+        pattern = self._choices.choice(["PUT /uri", "*?t=set_children", "*"])
+        fake.fail_next(pattern, fault, skip=self._choices.randrange(5))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started += 1
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.spooling", "--orders"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps({**self._options, "first": self._started * 10**6}).encode())
+        process.stdin.close()
+        self._selector.register(process.stdout, selectors.EVENT_READ)
+        return process
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {
+            "tahoe_base_url": self._url,
+            "tahoe_base_cap": self._cap,
+            "spool": str(self._spool),
+            "spool_min_free": 0,
+        }
+
+    def _hear(self, pipe: Any) -> None:
+        line = pipe.readline()
+        if line.endswith(b"\n"):
+            number, _, name = line.decode().strip().partition(" ")
+            self._acknowledged[name] = int(number)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        self._selector.unregister(process.stdout)
+        while line := process.stdout.readline():
+            if line.endswith(b"\n"):
+                number, _, name = line.decode().strip().partition(" ")
+                self._acknowledged[name] = int(number)
+        process.stdout.close()
+
+    def _stuck(self) -> Any:
+        raise TimeoutError("no process has saved anything for a minute")
+
+    def _judge(self) -> None:
+        from django.core.management import CommandError, call_command
+        from django.test import override_settings
+
+        from tahoestorage.storage import TahoeStorage
+
+        settings = {
+            f"TAHOE_STORAGE_{k.removeprefix('tahoe_').upper()}": v for k, v in self._options.items()
+        }
+        with override_settings(**settings):
+            spool = TahoeStorage().connection.spool
+            assert spool is not None
+            try:
+                call_command("tahoe", "upload", "--wait", verbosity=0)
+            except CommandError as error:
+                print(error, file=sys.stderr)
+        self.outcome.saves = len(self._acknowledged)
+        self.outcome.left = spool.summary().files
+        self.outcome.taken = len(spool.messages())
+        options = {k: v for k, v in self._options.items() if not k.startswith("spool")}
+        storage = TahoeStorage(**options)
+        there: Counter[int] = Counter()
+        found: dict[str, bytes] = {}
+        for directory, _, names in storage.walk():
+            for name in names:
+                path = f"{directory}/{name}".lstrip("/")
+                with storage.open(path) as file:
+                    found[path] = file.read()
+                there[int.from_bytes(found[path][:8])] += 1
+        self.outcome.twice = [number for number, count in there.items() if count > 1]
+        for name, number in self._acknowledged.items():
+            if found.get(name) != content_of(number):
+                self.outcome.lost.append(name)
+
+
+def work(options: dict[str, Any]) -> None:
+    """Save without an end, and tell of each save when it is acknowledged."""
+    from django.core.files.base import ContentFile
+
+    from tahoestorage.storage import TahoeStorage
+
+    number = options.pop("first")
+    storage = TahoeStorage(**options, timeout=10)
+    while True:
+        number += 1
+        name = f"{number % 7}/{number % 3}/file.bin"
+        saved = storage.save(name, ContentFile(content_of(number)))
+        os.write(1, f"{number} {saved}\n".encode())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--saves", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--saves-a-kill", type=int, default=50)
+    parser.add_argument("--orders", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    django.setup()
+    if given.orders:
+        work(json.load(sys.stdin))
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        host = Host(Path(folder) / "spool", given.processes, given.saves_a_kill)
+        found = host.run(given.saves)
+    print(found)
+    return not found.is_good
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    sys.exit(main())
