@@ -21,6 +21,7 @@ from attrs import evolve, field, frozen
 from django.core.files import File
 
 from tahoestorage.grid.contents import blocks_of
+from tahoestorage.grid.staging import UNBORN
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
@@ -44,8 +45,6 @@ from txtahoe.tree.paths import Path
 
 logger = getLogger("tahoestorage")
 
-# A directory that only pending files are in. Its cap gives no rights, so it is never linked.
-UNBORN = Node("dirnode", Cap.parse("unborn"))
 _QUIET = 5.0  # seconds for which a file that somebody appends to is left alone
 _POLL = 0.02  # seconds between two looks at a lock
 _PLACES = (ExistingChild, IsADirectory, NotADirectory)  # errors of a grid that is there

@@ -26,8 +26,8 @@ _ROOM = 16
 _HOPELESS = 8
 _UNLINKS = 4
 
-# A directory that does not exist yet. Its cap is of no known kind, so it is never linked.
-_UNBORN = Node("dirnode", Cap.parse("unborn"))
+# A directory that only pending files are in. Its cap is of no known kind, so it is never linked.
+UNBORN = Node("dirnode", Cap.parse("unborn"))
 
 
 @define(eq=False)
@@ -89,7 +89,7 @@ class Staging:
         # The grid, by directory, with the directories that pending files need.
         self._views: dict[Path, dict[str, Node]] = {}
         self._asked: dict[Path, float] = {}
-        # A saved file; None for a deleted one; _UNBORN for one that a directory replaces.
+        # A saved file; None for a deleted one; UNBORN for one that a directory replaces.
         self._changes: dict[Path, _Saved | Node | None] = {}
         self._uploads: dict[str, _Upload] = {}
         self._failures: list[Exception] = []
@@ -142,9 +142,9 @@ class Staging:
                 if isinstance(self._shown(directory), _Saved):  # since the directory was asked for
                     raise NotADirectory(f"{directory[-1]!r} is not a directory")
                 if directory in self._changes:
-                    self._changes[directory] = _UNBORN
+                    self._changes[directory] = UNBORN
                 else:
-                    self._views[directory[:-1]].setdefault(directory[-1], _UNBORN)
+                    self._views[directory[:-1]].setdefault(directory[-1], UNBORN)
             self._change(path, _Saved(digest, upload))
 
     async def delete(self, path: Path) -> None:
@@ -217,7 +217,7 @@ class Staging:
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()
         there = self._shown(directory) if directory else None
-        if directory and there in (None, _UNBORN):
+        if directory and there in (None, UNBORN):
             self._views[directory] = {}
             return
         if there is not None and not there.is_directory:

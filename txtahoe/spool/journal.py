@@ -22,10 +22,10 @@ Rules:
 4. A name that something else has taken meanwhile is never replaced, unless the file was saved to
    do that. The entry gets another path beside it, and a message is written down.
 5. A LINKED entry answers readers for `max_age` seconds, because each process can have an older
-   answer of the grid in memory for so long. Then it is GONE, and its file is removed.
-6. An entry that was removed or replaced is GONE too; its file stays for `max_age` seconds, for
-   readers that have just found it. A GONE entry has no path. For an hour it tells the cap to a
-   program that opened the file while it was pending, and saves a new version now.
+   answer of the grid in memory for so long. Then it is GONE.
+6. An entry that was removed or replaced is GONE too: it has no path, and its file is removed ten
+   seconds later, because readers can have just found it. For an hour it tells the cap to a program
+   that opened the file while it was pending, and saves a new version now.
 
 The journal is an SQLite database (WAL, synchronous=FULL) for all processes of the host. It shows
 sizes and times; paths, caps and messages are encrypted, and found by keyed hashes.
@@ -55,6 +55,7 @@ from txtahoe.tree.paths import Path
 logger = getLogger("txtahoe")
 
 _LATEST = 3600.0  # seconds: no entry is due later; the clock began anew, as after a restart
+_OPENING = 10.0  # seconds from finding an entry to opening its file; see rule 6
 _REMEMBERED = 3600.0  # seconds; see rule 6
 _KEPT_MESSAGES = 100
 
@@ -224,19 +225,21 @@ class Journal:
         """Remove what rules 5 and 6 keep no longer; `remove` is called for each file."""
         now = monotonic()
         with self._database.connection() as connection:
-            old: list[tuple[int, int]] = connection.execute(
-                "SELECT number, size FROM entries WHERE state >= ? AND (due <= ? OR due > ?)",
-                (State.LINKED, now, now + _LATEST),
+            old: list[tuple[int, int, int]] = connection.execute(
+                "SELECT number, state, size FROM entries"
+                " WHERE state >= ? AND state != ? AND (due <= ? OR due > ?)",
+                (State.LINKED, State.ASIDE, now, now + _LATEST),
             ).fetchall()
-        files = [number for number, size in old if size >= 0]
-        for number in files:
-            remove(number)
+        for number, state, size in old:
+            if state == State.GONE and size >= 0:
+                remove(number)
         if not old:
             return
         with self._database.change() as connection:
-            for number, size in old:
-                if size >= 0:
+            for number, state, size in old:
+                if state == State.LINKED:
                     self._remove(connection, number)
+                elif size >= 0:
                     connection.execute(
                         "UPDATE entries SET size = -1, due = ? WHERE number = ?",
                         (now + _REMEMBERED, number),
@@ -304,7 +307,7 @@ class Journal:
     def _remove(self, connection: sqlite3.Connection, number: int) -> None:
         connection.execute(
             "UPDATE entries SET state = ?, path = NULL, due = ? WHERE number = ?",
-            (State.GONE, monotonic() + self.max_age, number),
+            (State.GONE, monotonic() + _OPENING, number),
         )
         connection.execute("DELETE FROM places WHERE number = ?", (number,))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from tests.needs import TIME, needs
 from tests.txtahoe.spool.case import SpoolTestCase
+from txtahoe.spool import files
 
 CONTENT = b"the bytes of a file " * 500
 _CALLS = 10_000  # more than a save makes
@@ -63,6 +66,36 @@ class KilledSavers(SpoolTestCase):
             self.assertIn(("second",), [entry.path for entry in entries])
         else:
             self.fail("no save came to its end")
+
+    def test_the_bytes_are_synced_before_the_journal_tells_of_them(self) -> None:
+        self.save(("first",), CONTENT)
+        steps: list[str] = []
+        write, fsync = files.Files._write, os.fsync
+
+        def written(*args: Any) -> int:
+            steps.append("begun")
+            return write(*args)
+
+        def synced(opened: int) -> None:
+            fsync(opened)
+            steps.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
+
+        add = self.spool.journal.add
+
+        def added(*args: Any) -> None:
+            steps.append("journal")
+            add(*args)
+
+        with (
+            mock.patch.object(files.Files, "_write", written),
+            mock.patch.object(os, "fsync", synced),
+            mock.patch.object(self.spool.journal, "add", added),
+        ):
+            self.save(("second",), CONTENT)
+        self.assertEqual(steps, ["begun", "file", "folder", "journal"])
+        with self.spool.journal._database.connection() as connection:
+            for name, value in (("journal_mode", "wal"), ("synchronous", 2)):
+                self.assertEqual(connection.execute(f"PRAGMA {name}").fetchone(), (value,))
 
     def new_spool_in(self, folder: str) -> Any:
         self.path = self.path.with_name(folder)
