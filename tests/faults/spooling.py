@@ -79,23 +79,28 @@ class Host:
         with fake.listening() as url:
             self._url = url
             running = [self._start() for _ in range(self._processes)]
-            next_kill = self._saves_a_kill
-            while len(self._acknowledged) < saves:
-                for key, _ in self._selector.select(timeout=60) or self._stuck():
-                    self._hear(key.fileobj)
-                if self._choices.randrange(20) == 0:
-                    self._fail(fake)
-                if len(self._acknowledged) >= next_kill:
-                    next_kill += self._choices.randrange(1, 2 * self._saves_a_kill)
-                    victim = self._choices.randrange(self._processes)
-                    self._end(running[victim])
-                    running[victim] = self._start()
-                    self.outcome.kills += 1
-            for process in running:
-                self._end(process)
+            try:
+                self._work(fake, running, saves)
+            finally:
+                for process in running:
+                    self._end(process)
             fake.forget_faults()
             self._judge()
         return self.outcome
+
+    def _work(self, fake: FakeGateway, running: list[subprocess.Popen[bytes]], saves: int) -> None:
+        next_kill = self._saves_a_kill
+        while len(self._acknowledged) < saves:
+            for key, _ in self._selector.select(timeout=600) or self._stuck():
+                self._hear(key.fileobj)
+            if self._choices.randrange(20) == 0:
+                self._fail(fake)
+            if len(self._acknowledged) >= next_kill:
+                next_kill += self._choices.randrange(1, 2 * self._saves_a_kill)
+                victim = self._choices.randrange(self._processes)
+                self._end(running[victim])
+                running[victim] = self._start()
+                self.outcome.kills += 1
 
     def _fail(self, fake: FakeGateway) -> None:
         fault = self._choices.choice([LostAnswer(), Status(503), ExceptionPage()])
@@ -143,7 +148,7 @@ class Host:
         process.stdout.close()
 
     def _stuck(self) -> Any:
-        raise TimeoutError("no process has saved anything for a minute")
+        raise TimeoutError("no process has saved anything for ten minutes")
 
     def _judge(self) -> None:
         from django.core.management import CommandError, call_command

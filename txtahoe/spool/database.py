@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from attrs import field, frozen
 
@@ -36,7 +37,8 @@ class Database:
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
         """One transaction, which is synced at the end of this block. Raises: OSError."""
-        with self.connection() as connection:
+        # Threads take turns; SQLite would let each sleep for longer and longer.
+        with self._pool().turn, self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -99,6 +101,7 @@ class _Pool:
     identity: tuple[int, int] | None
     every: list[sqlite3.Connection] = field(factory=list)
     free: list[sqlite3.Connection] = field(factory=list)
+    turn: Lock = field(factory=Lock)
 
 
 _pools: dict[tuple[int, Path], _Pool] = {}
