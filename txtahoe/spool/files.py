@@ -104,24 +104,19 @@ class SealedFile:
     """Its bytes on the disk."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """Some of so many bytes from an offset on. Raises: OSError, if they are damaged too."""
+        """Some of so many bytes from an offset on. Raises: OSError; Damaged, also at the end."""
         number = offset // BLOCK
-        place = HEAD + number * SLOT
-        if place >= self._stored:
-            return b""
         try:
-            slot = os.pread(self._opened, SLOT, place)
+            slot = os.pread(self._opened, SLOT, HEAD + number * SLOT)
             block = decrypted(self._content, slot, number)
         except InvalidTag:
             raise Damaged from None
         return block[offset - number * BLOCK :][:length]
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes, by blocks."""
-        offset = 0
-        while block := self.read(offset, BLOCK):
-            yield block
-            offset += len(block)
+        """All bytes that are there, by blocks."""
+        for number in range(-(-(self._stored - HEAD) // SLOT)):
+            yield self.read(number * BLOCK, BLOCK)
 
     def close(self) -> None:
         os.close(self._opened)
@@ -143,10 +138,15 @@ class Files:
         return _locks.setdefault((os.getpid(), self.path), Locks(self.path / _LOCKS))
 
     @contextmanager
-    def writing(self, chunks: Iterable[bytes], most: Callable[[int], int]) -> Iterator[Written]:
+    def writing(
+        self,
+        chunks: Iterable[bytes],
+        most: Callable[[int], int],
+        is_known: Callable[[int], bool],
+    ) -> Iterator[Written]:
         """
         Write a file, sync it and its name to the disk, and hold its lock in this block. It is
-        removed if the block fails.
+        removed if the block fails, unless it is known by then: Ctrl-C can come after that.
 
         `most`: called with the size so far, returns how many bytes there is room for.
 
@@ -159,7 +159,8 @@ class Files:
             size = self._write(number, chunks, most)
             yield Written(number, size)
         except BaseException:
-            self.remove(number)
+            if not is_known(number):
+                self.remove(number)
             raise
         finally:
             self.locks.release(number)

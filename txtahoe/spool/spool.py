@@ -97,7 +97,7 @@ class Spool:
             free = disk.f_bavail * disk.f_frsize
             return min(self.max_bytes - used, size + free - self.min_free)
 
-        with self.files.writing(chunks, most) as written:
+        with self.files.writing(chunks, most, self.journal.is_known) as written:
             yield written
 
     def add(self, entry: Entry, expected: Cap | None = None) -> None:

@@ -15,6 +15,7 @@ from txtahoe.errors import ExistingChild, IsADirectory, NotADirectory
 from txtahoe.nodes import Link
 from txtahoe.spool import Spool, State
 from txtahoe.spool.entries import is_pending
+from txtahoe.spool.files import Damaged
 
 SECRET = b"the secret bytes of a file " * 50
 
@@ -49,7 +50,8 @@ class Entries(SpoolTestCase):
             assert opened is not None
             self.addCleanup(opened.close)
             self.assertEqual(b"".join(opened.chunks()), content)
-            self.assertEqual(opened.read(size, 10), b"")
+            with self.assertRaises(Damaged):
+                opened.read(max(size, 1) + BLOCK, 10)
             for offset in (0, 1, BLOCK - 1, BLOCK, size - 1):
                 if 0 <= offset < size:
                     found = opened.read(offset, 10)
@@ -176,6 +178,21 @@ class OnDisk(SpoolTestCase):
         with self.assertRaises(ValueError), self.spool.writing(failing()):
             self.fail("the file was not whole")
         self.assertEqual(self.files(), [])
+
+    def test_a_save_that_is_interrupted_after_its_commit_is_whole(self) -> None:
+        self.save(("a",), b"older")
+        add = self.spool.journal.add
+
+        def interrupted(*args: object) -> None:
+            add(*args)  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+        with (
+            mock.patch.object(self.spool.journal, "add", interrupted),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            self.save(("a",), b"newer", replaces=True)
+        self.assertEqual(self.read(("a",)), b"newer")
 
     def test_the_file_of_a_dead_process_is_swept_away(self) -> None:
         self.save(("a",))
