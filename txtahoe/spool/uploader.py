@@ -185,6 +185,8 @@ class Uploader:
                 raise another(failures[-1])
             try:
                 cap = await self._tree.upload(partial(self._open, entry))
+            except _FINAL:
+                raise
             except Exception as error:
                 failures.append(error)
                 raise
@@ -210,12 +212,9 @@ class Uploader:
             except SomeFailed as error:
                 for entry, result in zip(some, error.results, strict=True):
                     results[entry] = result if isinstance(result, Exception) else True
-        taken = [
-            entry
-            for entry in entries
-            if entry not in results
-            or (isinstance(results[entry], ExistingChild) and not entry.replaces)
-        ]
+                    if entry.replaces and isinstance(result, ExistingChild):
+                        results[entry] = IsADirectory("there is a directory of this name")
+        taken = [e for e in entries if isinstance(results.get(e, ExistingChild("")), ExistingChild)]
         settle = partial(self._settle, caps=caps)
         results.update(zip(taken, await each(taken, settle, _AT_ONCE), strict=True))
         return results
@@ -286,5 +285,9 @@ def _failed(entry: Entry, error: Exception, at_once: bool) -> Entry:
     pause = 0.0 if at_once else min(2.0**entry.tries, _LONGEST_PAUSE)
     state = State.ASIDE if isinstance(error, _FINAL) else entry.state
     return evolve(
-        entry, state=state, due=monotonic() + pause, tries=entry.tries + 1, problem=str(error)
+        entry,
+        state=state,
+        due=monotonic() + pause,
+        tries=entry.tries + 1,
+        problem=redact(str(error)),
     )

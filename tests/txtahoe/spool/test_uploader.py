@@ -219,6 +219,28 @@ class Failures(SpoolTestCase):
             self.assertTrue(self.upload())
         self.assertEqual(self.spool.summary().problem, "too large")
 
+    def test_many_files_that_are_too_large_do_not_set_others_aside(self) -> None:
+        for number in range(20):
+            self.save((f"large{number}",), b"large")
+        self.save(("small",), b"small")
+        upload = self.tree.upload
+
+        async def failing(source):  # type: ignore[no-untyped-def]
+            if callable(source) and await source() == b"large":
+                raise FileTooLarge("too large")
+            return await upload(source)
+
+        with mock.patch.object(self.tree, "upload", failing):
+            self.upload()
+        self.assertEqual(self.on_grid(), {("small",): b"small"})
+        self.assertEqual(self.spool.summary().aside, 20)
+
+    def test_a_file_that_is_to_replace_a_directory_is_set_aside(self) -> None:
+        self.now(self.tree.make_directories("a"))
+        self.save(("a",), replaces=True)
+        self.assertTrue(self.upload())
+        self.assertIn("directory", self.spool.journal.aside()[0].problem)
+
     def test_while_the_grid_is_away_everything_waits_and_one_file_is_tried(self) -> None:
         for number in range(40):
             self.save((f"{number}",), b"%d" % number)
