@@ -2,5 +2,6 @@
 Names and files on a grid, for callers that wait: a tree, opened files, and a shared cache.
 
 `contract` and everything above it import it. Begin with `tree.py`, then `file.py` and `reader.py`.
-`paths.py` normalises the names that callers give.
+`spooled.py` and `pending.py` are trees with changes that are pending: in the spool of this host,
+and in the memory of a `collectstatic`. `paths.py` normalises the names that callers give.
 """

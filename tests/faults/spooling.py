@@ -3,8 +3,10 @@ Processes of one host that save through a spool, and are killed at random.
 
     python -m tests.faults.spooling --saves 10000 --processes 8
 
-Requests to the gateway go wrong at random too. In the end every acknowledged file must be on the
-grid with its bytes, and no file twice; then the exit status is 0.
+Each process saves files, appends to a log of its own, and overwrites a file of its own. Requests to
+the gateway go wrong at random too. In the end every acknowledged file must be on the grid with its
+bytes, and no file twice; each log must have its lines, and each file its last version. Then the
+exit status is 0.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from txtahoe.testing.fake import FakeGateway
 from txtahoe.testing.fake.faults import ExceptionPage, LostAnswer, Status
 
 _MOST = 40_000  # bytes of a file
+FIRST = 10**6  # more than the saves of a process
+LOGS, VERSIONS = "logs", "versions"  # the folders of files that are saved again and again
 
 
 def content_of(number: int) -> bytes:
@@ -51,7 +55,7 @@ class Outcome:
     saves: int = 0
     kills: int = 0
     lost: list[str] = field(factory=list)
-    twice: list[int] = field(factory=list)
+    twice: list[str] = field(factory=list)
     taken: int = 0
     left: int = 0
 
@@ -70,7 +74,7 @@ class Host:
         self._selector = selectors.DefaultSelector()
         self._processes = processes
         self._started = 0
-        self._acknowledged: dict[str, int] = {}
+        self._acknowledged: dict[str, list[int]] = {}
         self.outcome = Outcome()
 
     def run(self, saves: int) -> Outcome:
@@ -90,12 +94,12 @@ class Host:
 
     def _work(self, fake: FakeGateway, running: list[subprocess.Popen[bytes]], saves: int) -> None:
         next_kill = self._saves_a_kill
-        while len(self._acknowledged) < saves:
+        while self.outcome.saves < saves:
             for key, _ in self._selector.select(timeout=600) or self._stuck():
                 self._hear(key.fileobj)
             if self._choices.randrange(20) == 0:
                 self._fail(fake)
-            if len(self._acknowledged) >= next_kill:
+            if self.outcome.saves >= next_kill:
                 next_kill += self._choices.randrange(1, 2 * self._saves_a_kill)
                 victim = self._choices.randrange(self._processes)
                 self._end(running[victim])
@@ -116,7 +120,7 @@ class Host:
             env=environment(),
         )
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps({**self._options, "first": self._started * 10**6}).encode())
+        process.stdin.write(json.dumps({**self._options, "first": self._started * FIRST}).encode())
         process.stdin.close()
         self._selector.register(process.stdout, selectors.EVENT_READ)
         return process
@@ -130,21 +134,21 @@ class Host:
             "spool_min_free": 0,
         }
 
-    def _hear(self, pipe: Any) -> None:
+    def _hear(self, pipe: Any) -> bool:
         line = pipe.readline()
         if line.endswith(b"\n"):
             number, _, name = line.decode().strip().partition(" ")
-            self._acknowledged[name] = int(number)
+            self._acknowledged.setdefault(name, []).append(int(number))
+            self.outcome.saves += 1
+        return bool(line)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert process.stdout is not None
         self._selector.unregister(process.stdout)
-        while line := process.stdout.readline():
-            if line.endswith(b"\n"):
-                number, _, name = line.decode().strip().partition(" ")
-                self._acknowledged[name] = int(number)
+        while self._hear(process.stdout):
+            pass
         process.stdout.close()
 
     def _stuck(self) -> Any:
@@ -166,23 +170,47 @@ class Host:
                 call_command("tahoe", "upload", "--wait", verbosity=0)
             except CommandError as error:
                 print(error, file=sys.stderr)
-        self.outcome.saves = len(self._acknowledged)
         self.outcome.left = spool.summary().files
         self.outcome.taken = len(spool.messages())
         options = {k: v for k, v in self._options.items() if not k.startswith("spool")}
         storage = TahoeStorage(**options)
-        there: Counter[int] = Counter()
+        there: Counter[str] = Counter()
         found: dict[str, bytes] = {}
         for directory, _, names in storage.walk():
             for name in names:
                 path = f"{directory}/{name}".lstrip("/")
                 with storage.open(path) as file:
                     found[path] = file.read()
-                there[int.from_bytes(found[path][:8])] += 1
-        self.outcome.twice = [number for number, count in there.items() if count > 1]
-        for name, number in self._acknowledged.items():
-            if found.get(name) != content_of(number):
-                self.outcome.lost.append(name)
+                if directory in (LOGS, VERSIONS):
+                    there[path if path in self._acknowledged else f"{path}: unknown"] += 1
+                else:
+                    there[str(int.from_bytes(found[path][:8]))] += 1
+        # A file of a process that was killed before its first acknowledgement can be there.
+        known = {
+            f"{folder}/{n * FIRST}" for folder in (LOGS, VERSIONS) for n in range(self._started + 1)
+        }
+        self.outcome.twice = [
+            name
+            for name, count in there.items()
+            if count > 1 or (name.endswith(": unknown") and name.partition(":")[0] not in known)
+        ]
+        self.outcome.lost = [
+            name
+            for name, numbers in self._acknowledged.items()
+            if not is_whole(name, numbers, found.get(name))
+        ]
+
+
+def is_whole(name: str, numbers: list[int], content: bytes | None) -> bool:
+    """Whether a file has what was acknowledged, and no more than one save that was not."""
+    if content is None:
+        return False
+    if name.startswith(LOGS):
+        lines = list(map(int, content.split()))
+        return lines[: len(numbers)] == numbers and len(lines) <= len(numbers) + 1
+    if name.startswith(VERSIONS):
+        return int(content) >= numbers[-1]
+    return content == content_of(numbers[0])
 
 
 def work(options: dict[str, Any]) -> None:
@@ -191,13 +219,21 @@ def work(options: dict[str, Any]) -> None:
 
     from tahoestorage.storage import TahoeStorage
 
-    number = options.pop("first")
+    number = first = options.pop("first")
     storage = TahoeStorage(**options, timeout=10)
+    overwriting = TahoeStorage(**options, timeout=10, allow_overwrite=True)
     while True:
         number += 1
         name = f"{number % 7}/{number % 3}/file.bin"
-        saved = storage.save(name, ContentFile(content_of(number)))
-        os.write(1, f"{number} {saved}\n".encode())
+        if number % 5 == 0:
+            name = f"{LOGS}/{first}"
+            with storage.open(name, "ab") as log:
+                log.write(b"%d\n" % number)
+        elif number % 5 == 1:
+            name = overwriting.save(f"{VERSIONS}/{first}", ContentFile(b"%d" % number))
+        else:
+            name = storage.save(name, ContentFile(content_of(number)))
+        os.write(1, f"{number} {name}\n".encode())
 
 
 def main() -> int:
