@@ -123,10 +123,9 @@ class SpooledTree(StorageTree):
         return found
 
     async def _pending(self, path: Path) -> Entry | None:
-        entry = await unblocked(lambda: self.spool.find(path))
-        if entry is not None:
+        if not self.spool.is_new:  # after a restart of the host, any use uploads what is left
             self._wake(anew=False)
-        return entry
+        return await unblocked(lambda: self.spool.find(path))
 
     async def _below(self, path: Path) -> list[Entry]:
         return await unblocked(lambda: self.spool.below(path))

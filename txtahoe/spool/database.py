@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -75,8 +75,13 @@ class Database:
         if pool is None or pool.identity != _identity(self.path):
             if pool is not None:
                 _outdated.append(pool)
-            with suppress(FileExistsError):  # only a new file: to close another one frees its locks
+            try:  # only a new file: to close another one frees its locks
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+            except FileExistsError:
+                pass
+            except FileNotFoundError:  # which would mean that a file of the grid is missing
+                text = f"the folder of the spool has gone: {self.path.parent}"
+                raise OSError(errno.EIO, text) from None
             pool = _pools[key] = _Pool(_identity(self.path))
         return pool
 

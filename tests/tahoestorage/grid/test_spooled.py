@@ -14,12 +14,14 @@ from unittest import mock
 
 from django.core.files.base import ContentFile, File
 from django.test import RequestFactory
+from twisted.internet.task import deferLater
 
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import done
 from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
+from tests.processes import forget_trees
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild
 from txtahoe.spool import Spool, Uploader
@@ -123,6 +125,22 @@ class Saving(SpoolTestCase):
             if self.others.exists(name):
                 break
         self.assertEqual(self.on_grid(name), b"x")
+
+    def test_any_use_of_a_storage_has_the_uploader_begin_in_its_process(self) -> None:
+        self.storage.exists("a.txt")
+        self.wakes.assert_not_called()  # nothing was ever saved in the spool
+        self.storage.save("a.txt", ContentFile(b"x"))
+        self.settle()
+        forget_trees()  # as after a restart
+        self.wakes.reset_mock()
+        for _ in range(3):
+            self.storage.exists("another.txt")
+        self.settle()
+        self.wakes.assert_called_once()
+
+    def settle(self) -> None:
+        """Wait until the reactor has called what it was told to call soon."""
+        done(self.tree.run(lambda *_: deferLater(current_loop().reactor, 0)))
 
     def test_another_process_of_the_host_sees_a_file_at_once(self) -> None:
         name = self.storage.save("a.txt", ContentFile(b"of the parent"))

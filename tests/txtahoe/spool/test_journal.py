@@ -213,6 +213,16 @@ class OnDisk(SpoolTestCase):
         forget_processes()
         self.assertEqual(self.read(("b",)), b"newer")
 
+    def test_a_folder_that_vanishes_is_no_missing_file(self) -> None:
+        self.save(("a",))
+        rmtree(self.path)
+        with self.assertRaises(OSError) as caught:
+            self.spool.journal.find(("a",))
+        self.assertNotIsInstance(caught.exception, FileNotFoundError)
+        with self.assertRaises(OSError) as caught:
+            self.spool.journal.discard(("a",))
+        self.assertNotIsInstance(caught.exception, FileNotFoundError)
+
     def test_what_was_linked_answers_for_a_while_and_is_then_gone(self) -> None:
         number = self.save(("a",), b"x" * 100)
         cap = self.now(self.client.upload(b"x" * 100))
