@@ -8,8 +8,8 @@ from attrs import frozen
 
 from tests.txtahoe.case import start
 from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
-from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.testing.fake import Delay, LostAnswer
+from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
+from txtahoe.testing.fake import Delay, LostAnswer, Status
 from txtahoe.tree.spread.format import contents_of, digit_of
 
 
@@ -124,6 +124,44 @@ class Agreement(SpreadingTestCase):
         self.clock.advance(2)
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
+
+    def close_and_fail(self) -> None:
+        """Close the root by another process; then no directory can be read."""
+        self.close()
+        self.fake.fail_next("GET*", Status(410), times=9)
+
+    def test_a_link_that_cannot_be_looked_after_may_be_made(self) -> None:
+        self.save("before")
+        linking = self.overtaken(self.tree.link("f", CAP), self.close_and_fail, "*set_children*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(linking, UnknownOutcome)
+
+    def test_a_link_that_cannot_be_made_again_may_be_there(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            for pattern in ("DELETE*", "*set_children*"):  # it stays, and cannot be linked again
+                self.fake.fail_next(pattern, Status(403))
+
+        linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(linking, UnknownOutcome)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, CAP)
+
+    def test_a_deletion_that_cannot_be_looked_after_may_be_made(self) -> None:
+        self.save("f")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close_and_fail, "DELETE*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(deleting, UnknownOutcome)
+
+    def test_a_stray_that_is_deleted_before_the_deletion_fails_is_gone(self) -> None:
+        self.close()
+        self.now(self.client.link(self.root, "f", CAP))
+        tree = self.another()
+        self.now(tree.list(""))
+        self.fake.fail_next("DELETE*", Status(403), skip=1)
+        self.failure(tree.unlink("f"), UnknownOutcome)
 
     def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
         self.fake.fail_next("GET*", Delay(25), times=2)
