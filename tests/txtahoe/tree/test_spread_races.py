@@ -172,6 +172,20 @@ class Agreement(SpreadingTestCase):
         self.successResultOf(saving)
         self.assertEqual(set(self.children()), {"f"})
 
+    def test_a_late_link_that_a_part_has_taken_over_does_not_come_back(self) -> None:
+        self.closed()
+        name = next(name for name in NAMES[7:] if not self.has_part(name))
+        self.now(self.client.link(self.root, name, CAP))  # a process that is dead by now
+        for tree in (self.tree, self.another()):
+            self.now(tree.unlink(name))
+            self.assertNotIn(name, self.children())
+            self.failure(self.another().resolve(name), NoSuchChild)
+            name = next(name for name in NAMES[7:] if not self.has_part(name))
+            self.now(self.client.link(self.root, name, CAP))
+
+    def has_part(self, name: str) -> bool:
+        return digit_of(name, 0) in contents_of(self.children(), 0).parts
+
     def test_two_processes_that_make_the_same_part_make_one(self) -> None:
         self.closed()
         missing = next(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from math import inf
 
 from attrs import define, field
@@ -41,6 +41,13 @@ class Layout:
         order = list(State)
         if order.index(state) > order.index(self.state):
             self.state, self.state_since = state, now
+
+    def note_parts(self, parts: Mapping[str, Cap], before: Contents, depth: int) -> None:
+        """Note parts that this process has just linked; `before`: its reading before that."""
+        self.parts.update(parts)
+        here = {name: n for name, n in before.names.items() if digit_of(name, depth) in parts}
+        self.superseded |= {name for name, node in here.items() if node.cap.is_known}
+        self.strays |= {name: node for name, node in here.items() if not node.cap.is_known}
 
     def has_parts_for(self, names: Set[str] | None, depth: int) -> bool:
         """Whether parts decide on all of these names, and no stray has one of them."""
