@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
+from txtahoe.api import directories
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
 from txtahoe.tree.spread.states import State
@@ -154,6 +156,17 @@ class OneDirectory(SpreadingTestCase):
             self.assertEqual({name for name in found if is_like_part(name)}, set(names[8:]))
             self.assertEqual(self.now(tree.resolve(names[9])).cap, CAP)
         self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
+
+    def test_a_deleted_name_like_that_of_a_part_does_not_come_back(self) -> None:
+        name = f"d/{part_name('0', ())}"
+        # The links that a directory is made with have the times of the clock of their process.
+        self.patch(directories, "time", lambda: time() + 3600)
+        self.save(name, *(f"d/{other}" for other in NAMES[:6]))
+        self.clock.advance(31)
+        self.save(*(f"d/{other}" for other in NAMES[6:]))
+        self.now(self.tree.unlink(name))
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(set(self.now(tree.list("d"))), set(NAMES))
 
     def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")

@@ -304,11 +304,9 @@ class Changer:
                 outcome.results[name] = node
                 continue
             again[name] = links[name]
-            if is_like_part(name):
-                staying.add(name)
-                continue
             try:  # a stray that stays would show when the name is deleted
-                await self._client.unlink(late.cap, name, node, missing_ok=True)
+                if not is_like_part(name):
+                    await self._client.unlink(late.cap, name, node, missing_ok=True)
             except TahoeError:
                 staying.add(name)
         if again:
