@@ -73,36 +73,37 @@ def _wrong_readings(history: History, operation: Operation) -> Iterator[str]:
 def _wrong_moments(
     history: History, name: str, moments: list[tuple[int, int | None]]
 ) -> Iterator[str]:
-    gone: set[int] = set()
+    gone: dict[int, list[Operation]] = {}
     for (_, before), (moment, after) in zip(moments, moments[1:], strict=False):
-        if after in gone and not _may_act(history.operations[after - 1], moment):
-            yield f"What was deleted stays deleted: #{after} comes back"
+        if after in gone:
+            # It makes its link again, or the one that took it away is not done with that.
+            unfinished = [history.operations[after - 1], *gone[after]]
+            if not any(_may_act(operation, moment) for operation in unfinished):
+                yield f"What was deleted stays deleted: #{after} comes back"
         if before is None:
             continue
-        gone.add(before)
         owner = history.operations[before - 1]
-        if owner.told == "made" and not _may_go(history, owner, moment):
+        gone[before] = [
+            other
+            for other in history.operations
+            if other.name == name and other.kind in REMOVES and other is not owner
+            if _may_act(other, moment) and _takes(other, owner)
+        ]
+        if owner.told == "made" and not gone[before] and not _is_back(history, owner, moment):
             yield f"No acknowledged link is lost: {owner} is replaced by {after}"
+
+
+def _is_back(history: History, owner: Operation, moment: int) -> bool:
+    """Whether an operation has made its link again when it ended, after a moment."""
+    assert owner.ended is not None
+    at_end = history.during(owner.name, owner.ended, owner.ended)
+    return moment < owner.ended and owner.number in at_end
 
 
 def _may_act(operation: Operation, moment: int) -> bool:
     """Whether an operation may change something at a moment."""
     is_over = operation.ended is not None and operation.ended < moment
     return operation.began < moment and (operation.is_in_doubt or not is_over)
-
-
-def _may_go(history: History, owner: Operation, moment: int) -> bool:
-    """Whether the link of an operation may go at a moment: an operation may take it away."""
-    assert owner.ended is not None
-    if moment < owner.ended and owner.number in history.during(
-        owner.name, owner.ended, owner.ended
-    ):
-        return True  # it makes the link again
-    return any(
-        _may_act(other, moment) and _takes(other, owner)
-        for other in history.operations
-        if other.name == owner.name and other.kind in REMOVES and other is not owner
-    )
 
 
 def _takes(other: Operation, owner: Operation) -> bool:

@@ -138,13 +138,13 @@ def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
     directories = random.choice([[""], ["d/"], ["", "d/"]])
     names = [random.choice(directories) + name for name in names]
     leaving, limit = random.choice([0.0, 0.0, 0.05]), random.choice([1, 2])
-    pace = random.choice([1.0, 2.0, 5.0])
+    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
     for number in itertools.count():
-        # Each may have a limit of its own, and some spread nothing.
+        # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
         moves = {"spread": random.choice([0.0, 0.0, 0.5])}
-        if number and random.random() < 0.2:
-            fanout, moves = None, {}
+        if pace == Fanout().pace and number and random.random() < 0.5:
+            fanout, moves = None, {}  # such a process counts with the usual pace
         users, slow = random.choice([1, 2]), (4 * pace, 12 * pace)
         yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, slow)
 
