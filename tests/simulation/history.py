@@ -59,6 +59,8 @@ class History:
         self.names: dict[str, list[tuple[int, int | None]]] = {}
         self.twice: set[str] = set()
         """Digits that had two parts in one directory."""
+        self.has_closed = False
+        """Whether a directory was closed."""
         self._world = world
         self._gateway = gateway
         self._now: dict[str, int] = {}
@@ -122,6 +124,7 @@ class History:
                 closed = metadata["tahoe"]["linkmotime"]
         if closed is None:
             return names
+        self.has_closed = True
         found: dict[str, Link] = {}
         for part in parts.values():
             found |= self._links(part.node.known, depth + 1)

@@ -36,7 +36,7 @@ def _broken_by(history: History, operation: Operation) -> Iterator[str]:
             yield "A caller that was told of a failure has no link: no file is there twice"
         if told == "taken" and not during - {None, number} and not _heard(history, operation):
             yield "A name that is taken is taken by something"
-    is_unchanged = len(during) == 1 and None not in during
+    is_unchanged = len(during) == 1 and not _may_be_missing(history, operation, during)
     if operation.kind == "unlink" and told in ("made", "missing") and is_unchanged:
         yield "What was deleted stays deleted"
     if operation.kind in ("look", "list") and told in ("made", "missing"):
@@ -66,8 +66,29 @@ def _wrong_readings(history: History, operation: Operation) -> Iterator[str]:
         names = [name for name in history.names if name.rpartition("/")[0] == directory]
     for name in {**dict.fromkeys(names), **operation.found}:
         found = operation.found.get(name)
-        if found not in history.during(name, operation.began, operation.ended):
+        during = history.during(name, operation.began, operation.ended)
+        if found is None and _may_be_missing(history, operation, during):
+            continue
+        if found not in during:
             yield f"A reading finds what is there, at {name!r} not {found}"
+
+
+def _may_be_missing(history: History, operation: Operation, during: set[int | None]) -> bool:
+    """
+    Whether an operation may find no link of a name, which had one of some during the operation.
+
+    A link that came late into a closed directory need not be found before its caller is told.
+    """
+    return any(
+        number is None
+        or (history.has_closed and not _is_told(history.operations[number - 1], operation.began))
+        for number in during
+    )
+
+
+def _is_told(operation: Operation, moment: int) -> bool:
+    """Whether the caller of an operation was told of success before a moment."""
+    return operation.told == "made" and operation.ended is not None and operation.ended < moment
 
 
 def _wrong_moments(
