@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txtahoe import Client, Transport, Tree
-from txtahoe.testing.fake import FakeGateway
+from txtahoe.testing.fake import Delay, FakeGateway
 
 
 def start(coroutine: Any) -> Deferred[Any]:
@@ -44,3 +44,25 @@ class ClockTestCase(SynchronousTestCase):
     def now(self, coroutine: Any) -> Any:
         """The result of an operation that takes no time."""
         return self.successResultOf(start(coroutine))
+
+    def cost(self, coroutine: Any, *expected: type[Exception]) -> tuple[int, int]:
+        """
+        The requests of an operation, and its rounds: the longest chain of requests of which each
+        waits for the answer of the one before. `expected`: the errors that it may raise, if it is
+        to raise one.
+
+        Every answer takes a second of the clock, so the seconds that the operation takes are its
+        rounds. Requests that wait for room count too.
+        """
+        self.fake.requests.clear()
+        self.fake.fail_next("*", Delay(1), times=10_000)
+        began = self.clock.seconds()
+        operation = start(coroutine)
+        while not operation.called:
+            self.clock.advance(1)
+        self.fake.forget_faults()
+        if expected:
+            self.failureResultOf(operation, *expected)
+        else:
+            self.successResultOf(operation)
+        return len(self.fake.requests), round(self.clock.seconds() - began)

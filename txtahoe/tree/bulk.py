@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import groupby
 
 from attrs import define, field
@@ -42,11 +43,18 @@ class Batch:
     """
 
     def __init__(
-        self, lookup: Lookup, commits: CommitQueue, replace: Replace, concurrency: int
+        self,
+        lookup: Lookup,
+        commits: CommitQueue,
+        replace: Replace,
+        concurrency: int,
+        *,
+        avoids_known: bool = False,
     ) -> None:
         self._lookup = lookup
         self._commits = commits
         self._replace: Replace = replace
+        self._avoids_known = avoids_known
         self._concurrency = concurrency
         self._directories: dict[Path, dict[str, _Entry]] = {}
         self._unusable: dict[Path, Exception] = {}
@@ -77,10 +85,11 @@ class Batch:
     def _add(self, path: AnyPath, link: Link, number: int) -> None:
         directory, name = split_name(path)
         require_json(link.metadata)
-        here = self._directories.setdefault(directory, {})
-        entry = here.setdefault(name, _Entry(link, []))
-        if entry.numbers and not self._replace:
+        is_known = self._avoids_known and self._commits.is_taken(directory, name)
+        here = self._directories.get(directory, {})
+        if not self._replace and (is_known or name in here):
             raise taken(name)
+        entry = self._directories.setdefault(directory, here).setdefault(name, _Entry(link, []))
         entry.link = link  # as if the links were made in turn: the last one stays
         entry.numbers.append(number)
 
@@ -104,7 +113,8 @@ class Batch:
                 else:
                     asked.append(path)
             # All at once, so that directories with one parent share its listing.
-            found = await each(asked, self._lookup.directory, len(asked))
+            look = partial(self._lookup.directory, or_make=True)
+            found = await each(asked, look, len(asked))
             for path, cap in zip(asked, found, strict=True):
                 if isinstance(cap, Exception):
                     self._unusable[path] = cap

@@ -119,6 +119,13 @@ class CommitQueue:
         """
         return self._add(path, [_Change(name, self._lookup.now(), decide=decide)])[0]
 
+    def is_taken(self, path: Path, name: str) -> bool:
+        """Whether a name is known to be taken, or soon will be, by a link that waits here."""
+        queue = self._queues.get(path)
+        links = [] if queue is None else [*queue.changes, *queue.waiting]
+        is_waiting = any(change.name == name and change.link is not None for change in links)
+        return is_waiting or self._lookup.is_taken((*path, name))
+
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
         """Announce a link: others in the directory wait for it, up to the commit delay."""
@@ -270,7 +277,7 @@ class CommitQueue:
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
         replace = batch[0].replace
         try:
-            directory = await self._lookup.directory(path)
+            directory = await self._lookup.directory(path, or_make=True)
         except NoSuchChild:
             return await self._write_new(path, batch)
         outcome = await self._changer.write(path, directory, _links_of(batch), replace)

@@ -4,28 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TypeVar
 
-from twisted.internet.defer import DeferredSemaphore
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.http.events import tell_lookup
 from txtahoe.nodes import Node
+from txtahoe.tree.known import Known
 from txtahoe.tree.paths import Path
 from txtahoe.tree.recent import Recent
 from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, visible
+from txtahoe.tree.spread.format import (
+    Children,
+    Contents,
+    contents_of,
+    digit_of,
+    gather,
+    visible,
+)
 from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
 T = TypeVar("T")
 
 
-class Lookup:
+@frozen(eq=False)
+class _Reading:
+    """A reading that an operation has begun: of the directory of a path, or of a part of it."""
+
+    path: Path
+    directory: Cap
+    answer: Deferred[tuple[Contents, bool]]
+
+
+# The readings that the present operation has begun and not yet used, by what they read.
+_begun: ContextVar[dict[Cap, _Reading] | None] = ContextVar("begun", default=None)
+
+
+class Lookup(Known):
     """
     Looks up the names below `root`.
 
@@ -34,8 +57,8 @@ class Lookup:
     in it for `max_age` seconds, or less if the caller asks for that. It does not keep that a path
     leads nowhere: another process can save there at any moment.
 
-    It keeps the last `max_known` files, and as many directories: so the files of a large directory
-    do not push the directory out.
+    If it must read several directories of a path, it reads them side by side, by the caps that they
+    had when it last knew them. Each answer counts if the directory above still leads there.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.
@@ -49,64 +72,16 @@ class Lookup:
         require_cap(root)
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
+        super().__init__(Node("dirnode", root), client.reactor.seconds, max_age, max_known)
         self.client = client
-        self.root = Node("dirnode", root)
         self.layouts = Layouts(root, max_known, spreads)
-        bounds = client.reactor.seconds, max_age, max_known
-        self._files: Recent[Node] = Recent(*bounds)
-        self._directories: Recent[Node] = Recent(*bounds)
         # Directories, and whether they are empty.
-        self._emptiness: Recent[tuple[Cap, bool]] = Recent(*bounds)
+        self._emptiness: Recent[tuple[Cap, bool]] = Recent(self.now, max_age, max_known)
         self._listings: SingleFlight[Cap, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
         """How many changes of directories this tree has made."""
-
-    def now(self) -> float:
-        """The reactor's time, in seconds."""
-        return float(self.client.reactor.seconds())
-
-    # Known names.
-
-    def known(self, path: Path) -> Node | None:
-        """The node at a path, if it is known. Can be called in any thread."""
-        node = self._get(path)
-        return None if node is None or REMOVED in node.metadata else node
-
-    def _remembered(self, path: Path) -> Node | None:
-        """As `known`; the observer is told."""
-        node = self.known(path)
-        tell_lookup(self.client.observer, None if node is None else "memory")
-        return node
-
-    def known_directory(self, path: Path) -> Cap | None:
-        """The cap of a directory, if that is known. The directory can be a removed one."""
-        node = self._get(path)
-        return node.cap if node is not None and node.is_directory else None
-
-    def _get(self, path: Path) -> Node | None:
-        return (self._directories.get(path) or self._files.get(path)) if path else self.root
-
-    def learn(self, path: Path, node: Node) -> None:
-        """Keep what a path leads to."""
-        before = self._get(path)
-        if before is not None and before.cap != node.cap:
-            self.forget(path[:-1], path[-1:])
-        here, other = self._files, self._directories
-        if node.is_directory:
-            here, other = other, here
-        other.pop(path)
-        here.put(path, node)
-
-    def forget(self, directory: Path, names: Iterable[str]) -> None:
-        """Forget names in a directory, and everything below them."""
-        paths = [(*directory, name) for name in names]
-        # Nothing is below a file.
-        above = {path for path in paths if self._files.pop(path) is None}
-        if above:
-            self._files.forget_below(above, len(directory) + 1)
-            self._directories.forget_below(above, len(directory) + 1)
 
     @contextmanager
     def changing(self, path: Path, directory: Cap) -> Iterator[None]:
@@ -127,6 +102,12 @@ class Lookup:
             self._emptiness.pop(path[:depth])
 
     # Names.
+
+    def _remembered(self, path: Path) -> Node | None:
+        """As `known`; the observer is told."""
+        node = self.known(path)
+        tell_lookup(self.client.observer, None if node is None else "memory")
+        return node
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """
@@ -156,7 +137,7 @@ class Lookup:
             children: Children = {}
             with suppress(NoSuchChild, NotADirectory):
                 present = partial(self._present, directory, wanted=missing)
-                children = await self._inside(directory, present)
+                children = await self._inside(directory, present, missing)
             nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
         return {path: node for path, node in nodes.items() if node is not None}
 
@@ -167,25 +148,32 @@ class Lookup:
             await self.resolve(path)  # it may be removed itself
         return children
 
-    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
+    async def directory(self, path: Path, *, fresh: bool = False, or_make: bool = False) -> Cap:
         """
         The cap of a directory, which can be a removed one.
 
+        `or_make`: the caller makes the directory if it is missing, by a link that is refused if it
+        is there. So it does to know that the directory was missing lately.
+
         Raises: NoSuchChild, NotADirectory.
         """
-        cap, known = self.root.cap, 0
-        for depth in range(0 if fresh else len(path), 0, -1):
-            found = self.known_directory(path[:depth])
-            if found is not None:
-                cap, known = found, depth
-                break
-        for depth in range(known + 1, len(path) + 1):
-            # A name that led to a file can lead to a directory by now.
-            is_doubtful = fresh or self._get(path[:depth]) is not None
-            node = await self._child(path[:depth], cap, is_doubtful)
-            if not node.is_directory:
-                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
-            cap = node.cap
+        known = 0 if fresh else self._known_depth(path)
+        cap = self.known_directory(path[:known]) or self.root.cap
+        with self._side_by_side(path, range(known, len(path)), anew=fresh):
+            for depth in range(known + 1, len(path) + 1):
+                here = path[:depth]
+                if or_make and self._is_there.get(here) is False:
+                    raise _missing(here)
+                # A name that led to a file can lead to a directory by now.
+                is_doubtful = fresh or self._get(here) is not None
+                try:
+                    node = await self._child(here, cap, is_doubtful, or_make)
+                except NoSuchChild:
+                    self.note(here, is_there=False)
+                    raise
+                if not node.is_directory:
+                    raise NotADirectory(f"{'/'.join(here)!r} is not a directory")
+                cap = node.cap
         return cap
 
     async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
@@ -199,31 +187,96 @@ class Lookup:
         found = await self.directory(path, fresh=True)
         return found if had_parts or found != directory else None
 
-    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory, tried again if its known cap was old."""
-        was_known = bool(path) and self._get(path) is not None
-        directory = await self.directory(path)
+    async def _inside(
+        self,
+        path: Path,
+        operation: Callable[[Cap], Awaitable[T]],
+        names: Set[str] | None = None,
+        *,
+        is_doubtful: bool = False,
+    ) -> T:
+        """
+        The result of an operation on a directory, tried again if its known cap was old.
+
+        `names`: those in which the operation is interested. `is_doubtful`: they can be missing.
+        """
+        known, depth = self._known_depth(path), len(path)
+        was_known, is_sure = 0 < known == depth, self._is_sure(path)
+        # If the name is missing, all directories above must be looked at again.
+        looks_again = is_doubtful and was_known and not is_sure and self._is_whole(path)
+        depths = range(0 if looks_again else known, depth + 1)
+        with self._side_by_side(path, depths, names, anew=looks_again):
+            directory = await self.directory(path)
+            try:
+                return await operation(directory)
+            except (NoSuchChild, NotADirectory, Unrecoverable) as error:
+                lost = not isinstance(error, NoSuchChild)
+                can_be_old = was_known and (lost or not is_sure)
+                if not can_be_old and not (lost and self.layouts.get(directory).parts):
+                    raise
+                found = await self.again(path, directory, lost=lost)
+                if found is None:
+                    raise
+            return await operation(found)
+
+    @contextmanager
+    def _side_by_side(
+        self, path: Path, depths: range, names: Set[str] | None = None, *, anew: bool = False
+    ) -> Iterator[None]:
+        """
+        Begin to read the directories on a path at these depths, which this block will probably
+        read one after another. In the block, `_ask` takes these answers.
+
+        `names`: those of interest in the directory of the path itself. `anew`: as for `ask`.
+        """
+        outer = _begun.get()
+        begun = {} if outer is None else outer
+        caps = {path[:depth]: self._last_known(path[:depth]) for depth in depths}
+        readings = [(here, cap) for here, cap in caps.items() if cap is not None]
+        for here, cap in readings if len(readings) > 1 else ():
+            wanted = names if here == path else {path[len(here)]}
+            for part, depth in self._first(cap, wanted):
+                if part not in begun:
+                    answer = Deferred.fromCoroutine(self._share(here, part, depth, anew))
+                    begun[part] = _Reading(here, cap, answer)
+        _begun.set(begun)
         try:
-            return await operation(directory)
-        except (NoSuchChild, NotADirectory, Unrecoverable) as error:
-            lost = not isinstance(error, NoSuchChild)
-            if not was_known and not (lost and self.layouts.get(directory).parts):
-                raise
-            found = await self.again(path, directory, lost=lost)
-            if found is None:
-                raise
-        return await operation(found)
+            yield
+        finally:
+            _begun.set(outer)
+            for unused in begun.values() if outer is None else ():
+                unused.answer.addErrback(lambda _: None)
+                unused.answer.cancel()
+                # It can have told names of a directory that is there no more.
+                if self.known_directory(unused.path) != unused.directory:
+                    self.forget(unused.path[:-1], unused.path[-1:])
+
+    def _first(
+        self, directory: Cap, names: Set[str] | None, depth: int = 0
+    ) -> Iterator[tuple[Cap, int]]:
+        """The directory, or the parts, that `_gather` reads first; the depth of each."""
+        layout = self.layouts.get(directory)
+        if not layout.has_parts_for(names, depth):
+            yield directory, depth
+            return
+        for digit in {digit_of(name, depth) for name in names or ()}:
+            inside = {name for name in names or () if digit_of(name, depth) == digit}
+            yield from self._first(layout.parts[digit], inside, depth + 1)
 
     async def _find(self, path: Path, fresh: bool) -> Node:
-        return await self._inside(path[:-1], lambda parent: self._child(path, parent, fresh))
+        def child(parent: Cap) -> Awaitable[Node]:
+            return self._child(path, parent, fresh)
 
-    async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
+        is_unknown = self._get(path) is None
+        return await self._inside(path[:-1], child, {path[-1]}, is_doubtful=is_unknown)
+
+    async def _child(self, path: Path, directory: Cap, fresh: bool, or_make: bool = False) -> Node:
         while True:
             children, is_new = await self._gather(path[:-1], directory, fresh, {path[-1]})
             if path[-1] in children:
                 return children[path[-1]]
-            if is_new:
-                raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+            if is_new or or_make:
+                raise _missing(path)
             fresh = True
 
     # Directories as they are shown.
@@ -295,7 +348,15 @@ class Lookup:
     async def _ask(
         self, path: Path, directory: Cap, depth: int, anew: bool
     ) -> tuple[Contents, bool]:
-        """As `ask`; and whether the request began after this call."""
+        """As `ask`; and whether the request began after this call, or this operation."""
+        begun = (_begun.get() or {}).pop(directory, None)
+        if begun is not None:
+            return await begun.answer
+        return await self._share(path, directory, depth, anew)
+
+    async def _share(
+        self, path: Path, directory: Cap, depth: int, anew: bool
+    ) -> tuple[Contents, bool]:
         read = partial(self._read, path, directory, depth)
         return await self._listings.ask(directory, read, anew=anew)
 
@@ -318,3 +379,7 @@ class Lookup:
             for name, node in some:
                 self.learn((*path, name), node)
         return contents
+
+
+def _missing(path: Path) -> NoSuchChild:
+    return NoSuchChild(f"no such file or directory: {path[-1]!r}")

@@ -32,6 +32,11 @@ class Recent(Generic[T]):
             return None
         return found[1]
 
+    def last(self, path: Path) -> T | None:
+        """The value of a path, however old."""
+        found = self._values.get(path)
+        return None if found is None else found[1]
+
     def put(self, path: Path, value: T) -> None:
         self._values[path] = self._seconds(), value
         self._values.move_to_end(path)

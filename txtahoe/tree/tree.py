@@ -110,7 +110,8 @@ class Tree(Reading):
 
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
-        `otherwise`: called if the name is taken; returns another path. This uploads the bytes once.
+        `otherwise`: called if the name is taken, or was lately; returns another path. This uploads
+        the bytes once.
         `replace`: as for `Client.link`.
 
         Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
@@ -121,6 +122,9 @@ class Tree(Reading):
         expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source))
+            # A link that is refused would hold up all others of the same write.
+            while otherwise and not replace and self._commits.is_taken(directory, name):
+                directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
@@ -155,8 +159,8 @@ class Tree(Reading):
 
         async def upload(file: tuple[AnyPath, Content]) -> tuple[AnyPath, Link]:
             path, content = file
-            split_name(path)  # a wrong path fails before the upload
-            return path, Link(await self._cap_of(content))
+            with self._looking_ahead(*split_name(path)):
+                return path, Link(await self._cap_of(content))
 
         while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
             uploaded = dict(enumerate(some, len(saved)))
@@ -199,7 +203,13 @@ class Tree(Reading):
         """Make links. Returns the exceptions of those that failed, by number."""
         failed: dict[int, Exception] = {}
         while links:
-            batch = Batch(self._lookup, self._commits, replace, self._concurrency)
+            batch = Batch(
+                self._lookup,
+                self._commits,
+                replace,
+                self._concurrency,
+                avoids_known=otherwise is not None,
+            )
             errors = await batch.make(links, progress)
             failed |= errors
             taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
@@ -366,7 +376,7 @@ class Tree(Reading):
         """Look up a directory while the file that will be linked in it is uploaded."""
 
         async def look() -> None:
-            directory = await self._lookup.directory(path)
+            directory = await self._lookup.directory(path, or_make=True)
             await self.changer.look_ahead(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())

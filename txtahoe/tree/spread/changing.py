@@ -257,7 +257,9 @@ class Changer:
         except ExistingChild as error:
             if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
-            outcome.results.update({name: error for name in wanted if name in error.names})
+            for name in wanted.keys() & error.names:
+                self._lookup.note((*path, name), is_there=True)
+                outcome.results[name] = error
             outcome.refusal = error
             return outcome
         except BaseException:

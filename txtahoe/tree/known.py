@@ -1,0 +1,97 @@
+"""The memory of what paths below a root lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from txtahoe.caps import Cap
+from txtahoe.nodes import Node
+from txtahoe.tree.paths import Path
+from txtahoe.tree.recent import Recent
+from txtahoe.tree.removed import REMOVED
+
+
+class Known:
+    """
+    What the paths below `root` lately led to.
+
+    It keeps the last `max_known` files, and as many directories: so the files of a large directory
+    do not push the directory out. Each counts for `max_age` seconds.
+    """
+
+    def __init__(
+        self, root: Node, seconds: Callable[[], float], max_age: float, max_known: int
+    ) -> None:
+        self.root = root
+        self.now = seconds
+        """The reactor's time, in seconds."""
+        self._files: Recent[Node] = Recent(seconds, max_age, max_known)
+        self._directories: Recent[Node] = Recent(seconds, max_age, max_known)
+        # Whether a path led anywhere, if no more was known.
+        self._is_there: Recent[bool] = Recent(seconds, max_age, max_known)
+
+    def known(self, path: Path) -> Node | None:
+        """The node at a path, if it is known. Can be called in any thread."""
+        node = self._get(path)
+        return None if node is None or REMOVED in node.metadata else node
+
+    def known_directory(self, path: Path) -> Cap | None:
+        """The cap of a directory, if that is known. The directory can be a removed one."""
+        node = self._get(path)
+        return node.cap if node is not None and node.is_directory else None
+
+    def is_taken(self, path: Path) -> bool:
+        """Whether a path lately led anywhere, be it to a removed directory."""
+        return self._get(path) is not None or bool(self._is_there.get(path))
+
+    def note(self, path: Path, *, is_there: bool) -> None:
+        """
+        Keep whether a path leads anywhere. Go by that only for a change that is refused, or does no
+        harm, if it is wrong by now.
+        """
+        self._is_there.put(path, is_there)
+
+    def learn(self, path: Path, node: Node) -> None:
+        """Keep what a path leads to."""
+        before = self._directories.last(path) or self._files.last(path)
+        if before is not None and before.cap != node.cap:
+            self.forget(path[:-1], path[-1:])
+        here, other = self._files, self._directories
+        if node.is_directory:
+            here, other = other, here
+        other.pop(path)
+        here.put(path, node)
+
+    def forget(self, directory: Path, names: Iterable[str]) -> None:
+        """Forget names in a directory, and everything below them."""
+        paths = [(*directory, name) for name in names]
+        for path in paths:
+            self._is_there.pop(path)
+        # Nothing is below a file.
+        above = {path for path in paths if self._files.pop(path) is None}
+        if above:
+            self._files.forget_below(above, len(directory) + 1)
+            self._directories.forget_below(above, len(directory) + 1)
+
+    def _get(self, path: Path) -> Node | None:
+        return (self._directories.get(path) or self._files.get(path)) if path else self.root
+
+    def _known_depth(self, path: Path) -> int:
+        """The depth of the last directory on a path that is known."""
+        depths = range(len(path), 0, -1)
+        return next((d for d in depths if self.known_directory(path[:d]) is not None), 0)
+
+    def _last_known(self, path: Path) -> Cap | None:
+        """The cap that a directory had when it was last known, however long ago."""
+        node = self._directories.last(path) if path else self.root
+        return None if node is None else node.cap
+
+    def _is_whole(self, path: Path) -> bool:
+        """Whether each directory on a path was known at some time."""
+        return all(self._last_known(path[:d]) is not None for d in range(len(path) + 1))
+
+    def _is_sure(self, path: Path) -> bool:
+        """Whether the gateway itself has lately told where each name on a path leads."""
+        nodes = (self._get(path[:depth]) for depth in range(1, len(path) + 1))
+        # Only the links that it tells have times.
+        return all(node is not None and node.modified is not None for node in nodes)
