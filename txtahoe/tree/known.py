@@ -27,6 +27,8 @@ class Known:
         """The reactor's time, in seconds."""
         self._files: Recent[Node] = Recent(seconds, max_age, max_known)
         self._directories: Recent[Node] = Recent(seconds, max_age, max_known)
+        # Directories of which a listing has told.
+        self._told: Recent[Cap] = Recent(seconds, max_age, max_known)
         # Whether a path led anywhere, if no more was known.
         self._is_there: Recent[bool] = Recent(seconds, max_age, max_known)
 
@@ -51,14 +53,16 @@ class Known:
         """
         self._is_there.put(path, is_there)
 
-    def learn(self, path: Path, node: Node) -> None:
-        """Keep what a path leads to."""
+    def learn(self, path: Path, node: Node, *, is_told: bool = False) -> None:
+        """Keep what a path leads to. `is_told`: a listing has told it."""
         before = self._directories.last(path) or self._files.last(path)
         if before is not None and before.cap != node.cap:
             self.forget(path[:-1], path[-1:])
         here, other = self._files, self._directories
         if node.is_directory:
             here, other = other, here
+            if is_told:
+                self._told.put(path, node.cap)
         other.pop(path)
         here.put(path, node)
 
@@ -91,7 +95,7 @@ class Known:
         return all(self._last_known(path[:d]) is not None for d in range(len(path) + 1))
 
     def _is_sure(self, path: Path) -> bool:
-        """Whether the gateway itself has lately told where each name on a path leads."""
-        nodes = (self._get(path[:depth]) for depth in range(1, len(path) + 1))
-        # Only the links that it tells have times.
-        return all(node is not None and node.modified is not None for node in nodes)
+        """Whether listings have lately told all directories on a path."""
+        above = (path[:depth] for depth in range(1, len(path) + 1))
+        caps = [(self.known_directory(each), self._told.get(each)) for each in above]
+        return all(cap is not None and cap == told for cap, told in caps)

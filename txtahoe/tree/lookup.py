@@ -377,7 +377,7 @@ class Lookup(Known):
             if flight.is_outdated:
                 break
             for name, node in some:
-                self.learn((*path, name), node)
+                self.learn((*path, name), node, is_told=True)
         return contents
 
 
