@@ -28,9 +28,9 @@ class RoundsTestCase(ClockTestCase):
         self.other = Tree(self.client, self.root)
         self.now(self.other.link(f"{DIRECTORY}/f", CAP))
 
-    def known(self) -> Tree:
+    def known(self, **options: Any) -> Tree:
         """A tree that has read all directories."""
-        tree = Tree(self.client, self.root)
+        tree = Tree(self.client, self.root, **options)
         self.now(tree.list(DIRECTORY))
         return tree
 
@@ -188,8 +188,7 @@ class TakenNames(RoundsTestCase):
     def test_many_saves_of_one_name_share_their_writes_as_others_do(self) -> None:
         writes = []
         for name in ("{}", "f"):
-            tree = self.known()
-            tree._commits._commit_delay = 5.0
+            tree = self.known(commit_delay=5.0)
 
             async def save(number: int, tree: Tree = tree, name: str = name) -> Cap:
                 path = f"{DIRECTORY}/{name.format(number)}"
