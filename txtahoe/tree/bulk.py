@@ -40,6 +40,8 @@ class Batch:
     It makes missing directories from the deepest up, each with its first links. So each directory,
     old or new, costs one write. (The commit queue makes directories too, but it knows only the
     links of one directory: it could write the parent more than once.)
+
+    `avoids_known`: do not try names that are known to be taken.
     """
 
     def __init__(
@@ -48,8 +50,7 @@ class Batch:
         commits: CommitQueue,
         replace: Replace,
         concurrency: int,
-        *,
-        avoids_known: bool = False,
+        avoids_known: bool,
     ) -> None:
         self._lookup = lookup
         self._commits = commits

@@ -244,12 +244,16 @@ class Lookup(Known):
             yield
         finally:
             _begun.set(outer)
-            for unused in begun.values() if outer is None else ():
-                unused.answer.addErrback(lambda _: None)
-                unused.answer.cancel()
-                # It can have told names of a directory that is there no more.
-                if self.known_directory(unused.path) != unused.directory:
-                    self.forget(unused.path[:-1], unused.path[-1:])
+            if outer is None:
+                for unused in begun.values():
+                    self._drop(unused)
+
+    def _drop(self, unused: _Reading) -> None:
+        unused.answer.addErrback(lambda _: None)
+        unused.answer.cancel()
+        # It can have told names of a directory that is there no more.
+        if self.known_directory(unused.path) != unused.directory:
+            self.forget(unused.path[:-1], unused.path[-1:])
 
     def _first(
         self, directory: Cap, names: Set[str] | None, depth: int = 0

@@ -46,8 +46,8 @@ class Tree(Reading):
     block closes the tree's client at its end.
 
     `max_age`: seconds for which it uses what a path leads to without asking again; if another
-    client moves or unlinks a directory, this tree can use the old one for so long. If an operation
-    fails for that reason, the tree asks and tries again. It sees its own changes at once.
+    client moves or unlinks a directory, this tree can use the old one for so long. If that cannot be
+    used any more, the tree asks and tries again. It sees its own changes at once.
     `max_known`: how many files, and as many directories, it remembers.
     `concurrency`: how many uploads, or requests of one operation, are under way at a time;
     `python -m tests.bench` finds the fastest number for a machine.
@@ -203,13 +203,7 @@ class Tree(Reading):
         """Make links. Returns the exceptions of those that failed, by number."""
         failed: dict[int, Exception] = {}
         while links:
-            batch = Batch(
-                self._lookup,
-                self._commits,
-                replace,
-                self._concurrency,
-                avoids_known=otherwise is not None,
-            )
+            batch = Batch(self._lookup, self._commits, replace, self._concurrency, bool(otherwise))
             errors = await batch.make(links, progress)
             failed |= errors
             taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
