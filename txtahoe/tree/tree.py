@@ -46,8 +46,8 @@ class Tree(Reading):
     block closes the tree's client at its end.
 
     `max_age`: seconds for which it uses what a path leads to without asking again; if another
-    client moves or unlinks a directory, this tree can use the old one for so long. If that cannot be
-    used any more, the tree asks and tries again. It sees its own changes at once.
+    client moves or unlinks a directory, this tree can use the old one for so long. If that is
+    lost, the tree asks and tries again. It sees its own changes at once.
     `max_known`: how many files, and as many directories, it remembers.
     `concurrency`: how many uploads, or requests of one operation, are under way at a time;
     `python -m tests.bench` finds the fastest number for a machine.
