@@ -35,17 +35,23 @@ from txtahoe.turns import in_turns
 T = TypeVar("T")
 
 
+# The path of a directory, and its cap or that of a part of it.
+_Place = tuple[Path, Cap]
+
+
 @frozen(eq=False)
 class _Reading:
-    """A reading that an operation has begun: of the directory of a path, or of a part of it."""
+    """A reading that an operation has begun, in `directory` or in a part of it."""
 
     path: Path
     directory: Cap
     answer: Deferred[tuple[Contents, bool]]
+    changes: int
 
 
-# The readings that the present operation has begun and not yet used, by what they read.
-_begun: ContextVar[dict[Cap, _Reading] | None] = ContextVar("begun", default=None)
+# The readings that the present operation has begun and not yet used. A directory that has moved is
+# another place: what is learnt from a reading is learnt of its path.
+_begun: ContextVar[dict[_Place, _Reading] | None] = ContextVar("begun", default=None)
 
 
 class Lookup(Known):
@@ -77,7 +83,7 @@ class Lookup(Known):
         self.layouts = Layouts(root, max_known, spreads)
         # Directories, and whether they are empty.
         self._emptiness: Recent[tuple[Cap, bool]] = Recent(self.now, max_age, max_known)
-        self._listings: SingleFlight[Cap, Contents] = SingleFlight()
+        self._listings: SingleFlight[_Place, Contents] = SingleFlight()
         self._at_once = at_once
         self._room = DeferredSemaphore(at_once)
         self.changes = 0
@@ -93,7 +99,7 @@ class Lookup(Known):
             yield
         finally:
             self.changes += 1
-            self._listings.outdate(directory)
+            self._listings.outdate(lambda place: place[1] == directory)
             self._forget_emptiness(path)
 
     def _forget_emptiness(self, path: Path) -> None:
@@ -236,9 +242,10 @@ class Lookup(Known):
         for here, cap in readings if len(readings) > 1 else ():
             wanted = names if here == path else {path[len(here)]}
             for part, depth in self._first(cap, wanted):
-                if part not in begun:
-                    answer = Deferred.fromCoroutine(self._share(here, part, depth, anew))
-                    begun[part] = _Reading(here, cap, answer)
+                if (here, part) not in begun:
+                    asking = self._share(here, part, depth, anew, learns=False)
+                    answer = Deferred.fromCoroutine(asking)
+                    begun[here, part] = _Reading(here, cap, answer, self.changes)
         _begun.set(begun)
         try:
             yield
@@ -251,7 +258,7 @@ class Lookup(Known):
     def _drop(self, unused: _Reading) -> None:
         unused.answer.addErrback(lambda _: None)
         unused.answer.cancel()
-        # It can have told names of a directory that is there no more.
+        # Perhaps the directory is there no more.
         if self.known_directory(unused.path) != unused.directory:
             self.forget(unused.path[:-1], unused.path[-1:])
 
@@ -353,19 +360,22 @@ class Lookup(Known):
         self, path: Path, directory: Cap, depth: int, anew: bool
     ) -> tuple[Contents, bool]:
         """As `ask`; and whether the request began after this call, or this operation."""
-        begun = (_begun.get() or {}).pop(directory, None)
-        if begun is not None:
-            return await begun.answer
-        return await self._share(path, directory, depth, anew)
+        begun = (_begun.get() or {}).pop((path, directory), None)
+        if begun is None:
+            return await self._share(path, directory, depth, anew)
+        contents, is_new = await begun.answer
+        await self._learn_all(path, contents, lambda: self.changes != begun.changes)
+        return contents, is_new
 
     async def _share(
-        self, path: Path, directory: Cap, depth: int, anew: bool
+        self, path: Path, directory: Cap, depth: int, anew: bool, *, learns: bool = True
     ) -> tuple[Contents, bool]:
-        read = partial(self._read, path, directory, depth)
-        return await self._listings.ask(directory, read, anew=anew)
+        """`learns`: the path is known to lead there, so the answer tells the names below it."""
+        read = partial(self._read, path, directory, depth, learns)
+        return await self._listings.ask((path, directory), read, anew=anew)
 
     async def _read(
-        self, path: Path, directory: Cap, depth: int, flight: Flight[Contents]
+        self, path: Path, directory: Cap, depth: int, learns: bool, flight: Flight[Contents]
     ) -> Contents:
         async with self._room if depth else nullcontext():
             asked = self.now()
@@ -377,12 +387,18 @@ class Lookup(Known):
             self._forget_emptiness(path)  # the directories above can have been empty before
             if not depth:
                 self._emptiness.put(path, (directory, False))
+        if learns:
+            await self._learn_all(path, contents, lambda: flight.is_outdated)
+        return contents
+
+    async def _learn_all(
+        self, path: Path, contents: Contents, is_outdated: Callable[[], bool]
+    ) -> None:
         async for some in in_turns(self.client.reactor, contents.names.items()):
-            if flight.is_outdated:
+            if is_outdated():
                 break
             for name, node in some:
                 self.learn((*path, name), node, is_told=True)
-        return contents
 
 
 def _missing(path: Path) -> NoSuchChild:

@@ -90,6 +90,16 @@ class Reading(RoundsTestCase):
         self.assertIsNone(tree.known(f"{DIRECTORY}/f"))
         self.assertEqual(self.now(tree.list(DIRECTORY)).keys(), {"g"})
 
+    def test_a_directory_that_has_moved_is_not_where_it_was(self) -> None:
+        for use in (Tree.list, Tree.resolve):
+            tree = self.known()
+            self.now(self.other.rename("a/b", "old"))
+            self.clock.advance(OLD)
+            # Here the answers come at once: nothing may go by them before the root has answered.
+            self.failureResultOf(start(use(tree, DIRECTORY)), NoSuchChild)
+            self.failureResultOf(start(tree.list(DIRECTORY)), NoSuchChild)
+            self.now(self.other.rename("old", "a/b"))
+
     def test_readings_of_directories_that_are_gone_do_not_count(self) -> None:
         tree = self.known()
         self.now(self.other.rename("a/b", "old"))
