@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txtahoe import Client, Transport, Tree
 from txtahoe.testing.fake import Delay, FakeGateway
+from txtahoe.testing.fake.http.site import Exchange
 
 
 def start(coroutine: Any) -> Deferred[Any]:
     return Deferred.fromCoroutine(coroutine)
+
+
+@frozen
+class Late:
+    """The answer of now, so many seconds late; that of a `Delay` is as new as it can be."""
+
+    seconds: float
+
+    def happen(self, exchange: Exchange) -> None:
+        answer = exchange.work()
+        exchange.later(self.seconds, lambda: exchange.send(answer))
 
 
 class CountingClock(Clock):

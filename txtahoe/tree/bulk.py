@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.nodes import Link, require_json
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
-from txtahoe.tree.paths import AnyPath, Path, split_name
+from txtahoe.tree.paths import AnyPath, Path, split, split_name
 from txtahoe.tree.spread.changing import taken
 
 
@@ -31,6 +31,51 @@ class _Entry:
     link: Link
     numbers: list[int]
     below: dict[str, _Entry] = field(factory=dict)
+
+
+class Linker:
+    """Makes many links, in batches; see `Tree.save_many`."""
+
+    def __init__(self, lookup: Lookup, commits: CommitQueue, concurrency: int) -> None:
+        self._lookup = lookup
+        self._commits = commits
+        self._concurrency = concurrency
+
+    async def link(
+        self,
+        links: Mapping[int, tuple[AnyPath, Link]],
+        replace: Replace,
+        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
+        progress: Done | None = None,
+    ) -> dict[int, Exception]:
+        """Make links. Returns the exceptions of those that failed, by number."""
+        failed: dict[int, Exception] = {}
+        tried: set[tuple[int, Path]] = set()
+        avoids_known = otherwise is not None
+
+        async def another(number: int) -> Path:
+            assert otherwise is not None
+            return split(await otherwise(number))
+
+        while links:
+            batch = Batch(self._lookup, self._commits, replace, self._concurrency, avoids_known)
+            errors = await batch.make(links, progress)
+            failed |= errors
+            if otherwise is None:
+                break
+            tried |= {(number, split(path)) for number, (path, _) in links.items()}
+            taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
+            again = {}
+            for number, path in zip(taken, await each(taken, another, 1), strict=True):
+                if isinstance(path, Exception):
+                    failed[number] = path
+                elif avoids_known or (number, path) not in tried:
+                    again[number] = path, links[number][1]
+                    del failed[number]
+            # A path that is proposed again is tried all the same, and for the last time.
+            avoids_known = tried.isdisjoint((number, path) for number, (path, _) in again.items())
+            links = again
+        return failed
 
 
 class Batch:
@@ -162,9 +207,8 @@ class Batch:
         waiting = [(path, entries)]
         while waiting:
             path, entries = waiting.pop()
-            for name, entry in entries.items():
-                self._lookup.learn((*path, name), entry.link.node)
-                waiting.append(((*path, name), entry.below))
+            self._lookup.learn_below(path, {name: e.link.node for name, e in entries.items()})
+            waiting += [((*path, name), entry.below) for name, entry in entries.items()]
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
         for number in (number for entry in entries for number in entry.numbers):

@@ -310,7 +310,7 @@ class CommitQueue:
         """Tell the caller of a link its result; whether there is one."""
         result = outcome.results.get(change.name)
         if isinstance(result, Node):
-            self._lookup.learn((*path, change.name), result)
+            self._lookup.learn_below(path, {change.name: result})
             self._call(change.end)
         elif result is not None:
             error = taken(change.name) if isinstance(result, ExistingChild) else result

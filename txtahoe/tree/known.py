@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
+from typing import Generic, TypeVar
 
 from txtahoe.caps import Cap
+from txtahoe.http.terms import max_age
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
-from txtahoe.tree.recent import Recent
 from txtahoe.tree.removed import REMOVED
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """
+    The last `most` values, by path. Each counts for `max_age` seconds, or less if the caller asks
+    for that.
+    """
+
+    def __init__(self, seconds: Callable[[], float], max_age: float, most: int) -> None:
+        self._seconds = seconds
+        self._max_age = max_age
+        self._most = most
+        # Oldest first.
+        self._values: OrderedDict[Path, tuple[float, T]] = OrderedDict()
+
+    def get(self, path: Path) -> T | None:
+        """The value of a path, if it is new enough. Can be called in any thread."""
+        found = self._values.get(path)
+        if found is None or self._seconds() - found[0] >= max_age(self._max_age):
+            return None
+        return found[1]
+
+    def last(self, path: Path) -> T | None:
+        """The value of a path, however old."""
+        found = self._values.get(path)
+        return None if found is None else found[1]
+
+    def since(self, path: Path) -> float | None:
+        """From when on the value of a path counts, however old it is."""
+        found = self._values.get(path)
+        return None if found is None else found[0]
+
+    def put(self, path: Path, value: T, since: float | None = None) -> None:
+        """Keep a value. It counts from `since` on, or from now on."""
+        self._values[path] = self._seconds() if since is None else since, value
+        self._values.move_to_end(path)
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+
+    def pop(self, path: Path) -> T | None:
+        """Forget a path; return its value, even if it is old."""
+        found = self._values.pop(path, None)
+        return None if found is None else found[1]
+
+    def forget_below(self, above: Collection[Path], length: int) -> None:
+        """Forget the paths that begin with one in `above`, each `length` names long."""
+        for path in [path for path in self._values if path[:length] in above]:
+            del self._values[path]
 
 
 class Known:
@@ -53,18 +106,40 @@ class Known:
         """
         self._is_there.put(path, is_there)
 
-    def learn(self, path: Path, node: Node, *, is_told: bool = False) -> None:
-        """Keep what a path leads to. `is_told`: a listing has told it."""
+    def learn(
+        self, path: Path, node: Node, since: float | None = None, *, is_told: bool = False
+    ) -> None:
+        """
+        Keep what a path leads to, or led to at `since`. `is_told`: a listing has told it.
+        """
         before = self._directories.last(path) or self._files.last(path)
         if before is not None and before.cap != node.cap:
             self.forget(path[:-1], path[-1:])
+        self._is_there.pop(path)
         here, other = self._files, self._directories
         if node.is_directory:
             here, other = other, here
             if is_told:
-                self._told.put(path, node.cap)
+                self._told.put(path, node.cap, since)
         other.pop(path)
-        here.put(path, node)
+        here.put(path, node, since)
+
+    def learn_below(
+        self, path: Path, children: Mapping[str, Node], asked: float | None = None
+    ) -> None:
+        """
+        Keep what names in a directory lead to: by a listing that was `asked` for then, or by a
+        change that this tree has just made.
+
+        This counts no longer than the knowledge of the directory itself, which can have moved. If
+        there is none, it can have been forgotten for that, and this keeps nothing.
+        """
+        known = self._directories.since(path) if path else inf
+        if known is None:
+            return
+        since = min(self.now() if asked is None else asked, known)
+        for name, node in children.items():
+            self.learn((*path, name), node, since, is_told=asked is not None)
 
     def forget(self, directory: Path, names: Iterable[str]) -> None:
         """Forget names in a directory, and everything below them."""
@@ -74,6 +149,7 @@ class Known:
         # Nothing is below a file.
         above = {path for path in paths if self._files.pop(path) is None}
         if above:
+            self._is_there.forget_below(above, len(directory) + 1)
             self._files.forget_below(above, len(directory) + 1)
             self._directories.forget_below(above, len(directory) + 1)
 

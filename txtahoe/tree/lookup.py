@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
-from contextlib import contextmanager, nullcontext, suppress
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Iterable, Set
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
-
-from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.http.events import tell_lookup
 from txtahoe.nodes import Node
-from txtahoe.tree.known import Known
+from txtahoe.tree.listing import Listings
 from txtahoe.tree.paths import Path
-from txtahoe.tree.recent import Recent
-from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import (
-    Children,
-    Contents,
-    contents_of,
-    digit_of,
-    gather,
-    visible,
-)
-from txtahoe.tree.spread.memory import Layouts
-from txtahoe.turns import in_turns
+from txtahoe.tree.removed import REMOVED, is_empty, without_removed
+from txtahoe.tree.spread.format import Children, Contents, gather, visible
 
 T = TypeVar("T")
 
 
-# The path of a directory, and its cap or that of a part of it.
-_Place = tuple[Path, Cap]
-
-
-@frozen(eq=False)
-class _Reading:
-    """A reading that an operation has begun, in `directory` or in a part of it."""
-
-    path: Path
-    directory: Cap
-    answer: Deferred[tuple[Contents, bool]]
-    changes: int
-
-
-# The readings that the present operation has begun and not yet used. A directory that has moved is
-# another place: what is learnt from a reading is learnt of its path.
-_begun: ContextVar[dict[_Place, _Reading] | None] = ContextVar("begun", default=None)
-
-
-class Lookup(Known):
+class Lookup(Listings):
     """
     Looks up the names below `root`.
 
@@ -78,34 +44,8 @@ class Lookup(Known):
         require_cap(root)
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
-        super().__init__(Node("dirnode", root), client.reactor.seconds, max_age, max_known)
-        self.client = client
-        self.layouts = Layouts(root, max_known, spreads)
-        # Directories, and whether they are empty.
-        self._emptiness: Recent[tuple[Cap, bool]] = Recent(self.now, max_age, max_known)
-        self._listings: SingleFlight[_Place, Contents] = SingleFlight()
+        super().__init__(client, root, max_age, max_known, at_once, spreads)
         self._at_once = at_once
-        self._room = DeferredSemaphore(at_once)
-        self.changes = 0
-        """How many changes of directories this tree has made."""
-
-    @contextmanager
-    def changing(self, path: Path, directory: Cap) -> Iterator[None]:
-        """
-        Change the directory of a path, or a part of it, in this block: answers that are on their
-        way at its end count no more.
-        """
-        try:
-            yield
-        finally:
-            self.changes += 1
-            self._listings.outdate(lambda place: place[1] == directory)
-            self._forget_emptiness(path)
-
-    def _forget_emptiness(self, path: Path) -> None:
-        """Forget whether the directory of a path, and those above it, are empty."""
-        for depth in range(len(path) + 1):
-            self._emptiness.pop(path[:depth])
 
     # Names.
 
@@ -175,6 +115,7 @@ class Lookup(Known):
                 try:
                     node = await self._child(here, cap, is_doubtful, or_make)
                 except NoSuchChild:
+                    self.forget(here[:-1], here[-1:])
                     self.note(here, is_there=False)
                     raise
                 if not node.is_directory:
@@ -224,55 +165,6 @@ class Lookup(Known):
                 if found is None:
                     raise
             return await operation(found)
-
-    @contextmanager
-    def _side_by_side(
-        self, path: Path, depths: range, names: Set[str] | None = None, *, anew: bool = False
-    ) -> Iterator[None]:
-        """
-        Begin to read the directories on a path at these depths, which this block will probably
-        read one after another. In the block, `_ask` takes these answers.
-
-        `names`: those of interest in the directory of the path itself. `anew`: as for `ask`.
-        """
-        outer = _begun.get()
-        begun = {} if outer is None else outer
-        caps = {path[:depth]: self._last_known(path[:depth]) for depth in depths}
-        readings = [(here, cap) for here, cap in caps.items() if cap is not None]
-        for here, cap in readings if len(readings) > 1 else ():
-            wanted = names if here == path else {path[len(here)]}
-            for part, depth in self._first(cap, wanted):
-                if (here, part) not in begun:
-                    asking = self._share(here, part, depth, anew, learns=False)
-                    answer = Deferred.fromCoroutine(asking)
-                    begun[here, part] = _Reading(here, cap, answer, self.changes)
-        _begun.set(begun)
-        try:
-            yield
-        finally:
-            _begun.set(outer)
-            if outer is None:
-                for unused in begun.values():
-                    self._drop(unused)
-
-    def _drop(self, unused: _Reading) -> None:
-        unused.answer.addErrback(lambda _: None)
-        unused.answer.cancel()
-        # Perhaps the directory is there no more.
-        if self.known_directory(unused.path) != unused.directory:
-            self.forget(unused.path[:-1], unused.path[-1:])
-
-    def _first(
-        self, directory: Cap, names: Set[str] | None, depth: int = 0
-    ) -> Iterator[tuple[Cap, int]]:
-        """The directory, or the parts, that `_gather` reads first; the depth of each."""
-        layout = self.layouts.get(directory)
-        if not layout.has_parts_for(names, depth):
-            yield directory, depth
-            return
-        for digit in {digit_of(name, depth) for name in names or ()}:
-            inside = {name for name in names or () if digit_of(name, depth) == digit}
-            yield from self._first(layout.parts[digit], inside, depth + 1)
 
     async def _find(self, path: Path, fresh: bool) -> Node:
         def child(parent: Cap) -> Awaitable[Node]:
@@ -345,60 +237,6 @@ class Lookup(Known):
         """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
         if changes == self.changes:
             self._emptiness.put(path, (directory, empty))
-
-    # Requests.
-
-    async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
-        """
-        The contents of a directory, or of a part that is `depth` parts below that of a path.
-
-        `anew`: the request must begin after this call; one that is under way does not do.
-        """
-        return (await self._ask(path, directory, depth, anew))[0]
-
-    async def _ask(
-        self, path: Path, directory: Cap, depth: int, anew: bool
-    ) -> tuple[Contents, bool]:
-        """As `ask`; and whether the request began after this call, or this operation."""
-        begun = (_begun.get() or {}).pop((path, directory), None)
-        if begun is None:
-            return await self._share(path, directory, depth, anew)
-        contents, is_new = await begun.answer
-        await self._learn_all(path, contents, lambda: self.changes != begun.changes)
-        return contents, is_new
-
-    async def _share(
-        self, path: Path, directory: Cap, depth: int, anew: bool, *, learns: bool = True
-    ) -> tuple[Contents, bool]:
-        """`learns`: the path is known to lead there, so the answer tells the names below it."""
-        read = partial(self._read, path, directory, depth, learns)
-        return await self._listings.ask((path, directory), read, anew=anew)
-
-    async def _read(
-        self, path: Path, directory: Cap, depth: int, learns: bool, flight: Flight[Contents]
-    ) -> Contents:
-        async with self._room if depth else nullcontext():
-            asked = self.now()
-            children = await self.client.list(directory)
-        contents = contents_of(children, depth, path)
-        self.layouts.learn(directory, contents, asked, self.now())
-        is_filled = not all(map(counts_for_nothing, contents.names.values()))
-        if is_filled and not flight.is_outdated:
-            self._forget_emptiness(path)  # the directories above can have been empty before
-            if not depth:
-                self._emptiness.put(path, (directory, False))
-        if learns:
-            await self._learn_all(path, contents, lambda: flight.is_outdated)
-        return contents
-
-    async def _learn_all(
-        self, path: Path, contents: Contents, is_outdated: Callable[[], bool]
-    ) -> None:
-        async for some in in_turns(self.client.reactor, contents.names.items()):
-            if is_outdated():
-                break
-            for name, node in some:
-                self.learn((*path, name), node, is_told=True)
 
 
 def _missing(path: Path) -> NoSuchChild:

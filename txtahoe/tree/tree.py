@@ -23,7 +23,7 @@ from txtahoe.errors import (
     NotWriteable,
 )
 from txtahoe.nodes import Link, Node, require_json
-from txtahoe.tree.bulk import Batch
+from txtahoe.tree.bulk import Linker
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import AnyPath, Path, split, split_name
@@ -77,6 +77,7 @@ class Tree(Reading):
         self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
         self._commits = CommitQueue(lookup, self.changer, commit_delay)
+        self._linker = Linker(lookup, self._commits, concurrency)
         # Large files have room of their own: small ones do not wait for them.
         self._small = DeferredSemaphore(concurrency)
         self._large = DeferredSemaphore(concurrency)
@@ -111,7 +112,7 @@ class Tree(Reading):
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
         `otherwise`: called if the name is taken, or was lately; returns another path. This uploads
-        the bytes once.
+        the bytes once, and fails if `otherwise` returns a path again that is taken.
         `replace`: as for `Client.link`.
 
         Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
@@ -122,8 +123,13 @@ class Tree(Reading):
         expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source))
-            # A link that is refused would hold up all others of the same write.
+            # A link that is refused would hold up all others of the same write. A path that
+            # `otherwise` proposes again is tried all the same, and for the last time.
+            tried: set[Path] = set()
             while otherwise and not replace and self._commits.is_taken(directory, name):
+                if (*directory, name) in tried:
+                    break
+                tried.add((*directory, name))
                 directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
         while True:
@@ -131,8 +137,9 @@ class Tree(Reading):
                 await linked
                 return link.cap
             except ExistingChild:
-                if otherwise is None:
+                if otherwise is None or (*directory, name) in tried:
                     raise
+            tried.add((*directory, name))
             directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
 
@@ -165,7 +172,7 @@ class Tree(Reading):
         while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
             uploaded = dict(enumerate(some, len(saved)))
             links = {n: link for n, link in uploaded.items() if not isinstance(link, Exception)}
-            failed = await self._link_all(links, replace, otherwise)
+            failed = await self._linker.link(links, replace, otherwise)
             for number, link in uploaded.items():
                 error = link if isinstance(link, Exception) else failed.get(number)
                 saved.append(error or links[number][1].cap)
@@ -190,33 +197,8 @@ class Tree(Reading):
             number: (path, cap if isinstance(cap, Link) else Link(cap))
             for number, (path, cap) in enumerate(links)
         }
-        failed = await self._link_all(wanted, replace, progress=progress)
+        failed = await self._linker.link(wanted, replace, progress=progress)
         all_done([failed.get(number) for number in wanted], "linking many names")
-
-    async def _link_all(
-        self,
-        links: Mapping[int, tuple[AnyPath, Link]],
-        replace: Replace,
-        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
-        progress: Done | None = None,
-    ) -> dict[int, Exception]:
-        """Make links. Returns the exceptions of those that failed, by number."""
-        failed: dict[int, Exception] = {}
-        while links:
-            batch = Batch(self._lookup, self._commits, replace, self._concurrency, bool(otherwise))
-            errors = await batch.make(links, progress)
-            failed |= errors
-            taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
-            again = {}
-            if otherwise is not None:
-                for number, path in zip(taken, await each(taken, otherwise, 1), strict=True):
-                    if isinstance(path, Exception):
-                        failed[number] = path
-                    else:
-                        again[number] = path, links[number][1]
-                        del failed[number]
-            links = again
-        return failed
 
     async def link(
         self,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from tests.txtahoe.case import ClockTestCase, start
+from tests.txtahoe.case import ClockTestCase, Late, start
 from txtahoe import Cap, Tree
 from txtahoe.concurrency import each
-from txtahoe.errors import NoSuchChild
+from txtahoe.errors import ExistingChild, NoSuchChild, SomeFailed
 from txtahoe.maintenance import check, snapshots, take_snapshot
 from txtahoe.testing.fake import Delay, Silence
 from txtahoe.tree.paths import Path
@@ -236,6 +236,93 @@ class TakenNames(RoundsTestCase):
         files = [(f"{DIRECTORY}/{name}", name.encode() * 100) for name in ("f", "x", "y")]
         self.assertEqual(self.cost(tree.save_many(files, otherwise=otherwise)), (5, 3))
         self.assertEqual(self.now(self.known().list(DIRECTORY)).keys(), {"f", "f1", "x", "y"})
+
+    def test_a_path_that_is_proposed_again_is_tried_once(self) -> None:
+        async def same(*_: object) -> str:
+            return f"{DIRECTORY}/f"
+
+        def save(tree: Tree) -> Any:
+            return tree.save(f"{DIRECTORY}/f", b"x" * 100, otherwise=same)
+
+        def save_many(tree: Tree) -> Any:
+            return tree.save_many([(f"{DIRECTORY}/f", b"x" * 100)], otherwise=same)
+
+        for way, error in ((save, ExistingChild), (save_many, SomeFailed)):
+            # Upload, link, and a look at what refuses it.
+            self.assertEqual(self.cost(way(self.known()), error), (3, 3))
+            tree = self.known()
+            self.now(self.other.unlink(f"{DIRECTORY}/f"))
+            self.now(way(tree))
+
+
+class Ages(RoundsTestCase):
+    """What is known counts for `max_age` from the request on that has told it."""
+
+    def resolving(self, tree: Tree, name: str = "f", **options: Any) -> Any:
+        return start(tree.resolve(f"{DIRECTORY}/{name}", **options))
+
+    def test_an_answer_that_waits_for_those_above_does_not_grow_younger(self) -> None:
+        tree = self.known()
+        self.clock.advance(OLD)
+        self.fake.fail_next("GET*", Delay(8))  # the root; the others answer at once
+        resolving = self.resolving(tree)
+        self.now(self.other.link(f"{DIRECTORY}/f", OTHER, replace=True))
+        self.clock.advance(8)
+        self.successResultOf(resolving)
+        self.clock.advance(3)
+        self.assertEqual(self.successResultOf(self.resolving(tree)).cap, OTHER)
+
+    def test_a_name_is_not_known_for_longer_than_its_directory(self) -> None:
+        tree = self.known()
+        self.clock.advance(9)
+        self.now(tree.list(DIRECTORY))
+        self.now(tree.link(f"{DIRECTORY}/own", CAP))
+        self.now(self.other.rename("a", "moved"))
+        self.clock.advance(2)
+        for name in ("f", "own"):
+            self.failureResultOf(self.resolving(tree, name), NoSuchChild)
+
+    def test_a_fresh_answer_is_not_one_that_was_on_its_way(self) -> None:
+        for look in (
+            lambda tree: tree.resolve(f"{DIRECTORY}/f", fresh=True),
+            lambda tree: tree.list(DIRECTORY),
+        ):
+            tree = self.known()
+            self.clock.advance(OLD)
+            self.fake.fail_next("GET*", Late(1), times=5)
+            first = self.resolving(tree)
+            self.now(self.other.link(f"{DIRECTORY}/f", OTHER, replace=True))
+            second = start(look(tree))
+            self.clock.advance(1)
+            self.successResultOf(first)
+            found = self.successResultOf(second)
+            self.assertEqual((found["f"] if isinstance(found, dict) else found).cap, OTHER)
+            self.now(self.other.link(f"{DIRECTORY}/f", CAP, replace=True))
+
+    def test_changes_elsewhere_do_not_keep_it_from_learning(self) -> None:
+        tree = self.known()
+        self.clock.advance(OLD)
+        self.fake.fail_next("GET*", Delay(1), times=5)
+        resolving = self.resolving(tree)
+        linking = start(tree.link("elsewhere", CAP))
+        self.clock.advance(1)
+        self.successResultOf(resolving)
+        self.successResultOf(linking)
+        self.assertEqual(self.cost(tree.resolve(f"{DIRECTORY}/f")), (0, 0))
+
+    def test_a_directory_that_this_tree_has_moved_is_not_learnt_again(self) -> None:
+        tree = self.known()
+        self.clock.advance(OLD)
+        self.fake.fail_next("GET*", Delay(2), times=5)
+        resolving = self.resolving(tree, "missing")
+        self.clock.advance(1)
+        renaming = start(tree.rename("a/b", "moved"))
+        self.fake.forget_faults()
+        self.clock.advance(2)
+        self.clock.advance(2)
+        self.successResultOf(renaming)
+        self.failureResultOf(resolving, NoSuchChild)
+        self.failureResultOf(self.resolving(tree), NoSuchChild)
 
 
 class Many(ClockTestCase):
