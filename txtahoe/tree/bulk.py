@@ -191,6 +191,7 @@ class Batch:
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
         links = [(n, e.link, False if e.below else self._replace) for n, e in entries.items()]
+        began = self._lookup.now()
         waiting = self._commits.link_together(path, links)
         results = await each(waiting, lambda done: done, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
@@ -201,13 +202,14 @@ class Batch:
             elif isinstance(error, Exception):
                 self._fail([entry], error)
             else:
-                self._learn((*path, name), entry.below)
+                self._learn((*path, name), entry.below, began)
 
-    def _learn(self, path: Path, entries: dict[str, _Entry]) -> None:
+    def _learn(self, path: Path, entries: dict[str, _Entry], began: float) -> None:
         waiting = [(path, entries)]
         while waiting:
             path, entries = waiting.pop()
-            self._lookup.learn_below(path, {name: e.link.node for name, e in entries.items()})
+            nodes = {name: entry.link.node for name, entry in entries.items()}
+            self._lookup.learn_below(path, nodes, began)
             waiting += [((*path, name), entry.below) for name, entry in entries.items()]
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:

@@ -125,11 +125,11 @@ class Known:
         here.put(path, node, since)
 
     def learn_below(
-        self, path: Path, children: Mapping[str, Node], asked: float | None = None
+        self, path: Path, children: Mapping[str, Node], since: float, *, is_told: bool = False
     ) -> None:
         """
-        Keep what names in a directory lead to: by a listing that was `asked` for then, or by a
-        change that this tree has just made.
+        Keep what names in a directory lead to, by a request that began at `since`: a listing that
+        has told it, or a change that this tree has made.
 
         This counts no longer than the knowledge of the directory itself, which can have moved. If
         there is none, it can have been forgotten for that, and this keeps nothing.
@@ -137,9 +137,9 @@ class Known:
         known = self._directories.since(path) if path else inf
         if known is None:
             return
-        since = min(self.now() if asked is None else asked, known)
+        since = min(since, known)
         for name, node in children.items():
-            self.learn((*path, name), node, since, is_told=asked is not None)
+            self.learn((*path, name), node, since, is_told=is_told)
 
     def forget(self, directory: Path, names: Iterable[str]) -> None:
         """Forget names in a directory, and everything below them."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from txtahoe.api.client import Client
@@ -43,12 +43,13 @@ class _Reading:
     """
     What one operation reads: a directory or part.
 
-    `answer`: and whether the request began after this. `is_outdated`: this tree has changed the
-    directory meanwhile.
+    `is_new`: the request began after this. `is_outdated`: this tree has changed the directory
+    meanwhile.
     """
 
     directory: Cap
-    answer: Deferred[tuple[_Answer, bool]]
+    answer: Deferred[_Answer] = field(init=False)
+    is_new: bool = False
     is_outdated: bool = False
 
 
@@ -114,10 +115,10 @@ class Listings(Known):
         begun = (_begun.get() or {}).pop((path, directory), None)
         reading = begun or self._begin(path, directory, depth, anew)
         try:
-            answer, is_new = await reading.answer
-            if is_new or not anew:
+            answer = await reading.answer
+            if reading.is_new or not anew:
                 await self._learn(path, depth, reading, answer)
-                return answer.contents, is_new
+                return answer.contents, reading.is_new
         finally:
             self._readings.discard(reading)
         # Another operation had begun it before.
@@ -125,8 +126,15 @@ class Listings(Known):
 
     def _begin(self, path: Path, directory: Cap, depth: int, anew: bool) -> _Reading:
         read = partial(self._read, path, directory, depth)
-        asking = self._flights.ask((path, directory), read, anew=anew)
-        reading = _Reading(directory, Deferred.fromCoroutine(asking))
+        reading = _Reading(directory)
+
+        # Its result is no tuple: `anext(iterator, default)` cannot wait for one (Python 3.11).
+        async def ask() -> _Answer:
+            asking = self._flights.ask((path, directory), read, anew=anew)
+            answer, reading.is_new = await asking
+            return answer
+
+        reading.answer = Deferred.fromCoroutine(ask())
         self._readings.add(reading)
         return reading
 
@@ -154,7 +162,7 @@ class Listings(Known):
             # In between, the directory can have changed or moved.
             if reading.is_outdated or (not depth and self._last_known(path) != reading.directory):
                 break
-            self.learn_below(path, dict(some), answer.asked)
+            self.learn_below(path, dict(some), answer.asked, is_told=True)
 
     @contextmanager
     def _side_by_side(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from itertools import count
 from typing import Any
 
@@ -282,6 +283,16 @@ class Ages(RoundsTestCase):
         for name in ("f", "own"):
             self.failureResultOf(self.resolving(tree, name), NoSuchChild)
 
+    def test_an_own_change_counts_from_its_request_on(self) -> None:
+        tree = self.known()
+        self.fake.fail_next("POST*", Late(6))
+        linking = start(tree.link("own", CAP))
+        self.now(self.other.unlink("own"))
+        self.clock.advance(6)
+        self.successResultOf(linking)
+        self.clock.advance(5)
+        self.failureResultOf(start(tree.resolve("own")), NoSuchChild)
+
     def test_a_fresh_answer_is_not_one_that_was_on_its_way(self) -> None:
         for look in (
             lambda tree: tree.resolve(f"{DIRECTORY}/f", fresh=True),
@@ -325,6 +336,10 @@ class Ages(RoundsTestCase):
         self.failureResultOf(self.resolving(tree), NoSuchChild)
 
 
+async def step_of(walk: AsyncGenerator[Any, None]) -> Any:
+    return await anext(walk, None)
+
+
 class Many(ClockTestCase):
     """A tree of depth 3, with two directories or files in each directory."""
 
@@ -358,6 +373,16 @@ class Many(ClockTestCase):
         self.assertEqual(self.cost(tree.prefetch(f"{name}2" for name in self.names)), (8, 1))
         self.clock.advance(OLD)
         self.assertEqual(self.cost(tree.prefetch(self.names)), (15, 1))
+
+    def test_walk_can_be_stepped_with_a_default(self) -> None:
+        # Python 3.11 cannot pass a tuple on that a Deferred in it has as its result.
+        tree = self.saved()
+        self.now(tree.list("a0"))
+        self.clock.advance(OLD)
+        self.fake.fail_next("GET*", Delay(1), times=99)
+        step = start(step_of(tree.walk("a0")))
+        self.clock.pump([1.0] * 9)
+        self.assertEqual(self.successResultOf(step)[0], ("a0",))
 
     def test_walk_reads_level_by_level(self) -> None:
         async def walked() -> list[Path]:
