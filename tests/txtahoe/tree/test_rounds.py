@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from itertools import count
 from typing import Any
 
@@ -336,10 +335,6 @@ class Ages(RoundsTestCase):
         self.failureResultOf(self.resolving(tree), NoSuchChild)
 
 
-async def step_of(walk: AsyncGenerator[Any, None]) -> Any:
-    return await anext(walk, None)
-
-
 class Many(ClockTestCase):
     """A tree of depth 3, with two directories or files in each directory."""
 
@@ -373,16 +368,6 @@ class Many(ClockTestCase):
         self.assertEqual(self.cost(tree.prefetch(f"{name}2" for name in self.names)), (8, 1))
         self.clock.advance(OLD)
         self.assertEqual(self.cost(tree.prefetch(self.names)), (15, 1))
-
-    def test_walk_can_be_stepped_with_a_default(self) -> None:
-        # Python 3.11 cannot pass a tuple on that a Deferred in it has as its result.
-        tree = self.saved()
-        self.now(tree.list("a0"))
-        self.clock.advance(OLD)
-        self.fake.fail_next("GET*", Delay(1), times=99)
-        step = start(step_of(tree.walk("a0")))
-        self.clock.pump([1.0] * 9)
-        self.assertEqual(self.successResultOf(step)[0], ("a0",))
 
     def test_walk_reads_level_by_level(self) -> None:
         async def walked() -> list[Path]:
