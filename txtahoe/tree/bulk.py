@@ -202,15 +202,15 @@ class Batch:
             elif isinstance(error, Exception):
                 self._fail([entry], error)
             else:
-                self._learn((*path, name), entry.below, began)
+                self._learn((*path, name), entry, began)
 
-    def _learn(self, path: Path, entries: dict[str, _Entry], began: float) -> None:
-        waiting = [(path, entries)]
+    def _learn(self, path: Path, entry: _Entry, began: float) -> None:
+        waiting = [(path, entry)]
         while waiting:
-            path, entries = waiting.pop()
-            nodes = {name: entry.link.node for name, entry in entries.items()}
-            self._lookup.learn_below(path, nodes, began)
-            waiting += [((*path, name), entry.below) for name, entry in entries.items()]
+            path, entry = waiting.pop()
+            nodes = {name: below.link.node for name, below in entry.below.items()}
+            self._lookup.learn_below(path, entry.link.cap, nodes, began)
+            waiting += [((*path, name), below) for name, below in entry.below.items()]
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
         for number in (number for entry in entries for number in entry.numbers):

@@ -149,10 +149,13 @@ class CommitQueue:
 
         Raises: ExistingChild if another process has made it first.
         """
+        began = self._lookup.now()
         with self.expected(path[:-1]):
             cap = await self.new(links)
             linked = self.link(path[:-1], path[-1], Link(cap))
         await linked
+        nodes = {name: link.node for name, link in links.items()}
+        await self._lookup.learn_change(path, cap, nodes, began)
         return cap
 
     def _add(self, path: Path, changes: list[_Change]) -> list[Deferred[None]]:
@@ -264,11 +267,10 @@ class CommitQueue:
     async def _link(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         refusals = 0
         while batch := [change for change in batch if not change.done.called]:
-            began = self._lookup.now()
             outcome = await self._write(path, batch)
             left = []
             async for some in in_turns(self._reactor, batch):
-                left += [each for each in some if not self._is_told(path, each, outcome, began)]
+                left += [change for change in some if not self._is_told(change, outcome)]
             self._refuse(queue, outcome.results)
             refusals = refusals + 1 if len(left) == len(batch) else 0
             if refusals == _REFUSALS and outcome.refusal is not None:
@@ -307,11 +309,10 @@ class CommitQueue:
             directory = await self._lookup.directory(path, fresh=True)
         return await self._changer.write(path, directory, _links_of(batch), batch[0].replace)
 
-    def _is_told(self, path: Path, change: _Change, outcome: Outcome, began: float) -> bool:
+    def _is_told(self, change: _Change, outcome: Outcome) -> bool:
         """Tell the caller of a link its result; whether there is one."""
         result = outcome.results.get(change.name)
         if isinstance(result, Node):
-            self._lookup.learn_below(path, {change.name: result}, began)
             self._call(change.end)
         elif result is not None:
             error = taken(change.name) if isinstance(result, ExistingChild) else result

@@ -1,10 +1,17 @@
-"""The memory of what paths below a root lead to."""
+"""
+The memory of what paths below a root lead to.
+
+A path counts for `max_age` seconds from the moment on at which the gateway was asked about it. If a
+directory above was last asked about earlier, it counts from that moment on: the directory can have
+moved since. So no answer is older than `max_age`, however the memory was put together.
+
+It never keeps that a path leads nowhere: another process can save there at any moment.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from math import inf
 from typing import Generic, TypeVar
 
 from txtahoe.caps import Cap
@@ -80,8 +87,6 @@ class Known:
         """The reactor's time, in seconds."""
         self._files: Recent[Node] = Recent(seconds, max_age, max_known)
         self._directories: Recent[Node] = Recent(seconds, max_age, max_known)
-        # Directories of which a listing has told.
-        self._told: Recent[Cap] = Recent(seconds, max_age, max_known)
         # Whether a path led anywhere, if no more was known.
         self._is_there: Recent[bool] = Recent(seconds, max_age, max_known)
 
@@ -106,12 +111,8 @@ class Known:
         """
         self._is_there.put(path, is_there)
 
-    def learn(
-        self, path: Path, node: Node, since: float | None = None, *, is_told: bool = False
-    ) -> None:
-        """
-        Keep what a path leads to, or led to at `since`. `is_told`: a listing has told it.
-        """
+    def learn(self, path: Path, node: Node, since: float | None = None) -> None:
+        """Keep what a path leads to, or led to at `since`."""
         before = self._directories.last(path) or self._files.last(path)
         if before is not None and before.cap != node.cap:
             self.forget(path[:-1], path[-1:])
@@ -119,27 +120,23 @@ class Known:
         here, other = self._files, self._directories
         if node.is_directory:
             here, other = other, here
-            if is_told:
-                self._told.put(path, node.cap, since)
         other.pop(path)
         here.put(path, node, since)
 
     def learn_below(
-        self, path: Path, children: Mapping[str, Node], since: float, *, is_told: bool = False
+        self, path: Path, directory: Cap, children: Mapping[str, Node], since: float
     ) -> None:
         """
-        Keep what names in a directory lead to, by a request that began at `since`: a listing that
-        has told it, or a change that this tree has made.
+        Keep what names in a directory lead to, by a listing or a change that began at `since`.
 
-        This counts no longer than the knowledge of the directory itself, which can have moved. If
-        there is none, it can have been forgotten for that, and this keeps nothing.
+        If the path is not known to lead to the directory any more, this forgets the names instead.
         """
-        known = self._directories.since(path) if path else inf
-        if known is None:
+        if self._last_known(path) != directory:
+            self.forget(path, children)
             return
-        since = min(since, known)
+        known = self._directories.since(path)
         for name, node in children.items():
-            self.learn((*path, name), node, since, is_told=is_told)
+            self.learn((*path, name), node, since if known is None else min(since, known))
 
     def forget(self, directory: Path, names: Iterable[str]) -> None:
         """Forget names in a directory, and everything below them."""
@@ -171,7 +168,8 @@ class Known:
         return all(self._last_known(path[:d]) is not None for d in range(len(path) + 1))
 
     def _is_sure(self, path: Path) -> bool:
-        """Whether listings have lately told all directories on a path."""
-        above = (path[:depth] for depth in range(1, len(path) + 1))
-        caps = [(self.known_directory(each), self._told.get(each)) for each in above]
-        return all(cap is not None and cap == told for cap, told in caps)
+        """
+        Whether all directories on a path are known to be there. Of a removed one, or one whose cap
+        is from elsewhere, only the cap is known.
+        """
+        return all(self.known(path[:depth]) is not None for depth in range(len(path) + 1))

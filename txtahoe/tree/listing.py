@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
@@ -17,7 +17,7 @@ from txtahoe.tree.known import Known, Recent
 from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import counts_for_nothing
 from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import Contents, contents_of, digit_of
+from txtahoe.tree.spread.format import Contents, contents_of
 from txtahoe.tree.spread.memory import Layouts
 from txtahoe.turns import in_turns
 
@@ -150,7 +150,7 @@ class Listings(Known):
         if is_filled and not flight.is_outdated:
             self._forget_emptiness(path)  # the directories above can have been empty before
             if not depth:
-                self._emptiness.put(path, (directory, False))
+                self._emptiness.put(path, (directory, False), asked)
         return _Answer(contents, asked)
 
     async def _learn(self, path: Path, depth: int, reading: _Reading, answer: _Answer) -> None:
@@ -160,9 +160,19 @@ class Listings(Known):
         answer.is_learnt = True
         async for some in in_turns(self.client.reactor, answer.contents.names.items()):
             # In between, the directory can have changed or moved.
-            if reading.is_outdated or (not depth and self._last_known(path) != reading.directory):
+            directory = self._last_known(path)
+            if reading.is_outdated or directory is None:
                 break
-            self.learn_below(path, dict(some), answer.asked, is_told=True)
+            if self.layouts.way(directory, some[0][0])[depth:][:1] != [reading.directory]:
+                break
+            self.learn_below(path, directory, dict(some), answer.asked)
+
+    async def learn_change(
+        self, path: Path, directory: Cap, children: Mapping[str, Node], since: float
+    ) -> None:
+        """Keep what names in a directory lead to, by a change of this tree; see `learn_below`."""
+        async for some in in_turns(self.client.reactor, children.items()):
+            self.learn_below(path, directory, dict(some), since)
 
     @contextmanager
     def _side_by_side(
@@ -180,9 +190,9 @@ class Listings(Known):
         readings = [(here, cap) for here, cap in caps.items() if cap is not None]
         for here, cap in readings if len(readings) > 1 else ():
             wanted = names if here == path else {path[len(here)]}
-            for part, depth in self._first(cap, wanted):
-                if (here, part) not in begun:
-                    begun[here, part] = self._begin(here, part, depth, anew)
+            for way in [self.layouts.way(cap, name) for name in wanted or ()] or [[cap]]:
+                if (here, way[-1]) not in begun:
+                    begun[here, way[-1]] = self._begin(here, way[-1], len(way) - 1, anew)
         _begun.set(begun)
         try:
             yield
@@ -193,15 +203,3 @@ class Listings(Known):
                     self._readings.discard(unused)
                     unused.answer.addErrback(lambda _: None)
                     unused.answer.cancel()
-
-    def _first(
-        self, directory: Cap, names: Set[str] | None, depth: int = 0
-    ) -> Iterator[tuple[Cap, int]]:
-        """The directory, or the parts, that `_gather` reads first; the depth of each."""
-        layout = self.layouts.get(directory)
-        if not layout.has_parts_for(names, depth):
-            yield directory, depth
-            return
-        for digit in {digit_of(name, depth) for name in names or ()}:
-            inside = {name for name in names or () if digit_of(name, depth) == digit}
-            yield from self._first(layout.parts[digit], inside, depth + 1)

@@ -81,9 +81,15 @@ class Lookup(Listings):
         missing = {path[-1] for path, node in nodes.items() if node is None}
         if missing:
             children: Children = {}
+
+            async def look(cap: Cap) -> None:
+                nonlocal children
+                children = await self._present(directory, cap, missing)
+                if not missing <= children.keys():
+                    raise NoSuchChild("some names are missing")
+
             with suppress(NoSuchChild, NotADirectory):
-                present = partial(self._present, directory, wanted=missing)
-                children = await self._inside(directory, present, missing)
+                await self._inside(directory, look, missing, is_doubtful=True)
             nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
         return {path: node for path, node in nodes.items() if node is not None}
 
@@ -123,14 +129,14 @@ class Lookup(Listings):
                 cap = node.cap
         return cap
 
-    async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
+    async def again(self, path: Path, directory: Cap) -> Cap | None:
         """
         The cap for another attempt with a directory that could not be used; None if it is no use.
 
-        It is, if the path leads to another directory now; or if the directory, or a part, is
-        `lost`, and had parts that can have been replaced.
+        It is, if the path leads to another directory now; or if the directory had parts, which can
+        have been replaced.
         """
-        had_parts = lost and self.layouts.forget(directory)
+        had_parts = self.layouts.forget(directory)
         found = await self.directory(path, fresh=True)
         return found if had_parts or found != directory else None
 
@@ -143,26 +149,27 @@ class Lookup(Listings):
         is_doubtful: bool = False,
     ) -> T:
         """
-        The result of an operation on a directory, tried again if its known cap was old.
+        The result of an operation on a directory.
+
+        If something is missing, and a known directory on the path can be older than `max_age`, this
+        looks the path up again before it says so. It does so too if something is lost.
 
         `names`: those in which the operation is interested. `is_doubtful`: they can be missing.
         """
-        known, depth = self._known_depth(path), len(path)
-        was_known, is_sure = 0 < known == depth, self._is_sure(path)
-        # If the name is missing, all directories above must be looked at again.
-        looks_again = is_doubtful and was_known and not is_sure and self._is_whole(path)
-        depths = range(0 if looks_again else known, depth + 1)
+        known = self._known_depth(path)
+        is_sure = self._is_sure(path[:known])
+        looks_again = is_doubtful and not is_sure and self._is_whole(path)
+        depths = range(0 if looks_again else known, len(path) + 1)
         with self._side_by_side(path, depths, names, anew=looks_again):
-            directory = await self.directory(path)
+            directory = None
             try:
+                directory = await self.directory(path)
                 return await operation(directory)
             except (NoSuchChild, NotADirectory, Unrecoverable) as error:
-                lost = not isinstance(error, NoSuchChild)
-                can_be_old = was_known and (lost or not is_sure)
-                if not can_be_old and not (lost and self.layouts.get(directory).parts):
+                if not known or (is_sure and not isinstance(error, Unrecoverable)):
                     raise
-                found = await self.again(path, directory, lost=lost)
-                if found is None:
+                found = await self.directory(path, fresh=True)
+                if found == directory:
                     raise
             return await operation(found)
 
@@ -190,10 +197,10 @@ class Lookup(Listings):
         def is_removed(below: Path, node: Node) -> Awaitable[bool]:
             return self.is_removed(below, node, fresh=wanted is not None)
 
-        changes = self.changes
+        began = self.now(), self.changes
         children = await self._visible(path, directory, wanted)
         if wanted is None and not children:
-            self._note_emptiness(path, directory, True, changes)
+            self._note_emptiness(path, directory, True, *began)
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
@@ -216,7 +223,14 @@ class Lookup(Listings):
             are_new = are_new and is_new
             return contents
 
-        return await gather(path, directory, read, wanted), are_new
+        try:
+            children = await gather(path, directory, read, wanted)
+        except (NotADirectory, Unrecoverable):
+            if not self.layouts.forget(directory):
+                raise
+            # Parts can have been replaced since they were known.
+            children = await gather(path, directory, read, wanted)
+        return children, are_new
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
@@ -228,15 +242,17 @@ class Lookup(Listings):
         known = None if fresh else self._emptiness.get(path)
         if known is not None and known[0] == node.cap:
             return known[1]
-        changes = self.changes
+        began = self.now(), self.changes
         empty = await is_empty(path, node.cap, self._visible, self._at_once)
-        self._note_emptiness(path, node.cap, empty, changes)
+        self._note_emptiness(path, node.cap, empty, *began)
         return empty
 
-    def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
-        """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
+    def _note_emptiness(
+        self, path: Path, directory: Cap, empty: bool, since: float, changes: int
+    ) -> None:
+        """Keep whether a directory was empty, unless this tree has made a change since then."""
         if changes == self.changes:
-            self._emptiness.put(path, (directory, empty))
+            self._emptiness.put(path, (directory, empty), since)
 
 
 def _missing(path: Path) -> NoSuchChild:

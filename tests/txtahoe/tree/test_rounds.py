@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from tests.txtahoe.case import ClockTestCase, Late, start
+from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Tree
 from txtahoe.concurrency import each
 from txtahoe.errors import ExistingChild, NoSuchChild, SomeFailed
@@ -34,6 +34,14 @@ class RoundsTestCase(ClockTestCase):
         self.now(tree.list(DIRECTORY))
         return tree
 
+    def told(self) -> Tree:
+        """A tree that has the caps of all directories from elsewhere."""
+        tree = Tree(self.client, self.root)
+        for depth in range(1, 5):
+            path = DIRECTORY[: 2 * depth - 1]
+            tree.learn_directory(path, self.now(self.other.resolve(path)).cap)
+        return tree
+
     def assert_missing(self, tree: Tree, *costs: tuple[int, int]) -> None:
         """Require that each look for a missing name has these requests and rounds."""
         for cost in costs:
@@ -52,13 +60,11 @@ class Reading(RoundsTestCase):
         missing = tree.unlink(f"{DIRECTORY}/missing")
         self.assertEqual(self.cost(missing, NoSuchChild), (1, 1))
 
-    def test_directories_that_the_gateway_has_not_told_are_looked_at_side_by_side(self) -> None:
-        self.assert_missing(self.other, (5, 1), (1, 1))
-        tree = Tree(self.client, self.root)
-        for depth in range(1, 5):
-            path = DIRECTORY[: 2 * depth - 1]
-            tree.learn_directory(path, self.now(self.other.resolve(path)).cap)
-        self.assert_missing(tree, (5, 1), (1, 1))
+    def test_directories_that_the_tree_has_made_are_known(self) -> None:
+        self.assert_missing(self.other, (1, 1))
+
+    def test_directories_whose_caps_are_from_elsewhere_are_looked_at_side_by_side(self) -> None:
+        self.assert_missing(self.told(), (5, 1), (1, 1))
 
     def test_directories_that_were_known_once_are_read_side_by_side(self) -> None:
         tree = self.known()
@@ -109,11 +115,11 @@ class Reading(RoundsTestCase):
         self.assertIsNone(tree.known(f"{DIRECTORY}/f"))
 
     def test_a_reading_that_is_not_needed_any_more_is_cancelled(self) -> None:
-        self.now(Tree(self.client, self.root).link(f"{DIRECTORY}/g", CAP))
+        tree = self.told()
         self.fake.requests.clear()
         # The directories above are asked too, in case the name is missing.
         self.fake.fail_next("GET*", Silence(), times=4)
-        self.assertEqual(self.now(self.other.resolve(f"{DIRECTORY}/g")).cap, CAP)
+        self.assertEqual(self.now(tree.resolve(f"{DIRECTORY}/f")).cap, CAP)
         self.assertEqual(len(self.fake.requests), 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -253,86 +259,6 @@ class TakenNames(RoundsTestCase):
             tree = self.known()
             self.now(self.other.unlink(f"{DIRECTORY}/f"))
             self.now(way(tree))
-
-
-class Ages(RoundsTestCase):
-    """What is known counts for `max_age` from the request on that has told it."""
-
-    def resolving(self, tree: Tree, name: str = "f", **options: Any) -> Any:
-        return start(tree.resolve(f"{DIRECTORY}/{name}", **options))
-
-    def test_an_answer_that_waits_for_those_above_does_not_grow_younger(self) -> None:
-        tree = self.known()
-        self.clock.advance(OLD)
-        self.fake.fail_next("GET*", Delay(8))  # the root; the others answer at once
-        resolving = self.resolving(tree)
-        self.now(self.other.link(f"{DIRECTORY}/f", OTHER, replace=True))
-        self.clock.advance(8)
-        self.successResultOf(resolving)
-        self.clock.advance(3)
-        self.assertEqual(self.successResultOf(self.resolving(tree)).cap, OTHER)
-
-    def test_a_name_is_not_known_for_longer_than_its_directory(self) -> None:
-        tree = self.known()
-        self.clock.advance(9)
-        self.now(tree.list(DIRECTORY))
-        self.now(tree.link(f"{DIRECTORY}/own", CAP))
-        self.now(self.other.rename("a", "moved"))
-        self.clock.advance(2)
-        for name in ("f", "own"):
-            self.failureResultOf(self.resolving(tree, name), NoSuchChild)
-
-    def test_an_own_change_counts_from_its_request_on(self) -> None:
-        tree = self.known()
-        self.fake.fail_next("POST*", Late(6))
-        linking = start(tree.link("own", CAP))
-        self.now(self.other.unlink("own"))
-        self.clock.advance(6)
-        self.successResultOf(linking)
-        self.clock.advance(5)
-        self.failureResultOf(start(tree.resolve("own")), NoSuchChild)
-
-    def test_a_fresh_answer_is_not_one_that_was_on_its_way(self) -> None:
-        for look in (
-            lambda tree: tree.resolve(f"{DIRECTORY}/f", fresh=True),
-            lambda tree: tree.list(DIRECTORY),
-        ):
-            tree = self.known()
-            self.clock.advance(OLD)
-            self.fake.fail_next("GET*", Late(1), times=5)
-            first = self.resolving(tree)
-            self.now(self.other.link(f"{DIRECTORY}/f", OTHER, replace=True))
-            second = start(look(tree))
-            self.clock.advance(1)
-            self.successResultOf(first)
-            found = self.successResultOf(second)
-            self.assertEqual((found["f"] if isinstance(found, dict) else found).cap, OTHER)
-            self.now(self.other.link(f"{DIRECTORY}/f", CAP, replace=True))
-
-    def test_changes_elsewhere_do_not_keep_it_from_learning(self) -> None:
-        tree = self.known()
-        self.clock.advance(OLD)
-        self.fake.fail_next("GET*", Delay(1), times=5)
-        resolving = self.resolving(tree)
-        linking = start(tree.link("elsewhere", CAP))
-        self.clock.advance(1)
-        self.successResultOf(resolving)
-        self.successResultOf(linking)
-        self.assertEqual(self.cost(tree.resolve(f"{DIRECTORY}/f")), (0, 0))
-
-    def test_a_directory_that_this_tree_has_moved_is_not_learnt_again(self) -> None:
-        tree = self.known()
-        self.clock.advance(OLD)
-        self.fake.fail_next("GET*", Delay(2), times=5)
-        resolving = self.resolving(tree, "missing")
-        self.clock.advance(1)
-        renaming = start(tree.rename("a/b", "moved"))
-        self.fake.forget_faults()
-        self.clock.advance(2)
-        self.clock.advance(2)
-        self.successResultOf(renaming)
-        self.failureResultOf(resolving, NoSuchChild)
-        self.failureResultOf(self.resolving(tree), NoSuchChild)
 
 
 class Many(ClockTestCase):

@@ -250,6 +250,7 @@ class Changer:
         if not wanted:
             return outcome
         marks = await self._closing_mark(path, target, len(wanted))
+        asked = self._now()
         try:
             with self._lookup.changing(path, target.cap):
                 links = {**wanted, **marks}
@@ -273,6 +274,7 @@ class Changer:
         made = {name: nodes[name] for name in wanted}
         if await self._is_too_late(path, target):
             return await self._repeat_in_parts(path, target, made, wanted, replace)
+        await self._lookup.learn_change(path, target.way[0], made, asked)
         outcome.results.update(made)
         return outcome
 
