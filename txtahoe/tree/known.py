@@ -1,11 +1,11 @@
 """
 The memory of what paths below a root lead to.
 
-A path counts for `max_age` seconds from the moment on at which the gateway was asked about it. If a
-directory above was last asked about earlier, it counts from that moment on: the directory can have
-moved since. So no answer is older than `max_age`, however the memory was put together.
+An answer counts for `max_age` seconds from the moment at which its request began. It does not count
+longer than the answer that led to its directory, which can have moved since. So nothing that is
+known is older than `max_age`, however the answers came together. (Callers of `learn` vouch for it.)
 
-It never keeps that a path leads nowhere: another process can save there at any moment.
+That a path leads nowhere is never known: another process can save there at any moment.
 """
 
 from __future__ import annotations
@@ -162,10 +162,6 @@ class Known:
         """The cap that a directory had when it was last known, however long ago."""
         node = self._directories.last(path) if path else self.root
         return None if node is None else node.cap
-
-    def _is_whole(self, path: Path) -> bool:
-        """Whether each directory on a path was known at some time."""
-        return all(self._last_known(path[:d]) is not None for d in range(len(path) + 1))
 
     def _is_sure(self, path: Path) -> bool:
         """

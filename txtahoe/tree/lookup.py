@@ -89,7 +89,7 @@ class Lookup(Listings):
                     raise NoSuchChild("some names are missing")
 
             with suppress(NoSuchChild, NotADirectory):
-                await self._inside(directory, look, missing, is_doubtful=True)
+                await self._inside(directory, look, missing)
             nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
         return {path: node for path, node in nodes.items() if node is not None}
 
@@ -145,23 +145,18 @@ class Lookup(Listings):
         path: Path,
         operation: Callable[[Cap], Awaitable[T]],
         names: Set[str] | None = None,
-        *,
-        is_doubtful: bool = False,
     ) -> T:
         """
-        The result of an operation on a directory.
+        The result of an operation on a directory; `names`: those in which it is interested.
 
-        If something is missing, and a known directory on the path can be older than `max_age`, this
-        looks the path up again before it says so. It does so too if something is lost.
-
-        `names`: those in which the operation is interested. `is_doubtful`: they can be missing.
+        If something is lost, the directory can have moved. If something is missing, it can have
+        moved too if only its cap is known, or that of one above it. Then this looks the path up
+        again, and does the operation again if the path leads elsewhere.
         """
         known = self._known_depth(path)
         is_sure = self._is_sure(path[:known])
-        looks_again = is_doubtful and not is_sure and self._is_whole(path)
-        depths = range(0 if looks_again else known, len(path) + 1)
-        with self._side_by_side(path, depths, names, anew=looks_again):
-            directory = None
+        directory = None
+        with self._side_by_side(path, range(known, len(path) + 1), names):
             try:
                 directory = await self.directory(path)
                 return await operation(directory)
@@ -177,8 +172,7 @@ class Lookup(Listings):
         def child(parent: Cap) -> Awaitable[Node]:
             return self._child(path, parent, fresh)
 
-        is_unknown = self._get(path) is None
-        return await self._inside(path[:-1], child, {path[-1]}, is_doubtful=is_unknown)
+        return await self._inside(path[:-1], child, {path[-1]})
 
     async def _child(self, path: Path, directory: Cap, fresh: bool, or_make: bool = False) -> Node:
         while True:

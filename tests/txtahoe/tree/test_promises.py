@@ -33,15 +33,18 @@ Value = Cap | str
 
 @define(eq=False)
 class Operation:
-    """An operation of a tree; `own`: just after the tree's last change of each name, by place."""
+    """
+    An operation of a tree. `own`: the number of the state that the tree itself has made last, by
+    directory and name; `changed`: those that the operation has made.
+    """
 
     tree: Tree
     kind: str
     path: Path
     cap: Cap | None
     began: float
-    own: dict[tuple[Cap, str], float] = field(repr=False)
-    changed: dict[tuple[Cap, str], float] = field(factory=dict, repr=False)
+    own: dict[tuple[Cap, str], int] = field(repr=False)
+    changed: dict[tuple[Cap, str], int] = field(factory=dict, repr=False)
 
 
 class History:
@@ -58,16 +61,22 @@ class History:
         states.append((time, links))
         return states[-2][1]
 
+    def number(self, directory: Cap) -> int:
+        """The number of the present state of a directory."""
+        return len(self._states[directory]) - 1
+
     def knows(self, directory: Cap) -> bool:
         return directory in self._states
 
     def begin(self, directory: Cap, links: dict[str, Cap]) -> None:
         self._states.setdefault(directory, [(-inf, links)])
 
-    def between(self, directory: Cap, since: float, until: float) -> Iterator[dict[str, Cap]]:
-        """The states that were in force at some time."""
+    def between(
+        self, directory: Cap, since: float, until: float, first: int = 0
+    ) -> Iterator[dict[str, Cap]]:
+        """The states that were in force at some time, from the `first` one on."""
         states = self._states.get(directory) or [(-inf, self._read(directory))]
-        for begin, links in reversed(states):
+        for begin, links in reversed(states[first:]):
             if begin <= until:
                 yield links
             if begin < since:  # and those before ended earlier
@@ -86,9 +95,9 @@ class History:
             is_last = depth == len(path)
             found: set[Cap] = set()
             for directory in here:
-                oldest = operation.began - (0 if fresh and is_last else MAX_AGE)
-                since = max(oldest, operation.own.get((directory, name), -inf))
-                for links in self.between(directory, since, now):
+                since = operation.began - (0 if fresh and is_last else MAX_AGE)
+                first = operation.own.get((directory, name), 0)
+                for links in self.between(directory, since, now, first):
                     found |= {links[name]} if name in links else set()
                 # That a name is missing is never taken from memory.
                 if any(name not in s for s in self.between(directory, operation.began, now)):
@@ -109,7 +118,7 @@ class Promises(ClockTestCase):
         self.other = Tree(self.client, self.root, max_age=0.0)
         self.is_other = False
         self.flying: list[tuple[Operation, Deferred[Any]]] = []
-        self.own: dict[Tree, dict[tuple[Cap, str], float]] = {}
+        self.own: dict[Tree, dict[tuple[Cap, str], int]] = {}
         self.mistakes: list[str] = []
         self.fake.fail_next("*", self, times=10**9)  # type: ignore[arg-type]
         write = Directory._write
@@ -160,7 +169,7 @@ class Promises(ClockTestCase):
                     is_new = after is not None and not self.history.knows(after)
                     is_right = operation.kind != "unlink" and before is None and is_new
                 if is_right:
-                    operation.changed[at, name] = now + 1e-9
+                    operation.changed[at, name] = self.history.number(at)
                     return
         self.mistakes.append(f"{now} {at} {name!r}: {before} became {after}")
 

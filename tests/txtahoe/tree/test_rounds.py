@@ -34,14 +34,6 @@ class RoundsTestCase(ClockTestCase):
         self.now(tree.list(DIRECTORY))
         return tree
 
-    def told(self) -> Tree:
-        """A tree that has the caps of all directories from elsewhere."""
-        tree = Tree(self.client, self.root)
-        for depth in range(1, 5):
-            path = DIRECTORY[: 2 * depth - 1]
-            tree.learn_directory(path, self.now(self.other.resolve(path)).cap)
-        return tree
-
     def assert_missing(self, tree: Tree, *costs: tuple[int, int]) -> None:
         """Require that each look for a missing name has these requests and rounds."""
         for cost in costs:
@@ -64,7 +56,11 @@ class Reading(RoundsTestCase):
         self.assert_missing(self.other, (1, 1))
 
     def test_directories_whose_caps_are_from_elsewhere_are_looked_at_side_by_side(self) -> None:
-        self.assert_missing(self.told(), (5, 1), (1, 1))
+        tree = Tree(self.client, self.root)
+        for depth in range(1, 5):
+            path = DIRECTORY[: 2 * depth - 1]
+            tree.learn_directory(path, self.now(self.other.resolve(path)).cap)
+        self.assert_missing(tree, (5, 2), (1, 1))
 
     def test_directories_that_were_known_once_are_read_side_by_side(self) -> None:
         tree = self.known()
@@ -115,12 +111,14 @@ class Reading(RoundsTestCase):
         self.assertIsNone(tree.known(f"{DIRECTORY}/f"))
 
     def test_a_reading_that_is_not_needed_any_more_is_cancelled(self) -> None:
-        tree = self.told()
+        tree = self.known()
+        self.now(self.other.rename("a/b", "old"))
+        self.now(self.other.link(f"{DIRECTORY}/g", OTHER))
+        self.clock.advance(OLD)
         self.fake.requests.clear()
-        # The directories above are asked too, in case the name is missing.
-        self.fake.fail_next("GET*", Silence(), times=4)
-        self.assertEqual(self.now(tree.resolve(f"{DIRECTORY}/f")).cap, CAP)
-        self.assertEqual(len(self.fake.requests), 5)
+        self.fake.fail_next("GET*", Silence(), skip=2, times=3)  # of the old directories
+        self.assertEqual(self.now(tree.resolve(f"{DIRECTORY}/g")).cap, OTHER)
+        self.assertEqual(len(self.fake.requests), 8)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_many_at_once_share_the_readings(self) -> None:

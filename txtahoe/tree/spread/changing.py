@@ -219,6 +219,7 @@ class Changer:
         self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
         """Link names in a directory, each where it belongs, with one write for each target."""
+        began = self._now()
         if self.builder.leads_to_spread(links):
             await self.builder.mark_path(path)
         groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
@@ -239,6 +240,8 @@ class Changer:
                 outcome.results.update(dict.fromkeys(names, result))
             else:
                 outcome.add(result)
+        made = {name: node for name, node in outcome.results.items() if isinstance(node, Node)}
+        await self._lookup.learn_change(path, directory, made, began)
         return outcome
 
     async def _write(
@@ -250,7 +253,6 @@ class Changer:
         if not wanted:
             return outcome
         marks = await self._closing_mark(path, target, len(wanted))
-        asked = self._now()
         try:
             with self._lookup.changing(path, target.cap):
                 links = {**wanted, **marks}
@@ -274,7 +276,6 @@ class Changer:
         made = {name: nodes[name] for name in wanted}
         if await self._is_too_late(path, target):
             return await self._repeat_in_parts(path, target, made, wanted, replace)
-        await self._lookup.learn_change(path, target.way[0], made, asked)
         outcome.results.update(made)
         return outcome
 
