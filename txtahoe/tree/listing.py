@@ -161,11 +161,10 @@ class Listings(Known):
         async for some in in_turns(self.client.reactor, answer.contents.names.items()):
             # In between, the directory can have changed or moved.
             directory = self._last_known(path)
-            if reading.is_outdated or directory is None:
+            way = [] if directory is None else self.layouts.way(directory, some[0][0])
+            if reading.is_outdated or way[depth : depth + 1] != [reading.directory]:
                 break
-            if self.layouts.way(directory, some[0][0])[depth:][:1] != [reading.directory]:
-                break
-            self.learn_below(path, directory, dict(some), answer.asked)
+            self.learn_below(path, way[0], dict(some), answer.asked)
 
     async def learn_change(
         self, path: Path, directory: Cap, children: Mapping[str, Node], since: float
@@ -197,7 +196,7 @@ class Listings(Known):
         try:
             yield
         finally:
-            _begun.set(outer)
+            _begun.set(outer)  # not `reset`: a generator can be closed in another context
             if outer is None:
                 for unused in begun.values():
                     self._readings.discard(unused)
