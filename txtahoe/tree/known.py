@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from txtahoe.caps import Cap
 from txtahoe.http.terms import max_age
@@ -21,6 +21,9 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.removed import REMOVED
 
 T = TypeVar("T")
+
+# The metadata of a directory of which only the cap is known. It can be a removed one.
+FROM_ELSEWHERE: Mapping[str, Any] = {REMOVED: True}
 
 
 class Recent(Generic[T]):
@@ -164,8 +167,6 @@ class Known:
         return None if node is None else node.cap
 
     def _is_sure(self, path: Path) -> bool:
-        """
-        Whether all directories on a path are known to be there. Of a removed one, or one whose cap
-        is from elsewhere, only the cap is known.
-        """
-        return all(self.known(path[:depth]) is not None for depth in range(len(path) + 1))
+        """Whether the tree has listed, or made, the links to all directories on a path."""
+        nodes = [self._get(path[:depth]) for depth in range(len(path) + 1)]
+        return all(node is not None and node.metadata is not FROM_ELSEWHERE for node in nodes)

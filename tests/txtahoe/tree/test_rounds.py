@@ -52,6 +52,12 @@ class Reading(RoundsTestCase):
         missing = tree.unlink(f"{DIRECTORY}/missing")
         self.assertEqual(self.cost(missing, NoSuchChild), (1, 1))
 
+    def test_a_directory_that_was_removed_once_costs_no_more(self) -> None:
+        self.now(self.other.unlink(f"{DIRECTORY}/f"))
+        self.now(self.other.remove_directory(DIRECTORY))
+        self.now(self.other.link(f"{DIRECTORY}/g", CAP))
+        self.assert_missing(self.known(), (1, 1))
+
     def test_directories_that_the_tree_has_made_are_known(self) -> None:
         self.assert_missing(self.other, (1, 1))
 
