@@ -49,9 +49,9 @@ class Place:
         self.bare = Bare(gateway)
         self._cap_storages: list[TahoeCapStorage] = []
 
-    def storage(self, cap: str) -> TahoeStorage:
+    def storage(self, cap: str, **options: Any) -> TahoeStorage:
         """A storage without any memory, as in a new process."""
-        return apart(TahoeStorage(**self.options(cap)))
+        return apart(TahoeStorage(**{**self.options(cap), **options}))
 
     def cap_storage(self, cap: str) -> TahoeCapStorage:
         """A new storage of names that carry caps."""

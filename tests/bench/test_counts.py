@@ -16,6 +16,14 @@ from tests.bench.carrying import (
 )
 from tests.bench.case import Case, Limits, Skipped
 from tests.bench.counting import Counts
+from tests.bench.keeping import (
+    first_reads,
+    saves,
+    warm_answers,
+    warm_large,
+    warm_reads,
+    warm_reads_of_tasks,
+)
 from tests.bench.large import download_of_large, upload_of_large
 from tests.bench.maintaining import snapshot
 from tests.bench.measuring import count
@@ -192,3 +200,13 @@ class BareTests(CountsTestCase):
         self.assertEqual(counts.uploads, case.operations)
         self.assertEqual(counts.requests, counts.uploads + counts.directory_writes)
         self.assertEqual(case.limits.broken_by(counts), [])
+
+
+class KeepingTests(CountsTestCase):
+    def test_what_the_disk_has_is_not_asked_for(self) -> None:
+        for case in (warm_reads(3), warm_reads_of_tasks(3), warm_answers(3), warm_large(3)):
+            self.assertEqual(self.count(case).requests, 0)
+
+    def test_a_content_cache_costs_no_request(self) -> None:
+        self.assertEqual(self.count(first_reads(3)).file_reads, 3)
+        self.assertEqual(self.count(saves(3)), Counts(6, 3, 0, 0, 3, 1))

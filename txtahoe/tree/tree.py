@@ -270,7 +270,7 @@ class Tree(Reading):
         self, path: AnyPath, *, only_files: bool = True, missing_ok: bool = False
     ) -> None:
         """
-        Unlink a file.
+        Unlink a file, and remove its bytes from the content cache of the client.
 
         `only_files`: if False, unlink a directory too, even if it is not empty. A file that another
         process saves into it meanwhile is lost.
@@ -279,15 +279,19 @@ class Tree(Reading):
         Raises: IsADirectory; NoSuchChild.
         """
         directory, name = self._to_change(path)
+        unlinked: list[Cap] = []
 
         async def gone(there: Node | None) -> None:
             if there is None or await self._lookup.is_removed((*directory, name), there):
                 raise NoSuchChild(f"no such file or directory: {name!r}")
             if there.is_directory and only_files:
                 raise IsADirectory(f"{there.cap!r} is a directory")
+            unlinked.append(there.cap)
 
         with suppress(*[NoSuchChild] if missing_ok else []):
             await self._commits.change(directory, name, gone)
+        for cap in unlinked:
+            await self.client.forget(cap)
 
     async def remove_directory(self, path: AnyPath) -> None:
         """
