@@ -12,7 +12,7 @@ from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandler
 from django.http import HttpRequest
 
 from tahoestorage.conf import Connection
-from tahoestorage.grid.file import Reader
+from tahoestorage.grid.reader import Reader
 from tahoestorage.grid.tree import OnGrid, StorageTree
 from tahoestorage.reactor.waiting import Caller, done, is_in_event_loop
 from tahoestorage.storage import storage_of

@@ -14,6 +14,7 @@ from txtahoe.api.reports import CheckReport, Entry
 from txtahoe.api.service import TahoeService
 from txtahoe.api.serving import serve
 from txtahoe.caps import BadCap, Cap, redact
+from txtahoe.contentcache import ContentCache
 from txtahoe.errors import SomeFailed, TahoeError
 from txtahoe.http.events import Event
 from txtahoe.http.failover import Gateways
@@ -35,6 +36,7 @@ __all__ = [
     "Cap",
     "CheckReport",
     "Client",
+    "ContentCache",
     "Download",
     "Entry",
     "Event",

@@ -17,6 +17,7 @@ from tahoestorage.checks.found import Found, every_storage, told_once
 from tahoestorage.checks.messages import message, system_check
 from tahoestorage.contract.fileurls import mount_of
 from txtahoe.caps import redact
+from txtahoe.contentcache import ContentCache
 from txtahoe.http.security import BadSecurity
 from txtahoe.http.transport import gateway_url
 
@@ -70,6 +71,7 @@ _READINGS: list[_Reading] = [
     _by_table("E010", "signed_urls"),
     _by_table("E016", "fanout"),
     ("E020", conf.observer, "Give the dotted path of a function, such as 'mysite.metrics.count'."),
+    _by_table("E027", "content_cache"),
 ]
 _UNFIT = {
     "dummy.DummyCache": "keeps nothing",
@@ -93,6 +95,7 @@ def _check(found: Found) -> Iterator[CheckMessage]:
     yield from _check_modes(options)
     yield from _check_addresses(found)
     yield from _check_cache(options)
+    yield from _check_content_cache(options)
 
 
 def _check_readings(options: conf.Options) -> Iterator[CheckMessage]:
@@ -160,6 +163,32 @@ def _check_cache(options: conf.Options) -> Iterator[CheckMessage]:
             f"{conf.where('cache')} is {alias!r}, a cache that {wrong}",
             "Give a cache in Redis or Memcached, with a TIMEOUT.",
         )
+
+
+def _check_content_cache(options: conf.Options) -> Iterator[CheckMessage]:
+    with suppress(ImproperlyConfigured):  # E027
+        cache = conf.content_cache(options)
+        if cache is not None:
+            problem, hint = _problem_of(cache)
+            if problem:
+                name = conf.where("content_cache")
+                yield message("W027", f"{name} is {str(cache.path)!r}: {problem}", hint)
+
+
+def _problem_of(cache: ContentCache) -> tuple[str, str]:
+    """The problem with the folder of a content cache, or "", and a hint. It makes no folder."""
+    path, hint = cache.path, "Give a folder that belongs to the site's user and holds nothing else."
+    try:
+        there = path if path.exists() else path.parent
+        if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            return f"{str(there)!r} is missing, or this user cannot write to it", hint
+        cache.usage()
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o700
+    except OSError as error:
+        return str(error), hint
+    if mode & 0o077:
+        return f"its mode {mode:04o} lets others than its owner use it", "Run chmod 700 on it."
+    return "", hint
 
 
 def _check_addresses(found: Found) -> Iterator[CheckMessage]:

@@ -19,6 +19,7 @@ from tahoestorage.conf.connection import address as address
 from tahoestorage.conf.connection import base_url as base_url
 from tahoestorage.conf.connection import cache as cache
 from tahoestorage.conf.connection import connection as connection
+from tahoestorage.conf.connection import content_cache as content_cache
 from tahoestorage.conf.connection import fanout as fanout
 from tahoestorage.conf.connection import gateways as gateways
 from tahoestorage.conf.connection import location as location

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from os import PathLike
 from typing import Any
@@ -17,6 +18,7 @@ from django.utils.module_loading import import_string
 from tahoestorage.conf.basecap import base_cap, text
 from tahoestorage.conf.options import Options, checked, shown, value, where
 from txtahoe.caps import Cap
+from txtahoe.contentcache import ContentCache
 from txtahoe.http.events import Observer
 from txtahoe.http.security import BadSecurity, Security
 from txtahoe.http.terms import Terms
@@ -24,6 +26,9 @@ from txtahoe.http.transport import gateway_url
 from txtahoe.sealing import sealed
 from txtahoe.tree.paths import split
 from txtahoe.tree.spread.states import Fanout
+
+# Each call of a storage asks for its location, and there are few.
+_split = lru_cache(maxsize=1024)(split)
 
 _SECURITY = ("ca_file", "client_certificate", "authorization")
 _NUMBERS = ("timeout", "max_age", "concurrency", "commit_delay")
@@ -41,7 +46,7 @@ class Connection:
     `timeout`, `max_age`: in seconds; each call goes by the storage that calls.
     `security`: what it tells these gateways, and no other.
     `concurrency`, `commit_delay`, `observer`: the storage that uses the tree first sets them.
-    `fanout`: the first storage that has one sets it.
+    `fanout`, `content_cache`: the first storage that has one sets it.
     """
 
     gateways: tuple[str, ...]
@@ -56,6 +61,7 @@ class Connection:
     fanout: Fanout | None = field(eq=False)
     cache: str | None = field(eq=False)
     observer: Observer | None = field(eq=False)
+    content_cache: ContentCache | None = field(eq=False)
 
     @property
     def terms(self) -> Terms:
@@ -82,6 +88,7 @@ def connection(options: Options) -> Connection:
         fanout=fanout(options),
         cache=cache(options),
         observer=observer(options),
+        content_cache=content_cache(options),
     )
 
 
@@ -146,7 +153,7 @@ def location(options: Options) -> str:
     if not isinstance(given, str | PathLike | Promise):
         raise ImproperlyConfigured(f"{where('location')} must be a path, not {shown(given)}")
     try:
-        split(str(given).replace("\\", "/"))
+        _split(str(given).replace("\\", "/"))
     except ValueError as error:
         # An error of encoding would show the whole text.
         reason = "it cannot be UTF-8" if isinstance(error, UnicodeError) else error
@@ -208,3 +215,15 @@ def fanout(options: Options) -> Fanout | None:
     if isinstance(given, bool):
         return Fanout() if given else None
     return Fanout(given)
+
+
+@sealed
+def content_cache(options: Options) -> ContentCache | None:
+    """The content cache, if there is one: one object for each folder, which counts its reads."""
+    given: Any = checked(options, "content_cache")
+    if given is None:
+        return None
+    return _content_cache(**(given if isinstance(given, dict) else {"path": given}))
+
+
+_content_cache = lru_cache(ContentCache)

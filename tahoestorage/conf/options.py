@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from math import inf
 from os import PathLike
-from typing import Annotated, Any, TypedDict, get_type_hints
+from typing import Annotated, Any, Required, TypedDict, get_type_hints
 
 from attrs import frozen
 from django.conf import settings
@@ -63,6 +63,23 @@ class Option:
     def must_be(self) -> str:
         """The type with its unit, for messages."""
         return f"{self.type}, in {self.unit}" if self.unit else self.type
+
+
+class ContentCacheOptions(TypedDict, total=False):
+    """The option `content_cache` as a dict: arguments of `txtahoe.ContentCache`."""
+
+    path: Required[str | PathLike[str]]
+    max_bytes: int
+    max_file_bytes: int
+
+
+def _is_content_cache(given: Any) -> bool:
+    path, sizes = given, {}
+    if isinstance(given, dict):
+        path, sizes = given.get("path"), {k: v for k, v in given.items() if k != "path"}
+    is_path = isinstance(path, str | PathLike) and path != ""
+    has_sizes = all(_is_whole(size) and size > 0 for size in sizes.values())
+    return is_path and has_sizes and sizes.keys() <= {"max_bytes", "max_file_bytes"}
 
 
 class Options(TypedDict, total=False):
@@ -189,6 +206,15 @@ class Options(TypedDict, total=False):
         "an alias of CACHES",
         "Django's cache in which the processes of the site share what names lead to. If None, "
         "they share nothing.",
+    ]
+    content_cache: Annotated[
+        str | PathLike[str] | ContentCacheOptions | None,
+        "the path of a folder, or a dict of 'path', 'max_bytes' and 'max_file_bytes'",
+        "The folder of this host that keeps the contents of files, encrypted, so that they are "
+        "read from the disk: of 1 GiB, and for files of an eighth of that, if the dict does not "
+        "say otherwise. If None, nothing is kept.",
+        None,
+        _is_content_cache,
     ]
     fanout: Annotated[
         bool | int | None,

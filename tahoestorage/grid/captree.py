@@ -103,6 +103,7 @@ class CapTree(StorageTree):
     async def forget(self, name: CapName) -> None:
         async def forget(tree: Tree, caller: Caller) -> None:
             self._anchoring(caller.loop, tree).delete(name)
+            await tree.client.forget(name.cap)
 
         await self.run(forget)
 

@@ -1,45 +1,33 @@
-"""The file that a storage opens: reads fetch ranges, writes go to a spool."""
+"""The file that a storage opens: a reader fetches its bytes, a spool takes what is written."""
 
 from __future__ import annotations
 
 import errno
 import io
 import logging
-import os
 import shutil
 import sys
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dis import opmap
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from weakref import finalize
 
 from django.core.files import File
-from twisted.internet.defer import DeferredLock
 
+from tahoestorage.grid.reader import FIRST_WINDOW, SECOND_WINDOW, Reader
 from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import StorageTree
-from tahoestorage.reactor.waiting import Caller, done
-from txtahoe.api.download import Download
+from tahoestorage.reactor.waiting import done
 from txtahoe.caps import redact
-from txtahoe.errors import ExistingChild, IncompleteDownload, IsADirectory, NoSuchChild
+from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import Tree
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 logger = logging.getLogger("tahoestorage")
-
-# Bytes of the first range after a seek: enough for a header. If reading goes on in sequence, the
-# second range is larger, and the third one is the rest of the file.
-_FIRST_WINDOW = 2**17
-_SECOND_WINDOW = 2**20
-_GAP = 2**16  # bytes that are read over faster than another range is asked for
-_BLOCK = 2**18  # bytes that one change of threads fetches, if so many come
 
 
 class TahoeFile(File):  # type: ignore[type-arg]
@@ -78,7 +66,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         if is_only_read(mode):
             was = self._was = found or done(self._tree.file(self._path, self.name))
             self._raw = Reader(self._tree, was)
-            self.file = io.BufferedReader(self._raw, _FIRST_WINDOW)
+            self.file = io.BufferedReader(self._raw, FIRST_WINDOW)
         else:
             self._raw = spool = self._begin_writing(_kind(mode))
             buffered: Any = io.BufferedRandom if "+" in mode else io.BufferedWriter
@@ -106,7 +94,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         spool = Spool(appends=kind == "a")
         if self._was is not None and kind in "ra":
             with Reader(self._tree, self._was) as reader:
-                shutil.copyfileobj(reader, spool, _SECOND_WINDOW)
+                shutil.copyfileobj(reader, spool, SECOND_WINDOW)
             if kind == "r":
                 spool.seek(0)
             spool.is_changed = False
@@ -124,6 +112,11 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._begin(mode or self.mode)
         return self
 
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        if isinstance(self._raw, Reader):
+            self._raw.goes_on = True
+        return super().chunks(chunk_size)
+
     async def aread(self, size: int | None = None) -> bytes:
         """As `read`, of a file opened with "rb", for a task of asyncio."""
         reader = self._binary_reader()
@@ -138,7 +131,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     async def aiter_chunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """As `chunks`, of a file opened with "rb", for a task of asyncio."""
-        self._binary_reader()
+        self._binary_reader().goes_on = True
         self.seek(0)
         while chunk := await self.aread(chunk_size or self.DEFAULT_CHUNK_SIZE):
             yield chunk
@@ -238,128 +231,6 @@ def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
         text = f"{redact(name)!r} was not closed: what was written to it is not saved"
         logger.error("%s", text)
         warnings.warn(text, ResourceWarning, stacklevel=2)  # as for any file that is left open
-
-
-class Reader(io.RawIOBase):
-    """
-    The bytes of a file on the grid, up to `node.size`; any caller can read at any position.
-
-    Raises: the errors of `txtahoe.Download.read`.
-    """
-
-    def __init__(self, tree: StorageTree, node: Node) -> None:
-        assert node.size is not None
-        self._storage_tree = tree
-        self._cap = node.cap
-        self.size = node.size
-        self._position = 0
-        # Their start, and the bytes: one value, because other threads can look meanwhile.
-        self._fetched: tuple[int, bytes] = 0, b""
-        self._fetching = DeferredLock()
-        self._tree: Tree | None = None
-        self._window: Download | None = None
-        self._window_end = -1
-        self._window_length = _FIRST_WINDOW
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        if self.closed:
-            raise ValueError("I/O operation on closed file")
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        position = offset + (0, self._position, self.size)[whence]
-        if position < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._position = position
-        return position
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        target = memoryview(buffer).cast("B")
-        if self._position >= self.size or not target:
-            return 0
-        data = self.read_at(self._position, len(target))
-        target[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        rest = memoryview(bytearray(max(0, self.size - self._position)))
-        read = 0
-        while count := self.readinto(rest[read:]):
-            read += count
-        return bytes(rest)
-
-    def close(self) -> None:
-        window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
-        if not self.closed and window is not None and tree is not None:
-            self._storage_tree.close(window, tree)
-        super().close()
-
-    def read_at(self, position: int, most: int) -> memoryview:
-        """Return at least one byte from a position before the end."""
-        return done(self.aread_at(position, most))
-
-    async def aread_at(self, position: int, most: int) -> memoryview:
-        data = self._at_hand(position, most)
-        if data:
-            return data
-
-        async def fetch(tree: Tree, caller: Caller) -> memoryview:
-            if tree is not self._tree:  # a forked child must not use the download of its parent
-                self._tree, self._window, self._fetching = tree, None, DeferredLock()
-            async with self._fetching:
-                if not self._at_hand(position, most):
-                    await self._fetch(tree, position, most)
-                return self._at_hand(position, most)
-
-        return await self._storage_tree.run(fetch)
-
-    def _at_hand(self, position: int, most: int) -> memoryview:
-        start, data = self._fetched
-        if position < start:
-            return memoryview(b"")
-        return memoryview(data)[position - start : position - start + most]
-
-    async def _fetch(self, tree: Tree, position: int, wanted: int) -> None:
-        """Fetch the byte at a position, and those that come along with it."""
-        window = self._window
-        if window is None or not (
-            window.position <= position < min(self._window_end, window.position + _GAP)
-        ):
-            window = await self._next_window(tree, position, wanted)
-        data = b""
-        while window.position <= position:
-            data = await _read(window)
-        blocks = [data]
-        while sum(map(len, blocks)) < _BLOCK and window.position < self._window_end:
-            blocks.append(await _read(window))
-        fetched = b"".join(blocks)
-        self._fetched = window.position - len(fetched), fetched
-
-    async def _next_window(self, tree: Tree, position: int, wanted: int) -> Download:
-        length = _FIRST_WINDOW
-        if position == self._window_end:
-            length = _SECOND_WINDOW if self._window_length == _FIRST_WINDOW else self.size
-        if self._window is not None:
-            self._window.close()
-        self._window_length = max(wanted, length)
-        self._window_end = min(self.size, position + self._window_length)
-        length = self._window_end - position
-        self._window = await tree.client.download(self._cap, position, length)
-        return self._window
-
-
-async def _read(window: Download) -> bytes:
-    data = await window.read()
-    if not data:
-        raise IncompleteDownload(f"{window.cap!r} has become shorter. Read it again from its start")
-    return data
 
 
 def is_only_read(mode: str) -> bool:

@@ -350,6 +350,7 @@ class StorageTree:
         tree = loop.kept.use(connection, lambda: _new_tree(connection, loop))
         if connection.fanout is not None and tree.changer.fanout is None:
             tree.changer.begin(connection.fanout)
+        tree.client.content_cache = tree.client.content_cache or connection.content_cache
         return tree
 
 
@@ -359,8 +360,8 @@ def _new_tree(connection: Connection, loop: Loop) -> Tree:
     def connect(url: str) -> Transport:
         # Trees share the connections to their gateway.
         key = url, security, id(observer)  # which needs no hash, and lives as long as the transport
-        how: Any = {"security": security, "observer": observer}
-        return loop.kept.use(key, lambda: Transport(loop.reactor, url, **how))
+        make = partial(Transport, loop.reactor, url, security=security, observer=observer)
+        return loop.kept.use(key, make)
 
     writer = Writer(connection.writer, connect)
     gateways = Gateways(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
-from tahoestorage.grid.file import Reader
+from tahoestorage.grid.reader import Reader
 from tahoestorage.grid.tree import StorageTree
 from txtahoe.nodes import Node
 
@@ -21,13 +21,15 @@ class Stream:
 
     def __init__(self, tree: StorageTree, node: Node, start: int, stop: int) -> None:
         self._reader = Reader(tree, evolve(node, size=stop))
-        self._start, self._stop = start, stop
-        self._reader.read_at(start, stop - start)
+        self._stop = stop
+        self._first = self._reader.read_at(start, stop - start)
+        self._next = start + len(self._first)
         # The server calls it; if the client is gone before the answer, the reader's end does.
         self.close = self._reader.close
 
     def __iter__(self) -> Iterator[memoryview]:
-        position = self._start
+        yield self._first
+        position = self._next
         while position < self._stop:
             block = self._reader.read_at(position, self._stop - position)
             yield block
@@ -40,7 +42,8 @@ class AwaitedStream(Stream):
     __iter__ = None  # type: ignore[assignment]  # by this, Django tells the two apart
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
-        position = self._start
+        yield self._first
+        position = self._next
         while position < self._stop:
             block = await self._reader.aread_at(position, self._stop - position)
             yield block

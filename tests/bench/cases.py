@@ -10,11 +10,20 @@ from tests.bench.carrying import (
     sequential_cap_saves,
 )
 from tests.bench.case import Case
+from tests.bench.keeping import (
+    first_reads,
+    saves,
+    warm_answers,
+    warm_large,
+    warm_reads,
+    warm_reads_of_tasks,
+)
 from tests.bench.large import download_of_large, upload_of_large
 from tests.bench.maintaining import snapshot
 from tests.bench.reading import (
     prefetch,
     questions_about_listed,
+    questions_about_missing,
     reads_in_new_process,
     reads_of_listed,
     reads_of_saved,
@@ -42,6 +51,7 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         reads_of_listed(),
         reads_in_new_process(),
         questions_about_listed(),
+        questions_about_missing(),
         prefetch(),
         warm_url(),
         first_collectstatic(),
@@ -52,6 +62,13 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         cap_urls(),
         anchors(),
         more_anchors(),
+        warm_reads(),
+        warm_reads_of_tasks(),
+        warm_answers(),
+        warm_large(),
+        first_reads(),
+        saves(),
+        saves(5, size=1000),
         upload_of_large(large_megabytes),
         download_of_large(large_megabytes),
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from django.core.files.storage import FileSystemStorage
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.storage import TahoeStorage
@@ -49,15 +51,21 @@ class Place:
         self.bare = Bare(gateway)
         self._cap_storages: list[TahoeCapStorage] = []
 
-    def storage(self, cap: str) -> TahoeStorage:
+    def storage(self, cap: str, **options: Any) -> TahoeStorage:
         """A storage without any memory, as in a new process."""
-        return apart(TahoeStorage(**self.options(cap)))
+        return apart(TahoeStorage(**{**self.options(cap), **options}))
 
     def cap_storage(self, cap: str) -> TahoeCapStorage:
         """A new storage of names that carry caps."""
         self.settle()
         self._cap_storages.append(apart(TahoeCapStorage(**self.options(cap))))
         return self._cap_storages[-1]
+
+    def local(self) -> FileSystemStorage:
+        """The storage of an empty folder of this machine."""
+        folder = self.folder / "local"
+        shutil.rmtree(folder, ignore_errors=True)
+        return FileSystemStorage(folder, base_url="/media/")
 
     def settle(self) -> None:
         """Make all pending links now."""

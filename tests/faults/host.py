@@ -1,6 +1,6 @@
 """
-A process of a host. It saves from several threads, and prints a line of JSON for each save: the
-name and the content, and the name that it got or the error.
+A process of a host. It saves from several threads, and prints a line of JSON for each attempt: the
+content, and the name that it got or the error. A thread tries each save until it succeeds.
 
 It reads its orders from standard input, because a cap is among them.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from itertools import count
 from typing import Any
 
 from attrs import frozen
@@ -50,13 +51,15 @@ def main() -> None:
 
     def work(thread: int) -> None:
         for number in range(orders.saves):
-            content = f"{orders.host}-{thread}-{number}".center(200, ".")
-            name = f"{orders.host // 2}-{thread}-{number}.txt"  # it is wanted on two hosts
-            try:
-                saved = storage.save(name, ContentFile(content.encode()))
-                tell(content=content, name=saved)
-            except Exception as error:
-                tell(content=content, error=str(error), is_ours=isinstance(error, TahoeError))
+            for attempt in count():
+                content = f"{orders.host}-{thread}-{number}-{attempt}".center(200, ".")
+                name = f"{orders.host // 2}-{thread}-{number}.txt"  # it is wanted on two hosts
+                try:
+                    saved = storage.save(name, ContentFile(content.encode()))
+                    tell(content=content, name=saved)
+                    break
+                except Exception as error:
+                    tell(content=content, error=str(error), is_ours=isinstance(error, TahoeError))
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(orders.threads)]
     for thread in threads:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from subprocess import PIPE, Popen
+from threading import Condition
 from typing import Any
 
 from attrs import asdict
@@ -35,13 +36,15 @@ class SeveralHosts(SynchronousTestCase):
     timeout = 300
 
     def setUp(self) -> None:
+        self.saved = Condition()
+        self.told: list[dict[str, Any]] = []
         self.grid = shared_grid()
         self.addCleanup(mend, self.grid)
         self.gateways = self.grid.gateways
         self.cap = make_directory(self.gateways[0].url)
 
-    def save(self, meanwhile: Callable[[], None]) -> list[dict[str, Any]]:
-        """The reports of the processes of both hosts about their saves."""
+    def save(self, meanwhile: Callable[[], None]) -> None:
+        """Let the processes of both hosts save; `told` has their reports."""
         orders = [
             Orders(
                 number,
@@ -54,9 +57,30 @@ class SeveralHosts(SynchronousTestCase):
             for number in range(PROCESSES)
         ]
         with ThreadPoolExecutor(PROCESSES) as pool:
-            running = pool.map(_run, orders)
+            running = [pool.submit(self.run_host, each) for each in orders]
             meanwhile()
-            return [told for lines in running for told in lines]
+            for each in running:
+                each.result()
+
+    def run_host(self, orders: Orders) -> None:
+        command = [sys.executable, "-m", "tests.faults.host"]
+        folder = Path(__file__).parents[2]
+        with Popen(command, stdin=PIPE, stdout=PIPE, cwd=folder, text=True) as process:
+            assert process.stdin is not None and process.stdout is not None
+            with process.stdin:
+                json.dump(asdict(orders), process.stdin)
+            for line in process.stdout:
+                with self.saved:
+                    self.told.append(json.loads(line))
+                    self.saved.notify()
+        self.assertEqual(process.returncode, 0)
+
+    def has_saved(self, files: int) -> bool:
+        return len(self.names()) >= files
+
+    def names(self) -> dict[str, str]:
+        """The contents that were saved, by their names."""
+        return {each["name"]: each["content"] for each in self.told if "name" in each}
 
     def link_bare(self, number: int) -> set[str]:
         """The names whose links one thread's gateway acknowledged."""
@@ -76,25 +100,25 @@ class SeveralHosts(SynchronousTestCase):
             return dict(zip(names, pool.map(lambda name: _read(storage, name), names), strict=True))
 
     def disturb(self) -> None:
-        for gateway in (self.gateways[1], self.gateways[0], self.gateways[1]):
-            time.sleep(2)
-            gateway.kill()
-            time.sleep(0.5)
-            gateway.start()
+        """Kill a gateway each time that another fifth of the files is saved."""
+        for fifth, number in enumerate([1, 0, 1], start=1):
+            with self.saved:
+                # The time is against an endless wait alone: a process may have ended.
+                self.saved.wait_for(partial(self.has_saved, fifth * SAVES // 5), timeout=200)
+            self.gateways[number].kill()
+            self.gateways[number].start()
 
     def test_no_acknowledged_file_is_lost_and_none_is_there_twice(self) -> None:
-        told = self.save(self.disturb)
+        self.save(self.disturb)
         mend(self.grid)
         there = self.contents()
-        saved = {each["name"]: each["content"] for each in told if "name" in each}
-        refused = [each for each in told if "error" in each]
-        self.assertEqual(len(saved) + len(refused), len(told))
+        saved = self.names()
+        refused = [each for each in self.told if "error" in each]
+        self.assertEqual(len(saved) + len(refused), len(self.told))
         self.assertLessEqual(saved.items(), there.items())
         self.assertEqual(_twice(there.values()), [])
         for each in refused:
             self.assertTrue(each["is_ours"] and each["error"], each)
-        # Some were under way when their gateway was killed, and some came while it was away.
-        self.assertGreater(len(saved), len(told) / 2)
 
     def test_without_a_common_writer_names_are_lost(self) -> None:
         for _ in range(10):
@@ -104,19 +128,6 @@ class SeveralHosts(SynchronousTestCase):
             if linked - self.contents().keys():
                 return
         self.fail("both gateways wrote one directory, and nothing was lost in ten rounds")
-
-
-def _run(orders: Orders) -> list[dict[str, Any]]:
-    """The report of a process about its saves."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.faults.host"],
-        input=json.dumps(asdict(orders)),
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-        check=True,
-        text=True,
-    )
-    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def _read(storage: TahoeStorage, name: str) -> str:

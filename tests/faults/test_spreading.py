@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from unittest import SkipTest
 
 from attrs import frozen
 from twisted.internet import reactor
@@ -67,14 +68,15 @@ class Processes(GatewayTestCase):
         kills = 0
         for seconds in SCALE.kills:
             kills += await self.is_killed(self.begin(tree, "mover"), seconds)
-        # A process that is to be killed late may be done before.
-        self.assertGreaterEqual(kills, len(SCALE.kills) // 2)
         while any(user.poll() is None for user in users):
             await self.is_killed(self.begin(tree, "mover"), None)
             await deferLater(reactor, 0.5)
         said = [line.split() for user in users for line in self.lines(user)]
         await self.check(tree, {name: name for name in old}, said)
         await self.check_spread(tree)
+        # A process that is to be killed late may be done before.
+        if kills < len(SCALE.kills) // 2:
+            raise SkipTest(f"inconclusive: {kills} processes were killed while they spread")
 
     def begin(self, tree: Tree, who: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.faults.spreading", self.gateway, who]

@@ -10,6 +10,7 @@ from unittest import mock
 from django.test import override_settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from tahoestorage.reactor import loop, waiting
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
@@ -25,10 +26,21 @@ from txtahoe.testing.grid import Grid
 
 def forget_links() -> None:
     """Drop the links that are to come: those for a gateway of a test would wait for ever."""
-    loop = current_loop()
-    for kept in list(loop.kept._alive.values()):
+    here = current_loop()
+    for kept in list(here.kept._alive.values()):
         if isinstance(kept, Anchoring):
-            loop.call_soon(kept.forget)
+            here.call_soon(kept.forget)
+
+
+@contextmanager
+def no_reactor() -> Iterator[None]:
+    """In this block, nobody asks the reactor thread, and so no gateway either."""
+    never = AssertionError("the reactor thread was asked")
+    with (
+        mock.patch.object(loop.Loop, "call_soon", side_effect=never),
+        mock.patch.object(waiting, "current_loop", side_effect=never),
+    ):
+        yield
 
 
 class StorageTestCase(SynchronousTestCase):

@@ -149,6 +149,7 @@ class AsSettings(StorageTestCase):
             "commit_delay": 0,
             "signed_urls": 60,
             "cache": "default",
+            "content_cache": {"path": "/var/cache/mysite", "max_bytes": 2**20},
             "fanout": True,
             "ca_file": "/etc/ca.pem",
             "client_certificate": "/etc/site.pem",

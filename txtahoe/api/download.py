@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from twisted.internet.defer import CancelledError
 
+from txtahoe.api.keeping import KeptDownload
 from txtahoe.caps import Cap
 from txtahoe.errors import IncompleteDownload, NotAGateway, TahoeError
 from txtahoe.http.request import BaseTransport, Request
@@ -45,12 +46,21 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
 
     Memory is bounded: the gateway must pause while 1 MiB waits for the reader. An `async with`
     block closes the download at its end.
+
+    `keeping`: the content cache into which the bytes go; those that it has are not asked for.
     """
 
     def __init__(
-        self, transport: BaseTransport, cap: Cap, offset: int, end: int, size: int
+        self,
+        transport: BaseTransport,
+        cap: Cap,
+        offset: int,
+        end: int,
+        size: int,
+        keeping: KeptDownload | None = None,
     ) -> None:
         self._transport = transport
+        self._keeping = keeping
         self.cap = cap
         self.position = offset
         """The offset in the file of the byte that `read` gives next."""
@@ -140,6 +150,11 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         self._answer, self._held = None, b""
 
     async def _next(self) -> bytes:
+        if self._keeping is not None and self._answer is None and self.left:
+            data = await self._keeping.read(self.position, self.left)
+            if data:
+                self.position += len(data)
+                return data
         pauses = iter(_RESUME_PAUSES)
         while self.left > 0:
             try:
@@ -152,6 +167,8 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
                 await self._transport.pause(pause, error)
                 continue
             if data:
+                if self._keeping is not None:
+                    await self._keeping.keep(self.position, data, is_last=len(data) == self.left)
                 self.position += len(data)
                 return data
         return b""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping
+from functools import partial
 from typing import Any, BinaryIO, Literal
 
 from txtahoe.api.download import Download
+from txtahoe.api.keeping import KeptDownload, KeptSource, disk_threads
 from txtahoe.api.operations import Operations, given
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import BadRequest, IsADirectory, NotAGateway, NotWriteable
 from txtahoe.http.request import Request
-from txtahoe.http.sources import BytesSource, ISource, IteratorSource, Source, file_source
+from txtahoe.http.sources import (
+    BytesSource,
+    ISource,
+    IteratorSource,
+    Source,
+    file_source,
+)
 from txtahoe.http.transport import url_text
 from txtahoe.sealing import sealed
 
@@ -35,7 +43,20 @@ class FileOperations(Operations):
         Raises: TypeError, ValueError if the source gives something other than bytes, or not as
         many as it says; the source's own error.
         """
-        return await self._upload(source, {}, "uploading", progress)
+        if self.content_cache is None:
+            return await self._upload(source, {}, "uploading", progress)
+        kept = KeptSource(self._source(source), self.content_cache, self._transport.reactor)
+        cap = None
+        try:
+            cap = await self._upload(kept, {}, "uploading", progress)
+            return cap
+        finally:
+            await kept.finish(cap)
+
+    async def forget(self, cap: Cap) -> None:
+        """Remove the bytes of a file from the content cache, if there is one."""
+        if self.content_cache is not None:
+            await disk_threads(self._transport.reactor)(partial(self.content_cache.forget, cap))
 
     async def create_mutable(self, source: Uploadable, *, format: MutableFormat = "SDMF") -> Cap:
         """Make a mutable file of the bytes, which no directory names. Returns its write cap."""
@@ -74,10 +95,13 @@ class FileOperations(Operations):
         # The same bytes at the same place: once more does no harm.
         await self._transport.ask(request, repeat=body.repeatable)
 
-    async def download(self, cap: Cap, offset: int = 0, length: int | None = None) -> Download:
+    async def download(
+        self, cap: Cap, offset: int = 0, length: int | None = None, *, fresh: bool = False
+    ) -> Download:
         """
         The verified bytes of a file, from `offset` on, `length` of them or up to its end. This
-        fetches no byte before the caller reads the first one.
+        fetches no byte before the caller reads the first one. With `fresh` it asks the gateway
+        even for bytes that the content cache has.
 
         Raises: IsADirectory; BadCap for a cap that cannot read; ValueError for a negative number.
         """
@@ -85,7 +109,10 @@ class FileOperations(Operations):
             raise ValueError("offset and length count bytes; they are not negative")
         size = await self.size(cap)
         end = size if length is None else min(size, offset + length)
-        return Download(self._transport, cap.reader, min(offset, size), end, size)
+        keeping = None
+        if self.content_cache is not None and self.content_cache.keeps(cap):
+            keeping = KeptDownload(self.content_cache, cap, self._transport.reactor, fresh)
+        return Download(self._transport, cap.reader, min(offset, size), end, size, keeping)
 
     async def read(self, cap: Cap, offset: int = 0, length: int | None = None) -> bytes:
         """As `download`, in memory."""

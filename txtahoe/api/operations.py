@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from txtahoe.caps import BadCap, Cap, require_cap
+from txtahoe.contentcache import ContentCache
 from txtahoe.errors import NotADirectory, NotAGateway, NotEnoughServers
 from txtahoe.http.request import BaseTransport, Request
 from txtahoe.nodes import GatewayStatus, parse_json, parse_status
@@ -20,13 +21,21 @@ class Operations:
 
     `min_servers`: how many storage servers a gateway must be connected to before this writes a
     directory through it; see `wait_ready`.
+    `content_cache`: keeps the bytes that are uploaded and downloaded, and gives them back.
 
     Every method raises the errors of `Transport.open`; its docstring names further ones.
     No URL has more than one segment after a cap: a failure on a longer path may go unanswered.
     """
 
-    def __init__(self, transport: BaseTransport, *, min_servers: int = 0) -> None:
+    def __init__(
+        self,
+        transport: BaseTransport,
+        *,
+        min_servers: int = 0,
+        content_cache: ContentCache | None = None,
+    ) -> None:
         self._transport = transport
+        self.content_cache = content_cache
         self._min_servers = min_servers
         self._ready_until = 0.0
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from threading import main_thread
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 from zope.interface import Attribute, Interface, implementer
 
 T = TypeVar("T")
@@ -141,9 +143,10 @@ def file_source(file: BinaryIO, reactor: Any) -> BlockingSource:
     return BlockingSource(iterate, in_threads(reactor), repeatable=start is not None)
 
 
-def in_threads(reactor: Any) -> InThread[Any]:
+def in_threads(reactor: Any, pool: ThreadPool | None = None) -> InThread[Any]:
     """
-    Runs functions in the reactor's threads, or at once if it has none, as `task.Clock`.
+    Runs functions in the reactor's threads, or in those of another `pool`; at once if the reactor
+    has none, as `task.Clock`, or if the process ends, when no thread can be started any more.
 
     Nothing stops a function in a thread: a caller that is cancelled goes on when it is over.
     """
@@ -151,6 +154,8 @@ def in_threads(reactor: Any) -> InThread[Any]:
         return maybeDeferred
 
     async def run(function: Callable[[], T]) -> T:
+        if not main_thread().is_alive():
+            return function()
         over: Deferred[None] = Deferred()
 
         def work() -> T:
@@ -160,7 +165,7 @@ def in_threads(reactor: Any) -> InThread[Any]:
                 reactor.callFromThread(over.callback, None)
 
         try:
-            return await deferToThreadPool(reactor, reactor.getThreadPool(), work)
+            return await deferToThreadPool(reactor, pool or reactor.getThreadPool(), work)
         except CancelledError:
             await over
             raise

@@ -19,10 +19,13 @@ from tahoestorage.management.verbs import GROUPS, VERBS
 
 
 class _Overview(RawDescriptionHelpFormatter):
-    """Leaves Django's options out, so that the verbs fit on one screen."""
+    """Leaves Django's options and a blank line out, so that the verbs fit on one screen."""
 
     def add_argument(self, action: Action) -> None:
         pass
+
+    def format_help(self) -> str:
+        return super().format_help().replace("\n\n", "\n", 1)
 
 
 class _VerbHelp(DjangoHelpFormatter, RawDescriptionHelpFormatter):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tahoestorage.management.verb import Verb
 from tahoestorage.management.verbs.anchor import Anchor
+from tahoestorage.management.verbs.contentcache import Cache
 from tahoestorage.management.verbs.copying import Get, Put
 from tahoestorage.management.verbs.directories import Du, SpreadOut
 from tahoestorage.management.verbs.gateways import Status, Writer
@@ -18,7 +19,7 @@ from tahoestorage.management.verbs.setup import Init, Proxy
 from tahoestorage.management.verbs.snapshots import Diff, Restore, TakeSnapshot
 
 GROUPS: dict[str, dict[str, type[Verb]]] = {
-    "set up": {"init": Init, "status": Status, "writer": Writer, "proxy": Proxy},
+    "set up": {"init": Init, "status": Status, "writer": Writer, "proxy": Proxy, "cache": Cache},
     "files": {"ls": Ls, "get": Get, "put": Put, "rm": Rm, "url": Url, "migrate": Migrate},
     "take care of all that is under the cap": {
         "check": Check,

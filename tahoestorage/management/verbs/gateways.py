@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from attrs import asdict
 from django.core.management.base import CommandError
 
 from tahoestorage.care.wholetree import ask_gateway
@@ -12,6 +13,7 @@ from tahoestorage.health import StorageHealth, health
 from tahoestorage.management.arguments import argument, gateway, number
 from tahoestorage.management.printing import Line, bar, size, table, time
 from tahoestorage.management.verb import LOST, NOT_HEALTHY, Verb, picked
+from tahoestorage.management.verbs.contentcache import cache_usage
 from txtahoe.api.client import Client
 from txtahoe.errors import TahoeError
 from txtahoe.http.security import Security
@@ -47,7 +49,9 @@ class Status(Verb):
         with bar("asking the gateways"):
             found = health(self.storage, timeout=timeout)
             servers = _servers(found, self.storage.connection.security, timeout)
-        self.tell(_told(found, servers), self._lines(found, servers))
+        used, kept = cache_usage(self.storage)
+        told = {**_told(found, servers), "content_cache": used and asdict(used)}
+        self.tell(told, [*self._lines(found, servers), *kept])
         if not found.is_ok:
             raise CommandError(
                 "Files can't be read or saved now. Start the gateways and storage servers that "

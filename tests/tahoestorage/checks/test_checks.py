@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
@@ -209,6 +210,31 @@ class Checks(SynchronousTestCase):
         for wrong in ("no.such.function", "tests.settings.SECRET_KEY", 7):
             self.assertEqual(self.ids(**storage(observer=wrong)), ["E020"], wrong)
         self.assertEqual(self.ids(STORAGES={"default": {"BACKEND": "no.such.Storage"}}), [])
+
+    def test_content_caches(self) -> None:
+        with TemporaryDirectory() as above:
+            folder = Path(above) / "cache"
+            for good in (
+                folder,
+                str(folder),
+                {"path": folder, "max_bytes": 1, "max_file_bytes": 1},
+            ):
+                self.assertEqual(self.ids(**storage(content_cache=good)), [])
+            self.assertFalse(folder.exists())
+            for wrong in (5, "", {}, {"path": 5}, {"path": folder, "max_bytes": "1"}, {"max": 1}):
+                self.assertEqual(self.ids(**storage(content_cache=wrong)), ["E027"], wrong)
+            for useless in (folder / "below", Path(above, "file") / "below"):
+                self.assertEqual(self.ids(**storage(content_cache=useless)), ["W027"])
+            folder.mkdir(0o700)
+            self.assertEqual(self.ids(**storage(content_cache=folder)), [])
+            folder.chmod(0o755)
+            self.assertEqual(self.ids(**storage(content_cache=folder)), ["W027"])
+            self.assertIn("0755", self.messages[0].msg)
+            self.assertEqual(list(folder.iterdir()), [])
+            (folder / "mine").write_text("mine")
+            self.assertEqual(self.ids(**storage(content_cache=folder)), ["W027"])
+            self.assertIn("other files", self.messages[0].msg)
+            self.assertEqual(self.ids(**storage(content_cache=folder / "mine")), ["W027"])
 
     def test_caches(self) -> None:
         backends = "django.core.cache.backends"

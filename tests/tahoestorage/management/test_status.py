@@ -46,6 +46,18 @@ class Status(CommandTestCase):
             self.use(tahoe_base_url=[proxy.url, self.gateway])
             self.assertIn("no answer", self.fail_verb("status", status=4))
 
+    def test_a_content_cache(self) -> None:
+        self.assertIsNone(self.told("status")["content_cache"])
+        self.use(content_cache=self.folder / "cache")
+        self.save(a=b"s" * 10_000)
+        with self.storage.open("a") as file:
+            file.read()
+        self.assertRegex(self.run_verb("status"), r"cache has 12\.0\sKB of 1\.0\sGB; 1 reads were")
+        told = self.told("status")["content_cache"]
+        self.assertEqual(told, {"bytes": 12288, "max_bytes": 2**30, "hits": 1, "misses": 0})
+        self.use(content_cache=self.folder)
+        self.assertIn("cannot be used", self.run_verb("status"))
+
     def test_a_read_cap(self) -> None:
         self.use(tahoe_base_cap=str(self.storage.place[0].base_cap.reader))
         self.assertIn("only reads", self.run_verb("status"))

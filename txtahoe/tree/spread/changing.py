@@ -231,6 +231,7 @@ class Changer:
 
         The result of a name is UnknownOutcome also if the look after its change fails.
         """
+        began = self._now()
         if self.builder.leads_to_spread(links):
             await self.builder.mark_path(path)
         groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
@@ -251,6 +252,8 @@ class Changer:
                 outcome.results.update(dict.fromkeys(names, result))
             else:
                 outcome.add(result)
+        made = {name: node for name, node in outcome.results.items() if isinstance(node, Node)}
+        await self._lookup.learn_change(path, directory, made, began)
         return outcome
 
     async def _write(
@@ -269,7 +272,9 @@ class Changer:
         except ExistingChild as error:
             if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
-            outcome.results.update({name: error for name in wanted if name in error.names})
+            for name in wanted.keys() & error.names:
+                self._lookup.note((*path, name), is_there=True)
+                outcome.results[name] = error
             outcome.refusal = error
             return outcome
         except BaseException:

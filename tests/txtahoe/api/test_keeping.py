@@ -1,0 +1,205 @@
+"""A client with a content cache: which requests it makes, and which bytes it keeps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.txtahoe.case import ClockTestCase, start
+from txtahoe import Cap, Client, Transport, Tree
+from txtahoe.contentcache import BLOCK, ContentCache
+from txtahoe.errors import TahoeError
+from txtahoe.http import sources
+from txtahoe.http.sources import BlockingSource, in_threads
+from txtahoe.testing.fake import CutBody, EndMarker, FakeGateway, LostAnswer
+
+DATA = bytes(range(256)) * 2**11 + b"the end"  # four blocks and a little more
+
+
+class KeepingTestCase(ClockTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.cache = ContentCache(Path(folder.name) / "cache")
+        self.client = self.new_client(self.cache)
+
+    def new_client(self, cache: ContentCache | None) -> Client:
+        transport = Transport(self.clock, "http://fake/", agent=self.fake.agent)
+        return Client(transport, content_cache=cache)
+
+    def on_grid(self, data: bytes = DATA) -> Cap:
+        """The cap of a file that another client has uploaded."""
+        cap: Cap = self.now(self.new_client(None).upload(data))
+        self.fake.requests.clear()
+        return cap
+
+    def read(self, cap: Cap, *part: int, **options: Any) -> bytes:
+        async def read() -> bytes:
+            return await (await self.client.download(cap, *part, **options)).rest()
+
+        data: bytes = self.now(read())
+        return data
+
+    def kept(self, cap: Cap, offset: int = 0) -> bytes:
+        return self.cache.read(cap, offset, len(DATA))
+
+
+class Downloads(KeepingTestCase):
+    def test_the_second_one_asks_nothing(self) -> None:
+        cap = self.on_grid()
+        for _ in range(2):
+            self.assertEqual(self.read(cap), DATA)
+        self.assertEqual(self.read(cap, 1000, 200_000), DATA[1000:201_000])
+        self.assertEqual(self.read(cap, len(DATA), 5), b"")
+        self.assertEqual(self.fake.requests, ["GET /uri/CAP"])
+
+    def test_a_range_keeps_its_whole_blocks(self) -> None:
+        cap = self.on_grid()
+        self.assertEqual(self.read(cap, BLOCK, 2 * BLOCK), DATA[BLOCK : 3 * BLOCK])
+        self.assertEqual(self.kept(cap), b"")
+        self.assertEqual(self.kept(cap, BLOCK), DATA[BLOCK : 3 * BLOCK])
+
+    def test_only_what_is_missing_is_asked_for(self) -> None:
+        cap = self.on_grid()
+        self.read(cap, 0, 2 * BLOCK)
+        self.assertEqual(self.read(cap), DATA)
+        self.assertEqual(self.kept(cap), DATA)
+        self.assertEqual(self.fake.requests, ["GET /uri/CAP"] * 2)
+
+    def test_a_fresh_one_asks_for_all(self) -> None:
+        cap = self.on_grid()
+        self.read(cap)
+        self.fake.lose(cap)
+        self.assertEqual(self.read(cap), DATA)
+        download = self.now(self.client.download(cap, fresh=True))
+        reading = start(download.rest())
+        self.clock.pump([3] * 9)
+        self.failureResultOf(reading, TahoeError)
+
+    def test_bytes_that_the_gateway_did_not_vouch_for_are_not_kept(self) -> None:
+        for fault in (CutBody(3 * BLOCK + 100), EndMarker(3 * BLOCK + 100)):
+            data = str(fault).encode() + DATA
+            cap = self.on_grid(data)
+            self.fake.fail_next("GET *", fault)
+            self.fake.fail_next("GET *", CutBody(0), times=9)
+            reading = start(self.client.read(cap))
+            self.clock.pump([3] * 9)
+            self.failureResultOf(reading, TahoeError)
+            self.assertEqual(self.kept(cap), data[: 3 * BLOCK])
+            self.fake.forget_faults()
+            self.assertEqual(self.read(cap), data)
+            self.assertEqual(self.cache.read(cap, 0, len(data)), data)
+
+    def test_mutable_files_are_always_read_anew(self) -> None:
+        cap = self.now(self.client.create_mutable(DATA))
+        self.assertEqual(self.read(cap), DATA)
+        self.now(self.client.overwrite(cap, b"other"))
+        self.assertEqual(self.read(cap), b"other")
+
+
+class Uploads(KeepingTestCase):
+    def test_the_bytes_of_every_source_are_kept(self) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for start_ in range(0, len(DATA), 50_000):
+                yield DATA[start_ : start_ + 50_000]
+
+        for source in (DATA, bytearray(DATA), io.BytesIO(DATA), pieces()):
+            cap = self.now(self.client.upload(source))
+            self.assertEqual(self.kept(cap), DATA)
+            self.cache.forget(cap)
+        small = self.now(self.client.upload(b"s" * 100))
+        self.fake.requests.clear()
+        self.assertEqual(self.read(small), b"s" * 100)
+        self.assertEqual(self.fake.requests, [])
+
+    def test_an_upload_that_is_sent_twice_is_kept_once(self) -> None:
+        self.fake.fail_next("PUT /uri", LostAnswer())
+        uploading = start(self.client.upload(io.BytesIO(DATA)))
+        self.clock.pump([1] * 5)
+        cap = self.successResultOf(uploading)
+        self.assertEqual(self.fake.requests, ["PUT /uri"] * 2)
+        self.assertEqual(self.kept(cap), DATA)
+        self.assertLess(self.cache.usage().bytes, 2 * len(DATA))
+
+    def test_a_source_that_changes_before_it_is_sent_again_is_kept_as_the_grid_has_it(self) -> None:
+        for size in (10_000, len(DATA)):
+            passes = iter([b"old" + DATA[:size], b"new" + DATA[:size]])
+            source = BlockingSource(lambda: [next(passes)], maybeDeferred, repeatable=True)
+            self.fake.fail_next("PUT /uri", LostAnswer())
+            uploading = start(self.client.upload(source))
+            self.clock.pump([1] * 5)
+            cap = self.successResultOf(uploading)
+            self.assertEqual(self.now(self.new_client(None).read(cap)), b"new" + DATA[:size])
+            self.assertEqual(self.kept(cap)[:1000], (b"new" + DATA)[:1000])
+            self.assertEqual(len(list(self.cache.path.glob("*/*"))), 1)
+            self.cache.forget(cap)
+
+    def test_a_source_that_fails_keeps_nothing_and_its_error_is_raised(self) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield DATA
+            raise RuntimeError("the disk is away")
+
+        self.failureResultOf(start(self.client.upload(pieces())), RuntimeError)
+        self.assertLess(self.cache.usage().bytes, BLOCK)
+
+    def test_a_file_that_is_unlinked_is_forgotten(self) -> None:
+        tree = Tree(self.client, self.root)
+        cap = self.now(tree.save("a/b.txt", DATA))
+        self.assertEqual(self.kept(cap), DATA)
+        self.now(tree.unlink("a/b.txt"))
+        self.assertEqual(self.kept(cap), b"")
+
+
+class InTheReactor(TestCase):
+    """With a running reactor, the disk is used in its threads."""
+
+    async def test_a_file_comes_back(self) -> None:
+        fake = FakeGateway()
+        with TemporaryDirectory() as folder:
+            cache = ContentCache(Path(folder) / "cache")
+            transport = Transport(reactor, "http://fake/", agent=fake.agent)
+            async with Client(transport, content_cache=cache) as client:
+                cap = await client.upload(DATA)
+                self.assertEqual(await client.read(cap), DATA)
+                self.assertEqual(fake.requests, ["PUT /uri"])
+                cache.clear()
+                self.assertEqual(await client.read(cap), DATA)
+                self.assertEqual(await client.read(cap), DATA)
+                self.assertEqual(fake.requests, ["PUT /uri", "GET /uri/CAP"])
+
+    async def test_it_needs_none_of_the_threads_of_callers_that_wait(self) -> None:
+        # As in an application of Twisted, which calls a storage with `deferToThread`.
+        over = Event()
+        waiting = [
+            deferToThread(over.wait, 5)
+            for _ in range(reactor.getThreadPool().max)  # type: ignore[attr-defined]
+        ]
+        fake = FakeGateway()
+        with TemporaryDirectory() as folder:
+            cache = ContentCache(Path(folder) / "cache")
+            transport = Transport(reactor, "http://fake/", agent=fake.agent)
+            async with Client(transport, content_cache=cache) as client:
+                cap = await client.upload(DATA)
+                await client.forget(cap)
+                self.assertEqual(await client.read(cap), DATA)
+        over.set()
+        self.assertEqual({await each for each in waiting}, {True})
+
+    def test_a_process_that_ends_starts_no_thread(self) -> None:
+        class Ended:
+            def is_alive(self) -> bool:
+                return False
+
+        self.patch(sources, "main_thread", Ended)
+        done = start(in_threads(reactor)(lambda: 5))
+        self.assertEqual(self.successResultOf(done), 5)

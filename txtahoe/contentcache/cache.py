@@ -1,0 +1,267 @@
+"""
+A content cache: what its files look like, and who can read them.
+
+A cap of an immutable file stands for the same bytes for ever, so a copy of them is never stale. The
+copy has the storage index as its name, and holds:
+
+    a head      the content key, encrypted with a key made from the read-cap
+    slots       block 0, block 1, … of 128 KiB, each encrypted with the content key; or holes
+
+AES-GCM also authenticates: anyone without the cap learns sizes and times, and can destroy blocks
+but not change them, nor move them: the number of a block is authenticated with it. Each encryption
+has a nonce of its own. A block that is damaged, or was written in part, does not decrypt: it counts
+as missing, and the next download writes it again. So writes need not be atomic.
+
+The content key is random, because a copy begins before its cap is known, while the file is
+uploaded. Until then it has a random name and a head that nobody can read; if the process dies, it
+is evicted as any other copy that nobody reads.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from logging import getLogger
+from pathlib import Path
+from time import monotonic, time
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from txtahoe.caps import Cap, base32
+from txtahoe.contentcache.ledger import Folder, Ledger, Usage, open_own
+from txtahoe.sealing import sealed
+
+T = TypeVar("T")
+
+logger = getLogger("txtahoe")
+
+BLOCK = 2**17
+"""Bytes of a block of a file; the last one can have fewer."""
+
+_KEY, _NONCE, _TAG = 16, 12, 16  # AES-128, as for Tahoe-LAFS's own shares
+_HEAD = _NONCE + _KEY + _TAG
+_SLOT = _NONCE + BLOCK + _TAG
+# Seconds.
+_EXACT = 1.0  # the time of a copy's last use, and the counts of reads, can be so old
+_QUIET = 60.0  # without another line in the log
+
+
+class ContentCache:
+    """
+    The contents of immutable files, by blocks, in the folder `path`; any number of processes can
+    share it. Each method can be called by any thread, and blocks as the disk does.
+
+    `max_bytes`: of the folder. Copies that were not used for long go if there is no more room.
+    `max_file_bytes`: larger files are not kept; by default, an eighth of `max_bytes`.
+
+    The last part of the path is made when the first block is kept. A folder that fails, because it
+    is full or cannot be written, keeps nothing, and a line in the log of "txtahoe" says so, once a
+    minute at most: only `usage` and `clear` raise OSError.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_bytes: int = 2**30,
+        max_file_bytes: int | None = None,
+    ) -> None:
+        self.max_file_bytes = max_bytes // 8 if max_file_bytes is None else max_file_bytes
+        self.path = Path(path).absolute()
+        self._folder = Folder(self.path, max_bytes)
+        self._hits = self._misses = 0
+        self._told = self._quiet_until = 0.0
+
+    def keeps(self, cap: Cap) -> bool:
+        """Whether it keeps such a file: an immutable one, neither literal nor too large."""
+        return cap.kind == "CHK" and (cap.size or 0) <= self.max_file_bytes
+
+    def read(self, cap: Cap, offset: int, length: int) -> bytes:
+        """
+        Bytes of a file from `offset` on, `length` at most; b"" if the first one is not here. There
+        can be more: it ends with a block rather than within one.
+        """
+        size, data = cap.size or 0, b""
+        if self.keeps(cap):
+            try:
+                data = self._read(*_sealing(cap), offset, min(offset + length, size), size)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                self._tell(error)
+            self._hits += bool(data)
+            self._misses += not data
+            if data and monotonic() > self._told + _EXACT:
+                self._told = monotonic()
+                # If another process has the lock, a later read adds them: none waits for it.
+                with suppress(OSError), self._folder.locked(patience=0) as ledger:
+                    self._add_reads(ledger)
+        return data
+
+    def writer(self, cap: Cap | None = None, offset: int = 0) -> Writer:
+        """Keep a file, from an offset on; `cap` is None if it will be known at the end alone."""
+        return Writer(self, cap, offset)
+
+    def forget(self, cap: Cap) -> None:
+        """Remove the copy of a file."""
+        if self.keeps(cap):
+            self._change(lambda ledger: ledger.remove(_sealing(cap)[0]))
+
+    def usage(self) -> Usage:
+        """The size, and the counts of reads. Raises: OSError."""
+        if self._folder.is_new:
+            return Usage(0, self._folder.max_bytes, 0, 0)
+        with self._folder.locked() as ledger:
+            self._add_reads(ledger)
+            return ledger.usage
+
+    def clear(self) -> None:
+        """Remove all copies, and the counts of reads. Raises: OSError."""
+        if not self._folder.is_new:
+            with self._folder.locked() as ledger:
+                self._add_reads(ledger)
+                ledger.clear()
+
+    def _change(self, change: Callable[[Ledger], T]) -> T | None:
+        """Change the folder; None if that cannot be done now."""
+        try:
+            with self._folder.locked() as ledger:
+                self._add_reads(ledger)
+                return change(ledger)
+        except OSError as error:
+            self._tell(error)
+            return None
+
+    def _read(self, name: str, seal: AESGCM, offset: int, stop: int, size: int) -> bytes:
+        first, last = offset // BLOCK, stop // BLOCK
+        if first < last and stop < size:
+            stop = last * BLOCK
+        data = io.BytesIO()  # gives its bytes without a copy of them all
+        path = self._folder.file(name)
+        with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
+            content = AESGCM(_decrypted(seal, copy.read(_HEAD)))
+            if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
+                with suppress(OSError):  # the folder is read-only
+                    os.utime(copy.fileno())
+            copy.seek(_HEAD + first * _SLOT)
+            for number in range(first, -(-stop // BLOCK)):
+                slot = copy.read(_NONCE + min(BLOCK, size - number * BLOCK) + _TAG)
+                data.write(_decrypted(content, slot, number))
+        return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
+
+    def _add_reads(self, ledger: Ledger) -> None:
+        hits, misses, self._hits, self._misses = self._hits, self._misses, 0, 0
+        ledger.add_reads(hits, misses)
+
+    def _tell(self, error: OSError) -> None:
+        if monotonic() > self._quiet_until:
+            self._quiet_until = monotonic() + _QUIET
+            logger.warning("the content cache %s is not used now: %s", self.path, error)
+
+
+class Writer:
+    """
+    Keeps the bytes of one file as they come, in sequence, for one thread at a time. It keeps whole
+    blocks alone: it skips bytes before the first one, and drops the rest at the end.
+    """
+
+    def __init__(self, cache: ContentCache, cap: Cap | None, offset: int) -> None:
+        self._cache = cache
+        self._cap = cap
+        self._is_on = cap is None or cache.keeps(cap)
+        self._number = -(-offset // BLOCK)
+        self._skipped = self._number * BLOCK - offset
+        self._held = bytearray()
+        self._key = os.urandom(_KEY)
+        self._name, self._seal = base32(os.urandom(16)), AESGCM(os.urandom(_KEY))
+        if cap is not None and self._is_on:
+            self._name, self._seal = _sealing(cap)
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Keep the next bytes."""
+        if not self._is_on:
+            return
+        self._held += memoryview(data)[self._skipped :]
+        self._skipped = max(0, self._skipped - len(data))
+        if self._cap is None and self._end > self._cache.max_file_bytes:
+            self.drop()
+        while len(self._held) >= BLOCK:
+            self._put(BLOCK)
+
+    def finish(self, cap: Cap | None = None) -> None:
+        """Keep the rest, if the file ends here. `cap`: if it was not known before."""
+        known = self._cap or cap
+        if known is None or self._end != known.size or not self._cache.keeps(known):
+            self.drop()
+            return
+        if not self._number:
+            self._cap, (self._name, self._seal) = known, _sealing(known)
+        if self._held:
+            self._put(len(self._held))
+        if self._cap is None and self._is_on:
+            name, seal = _sealing(known)
+            head = _encrypted(seal, self._key)
+            self._cache._change(lambda ledger: ledger.rename(self._name, name, head))
+
+    def drop(self) -> None:
+        """Keep no more; and nothing of a file whose cap is not known."""
+        self._is_on = False
+        self._held.clear()
+        if self._cap is None and self._number:
+            self._cache._change(lambda ledger: ledger.remove(self._name))
+
+    @property
+    def _end(self) -> int:
+        return self._number * BLOCK + len(self._held)
+
+    def _put(self, length: int) -> None:
+        number, block = self._number, bytes(self._held[:length])
+        self._number += 1
+        del self._held[:length]
+
+        def put(ledger: Ledger) -> bool:
+            copy = ledger.open(self._name, _HEAD + _NONCE + length + _TAG)
+            if copy is None:
+                return False
+            with copy:
+                try:
+                    content = AESGCM(_decrypted(self._seal, copy.read(_HEAD)))
+                except InvalidTag:  # it is new, or damaged: then its slots are of no use
+                    copy.truncate(0)
+                    copy.seek(0)
+                    copy.write(_encrypted(self._seal, self._key))
+                    content = AESGCM(self._key)
+                copy.seek(_HEAD + number * _SLOT)
+                copy.write(_encrypted(content, block, number))
+            return True
+
+        if not self._cache._change(put) and self._cap is None:
+            self.drop()
+
+
+@lru_cache(1024)
+@sealed
+def _sealing(cap: Cap) -> tuple[str, AESGCM]:
+    """The name of the copy of a file, and the encryption of its head."""
+    hkdf = HKDF(SHA256(), _KEY, salt=None, info=b"txtahoe content cache 1")
+    return cap.storage_index or "", AESGCM(hkdf.derive(str(cap).encode()))
+
+
+@sealed
+def _encrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
+    """A content key, or the block of this number, with its nonce."""
+    nonce = os.urandom(_NONCE)
+    return nonce + seal.encrypt(nonce, data, number.to_bytes(8))
+
+
+@sealed
+def _decrypted(seal: AESGCM, data: bytes, number: int = 0) -> bytes:
+    """The opposite of `_encrypted`. Raises: InvalidTag if bytes are missing or damaged."""
+    return seal.decrypt(data[:_NONCE].ljust(_NONCE), memoryview(data)[_NONCE:], number.to_bytes(8))
