@@ -212,4 +212,4 @@ class KeepingTests(CountsTestCase):
 
     def test_a_content_cache_costs_no_request(self) -> None:
         self.assertEqual(self.count(first_reads(3)).file_reads, 3)
-        self.assertEqual(self.count(saves(3)), Counts(6, 3, 0, 0, 3, 1))
+        self.assertEqual(self.count(saves(3)), Counts(6, 3, 0, 0, 3, 1, 6))
