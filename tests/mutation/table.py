@@ -1,0 +1,62 @@
+"""Which tests are to kill the mutants of a module, and the mutants that may live."""
+
+from __future__ import annotations
+
+_CACHE = (
+    "tests.txtahoe.contentcache.test_cache",
+    "tests.txtahoe.contentcache.test_folder",
+    "tests.txtahoe.api.test_keeping",
+)
+_SPREAD = (
+    "tests.txtahoe.tree.test_spread_states",
+    "tests.txtahoe.tree.test_spread_races",
+    "tests.txtahoe.tree.test_spread_roots",
+    "tests.txtahoe.tree.test_spreading",
+)
+
+TESTS = {
+    "txtahoe/api/download.py": (
+        "tests.txtahoe.api.test_download",
+        "tests.txtahoe.api.test_download_in_memory",
+        "tests.txtahoe.api.test_keeping",
+        "tests.txtahoe.api.test_serving",
+    ),
+    "tahoestorage/grid/reader.py": (
+        "tests.tahoestorage.grid.test_file",
+        "tests.tahoestorage.grid.test_contentcache",
+    ),
+    "txtahoe/contentcache/cache.py": _CACHE,
+    "txtahoe/contentcache/ledger.py": _CACHE,
+    "txtahoe/api/keeping.py": _CACHE,
+    "txtahoe/tree/spread/states.py": _SPREAD,
+    "txtahoe/tree/spread/memory.py": _SPREAD,
+    "txtahoe/tree/spread/format.py": _SPREAD,
+    "txtahoe/tree/spread/building.py": _SPREAD,
+    "txtahoe/tree/spread/changing.py": _SPREAD,
+    "txtahoe/tree/commits.py": (
+        "tests.txtahoe.tree.test_commits",
+        "tests.txtahoe.tree.test_conditions",
+        "tests.txtahoe.tree.test_bulk",
+        "tests.txtahoe.tree.test_tree",
+        "tests.txtahoe.tree.test_terms",
+    ),
+}
+"""The modules, by path, and the modules of their tests."""
+
+# A line of a module, or a change of it, as `before -> after`; and why no test has to notice.
+LIVE: dict[str, dict[str, str]] = {
+    "txtahoe/api/download.py": {
+        "_MARKER_SILENCE = 2.0": "a pace",
+        "_RESUME_PAUSES = (0.5, 1.5)": "a pace",
+        "self.close() await self._transport.pause(pause, error) -> "
+        "await self._transport.pause(pause, error) self.close()": (
+            "the requests of passing errors have ended"
+        ),
+    },
+    "txtahoe/contentcache/ledger.py": {
+        "_PATIENCE = 0.2 # seconds; a step under the lock takes a millisecond": "a pace",
+        "if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
+        "sleep(0.0005)": "a pace",
+    },
+}
+"""The mutants that may live, by the path of their module."""
