@@ -1,5 +1,5 @@
 """
-`python -m tests.mutation [MODULE…] [--jobs N] [--sample N --seed S]`
+`python -m tests.mutation [MODULE[:LINE]…] [--jobs N] [--sample N --seed S]`
 
 Prints each mutant that lives, and a table. The exit status is 0 if all are dead that should be.
 """
@@ -17,6 +17,8 @@ from random import Random
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.running import KILLED, SURVIVED, TIMED_OUT, Reach, Tests
 from tests.mutation.table import LIVE, TESTS
+
+_MODULES = f"of these, or PATH:LINE; by default all: {', '.join(TESTS)}"
 
 # The result of a mutant that may live: it is not tried.
 MAY_LIVE = "may live"
@@ -64,15 +66,17 @@ def _results(
 
 def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("module", nargs="*", help=f"of these; by default all: {', '.join(TESTS)}")
+    parser.add_argument("module", nargs="*", help=_MODULES)
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time (default: 1)")
     parser.add_argument("--sample", type=int, help="try so many mutants alone")
     parser.add_argument("--seed", type=int, default=0, help="which ones (default: 0)")
     given = parser.parse_args(arguments)
-    for path in given.module:
+    mutants = []
+    for module in given.module or TESTS:
+        path, _, line = module.partition(":")
         if path not in TESTS:
             parser.error(f"tests.mutation has no tests for {path!r}")
-    mutants = [mutant for path in given.module or TESTS for mutant in mutants_of(path)]
+        mutants += [mutant for mutant in mutants_of(path) if line in ("", str(mutant.line))]
     if given.sample is not None and given.sample < len(mutants):
         mutants = Random(given.seed).sample(mutants, given.sample)
     counts: dict[str, Counter[str]] = {mutant.path: Counter() for mutant in mutants}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 TOP = Path(__file__).parents[2]
 
@@ -46,12 +46,14 @@ Edit = tuple[int, int, str]
 @frozen
 class Mutant:
     """
-    A change of a module. `path`: below the top of the tree. `lines`: those that show it: of the
-    changed statement, or of all that use the constant. None: any line may. `function`: the name of
-    the outermost function around it; None if it runs at import.
+    A change of a module. `path`: below the top of the tree. `text`: the module as it is.
+    `lines`: those that show the change: of the changed statement, or of all that use the constant.
+    None: any line may. `function`: the name of the outermost function around it; None if it runs at
+    import.
     """
 
     path: str
+    text: bytes = field(repr=False)
     edits: tuple[Edit, ...]
     line: int
     lines: frozenset[int] | None
@@ -59,19 +61,18 @@ class Mutant:
 
     def source(self) -> str:
         """The whole module, with the change."""
-        text = (TOP / self.path).read_bytes()
+        text = self.text
         for start, stop, new in sorted(self.edits, reverse=True):
             text = text[:start] + new.encode() + text[stop:]
         return text.decode()
 
     def diff(self) -> tuple[str, str]:
         """The lines before and after the change, without the space around them."""
-        text = (TOP / self.path).read_bytes()
-        start = text.rfind(b"\n", 0, min(edit[0] for edit in self.edits)) + 1
-        stop = text.find(b"\n", max(edit[1] for edit in self.edits))
+        start = self.text.rfind(b"\n", 0, min(edit[0] for edit in self.edits)) + 1
+        stop = self.text.find(b"\n", max(edit[1] for edit in self.edits))
         changed = self.source().encode()
-        after = changed[start : stop + len(changed) - len(text)]
-        return _in_one_line(text[start:stop]), _in_one_line(after)
+        after = changed[start : stop + len(changed) - len(self.text)]
+        return _in_one_line(self.text[start:stop]), _in_one_line(after)
 
 
 def _in_one_line(text: bytes) -> str:
@@ -126,11 +127,11 @@ class _Module:
     def _mutant(self, statement: ast.stmt, edits: tuple[Edit, ...], function: str | None) -> Mutant:
         line = self._text.count(b"\n", 0, edits[0][0]) + 1
         if function is None:
-            return Mutant(self._path, edits, line, self._uses(statement), function)
+            return Mutant(self._path, self._text, edits, line, self._uses(statement), function)
         body = getattr(statement, "body", None)
         last = body[0].lineno - 1 if body else statement.end_lineno or 0
         lines = range(statement.lineno, max(statement.lineno, last) + 1)
-        return Mutant(self._path, edits, line, frozenset(lines), function)
+        return Mutant(self._path, self._text, edits, line, frozenset(lines), function)
 
     def _uses(self, statement: ast.stmt) -> frozenset[int] | None:
         """The lines that use a constant of this module alone."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import evolve, frozen
@@ -185,6 +187,18 @@ class Endings(ClockTestCase):
         download = self.download()
         self.failureResultOf(start(download.save(Full())), OSError)
         self.assert_closed(download)
+
+    def test_a_file_that_does_not_say_how_much_it_took_has_taken_all(self) -> None:
+        got = []
+        self.now(self.download().save(SimpleNamespace(write=got.append)))
+        self.assertEqual(b"".join(got), DATA)
+
+    def test_a_pipe_that_is_full_and_does_not_block_is_an_error(self) -> None:
+        for number in (pipe := os.pipe()):
+            self.addCleanup(os.close, number)
+        os.set_blocking(pipe[1], False)
+        with open(pipe[1], "wb", buffering=0, closefd=False) as file:
+            self.failureResultOf(start(self.download().save(file)), BlockingIOError)
 
     def test_a_block_that_is_left_ends_the_request(self) -> None:
         async def first(download: Download) -> bytes:
