@@ -179,6 +179,10 @@ class _Module:
                 other = _OPERATORS[type(node.op)]()
                 changed = ast.BinOp(node.left, other, node.right)  # type: ignore[arg-type]
                 yield self._edit(node, f"({ast.unparse(changed)})")
+        elif isinstance(node, ast.AugAssign) and type(node.op) in _OPERATORS:
+            operator = _OPERATORS[type(node.op)]()
+            changed_too = ast.AugAssign(node.target, operator, node.value)  # type: ignore[arg-type]
+            yield self._edit(node, ast.unparse(changed_too))
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
             yield self._edit(node, f"({ast.unparse(node.operand)})")
         elif isinstance(node, ast.Constant):

@@ -58,5 +58,9 @@ LIVE: dict[str, dict[str, str]] = {
         "if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
     },
+    "txtahoe/tree/spread/states.py": {
+        "limit: int = 128": "a size that users can choose",
+        "pace: float = 10.0": "a pace that users can choose",
+    },
 }
 """The mutants that may live, by the path of their module."""

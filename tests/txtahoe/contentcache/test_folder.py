@@ -19,7 +19,7 @@ from unittest import mock
 from tests.txtahoe.contentcache.case import CacheTestCase, cap_of
 from tests.txtahoe.contentcache.stress import COPY, Stress
 from txtahoe.contentcache import BLOCK, ContentCache, cache, ledger
-from txtahoe.contentcache.ledger import Folder
+from txtahoe.contentcache.ledger import Folder, Usage
 
 
 @contextmanager
@@ -172,6 +172,13 @@ class Bound(CacheTestCase):
 
 
 class Counts(CacheTestCase):
+    def test_looking_at_a_new_cache_makes_no_folder(self) -> None:
+        for make in (lambda: None, self.path.mkdir):
+            make()
+            self.assertEqual(self.cache.usage(), Usage(0, 2**30, 0, 0))
+            self.cache.clear()
+        self.assertEqual(list(self.path.iterdir()), [])
+
     def test_the_ledger_has_size_hits_and_misses_of_all_processes(self) -> None:
         self.is_kept(1)
         self.keep(1)

@@ -32,6 +32,7 @@ class Rules(SynchronousTestCase):
         self.assertTrue(fanout.is_sure(State.OPEN, 20.0))
         self.assertFalse(fanout.is_sure(State.OPEN, 20.1))
         self.assertFalse(fanout.is_sure(State.CLOSING, 0.0))
+        self.assertEqual(fanout.wait(State.OPEN, 0.0), 0.0)
         self.assertEqual(fanout.wait(State.CLOSING, 10.0), 20.0)
         self.assertFalse(fanout.is_too_large(State.OPEN, 4))
         self.assertTrue(fanout.is_too_large(State.OPEN, 5))
