@@ -74,6 +74,11 @@ class Mutant:
         after = changed[start : stop + len(changed) - len(self.text)]
         return _in_one_line(self.text[start:stop]), _in_one_line(after)
 
+    def names(self) -> set[str]:
+        """The keys of `table.LIVE` that are about it."""
+        before, after = self.diff()
+        return {before, f"{before} -> {after}"}
+
 
 def _in_one_line(text: bytes) -> str:
     return " ".join(text.decode().split())
