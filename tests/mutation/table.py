@@ -58,6 +58,21 @@ LIVE: dict[str, dict[str, str]] = {
         "if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
     },
+    "txtahoe/api/keeping.py": {
+        "_THREADS = 4": "a size",
+        'pool = _pools[reactor] = ThreadPool(0, _THREADS, "content cache")': "a size",
+        "self._next = 0": "the first bytes make a writer whatever it is",
+        "if is_last or len(self._held) >= _TOGETHER: -> "
+        "if is_last or len(self._held) > _TOGETHER:": "a size",
+        "if len(self._held) >= _TOGETHER: -> if len(self._held) > _TOGETHER:": "a size",
+        "if len(self._held) >= _TOGETHER: -> if (not (len(self._held) >= _TOGETHER)):": (
+            "each piece that is smaller than that is written at once"
+        ),
+        "await self._writing writer, self._writer = self._writer, None -> "
+        "writer, self._writer = self._writer, None await self._writing": (
+            "a write that is under way has its writer already"
+        ),
+    },
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",

@@ -87,7 +87,9 @@ class Bound(CacheTestCase):
             self.keep(number)
         self.keep(300, cache=self.new_cache(max_bytes=300 * COPY, max_file_bytes=10_000))
         self.assertGreater(len(self.files()), 280)  # few go at a time
-        cache = self.new_cache(max_bytes=50 * COPY, max_file_bytes=10_000)
+        cache = self.new_cache(max_bytes=50 * COPY, max_file_bytes=3 * BLOCK)
+        self.save(999, 3 * BLOCK, cache)
+        self.assertEqual(cache.read(cap_of(999, 3 * BLOCK), BLOCK, BLOCK), b"")
         sizes = []
         for number in range(301, 321):
             before = self.size_on_disk()
