@@ -163,6 +163,33 @@ class Agreement(SpreadingTestCase):
         self.fake.fail_next("DELETE*", Status(403), skip=1)
         self.failure(tree.unlink("f"), UnknownOutcome)
 
+    def test_a_deletion_that_comes_too_late_needs_no_superseded_link(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            self.now(self.client.delete(self.root, "f"))
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.successResultOf(deleting)
+        for tree in (self.tree, self.another(), self.plain):
+            self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_superseded_link_takes_no_name_from_a_link_that_comes_too_late(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.save("f", tree=self.another())
+            self.close()
+            # As if the process that deletes "f" ended before it came to the superseded link.
+            part = contents_of(self.children(), 0).parts[digit_of("f", 0)]
+            self.now(self.client.delete(part, "f"))
+
+        saving = self.overtaken(self.tree.link("f", OTHER), after, "*set_children*")
+        self.successResultOf(saving)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
+
     def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
         self.fake.fail_next("GET*", Delay(25), times=2)
         saving = start(self.tree.link("f", CAP))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
+from tests.txtahoe.case import start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
 from txtahoe.api import directories
-from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
+from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild, SomeFailed
+from txtahoe.testing.fake import Delay, Status
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
 from txtahoe.tree.spread.states import State
 
@@ -230,6 +232,28 @@ class Requests(SpreadingTestCase):
         tree = self.another()
         self.now(tree.list(""))
         self.assertEqual(len(self.requests(tree.link(another, CAP))), 1)
+
+    def test_the_part_is_looked_up_while_the_file_is_uploaded(self) -> None:
+        self.grown()
+        new = next(name for name in map(str, range(60)) if not self.is_closing(name))
+        tree = self.another()
+        self.fake.fail_next("PUT /uri", Delay(1))
+        saving = start(tree.save(new, b"x" * 100))
+        self.fake.requests.clear()
+        self.clock.advance(1)
+        self.successResultOf(saving)
+        self.assertEqual(self.fake.requests, ["POST /uri/CAP?t=set_children"])
+
+    def test_a_part_that_cannot_be_written_fails_its_names_alone(self) -> None:
+        self.grown()
+        names = [name for name in map(str, range(60)) if not self.is_closing(name)]
+        self.now(self.tree.list(""))
+        self.fake.fail_next("*set_children", Status(400))
+        linking = start(self.tree.link_many([(name, CAP) for name in names]))
+        error = self.failureResultOf(linking, SomeFailed).value
+        failed = {name for name, result in zip(names, error.results, strict=True) if result}
+        self.assertTrue(failed)
+        self.assertEqual(set(names) - failed, set(names) & set(self.now(self.another().list(""))))
 
     def is_closing(self, name: str) -> bool:
         """Whether the part in which a name would be is about to be closed."""
