@@ -12,6 +12,9 @@ _SPREAD = (
     "tests.txtahoe.tree.test_spread_races",
     "tests.txtahoe.tree.test_spread_roots",
     "tests.txtahoe.tree.test_spreading",
+    "tests.txtahoe.tree.test_commits",
+    "tests.txtahoe.maintenance.test_spread_moving",
+    "tests.tahoestorage.grid.test_fanout",
 )
 
 TESTS = {

@@ -129,6 +129,14 @@ class Reading(StorageTestCase):
                         with self.storage.open("t", mode) as remote:
                             self.assertEqual(use(remote), use(local), mode)
 
+    def test_a_place_before_the_start_and_a_closed_file_are_errors(self) -> None:
+        with self.storage.open("f") as file:
+            with self.assertRaises(OSError) as caught:
+                file.seek(-1)
+            self.assertEqual(caught.exception.errno, errno.EINVAL)
+            self.assertEqual(file.tell(), 0)
+        self.assertRaises(ValueError, file.tell)
+
     @given(st.lists(st.tuples(st.integers(0, 3_100_000), st.integers(0, 300_000)), max_size=6))
     @settings(max_examples=15)
     def test_any_seeks_and_reads_give_the_slices(self, moves: list[tuple[int, int]]) -> None:

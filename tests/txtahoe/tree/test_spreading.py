@@ -12,7 +12,7 @@ from txtahoe.api import directories
 from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild, SomeFailed
 from txtahoe.testing.fake import Delay, Status
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
-from txtahoe.tree.spread.states import State
+from txtahoe.tree.spread.states import Fanout, State
 
 
 class OneDirectory(SpreadingTestCase):
@@ -139,6 +139,13 @@ class OneDirectory(SpreadingTestCase):
         self.assertEqual(len(self.now(self.plain.list(""))), 7 + 30 + 1)
         # A directory that is born with many names is spread from its birth.
         self.assertEqual(contents_of(self.children_of("d"), 0).names, {})
+
+    def test_without_the_option_new_directories_stay_flat(self) -> None:
+        root = self.fake.make_directory()
+        names = [str(number) for number in range(2 * Fanout().limit)]
+        self.now(Tree(self.client, root).link_many([(f"d/{name}", CAP) for name in names]))
+        directory = self.now(self.client.list(root))["d"].cap
+        self.assertEqual(set(self.now(self.client.list(directory))), set(names))
 
     def children_of(self, path: str) -> Any:
         return self.now(self.client.list(self.now(self.tree.resolve(path)).cap))
