@@ -77,7 +77,7 @@ class Mutant:
     def names(self) -> set[str]:
         """The keys of `table.LIVE` that are about it."""
         before, after = self.diff()
-        return {before, f"{before} -> {after}"}
+        return {before, f"{self.function}: {before} -> {after}"}
 
 
 def _in_one_line(text: bytes) -> str:
