@@ -79,7 +79,9 @@ LIVE: dict[str, dict[str, str]] = {
         ),
     },
     "txtahoe/tree/commits.py": {
-        "CommitQueue._commit_next: return -> pass": "the write without links fails, and no caller is left to be told",
+        "CommitQueue._commit_next: return -> pass": (
+            "the write without links fails, and no caller is left to be told"
+        ),
     },
     "txtahoe/tree/spread/building.py": {
         "Builder.make_part: parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts -> "
