@@ -13,7 +13,7 @@ from txtahoe.errors import (
     GatewayError,
     SomeFailed,
 )
-from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
+from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence, Status
 from txtahoe.tree.commits import _Change, _Queue
 from txtahoe.tree.known import Recent
 from txtahoe.turns import TOGETHER
@@ -280,6 +280,14 @@ class Mistakes(QueueTestCase):
         for each in (first, kept):
             self.successResultOf(each)
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
+
+    def test_a_write_that_is_refused_for_names_that_look_free_is_given_up(self) -> None:
+        text = "There was already a child by that name, and you asked me to not replace it."
+        self.fake.fail_next("*set_children", Status(409, text), times=99)
+        waiting = [start(self.tree.link(name, CAP)) for name in "ab"]
+        for each in waiting:
+            self.failureResultOf(each, ExistingChild)
+        self.assertEqual(self.writes(), 6)
 
     def test_the_queue_outlives_unexpected_errors(self) -> None:
         links = self.tree._commits
