@@ -140,6 +140,13 @@ class OneDirectory(SpreadingTestCase):
         # A directory that is born with many names is spread from its birth.
         self.assertEqual(contents_of(self.children_of("d"), 0).names, {})
 
+    def test_a_tree_that_begins_to_spread_closes_large_directories(self) -> None:
+        self.plain.changer.begin(FANOUT)
+        self.save(*NAMES[:6], tree=self.plain)
+        self.clock.advance(31)
+        self.save(NAMES[6], tree=self.plain)
+        self.assertTrue(contents_of(self.children(), 0).is_closed)
+
     def test_without_the_option_new_directories_stay_flat(self) -> None:
         root = self.fake.make_directory()
         names = [str(number) for number in range(2 * Fanout().limit)]
