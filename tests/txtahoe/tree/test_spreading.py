@@ -225,6 +225,46 @@ class OneDirectory(SpreadingTestCase):
         self.failure(self.another().resolve("foreign"), NoSuchChild)
 
 
+class Strays(SpreadingTestCase):
+    """Links that other clients have made in a closed directory, moved into its parts."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.closed()
+        self.save(*NAMES[7:])
+        self.clock.advance(1)
+
+    def adopt(self, name: str, cap: Cap, *, before: Any = lambda: None) -> None:
+        self.now(self.client.link(self.root, name, cap))
+        stray = contents_of(self.children(), 0).strays[name]
+        before()
+        self.now(self.another().changer.adopt((), self.root, 0, name, stray))
+
+    def seen(self, name: str) -> Cap:
+        return self.now(self.another().resolve(name)).cap
+
+    def test_a_stray_comes_into_its_part(self) -> None:
+        self.adopt("foreign", OTHER)
+        self.assertNotIn("foreign", self.children())
+        self.assertEqual(self.seen("foreign"), OTHER)
+
+    def test_the_link_of_a_part_stays(self) -> None:
+        self.adopt(NAMES[20], OTHER)
+        self.assertNotIn(NAMES[20], self.children())
+        self.assertEqual(self.seen(NAMES[20]), CAP)
+
+    def test_a_stray_that_has_gone_meanwhile_is_no_error(self) -> None:
+        self.adopt(
+            "foreign", OTHER, before=lambda: self.now(self.client.delete(self.root, "foreign"))
+        )
+        self.assertNotIn("foreign", self.children())
+
+    def test_a_cap_of_an_unknown_kind_stays_where_it_is(self) -> None:
+        self.adopt("strange", Cap.parse("lafs://from-the-future"))
+        self.assertIn("strange", self.children())
+        self.assertFalse(self.seen("strange").is_known)
+
+
 class Requests(SpreadingTestCase):
     def requests(self, attempt: Any) -> list[str]:
         self.fake.requests.clear()
