@@ -83,6 +83,7 @@ LIVE: dict[str, dict[str, str]] = {
         "CommitQueue._commit_next: return -> pass": (
             "the write without links fails, and no caller is left to be told"
         ),
+        "CommitQueue._commit_next: raise -> pass": "Python ends its caller as well",
     },
     "txtahoe/tree/spread/building.py": {
         "Builder.make_part: parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts -> "

@@ -261,6 +261,8 @@ class Strays(SpreadingTestCase):
 
     def test_a_cap_of_an_unknown_kind_stays_where_it_is(self) -> None:
         self.adopt("strange", Cap.parse("lafs://from-the-future"))
+        part = contents_of(self.children(), 0).parts[digit_of("strange", 0)]
+        self.assertNotIn("strange", self.now(self.client.list(part)))
         self.assertIn("strange", self.children())
         self.assertFalse(self.seen("strange").is_known)
 
@@ -339,6 +341,20 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
+    def test_a_closed_directory_has_no_next_state(self) -> None:
+        self.closed()
+        builder = self.another().changer.builder
+        for most in (100, 0):  # even if its layout is not remembered
+            builder._layouts._max_known = most
+            self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
+
+    def test_an_old_version_of_a_closed_directory_has_no_next_state(self) -> None:
+        self.save("f")
+        builder = self.tree.changer.builder
+        builder._layouts.get(self.root).note_state(State.CLOSED, 0.0)
+        self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
+        self.assertEqual(set(self.children()), {"f"})
+
     def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),
