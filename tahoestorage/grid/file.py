@@ -8,7 +8,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dis import opmap
 from functools import partial
@@ -113,6 +113,11 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._begin(mode or self.mode)
         return self
 
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        if isinstance(self._raw, Reader):
+            self._raw.goes_on = True
+        return super().chunks(chunk_size)
+
     async def aread(self, size: int | None = None) -> bytes:
         """As `read`, of a file opened with "rb", for a task of asyncio."""
         reader = self._binary_reader()
@@ -127,7 +132,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
 
     async def aiter_chunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """As `chunks`, of a file opened with "rb", for a task of asyncio."""
-        self._binary_reader()
+        self._binary_reader().goes_on = True
         self.seek(0)
         while chunk := await self.aread(chunk_size or self.DEFAULT_CHUNK_SIZE):
             yield chunk

@@ -48,6 +48,8 @@ class Reader(io.RawIOBase):
         self._cache = cache if cache is not None and cache.keeps(node.cap) else None
         self._cap = node.cap
         self.size = node.size
+        self.goes_on = False
+        """Whether the caller reads to the end, which one range then fetches."""
         self._position = 0
         # Their start, and the bytes: one value, because other threads can look meanwhile.
         self._fetched: tuple[int, bytes] = 0, b""
@@ -157,9 +159,10 @@ class Reader(io.RawIOBase):
         self._fetched = window.position - len(fetched), fetched
 
     async def _next_window(self, tree: Tree, position: int, wanted: int) -> Download:
-        length = FIRST_WINDOW
+        length = self.size if self.goes_on else FIRST_WINDOW
         if position == self._window_end:
-            length = SECOND_WINDOW if self._window_length == FIRST_WINDOW else self.size
+            is_second = self._window_length == FIRST_WINDOW and not self.goes_on
+            length = SECOND_WINDOW if is_second else self.size
         if self._window is not None:
             self._window.close()
         self._window_length = max(wanted, length)

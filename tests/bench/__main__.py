@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from tests.bench import charts
 from tests.bench.case import Case
 from tests.bench.cases import every_case
 from tests.bench.growth import Growth, growth_cases
+from tests.bench.line import far_grid
 from tests.bench.measuring import Bench, Result
 from tests.bench.place import Concurrency
 from tests.bench.report import document, table
@@ -62,6 +64,19 @@ def command_parser() -> argparse.ArgumentParser:
         default=10_000,
         help="names in the largest directory that is spread (10000); 100000 take long",
     )
+    parser.add_argument(
+        "--rtt",
+        metavar="MS,MS…",
+        type=_milliseconds,
+        help="put a storage server behind each of these round trip times, in milliseconds",
+    )
+    parser.add_argument(
+        "--mbit",
+        metavar="N",
+        type=float,
+        default=inf,
+        help="with --rtt: megabits a second from and to each server (any number)",
+    )
     parser.add_argument("--list", action="store_true", help="print the cases and their targets")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all results to a file")
     parser.add_argument(
@@ -94,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, cases: list[Case], growth: list[Growth]) -> int:
     every = [*cases, *(point.case for point in growth)]
-    concurrency, measured = _measured(every, options.rounds)
+    concurrency, measured = _measured(every, options)
     results = measured[: len(cases)]
     grown = list(zip(growth, measured[len(cases) :], strict=True))
     print(f"Best concurrency of bare requests: {concurrency}.\n")
@@ -109,13 +124,16 @@ def _run(options: argparse.Namespace, cases: list[Case], growth: list[Growth]) -
     return int(any(result.is_failure for result in measured))
 
 
-def _measured(cases: list[Case], rounds: int) -> tuple[Concurrency, list[Result]]:
+def _measured(cases: list[Case], options: argparse.Namespace) -> tuple[Concurrency, list[Result]]:
     results = []
-    grid = Grid(servers=3, gateways=1, needed=2, total=3, happy=2)
+    if options.rtt:
+        grid = far_grid(options.rtt, options.mbit)
+    else:
+        grid = Grid(servers=3, gateways=1, needed=2, total=3, happy=2)
     bar = tqdm(desc="starting a grid", leave=False, disable=None)
     with bar, grid, TemporaryDirectory() as folder:
         bar.set_description_str("looking for the best concurrency")
-        bench = Bench(grid.gateway_urls[0], Path(folder), rounds)
+        bench = Bench(grid.gateway_urls[0], Path(folder), options.rounds)
         bar.reset(sum(map(bench.steps, cases)))
         try:
             for case in cases:
@@ -146,6 +164,10 @@ def _print_list(cases: list[Case]) -> None:
 
 def _filter(parts: list[str]) -> Callable[[Case], bool]:
     return lambda case: not parts or any(part in case.name for part in parts)
+
+
+def _milliseconds(text: str) -> list[float]:
+    return [float(each) / 1000 for each in text.split(",")]
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from tests.bench.counting import Counts
 from tests.bench.place import Place
@@ -81,7 +81,8 @@ class Speed:
 class Case:
     """
     `operations`: their number in one run; times are of one operation.
-    `bare`: None if there is nothing to compare with.
+    `bare`: None if there is nothing to compare with. `local`: the same with FileSystemStorage; None
+    if that can't do it.
     `most_rounds`: for a case that takes long.
     """
 
@@ -92,6 +93,13 @@ class Case:
     speed: Speed = Speed()
     limits: Limits = Limits()
     most_rounds: int = 1000
+    local: Side | None = field(default=None, kw_only=True)
+
+    @property
+    def sides(self) -> dict[str, Side]:
+        """The sides that there are, by name: "ours", "bare" and "local"."""
+        sides = {"ours": self.ours, "bare": self.bare, "local": self.local}
+        return {name: side for name, side in sides.items() if side is not None}
 
     @property
     def target(self) -> str:

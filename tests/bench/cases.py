@@ -23,6 +23,7 @@ from tests.bench.maintaining import snapshot
 from tests.bench.reading import (
     prefetch,
     questions_about_listed,
+    questions_about_missing,
     reads_in_new_process,
     reads_of_listed,
     reads_of_saved,
@@ -50,6 +51,7 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         reads_of_listed(),
         reads_in_new_process(),
         questions_about_listed(),
+        questions_about_missing(),
         prefetch(),
         warm_url(),
         first_collectstatic(),

@@ -52,7 +52,11 @@ def kind_of(method: str, target: str) -> Kind:
 
 @frozen
 class Counts:
-    """The number of requests, and the highest number under way at the same time."""
+    """
+    The number of requests, and the highest number under way at the same time.
+
+    `rounds`: the longest chain of requests of which each began after the one before it had ended.
+    """
 
     requests: int
     uploads: int
@@ -60,6 +64,7 @@ class Counts:
     directory_reads: int
     directory_writes: int
     most_at_once: int
+    rounds: int
 
 
 class CountingProxy:
@@ -81,7 +86,7 @@ class CountingProxy:
 
     def reset(self) -> None:
         """Count from zero."""
-        self._server.tally = _Tally()
+        self._server.tally = Tally()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -93,22 +98,28 @@ class CountingProxy:
         self._server.close_connections()
 
 
-class _Tally:
+class Tally:
+    """Counts requests as they begin and end, in any thread."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kinds: Counter[Kind] = Counter()
         self._now = 0
         self._most_at_once = 0
+        self._rounds = 0
 
-    def begin(self, kind: Kind) -> None:
+    def begin(self, kind: Kind) -> int:
+        """Count a request. Returns its place in the longest chain that ends with it."""
         with self._lock:
             self._kinds[kind] += 1
             self._now += 1
             self._most_at_once = max(self._most_at_once, self._now)
+            return self._rounds + 1
 
-    def end(self) -> None:
+    def end(self, place: int) -> None:
         with self._lock:
             self._now -= 1
+            self._rounds = max(self._rounds, place)
 
     @property
     def counts(self) -> Counts:
@@ -120,6 +131,7 @@ class _Tally:
                 directory_reads=self._kinds[Kind.DIRECTORY_READ],
                 directory_writes=self._kinds[Kind.DIRECTORY_WRITE],
                 most_at_once=self._most_at_once,
+                rounds=self._rounds,
             )
 
 
@@ -131,7 +143,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         parts = urlsplit(gateway)
         self.gateway = parts.hostname or "", parts.port
-        self.tally = _Tally()
+        self.tally = Tally()
         self.connections: set[socket.socket] = set()
 
     def close_connections(self) -> None:
@@ -170,12 +182,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         tally = self.server.tally
-        tally.begin(kind_of(self.command, self.path))
+        place = tally.begin(kind_of(self.command, self.path))
         try:
             self._ask()
             self._answer(self._upstream.getresponse())
         finally:
-            tally.end()
+            tally.end(place)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
 

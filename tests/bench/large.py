@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from django.core.files import File
+from django.core.files.storage import Storage
 
 from tests.bench.case import Action, Case, Limits, Skipped, Speed
 from tests.bench.place import Place
@@ -18,9 +19,8 @@ _MEGABYTE = 10**6
 def upload_of_large(megabytes: int = 300) -> Case:
     """Save a large file from a file of this machine."""
 
-    def ours(place: Place) -> Action:
+    def save(place: Place, storage: Storage) -> Action:
         path = _file(place, megabytes)
-        storage = place.storage(place.bare.make_directory())
 
         def run() -> None:
             with path.open("rb") as file:
@@ -38,12 +38,13 @@ def upload_of_large(megabytes: int = 300) -> Case:
     return Case(
         f"save {megabytes} MB",
         1,
-        ours,
+        lambda place: save(place, place.storage(place.bare.make_directory())),
         bare,
         Speed(throughput=0.95),
         # The third asks for the root while the file is on its way: see `txtahoe.tree.spread`.
         Limits(requests=3),
         most_rounds=3,
+        local=lambda place: save(place, place.local()),
     )
 
 
@@ -58,15 +59,22 @@ def download_of_large(megabytes: int = 300) -> Case:
                 uploaded.append(place.bare.upload(file))
         return uploaded[0]
 
-    def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory({"large.bin": cap(place)}))
-
+    def read(storage: Storage) -> Action:
         def run() -> None:
             with storage.open("large.bin") as file:
                 size = sum(map(len, file.chunks()))
             assert size == megabytes * _MEGABYTE
 
         return run
+
+    def ours(place: Place) -> Action:
+        return read(place.storage(place.bare.make_directory({"large.bin": cap(place)})))
+
+    def local(place: Place) -> Action:
+        storage = place.local()
+        with _file(place, megabytes).open("rb") as file:
+            storage.save("large.bin", File(file))
+        return read(storage)
 
     def bare(place: Place) -> Action:
         url = f"{place.gateway}uri/{cap(place)}"
@@ -80,6 +88,7 @@ def download_of_large(megabytes: int = 300) -> Case:
         Speed(throughput=0.95),
         Limits(directory_reads=1),
         most_rounds=3,
+        local=local,
     )
 
 

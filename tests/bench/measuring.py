@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from attrs import frozen
+from attrs import field, frozen
 from django.core.files.base import ContentFile
 
 from tests.bench.calibration import calibrated
@@ -21,7 +21,7 @@ from tests.bench.place import Place, random_content
 @frozen
 class Result:
     """
-    `ours`, `bare`: seconds of an operation in each round.
+    `ours`, `bare`, `local`: seconds of an operation in each round.
     `counts`: of one run of ours. `memory`: bytes by which the process grew at most in ours.
     `problem`: why something is missing. `is_failure`: whether the reason is an error.
     """
@@ -33,6 +33,7 @@ class Result:
     memory: int | None = None
     problem: str = ""
     is_failure: bool = False
+    local: list[float] = field(factory=list, kw_only=True)
 
     @property
     def ours_median(self) -> float | None:
@@ -41,6 +42,10 @@ class Result:
     @property
     def bare_median(self) -> float | None:
         return median(self.bare) if self.bare else None
+
+    @property
+    def local_median(self) -> float | None:
+        return median(self.local) if self.local else None
 
     @property
     def ratio(self) -> float | None:
@@ -84,7 +89,7 @@ class Bench:
 
     def steps(self, case: Case) -> int:
         """The number of calls of `step` for a case without errors."""
-        return (self._rounds_of(case) + 1) * (1 if case.bare is None else 2) + 1
+        return (self._rounds_of(case) + 1) * len(case.sides) + 1
 
     def measure(self, case: Case, step: Callable[[], object] = lambda: None) -> Result:
         """Measure a case; errors are in the result."""
@@ -103,12 +108,13 @@ class Bench:
             place.close()
         return Result(
             case,
-            timing.ours,
-            timing.bare,
+            timing.seconds["ours"],
+            timing.seconds["bare"],
             counts,
             timing.memory,
             problem or timing.problem,
             is_failure,
+            local=timing.seconds["local"],
         )
 
     def _rounds_of(self, case: Case) -> int:
@@ -139,29 +145,25 @@ class _Timing:
     def __init__(self, place: Place, step: Callable[[], object]) -> None:
         self._place = place
         self._step = step
-        self.ours: list[float] = []
-        self.bare: list[float] = []
+        self.seconds: dict[str, list[float]] = {"ours": [], "bare": [], "local": []}
         self.memory: int | None = None
         self.problem = ""
 
     def run(self, case: Case, rounds: int) -> None:
-        # The first round warms both sides up. The sides begin in turn: the machine's speed varies.
+        # The first round warms the sides up. They begin in turn: the machine's speed varies.
         for number in range(rounds + 1):
-            for is_ours in (True, False) if number % 2 else (False, True):
-                if is_ours:
-                    self._run(case.ours, case.operations, self.ours if number else [])
-                elif case.bare is not None and not self.problem:
-                    self._run_bare(case.bare, case.operations, self.bare if number else [])
+            sides = list(case.sides.items())
+            for name, side in sides if number % 2 else reversed(sides):
+                if name == "ours" or not self.problem:
+                    seconds = self.seconds[name] if number else []
+                    try:
+                        self._run(side, case.operations, seconds, is_ours=name == "ours")
+                    except Skipped as reason:
+                        if name == "ours":
+                            raise
+                        self.problem = f"nothing to compare with: {reason}"
 
-    def _run_bare(self, side: Side, operations: int, seconds: list[float]) -> None:
-        try:
-            self._run(side, operations, seconds, is_ours=False)
-        except Skipped as reason:
-            self.problem = f"nothing to compare with: {reason}"
-
-    def _run(
-        self, side: Side, operations: int, seconds: list[float], *, is_ours: bool = True
-    ) -> None:
+    def _run(self, side: Side, operations: int, seconds: list[float], *, is_ours: bool) -> None:
         action = side(self._place)
         gc.collect()
         with MemoryGrowth() as growth:

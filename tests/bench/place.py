@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from django.core.files.storage import FileSystemStorage
 
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.storage import TahoeStorage
@@ -58,6 +60,12 @@ class Place:
         self.settle()
         self._cap_storages.append(apart(TahoeCapStorage(**self.options(cap))))
         return self._cap_storages[-1]
+
+    def local(self) -> FileSystemStorage:
+        """The storage of an empty folder of this machine."""
+        folder = self.folder / "local"
+        shutil.rmtree(folder, ignore_errors=True)
+        return FileSystemStorage(folder, base_url="/media/")
 
     def settle(self) -> None:
         """Make all pending links now."""

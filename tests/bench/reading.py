@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 from django.core.files.base import ContentFile
+from django.core.files.storage import Storage
 
-from tahoestorage.storage import TahoeStorage
 from tests.bench.case import Action, Case, Limits, Speed
 from tests.bench.place import Place, random_content, random_files
 
@@ -16,11 +16,7 @@ def reads_of_saved(files: int = 20) -> Case:
     """Open and read files that this process has saved."""
 
     def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory())
-        contents = random_files(files, "documents")
-        for name, content in contents.items():
-            storage.save(name, ContentFile(content))
-        return lambda: _read_each(storage, contents)
+        return _saved(place.storage(place.bare.make_directory()), files)
 
     return _reads("open and read, saved here", files, ours)
 
@@ -79,6 +75,7 @@ def reads_in_new_process(files: int = 40, directories: int = 4) -> Case:
         bare,
         # The root, `a`, `b` and `c`, and each directory of files.
         limits=Limits(file_reads=files, directory_reads=4 + directories),
+        local=lambda place: _saved(place.local(), files),
     )
 
 
@@ -91,24 +88,64 @@ def questions_about_listed(names: int = 200) -> Case:
 
     def ours(place: Place) -> Action:
         storage = place.storage(directory(place))
+        return lambda: _ask_about(storage, names)
 
-        def run() -> None:
-            _, listed = storage.listdir("")
-            assert len(listed) == names
-            for name in listed:
-                assert storage.url(name)
-                assert storage.size(name)
-                assert storage.exists(name)
-
-        return run
+    def local(place: Place) -> Action:
+        storage = place.local()
+        for name in random_files(names):
+            storage.save(name, ContentFile(b"small"))
+        return lambda: _ask_about(storage, names)
 
     def bare(place: Place) -> Action:
         cap = directory(place)
         return lambda: _urls(place, [(name, cap) for name, cap in place.bare.children(cap).items()])
 
     return Case(
-        f"list {names}, then url, size, exists", names, ours, bare, limits=Limits(requests=1)
+        f"list {names}, then url, size, exists",
+        names,
+        ours,
+        bare,
+        limits=Limits(requests=1),
+        local=local,
     )
+
+
+def questions_about_missing(questions: int = 10) -> Case:
+    """`exists` of a missing name in a known directory, four levels deep; each asks anew."""
+
+    def directory(place: Place) -> str:
+        return place.bare.make_directory({"first.bin": place.bare.upload(random_content())})
+
+    def ask(storage: Storage) -> Action:
+        storage.listdir("a/b/c/d")
+
+        def run() -> None:
+            for number in range(questions):
+                assert not storage.exists(f"a/b/c/d/{number}.bin")
+
+        return run
+
+    def ours(place: Place) -> Action:
+        cap = directory(place)
+        for name in "dcba":
+            cap = place.bare.make_directory({name: cap})
+        return ask(place.storage(cap))
+
+    def local(place: Place) -> Action:
+        storage = place.local()
+        storage.save("a/b/c/d/first.bin", ContentFile(random_content()))
+        return ask(storage)
+
+    def bare(place: Place) -> Action:
+        cap = directory(place)
+
+        def run() -> None:
+            for _ in range(questions):
+                place.bare.children(cap)
+
+        return run
+
+    return Case("exists, missing, 4 deep", questions, ours, bare, Speed(time=1.2), local=local)
 
 
 def prefetch(names: int = 200, directories: int = 20) -> Case:
@@ -162,8 +199,7 @@ def prefetch(names: int = 200, directories: int = 20) -> Case:
 def warm_url(calls: int = 500) -> Case:
     """The URL of a known name."""
 
-    def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory())
+    def urls(storage: Storage) -> Action:
         name = storage.save("documents/first.bin", ContentFile(random_content()))
         storage.url(name)
 
@@ -173,7 +209,15 @@ def warm_url(calls: int = 500) -> Case:
 
         return run
 
-    return Case("url, warm", calls, ours, None, Speed(seconds=50e-6), Limits(requests=0))
+    return Case(
+        "url, warm",
+        calls,
+        lambda place: urls(place.storage(place.bare.make_directory())),
+        None,
+        Speed(seconds=50e-6),
+        Limits(requests=0),
+        local=lambda place: urls(place.local()),
+    )
 
 
 def _reads(name: str, files: int, ours: Callable[[Place], Action]) -> Case:
@@ -188,10 +232,35 @@ def _reads(name: str, files: int, ours: Callable[[Place], Action]) -> Case:
         return run
 
     limits = Limits(requests=files, file_reads=files)
-    return Case(name, files, ours, bare, Speed(time=1.2), limits)
+    return Case(
+        name,
+        files,
+        ours,
+        bare,
+        Speed(time=1.2),
+        limits,
+        local=lambda place: _saved(place.local(), files),
+    )
 
 
-def _read_each(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+def _saved(storage: Storage, files: int) -> Action:
+    """Save files, and return what reads them."""
+    contents = random_files(files, "documents")
+    for name, content in contents.items():
+        storage.save(name, ContentFile(content))
+    return lambda: _read_each(storage, contents)
+
+
+def _ask_about(storage: Storage, names: int) -> None:
+    _, listed = storage.listdir("")
+    assert len(listed) == names
+    for name in listed:
+        assert storage.url(name)
+        assert storage.size(name)
+        assert storage.exists(name)
+
+
+def _read_each(storage: Storage, contents: dict[str, bytes]) -> None:
     for name, content in contents.items():
         with storage.open(name) as file:
             assert file.read() == content

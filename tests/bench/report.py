@@ -19,7 +19,9 @@ _HEAD = (
     "ours",
     "bare",
     "ratio",
+    "local",
     "requests",
+    "rounds",
     "directory reads",
     "directory writes",
     "memory",
@@ -29,7 +31,9 @@ _LEFT_COLUMNS = 2
 _LEGEND = (
     "ours, bare: median of the rounds, of one operation. ratio: of these times, ours to bare;\n"
     "where the target is a throughput, of the throughputs; in brackets those of the rounds.\n"
-    "requests: of one run of ours, with those of directories apart.\n"
+    "local: the same of FileSystemStorage, on the disk of this machine.\n"
+    "requests: of one run of ours, with those of directories apart. rounds: how many of them had\n"
+    "to wait for each other: the longest chain in which each began after the end of another.\n"
     "memory: the most by which this process grew in a run of ours, beyond what it began with."
 )
 
@@ -88,7 +92,9 @@ def _row(result: Result) -> tuple[str, ...]:
         duration(result.ours_median),
         duration(result.bare_median),
         _ratio(result),
+        duration(result.local_median),
         "" if counts is None else str(counts.requests),
+        "" if counts is None else str(counts.rounds),
         "" if counts is None else str(counts.directory_reads),
         "" if counts is None else str(counts.directory_writes),
         "" if result.memory is None else f"{result.memory / 1e6:.1f} MB",
@@ -135,6 +141,7 @@ def _entry(result: Result) -> dict[str, Any]:
         "operations": result.case.operations,
         "ours": result.ours,
         "bare": result.bare,
+        "local": result.local,
         "ratio": result.ratio,
         "ratios": result.ratios,
         "counts": None if result.counts is None else asdict(result.counts),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from django.core.files.base import ContentFile
+from django.core.files.storage import Storage
 
 from tahoestorage.storage import TahoeStorage
-from tests.bench.case import Action, Case, Limits, Speed
+from tests.bench.case import Action, Case, Limits, Side, Speed
 from tests.bench.place import Place, random_content, random_files
 
 _THREADS = 16
@@ -16,12 +18,6 @@ _THREADS = 16
 
 def sequential_saves(files: int = 20) -> Case:
     """Saves one after another into a known directory."""
-
-    def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory())
-        storage.save("documents/first.bin", ContentFile(random_content()))
-        contents = random_files(files, "documents")
-        return lambda: _save_each(storage, contents)
 
     def bare(place: Place) -> Action:
         caps = place.upload_all({"first.bin": random_content()})
@@ -37,10 +33,11 @@ def sequential_saves(files: int = 20) -> Case:
     return Case(
         "save, one after another",
         files,
-        ours,
+        _saving_into_one(files, _save_each),
         bare,
         Speed(time=1.15),
         Limits(requests=2 * files, uploads=files, directory_writes=files),
+        local=_saving_into_one(files, _save_each, Place.local),
     )
 
 
@@ -53,6 +50,7 @@ def concurrent_saves(files: int = 64) -> Case:
         _bare_into_one(files),
         Speed(throughput=0.85),
         Limits(uploads=files, directory_writes=8),
+        local=_saving_into_one(files, _save_from_threads, Place.local),
     )
 
 
@@ -65,6 +63,7 @@ def batch(files: int = 64) -> Case:
         _bare_into_one(files),
         Speed(throughput=0.95),
         Limits(uploads=files, directory_writes=1),
+        local=_saving_into_one(files, _save_each, Place.local),
     )
 
 
@@ -77,6 +76,7 @@ def batch_into_new_directories(files: int = 64) -> Case:
         _bare_into_new(files),
         # A write for each directory, one for the directory above them, and one for the root.
         limits=Limits(uploads=files, directory_writes=files + 2),
+        local=_saving_into_new(files, _save_each, Place.local),
     )
 
 
@@ -88,14 +88,21 @@ def concurrent_saves_into_new_directories(files: int = 64) -> Case:
         _saving_into_new(files, _save_from_threads),
         _bare_into_new(files),
         limits=Limits(uploads=files),
+        local=_saving_into_new(files, _save_from_threads, Place.local),
     )
 
 
+def _new_storage(place: Place) -> TahoeStorage:
+    return place.storage(place.bare.make_directory())
+
+
 def _saving_into_one(
-    files: int, save: Callable[[TahoeStorage, dict[str, bytes]], None]
-) -> Callable[[Place], Action]:
+    files: int,
+    save: Callable[[Any, dict[str, bytes]], None],
+    new_storage: Callable[[Place], Storage] = _new_storage,
+) -> Side:
     def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory())
+        storage = new_storage(place)
         storage.save("documents/first.bin", ContentFile(random_content()))
         contents = random_files(files, "documents")
         return lambda: save(storage, contents)
@@ -113,10 +120,12 @@ def _bare_into_one(files: int) -> Callable[[Place], Action]:
 
 
 def _saving_into_new(
-    files: int, save: Callable[[TahoeStorage, dict[str, bytes]], None]
-) -> Callable[[Place], Action]:
+    files: int,
+    save: Callable[[Any, dict[str, bytes]], None],
+    new_storage: Callable[[Place], Storage] = _new_storage,
+) -> Side:
     def ours(place: Place) -> Action:
-        storage = place.storage(place.bare.make_directory())
+        storage = new_storage(place)
         storage.save("first.bin", ContentFile(random_content()))
         contents = {f"albums/{n}/1.bin": random_content() for n in range(files)}
         return lambda: save(storage, contents)
@@ -140,12 +149,12 @@ def _bare_into_new(files: int) -> Callable[[Place], Action]:
     return bare
 
 
-def _save_each(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+def _save_each(storage: Storage, contents: dict[str, bytes]) -> None:
     for name, content in contents.items():
         assert storage.save(name, ContentFile(content)) == name
 
 
-def _save_from_threads(storage: TahoeStorage, contents: dict[str, bytes]) -> None:
+def _save_from_threads(storage: Storage, contents: dict[str, bytes]) -> None:
     with ThreadPoolExecutor(_THREADS) as threads:
         saved = threads.map(
             lambda item: storage.save(item[0], ContentFile(item[1])), contents.items()

@@ -21,6 +21,7 @@ from tests.bench.place import Place
 from tests.processes import forget_trees
 
 _MODULE = "tahoestorage.staticfiles"
+_BACKEND = f"{_MODULE}.TahoeStaticFilesStorage"
 
 
 def first_collectstatic(below: str = "admin") -> Case:
@@ -45,6 +46,7 @@ def first_collectstatic(below: str = "admin") -> Case:
         Speed(throughput=0.8),
         # A write for each directory, the root among them.
         Limits(uploads=files, directory_writes=directories),
+        local=lambda place: _collecting_locally(place, below),
     )
 
 
@@ -76,6 +78,12 @@ def unchanged_collectstatic(below: str = "admin") -> Case:
     )
 
 
+def _collecting_locally(place: Place, below: str) -> Action:
+    folder, options = _new_files(place, below), {"location": place.local().location}
+    backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    return lambda: _collect(folder, options, backend)
+
+
 def _admin_files() -> Path:
     spec = find_spec("django.contrib.admin")
     assert spec is not None
@@ -104,23 +112,22 @@ def _new_files(place: Place, below: str) -> Path:
     return folder
 
 
-def _collect(folder: Path, options: dict[str, Any]) -> None:
-    with _static_settings(folder, options):
+def _collect(folder: Path, options: dict[str, Any], backend: str = _BACKEND) -> None:
+    with _static_settings(folder, options, backend):
         call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @contextmanager
-def _static_settings(folder: Path, options: dict[str, Any]) -> Iterator[None]:
+def _static_settings(folder: Path, options: dict[str, Any], backend: str) -> Iterator[None]:
     if find_spec(_MODULE) is None:
         raise Skipped(f"{_MODULE} is missing")
     forget_trees()
-    backend = {"BACKEND": f"{_MODULE}.TahoeStaticFilesStorage", "OPTIONS": options}
     with override_settings(
         INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.staticfiles"],
         STATIC_URL="static/",
         STATICFILES_DIRS=[folder],
         STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
-        STORAGES={**settings.STORAGES, "staticfiles": backend},
+        STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": backend, "OPTIONS": options}},
     ):
         get_commands.cache_clear()  # type: ignore[attr-defined]
         yield

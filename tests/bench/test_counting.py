@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bench.bare import Bare, RefusedRequest
-from tests.bench.counting import CountingProxy, Counts, Kind, kind_of
+from tests.bench.counting import CountingProxy, Counts, Kind, Tally, kind_of
 from tests.grid.shared import gateways_for
 
 FILE = "URI%3ACHK%3Aa%3Ab%3A2%3A3%3A10000"
@@ -81,7 +81,7 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual(self.bare.look_up(directory, "b"), cap)
         self.assertEqual(self.bare.read(cap), content)
         self.assertEqual(self.bare.read(directory, "b"), content)
-        self.assertEqual(self.proxy.counts, Counts(7, 1, 1, 3, 2, 1))
+        self.assertEqual(self.proxy.counts, Counts(7, 1, 1, 3, 2, 1, 7))
 
     def test_a_body_of_unknown_length_arrives(self) -> None:
         content = os.urandom(300_000)
@@ -90,7 +90,7 @@ class CountingProxyTests(SynchronousTestCase):
         with path.open("rb") as file:  # http.client sends it in chunks
             cap = self.bare.upload(file)
         self.assertEqual(self.bare.read(cap), content)
-        self.assertEqual(self.proxy.counts, Counts(2, 1, 1, 0, 0, 1))
+        self.assertEqual(self.proxy.counts, Counts(2, 1, 1, 0, 0, 1, 2))
 
     def test_an_answer_without_a_body_arrives(self) -> None:
         cap = self.bare.upload(os.urandom(1000))
@@ -101,13 +101,13 @@ class CountingProxyTests(SynchronousTestCase):
             answer = connection.getresponse()
             self.assertEqual((answer.status, answer.read()), (200, b""))
             self.assertEqual(answer.getheader("Content-Length"), "1000")
-        self.assertEqual(self.proxy.counts, Counts(3, 1, 2, 0, 0, 1))
+        self.assertEqual(self.proxy.counts, Counts(3, 1, 2, 0, 0, 1, 3))
 
     def test_refused_requests_count_and_the_connection_goes_on(self) -> None:
         directory = self.bare.make_directory()
         self.assertRaises(RefusedRequest, self.bare.read, directory, "missing")
         self.assertEqual(self.bare.children(directory), {})
-        self.assertEqual(self.proxy.counts, Counts(3, 0, 0, 2, 1, 1))
+        self.assertEqual(self.proxy.counts, Counts(3, 0, 0, 2, 1, 1, 3))
 
     def test_the_most_requests_at_the_same_time_are_counted(self) -> None:
         contents = [os.urandom(1000) for _ in range(20)]
@@ -117,7 +117,17 @@ class CountingProxyTests(SynchronousTestCase):
         self.assertEqual((counts.requests, counts.uploads, counts.file_reads), (40, 20, 20))
         self.assertTrue(2 <= counts.most_at_once <= 10, counts)
 
+    def test_requests_side_by_side_are_one_round(self) -> None:
+        tally = Tally()
+        first, second = tally.begin(Kind.UPLOAD), tally.begin(Kind.DIRECTORY_READ)
+        tally.end(first)
+        third = tally.begin(Kind.DIRECTORY_WRITE)
+        tally.end(second)
+        self.assertEqual(tally.counts.rounds, 1)
+        tally.end(third)
+        self.assertEqual(tally.counts.rounds, 2)
+
     def test_reset_counts_from_zero(self) -> None:
         self.bare.upload(os.urandom(1000))
         self.proxy.reset()
-        self.assertEqual(self.proxy.counts, Counts(0, 0, 0, 0, 0, 0))
+        self.assertEqual(self.proxy.counts, Counts(0, 0, 0, 0, 0, 0, 0))

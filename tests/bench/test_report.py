@@ -20,7 +20,7 @@ from tests.bench.memory import MemoryGrowth
 from tests.bench.place import Concurrency, Place
 from tests.bench.report import document, duration, table
 
-COUNTS = Counts(40, 20, 0, 0, 20, 1)
+COUNTS = Counts(40, 20, 0, 0, 20, 1, 40)
 
 
 def case(speed: Speed = Speed(), limits: Limits = Limits(), operations: int = 20) -> Case:
@@ -61,12 +61,12 @@ class ReportTests(SynchronousTestCase):
 
     def test_the_table(self) -> None:
         limited = case(Speed(time=1.15), Limits(requests=30))
-        shown = table([Result(limited, [0.06], [0.05], COUNTS, 2_000_000)])
+        shown = table([Result(limited, [0.06], [0.05], COUNTS, 2_000_000, local=[0.001])])
         row = " ".join(shown.splitlines()[1].split())
         ratio = "1.200 (1.20 to 1.20)"
         self.assertEqual(
             row,
-            f"save time <= 1.15 x; <= 30 requests 60 ms 50 ms {ratio} 40 0 20 2.0 MB no",
+            f"save time <= 1.15 x; <= 30 requests 60 ms 50 ms {ratio} 1 ms 40 40 0 20 2.0 MB no",
         )
         self.assertIn("* save: 40 requests, not 30; not time <= 1.15 x", shown)
 
@@ -141,6 +141,12 @@ class MeasuringTests(SynchronousTestCase):
         assert one is not None and many is not None
         self.assertLess(many * 1000, one)
 
+    def test_the_same_on_this_machine_is_timed_too(self) -> None:
+        local = Case("x", 1, self.side("ours"), None, local=self.side("local"))
+        result = self.bench.measure(local)
+        self.assertEqual(" ".join(self.ran), "local ours ours local local ours ours local ours")
+        self.assertEqual((len(result.bare), len(result.local)), (0, 3))
+
     def test_a_case_that_cannot_run_is_skipped(self) -> None:
         result = self.bench.measure(Case("x", 1, self.skipped, None))
         self.assertEqual((result.problem, result.is_failure), ("skipped: it is missing", False))
@@ -181,16 +187,17 @@ class CommandTests(SynchronousTestCase):
 
     def test_the_list_has_every_case_and_its_target(self) -> None:
         listed = self.run_command("--list").splitlines()
-        self.assertEqual(len(listed), 28 + 28 + 45)
+        self.assertEqual(len(listed), 29 + 28 + 45)
         self.assertIn("time <= 1.15 x; <= 40 requests", listed[0])
 
     def test_a_part_of_its_name_chooses_a_case(self) -> None:
         listed = self.run_command("--list", "--case", "prefetch", "--case", "depth 8")
         self.assertEqual(len(listed.splitlines()), 5)
-        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 28)
+        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 29)
 
     def test_bad_arguments_get_a_message(self) -> None:
         for arguments, message in (
+            (["--rtt", "20,far"], "--rtt"),
             (["--case", "no such"], "no case has such a name"),
             (["--rounds", "0"], "0 is not 1 or more"),
         ):

@@ -108,5 +108,6 @@ class Table(SynchronousTestCase):
         offered = {name for name in dir(Client) if not name.startswith("_")}
         self.assertEqual(named - offered, set())
         self.assertEqual(
-            offered - named, {"reactor", "observer", "timeout", "connect", "serve", "close"}
+            offered - named,
+            {"reactor", "observer", "timeout", "connect", "serve", "forget", "close"},
         )

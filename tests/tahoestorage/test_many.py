@@ -152,6 +152,15 @@ class Knowing(StorageTestCase):
                 storage.get_modified_time(name)
         self.assertEqual(proxy.requests, [])
 
+    def test_a_missing_name_in_a_known_directory_is_one_request(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        storage.save("a/b/c/f", ContentFile(b"x" * 60))
+        proxy.requests.clear()
+        self.assertFalse(storage.exists("a/b/c/missing"))
+        self.assertEqual(proxy.requests, ["GET /uri"])
+        storage.delete("a/b/c/missing")
+        self.assertEqual(proxy.requests, ["GET /uri"] * 2)
+
     def test_a_file_saved_by_this_process_is_opened_with_one_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
         name = storage.save("f", ContentFile(b"y" * 60))

@@ -27,20 +27,24 @@ class LibraryTestCase(SynchronousTestCase):
     """A test with an empty default storage, whose requests are counted, and an empty database."""
 
     def setUp(self) -> None:
-        gateway = settings.TAHOE_PUBLIC_BASE_URL
-        self.proxy = CountingProxy(gateway).__enter__()
-        self.addCleanup(self.proxy.__exit__)
-        override = override_settings(
-            TAHOE_STORAGE_BASE_URL=self.proxy.url, TAHOE_STORAGE_BASE_CAP=make_directory(gateway)
-        )
-        override.enable()
-        self.addCleanup(override.disable)
+        self.cap = make_directory(settings.TAHOE_PUBLIC_BASE_URL)
+        self.begin_process()
         django_cache.clear()
         _make_tables()
         atomic = transaction.atomic()
         atomic.__enter__()
         self.addCleanup(atomic.__exit__, None, None, None)
         self.addCleanup(transaction.set_rollback, True)
+
+    def begin_process(self) -> None:
+        """Use the storage as a new process does, which knows nothing; count its requests."""
+        self.proxy = CountingProxy(settings.TAHOE_PUBLIC_BASE_URL).__enter__()
+        self.addCleanup(self.proxy.__exit__)
+        override = override_settings(
+            TAHOE_STORAGE_BASE_URL=self.proxy.url, TAHOE_STORAGE_BASE_CAP=self.cap
+        )
+        override.enable()
+        self.addCleanup(override.disable)
 
     def stored(self) -> list[str]:
         """The names of all files."""
@@ -56,6 +60,18 @@ class LibraryTestCase(SynchronousTestCase):
             self.assertEqual(image.size, size)
             pixel = image.convert("RGB").getpixel((5, 5))
         self.assertEqual(COLORS[pixel.index(max(pixel))], color)
+
+    def assertMadeWithFewRequests(self, thumbnails: int, directories: int) -> None:
+        """
+        Require that a new process has made thumbnails with few requests: each reads its picture,
+        one directory, and writes itself, its link and so many new directories.
+        """
+        counts = self.proxy.counts
+        self.assertEqual((counts.uploads, counts.file_reads), (thumbnails, thumbnails))
+        # No level is read twice; there are three above the pictures.
+        self.assertLessEqual(counts.directory_reads, thumbnails + 3)
+        # Those above the first one are new too.
+        self.assertLessEqual(counts.directory_writes, thumbnails * (1 + directories) + 3)
 
     def assertReadsAgain(self, file: Any) -> None:
         """Require that a file gives the same bytes again, also after it was closed."""

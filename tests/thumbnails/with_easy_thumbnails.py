@@ -43,3 +43,11 @@ class EasyThumbnailsTests(LibraryTestCase):
         photo.reduced.get_thumbnail(SMALL)
         photo.reduced.delete()
         self.assertEqual(self.stored(), [])
+
+    def test_a_page_of_new_thumbnails_reads_no_level_twice(self) -> None:
+        for _ in range(20):
+            EasyPhoto.objects.create(image=picture())
+        self.begin_process()
+        for photo in EasyPhoto.objects.all():
+            photo.image.get_thumbnail(SMALL)
+        self.assertMadeWithFewRequests(20, directories=0)

@@ -47,3 +47,11 @@ class ImageKitTests(LibraryTestCase):
         again.generate(force=True)
         self.assertEqual(self.stored(), [photo.image.name, again.name])
         self.assertShows(again.url, (20, 20), "blue")
+
+    def test_a_page_of_new_thumbnails_reads_no_level_twice(self) -> None:
+        for _ in range(20):
+            KitPhoto.objects.create(image=picture())
+        self.begin_process()
+        for photo in KitPhoto.objects.all():
+            self.assertTrue(photo.small.url)
+        self.assertMadeWithFewRequests(20, directories=1)

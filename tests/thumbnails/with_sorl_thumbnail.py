@@ -31,3 +31,11 @@ class SorlThumbnailTests(LibraryTestCase):
 
         delete(image)
         self.assertEqual(self.stored(), [])
+
+    def test_a_page_of_new_thumbnails_reads_no_level_twice(self) -> None:
+        for _ in range(20):
+            SorlPhoto.objects.create(image=picture())
+        self.begin_process()
+        for photo in SorlPhoto.objects.all():
+            get_thumbnail(photo.image, "40x40")
+        self.assertMadeWithFewRequests(20, directories=2)

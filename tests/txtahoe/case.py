@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txtahoe import Client, Transport, Tree
-from txtahoe.testing.fake import FakeGateway
+from txtahoe.testing.fake import Delay, FakeGateway
+from txtahoe.testing.fake.http.site import Exchange
 
 
 def start(coroutine: Any) -> Deferred[Any]:
     return Deferred.fromCoroutine(coroutine)
+
+
+@frozen
+class Late:
+    """The answer of now, so many seconds late; that of a `Delay` is as new as it can be."""
+
+    seconds: float
+
+    def happen(self, exchange: Exchange) -> None:
+        answer = exchange.work()
+        exchange.later(self.seconds, lambda: exchange.send(answer))
 
 
 class CountingClock(Clock):
@@ -44,3 +57,26 @@ class ClockTestCase(SynchronousTestCase):
     def now(self, coroutine: Any) -> Any:
         """The result of an operation that takes no time."""
         return self.successResultOf(start(coroutine))
+
+    def cost(self, coroutine: Any, *expected: type[Exception]) -> tuple[int, int]:
+        """
+        The requests of an operation, and its rounds: the longest chain of requests of which each
+        waits for the answer of the one before. `expected`: the errors that it may raise, if it is
+        to raise one.
+
+        Every answer takes a second of the clock, so the seconds that the operation takes are its
+        rounds. Requests that wait for room count too.
+        """
+        self.fake.requests.clear()
+        self.fake.fail_next("*", Delay(1), times=10_000)
+        began = self.clock.seconds()
+        operation = start(coroutine)
+        for _ in range(100):
+            if not operation.called:
+                self.clock.advance(1)
+        self.fake.forget_faults()
+        if expected:
+            self.failureResultOf(operation, *expected)
+        else:
+            self.successResultOf(operation)
+        return len(self.fake.requests), round(self.clock.seconds() - began)

@@ -16,6 +16,7 @@ from txtahoe.api.operations import given, require_directory
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import (
     AnswerLost,
+    ClientClosed,
     ExistingChild,
     GatewayError,
     GatewayUnreachable,
@@ -251,7 +252,7 @@ class DirectoryOperations(FileOperations):
             try:
                 await request()
                 return
-            except GatewayUnreachable as error:
+            except (GatewayUnreachable, ClientClosed) as error:
                 failure: TahoeError = error
                 is_last = not error.transient
             except _AMBIGUOUS as error:
@@ -264,9 +265,13 @@ class DirectoryOperations(FileOperations):
                 is_last = isinstance(error, RequestTimeout)
             if pause is None or is_last:
                 break
-            await self._transport.pause(pause, failure)
+            try:
+                await self._transport.pause(pause, failure)
+            except ClientClosed as error:
+                failure = error
+                break
         if in_doubt:
-            raise _unknown(f"{failure}. It may still be done later") from failure
+            raise unknown(f"{failure}. It may still be done later") from failure
         raise failure
 
     async def _read_back(self, directory: Cap, failure: TahoeError) -> Mapping[str, Node]:
@@ -274,7 +279,7 @@ class DirectoryOperations(FileOperations):
             return await self.list(directory, changes=True)
         except TahoeError as error:
             unread = f"{failure}. It may be done: reading the directory back failed too: {error}"
-            raise _unknown(unread) from error
+            raise unknown(unread) from error
 
 
 @contextmanager
@@ -290,12 +295,13 @@ def moving(old: str) -> Iterator[None]:
     except NoSuchChild:
         pass
     except TahoeError as error:
-        raise _unknown(
+        raise unknown(
             f"the new name is linked, and the old one, {old!r}, may be there too: {error}"
         ) from error
 
 
-def _unknown(message: str) -> UnknownOutcome:
+def unknown(message: str) -> UnknownOutcome:
+    """The error for a change that may have been made, or not; the log tells it too."""
     error = UnknownOutcome(message)
     logger.error("%s", error)
     return error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
+from errno import EAGAIN
 from functools import partial
+from io import RawIOBase
 from itertools import count
 from typing import Any, BinaryIO, Protocol
 
@@ -242,7 +244,9 @@ def _marker_length(data: bytes) -> int:
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
-    written: int | None = file.write(data)
-    while written is not None and written < len(data):  # a file without a buffer may take a part
-        data = data[written:]
-        written = file.write(data)
+    while data:
+        written: int | None = file.write(data)
+        if written is None and isinstance(file, RawIOBase):  # as `io` says: it has taken nothing
+            raise BlockingIOError(EAGAIN, "the file takes no bytes now: give one that blocks")
+        # A file without a buffer may take a part; others, which say nothing, have taken all.
+        data = b"" if written is None else data[written:]

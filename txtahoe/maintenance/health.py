@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from time import time
 from typing import Any
@@ -17,6 +18,7 @@ from attrs.filters import exclude
 from txtahoe.api.client import Client
 from txtahoe.api.reports import CheckReport
 from txtahoe.caps import Cap
+from txtahoe.concurrency import all_of
 from txtahoe.errors import GatewayUnreachable, NotAGateway, TahoeError, Unrecoverable
 from txtahoe.maintenance import records
 from txtahoe.maintenance.walking import AT_ONCE, Place, Progress, explore
@@ -223,19 +225,20 @@ class _Checking:
 
     async def visit(self, place: Place) -> Iterable[Place]:
         cap = place.node.cap
-        problem = await self._examine(place.node)
-        below: list[Place] = []
-        if cap.is_directory and cap.is_readable:
-            try:
-                contents = await place.read(self._client)
-                below = [*place.parts(contents), *place.enter(contents.shown)]
-            except TahoeError as error:
-                self._fail(error)
-                state = problem.state
-                if state not in _UNREAD:
-                    is_lost = isinstance(error, Unrecoverable)
-                    state = State.UNRECOVERABLE if is_lost else State.UNCHECKED
-                problem = evolve(problem, state=state, is_closed=True, reason=str(error))
+        steps: list[Callable[[], Awaitable[Any]]] = [
+            partial(self._examine, place.node),
+            partial(self._below, place),
+        ]
+        # After its repair a directory can be there in a newer version.
+        at_once = 1 if self._repair else len(steps)
+        problem, (below, error) = await all_of(steps, lambda step: step(), at_once)
+        if error is not None:
+            self._fail(error)
+            state = problem.state
+            if state not in _UNREAD:
+                is_lost = isinstance(error, Unrecoverable)
+                state = State.UNRECOVERABLE if is_lost else State.UNCHECKED
+            problem = evolve(problem, state=state, is_closed=True, reason=str(error))
         each = self.objects[_key(cap)]
         each.state = problem.state
         if each.state in _GOOD:
@@ -243,6 +246,17 @@ class _Checking:
         else:
             each.problem = evolve(problem, paths=each.paths)
         return [child for child in below if self.is_new(child)]
+
+    async def _below(self, place: Place) -> tuple[list[Place], TahoeError | None]:
+        """The places below a directory, or the error of reading it."""
+        cap = place.node.cap
+        if not cap.is_directory or not cap.is_readable:
+            return [], None
+        try:
+            contents = await place.read(self._client)
+            return [*place.parts(contents), *place.enter(contents.shown)], None
+        except TahoeError as error:
+            return [], error
 
     async def _examine(self, node: Node) -> Problem:
         """The state of an object, also of a healthy one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from itertools import groupby
 
 from attrs import define, field
@@ -14,7 +15,7 @@ from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, another
 from txtahoe.nodes import Link, require_json
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
-from txtahoe.tree.paths import AnyPath, Path, split_name
+from txtahoe.tree.paths import AnyPath, Path, split, split_name
 from txtahoe.tree.spread.changing import taken
 
 
@@ -32,6 +33,51 @@ class _Entry:
     below: dict[str, _Entry] = field(factory=dict)
 
 
+class Linker:
+    """Makes many links, in batches; see `Tree.save_many`."""
+
+    def __init__(self, lookup: Lookup, commits: CommitQueue, concurrency: int) -> None:
+        self._lookup = lookup
+        self._commits = commits
+        self._concurrency = concurrency
+
+    async def link(
+        self,
+        links: Mapping[int, tuple[AnyPath, Link]],
+        replace: Replace,
+        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
+        progress: Done | None = None,
+    ) -> dict[int, Exception]:
+        """Make links. Returns the exceptions of those that failed, by number."""
+        failed: dict[int, Exception] = {}
+        tried: set[tuple[int, Path]] = set()
+        avoids_known = otherwise is not None
+
+        async def another(number: int) -> Path:
+            assert otherwise is not None
+            return split(await otherwise(number))
+
+        while links:
+            batch = Batch(self._lookup, self._commits, replace, self._concurrency, avoids_known)
+            errors = await batch.make(links, progress)
+            failed |= errors
+            if otherwise is None:
+                break
+            tried |= {(number, split(path)) for number, (path, _) in links.items()}
+            taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
+            again = {}
+            for number, path in zip(taken, await each(taken, another, 1), strict=True):
+                if isinstance(path, Exception):
+                    failed[number] = path
+                elif avoids_known or (number, path) not in tried:
+                    again[number] = path, links[number][1]
+                    del failed[number]
+            # A path that is proposed again is tried all the same, and for the last time.
+            avoids_known = tried.isdisjoint((number, path) for number, (path, _) in again.items())
+            links = again
+        return failed
+
+
 class Batch:
     """
     Makes links together.
@@ -39,14 +85,22 @@ class Batch:
     It makes missing directories from the deepest up, each with its first links. So each directory,
     old or new, costs one write. (The commit queue makes directories too, but it knows only the
     links of one directory: it could write the parent more than once.)
+
+    `avoids_known`: do not try names that are known to be taken.
     """
 
     def __init__(
-        self, lookup: Lookup, commits: CommitQueue, replace: Replace, concurrency: int
+        self,
+        lookup: Lookup,
+        commits: CommitQueue,
+        replace: Replace,
+        concurrency: int,
+        avoids_known: bool,
     ) -> None:
         self._lookup = lookup
         self._commits = commits
         self._replace: Replace = replace
+        self._avoids_known = avoids_known
         self._concurrency = concurrency
         self._directories: dict[Path, dict[str, _Entry]] = {}
         self._unusable: dict[Path, Exception] = {}
@@ -77,10 +131,11 @@ class Batch:
     def _add(self, path: AnyPath, link: Link, number: int) -> None:
         directory, name = split_name(path)
         require_json(link.metadata)
-        here = self._directories.setdefault(directory, {})
-        entry = here.setdefault(name, _Entry(link, []))
-        if entry.numbers and not self._replace:
+        is_known = self._avoids_known and self._commits.is_taken(directory, name)
+        here = self._directories.get(directory, {})
+        if not self._replace and (is_known or name in here):
             raise taken(name)
+        entry = self._directories.setdefault(directory, here).setdefault(name, _Entry(link, []))
         entry.link = link  # as if the links were made in turn: the last one stays
         entry.numbers.append(number)
 
@@ -104,7 +159,8 @@ class Batch:
                 else:
                     asked.append(path)
             # All at once, so that directories with one parent share its listing.
-            found = await each(asked, self._lookup.directory, len(asked))
+            look = partial(self._lookup.directory, or_make=True)
+            found = await each(asked, look, len(asked))
             for path, cap in zip(asked, found, strict=True):
                 if isinstance(cap, Exception):
                     self._unusable[path] = cap
@@ -135,6 +191,7 @@ class Batch:
 
     async def _link(self, path: Path, entries: dict[str, _Entry]) -> None:
         links = [(n, e.link, False if e.below else self._replace) for n, e in entries.items()]
+        began = self._lookup.now()
         waiting = self._commits.link_together(path, links)
         results = await each(waiting, lambda done: done, len(waiting))
         for (name, entry), error in zip(entries.items(), results, strict=True):
@@ -145,15 +202,15 @@ class Batch:
             elif isinstance(error, Exception):
                 self._fail([entry], error)
             else:
-                self._learn((*path, name), entry.below)
+                self._learn((*path, name), entry, began)
 
-    def _learn(self, path: Path, entries: dict[str, _Entry]) -> None:
-        waiting = [(path, entries)]
+    def _learn(self, path: Path, entry: _Entry, began: float) -> None:
+        waiting = [(path, entry)]
         while waiting:
-            path, entries = waiting.pop()
-            for name, entry in entries.items():
-                self._lookup.learn((*path, name), entry.link.node)
-                waiting.append(((*path, name), entry.below))
+            path, entry = waiting.pop()
+            nodes = {name: below.link.node for name, below in entry.below.items()}
+            self._lookup.learn_below(path, entry.link.cap, nodes, began)
+            waiting += [((*path, name), below) for name, below in entry.below.items()]
 
     def _fail(self, entries: Iterable[_Entry], error: Exception) -> None:
         for number in (number for entry in entries for number in entry.numbers):

@@ -119,6 +119,13 @@ class CommitQueue:
         """
         return self._add(path, [_Change(name, self._lookup.now(), decide=decide)])[0]
 
+    def is_taken(self, path: Path, name: str) -> bool:
+        """Whether a name is known to be taken, or soon will be, by a link that waits here."""
+        queue = self._queues.get(path)
+        links = [] if queue is None else [*queue.changes, *queue.waiting]
+        is_waiting = any(change.name == name and change.link is not None for change in links)
+        return is_waiting or self._lookup.is_taken((*path, name))
+
     @contextmanager
     def expected(self, path: Path) -> Iterator[None]:
         """Announce a link: others in the directory wait for it, up to the commit delay."""
@@ -142,10 +149,13 @@ class CommitQueue:
 
         Raises: ExistingChild if another process has made it first.
         """
+        began = self._lookup.now()
         with self.expected(path[:-1]):
             cap = await self.new(links)
             linked = self.link(path[:-1], path[-1], Link(cap))
         await linked
+        nodes = {name: link.node for name, link in links.items()}
+        await self._lookup.learn_change(path, cap, nodes, began)
         return cap
 
     def _add(self, path: Path, changes: list[_Change]) -> list[Deferred[None]]:
@@ -260,7 +270,7 @@ class CommitQueue:
             outcome = await self._write(path, batch)
             left = []
             async for some in in_turns(self._reactor, batch):
-                left += [change for change in some if not self._is_told(path, change, outcome)]
+                left += [change for change in some if not self._is_told(change, outcome)]
             self._refuse(queue, outcome.results)
             refusals = refusals + 1 if len(left) == len(batch) else 0
             if refusals == _REFUSALS and outcome.refusal is not None:
@@ -270,7 +280,7 @@ class CommitQueue:
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
         replace = batch[0].replace
         try:
-            directory = await self._lookup.directory(path)
+            directory = await self._lookup.directory(path, or_make=True)
         except NoSuchChild:
             return await self._write_new(path, batch)
         outcome = await self._changer.write(path, directory, _links_of(batch), replace)
@@ -299,11 +309,10 @@ class CommitQueue:
             directory = await self._lookup.directory(path, fresh=True)
         return await self._changer.write(path, directory, _links_of(batch), batch[0].replace)
 
-    def _is_told(self, path: Path, change: _Change, outcome: Outcome) -> bool:
+    def _is_told(self, change: _Change, outcome: Outcome) -> bool:
         """Tell the caller of a link its result; whether there is one."""
         result = outcome.results.get(change.name)
         if isinstance(result, Node):
-            self._lookup.learn((*path, change.name), result)
             self._call(change.end)
         elif result is not None:
             error = taken(change.name) if isinstance(result, ExistingChild) else result

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterable, Set
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
-
-from twisted.internet.defer import DeferredSemaphore
 
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap, require_cap
 from txtahoe.errors import NoSuchChild, NotADirectory, Unrecoverable
 from txtahoe.http.events import tell_lookup
 from txtahoe.nodes import Node
+from txtahoe.tree.listing import Listings
 from txtahoe.tree.paths import Path
-from txtahoe.tree.recent import Recent
-from txtahoe.tree.removed import REMOVED, counts_for_nothing, is_empty, without_removed
-from txtahoe.tree.singleflight import Flight, SingleFlight
-from txtahoe.tree.spread.format import Children, Contents, contents_of, gather, visible
-from txtahoe.tree.spread.memory import Layouts
-from txtahoe.turns import in_turns
+from txtahoe.tree.removed import REMOVED, is_empty, without_removed
+from txtahoe.tree.spread.format import Children, Contents, gather, visible
 
 T = TypeVar("T")
 
 
-class Lookup:
+class Lookup(Listings):
     """
     Looks up the names below `root`.
 
@@ -34,8 +29,8 @@ class Lookup:
     in it for `max_age` seconds, or less if the caller asks for that. It does not keep that a path
     leads nowhere: another process can save there at any moment.
 
-    It keeps the last `max_known` files, and as many directories: so the files of a large directory
-    do not push the directory out.
+    If it must read several directories of a path, it reads them side by side, by the caps that they
+    had when it last knew them. Each answer counts if the directory above still leads there.
 
     If the names of a directory are spread (see `spread`), it reads the parts that decide, `at_once`
     of them at a time.
@@ -49,84 +44,16 @@ class Lookup:
         require_cap(root)
         if not root.is_directory or not root.is_readable:
             raise NotADirectory(f"{root!r} is not a directory that can be read")
-        self.client = client
-        self.root = Node("dirnode", root)
-        self.layouts = Layouts(root, max_known, spreads)
-        bounds = client.reactor.seconds, max_age, max_known
-        self._files: Recent[Node] = Recent(*bounds)
-        self._directories: Recent[Node] = Recent(*bounds)
-        # Directories, and whether they are empty.
-        self._emptiness: Recent[tuple[Cap, bool]] = Recent(*bounds)
-        self._listings: SingleFlight[Cap, Contents] = SingleFlight()
+        super().__init__(client, root, max_age, max_known, at_once, spreads)
         self._at_once = at_once
-        self._room = DeferredSemaphore(at_once)
-        self.changes = 0
-        """How many changes of directories this tree has made."""
 
-    def now(self) -> float:
-        """The reactor's time, in seconds."""
-        return float(self.client.reactor.seconds())
-
-    # Known names.
-
-    def known(self, path: Path) -> Node | None:
-        """The node at a path, if it is known. Can be called in any thread."""
-        node = self._get(path)
-        return None if node is None or REMOVED in node.metadata else node
+    # Names.
 
     def _remembered(self, path: Path) -> Node | None:
         """As `known`; the observer is told."""
         node = self.known(path)
         tell_lookup(self.client.observer, None if node is None else "memory")
         return node
-
-    def known_directory(self, path: Path) -> Cap | None:
-        """The cap of a directory, if that is known. The directory can be a removed one."""
-        node = self._get(path)
-        return node.cap if node is not None and node.is_directory else None
-
-    def _get(self, path: Path) -> Node | None:
-        return (self._directories.get(path) or self._files.get(path)) if path else self.root
-
-    def learn(self, path: Path, node: Node) -> None:
-        """Keep what a path leads to."""
-        before = self._get(path)
-        if before is not None and before.cap != node.cap:
-            self.forget(path[:-1], path[-1:])
-        here, other = self._files, self._directories
-        if node.is_directory:
-            here, other = other, here
-        other.pop(path)
-        here.put(path, node)
-
-    def forget(self, directory: Path, names: Iterable[str]) -> None:
-        """Forget names in a directory, and everything below them."""
-        paths = [(*directory, name) for name in names]
-        # Nothing is below a file.
-        above = {path for path in paths if self._files.pop(path) is None}
-        if above:
-            self._files.forget_below(above, len(directory) + 1)
-            self._directories.forget_below(above, len(directory) + 1)
-
-    @contextmanager
-    def changing(self, path: Path, directory: Cap) -> Iterator[None]:
-        """
-        Change the directory of a path, or a part of it, in this block: answers that are on their
-        way at its end count no more.
-        """
-        try:
-            yield
-        finally:
-            self.changes += 1
-            self._listings.outdate(directory)
-            self._forget_emptiness(path)
-
-    def _forget_emptiness(self, path: Path) -> None:
-        """Forget whether the directory of a path, and those above it, are empty."""
-        for depth in range(len(path) + 1):
-            self._emptiness.pop(path[:depth])
-
-    # Names.
 
     async def resolve(self, path: Path, *, fresh: bool = False) -> Node:
         """
@@ -154,9 +81,15 @@ class Lookup:
         missing = {path[-1] for path, node in nodes.items() if node is None}
         if missing:
             children: Children = {}
+
+            async def look(cap: Cap) -> None:
+                nonlocal children
+                children = await self._present(directory, cap, missing)
+                if not missing <= children.keys():
+                    raise NoSuchChild("some names are missing")
+
             with suppress(NoSuchChild, NotADirectory):
-                present = partial(self._present, directory, wanted=missing)
-                children = await self._inside(directory, present)
+                await self._inside(directory, look, missing)
             nodes = {path: nodes[path] or children.get(path[-1]) for path in nodes}
         return {path: node for path, node in nodes.items() if node is not None}
 
@@ -167,63 +100,87 @@ class Lookup:
             await self.resolve(path)  # it may be removed itself
         return children
 
-    async def directory(self, path: Path, *, fresh: bool = False) -> Cap:
+    async def directory(self, path: Path, *, fresh: bool = False, or_make: bool = False) -> Cap:
         """
         The cap of a directory, which can be a removed one.
 
+        `or_make`: the caller makes the directory if it is missing, by a link that is refused if it
+        is there. So it does to know that the directory was missing lately.
+
         Raises: NoSuchChild, NotADirectory.
         """
-        cap, known = self.root.cap, 0
-        for depth in range(0 if fresh else len(path), 0, -1):
-            found = self.known_directory(path[:depth])
-            if found is not None:
-                cap, known = found, depth
-                break
-        for depth in range(known + 1, len(path) + 1):
-            # A name that led to a file can lead to a directory by now.
-            is_doubtful = fresh or self._get(path[:depth]) is not None
-            node = await self._child(path[:depth], cap, is_doubtful)
-            if not node.is_directory:
-                raise NotADirectory(f"{'/'.join(path[:depth])!r} is not a directory")
-            cap = node.cap
+        known = 0 if fresh else self._known_depth(path)
+        cap = self.known_directory(path[:known]) or self.root.cap
+        with self._side_by_side(path, range(known, len(path)), anew=fresh):
+            for depth in range(known + 1, len(path) + 1):
+                here = path[:depth]
+                if or_make and self._is_there.get(here) is False:
+                    raise _missing(here)
+                # A name that led to a file can lead to a directory by now.
+                is_doubtful = fresh or self._get(here) is not None
+                try:
+                    node = await self._child(here, cap, is_doubtful, or_make)
+                except NoSuchChild:
+                    self.forget(here[:-1], here[-1:])
+                    self.note(here, is_there=False)
+                    raise
+                if not node.is_directory:
+                    raise NotADirectory(f"{'/'.join(here)!r} is not a directory")
+                cap = node.cap
         return cap
 
-    async def again(self, path: Path, directory: Cap, *, lost: bool = True) -> Cap | None:
+    async def again(self, path: Path, directory: Cap) -> Cap | None:
         """
         The cap for another attempt with a directory that could not be used; None if it is no use.
 
-        It is, if the path leads to another directory now; or if the directory, or a part, is
-        `lost`, and had parts that can have been replaced.
+        It is, if the path leads to another directory now; or if the directory had parts, which can
+        have been replaced.
         """
-        had_parts = lost and self.layouts.forget(directory)
+        had_parts = self.layouts.forget(directory)
         found = await self.directory(path, fresh=True)
         return found if had_parts or found != directory else None
 
-    async def _inside(self, path: Path, operation: Callable[[Cap], Awaitable[T]]) -> T:
-        """The result of an operation on a directory, tried again if its known cap was old."""
-        was_known = bool(path) and self._get(path) is not None
-        directory = await self.directory(path)
-        try:
-            return await operation(directory)
-        except (NoSuchChild, NotADirectory, Unrecoverable) as error:
-            lost = not isinstance(error, NoSuchChild)
-            if not was_known and not (lost and self.layouts.get(directory).parts):
-                raise
-            found = await self.again(path, directory, lost=lost)
-            if found is None:
-                raise
-        return await operation(found)
+    async def _inside(
+        self,
+        path: Path,
+        operation: Callable[[Cap], Awaitable[T]],
+        names: Set[str] | None = None,
+    ) -> T:
+        """
+        The result of an operation on a directory; `names`: those in which it is interested.
+
+        If something is lost, the directory can have moved. If something is missing, it can have
+        moved too if only its cap is known, or that of one above it. Then this looks the path up
+        again, and does the operation again if the path leads elsewhere.
+        """
+        known = self._known_depth(path)
+        is_sure = self._is_sure(path[:known])
+        directory = None
+        with self._side_by_side(path, range(known, len(path) + 1), names):
+            try:
+                directory = await self.directory(path)
+                return await operation(directory)
+            except (NoSuchChild, NotADirectory, Unrecoverable) as error:
+                if not known or (is_sure and not isinstance(error, Unrecoverable)):
+                    raise
+                found = await self.directory(path, fresh=True)
+                if found == directory:
+                    raise
+            return await operation(found)
 
     async def _find(self, path: Path, fresh: bool) -> Node:
-        return await self._inside(path[:-1], lambda parent: self._child(path, parent, fresh))
+        def child(parent: Cap) -> Awaitable[Node]:
+            return self._child(path, parent, fresh)
 
-    async def _child(self, path: Path, directory: Cap, fresh: bool) -> Node:
+        return await self._inside(path[:-1], child, {path[-1]})
+
+    async def _child(self, path: Path, directory: Cap, fresh: bool, or_make: bool = False) -> Node:
         while True:
             children, is_new = await self._gather(path[:-1], directory, fresh, {path[-1]})
             if path[-1] in children:
                 return children[path[-1]]
-            if is_new:
-                raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
+            if is_new or or_make:
+                raise _missing(path)
             fresh = True
 
     # Directories as they are shown.
@@ -234,10 +191,10 @@ class Lookup:
         def is_removed(below: Path, node: Node) -> Awaitable[bool]:
             return self.is_removed(below, node, fresh=wanted is not None)
 
-        changes = self.changes
+        began = self.now(), self.changes
         children = await self._visible(path, directory, wanted)
         if wanted is None and not children:
-            self._note_emptiness(path, directory, True, changes)
+            self._note_emptiness(path, directory, True, *began)
         return await without_removed(path, children, is_removed, self._at_once)
 
     async def _visible(
@@ -260,7 +217,14 @@ class Lookup:
             are_new = are_new and is_new
             return contents
 
-        return await gather(path, directory, read, wanted), are_new
+        try:
+            children = await gather(path, directory, read, wanted)
+        except (NotADirectory, Unrecoverable):
+            if not self.layouts.forget(directory):
+                raise
+            # Parts can have been replaced since they were known.
+            children = await gather(path, directory, read, wanted)
+        return children, are_new
 
     async def is_removed(self, path: Path, node: Node, *, fresh: bool = True) -> bool:
         """
@@ -272,49 +236,18 @@ class Lookup:
         known = None if fresh else self._emptiness.get(path)
         if known is not None and known[0] == node.cap:
             return known[1]
-        changes = self.changes
+        began = self.now(), self.changes
         empty = await is_empty(path, node.cap, self._visible, self._at_once)
-        self._note_emptiness(path, node.cap, empty, changes)
+        self._note_emptiness(path, node.cap, empty, *began)
         return empty
 
-    def _note_emptiness(self, path: Path, directory: Cap, empty: bool, changes: int) -> None:
-        """Keep whether a directory is empty, unless this tree has made a change meanwhile."""
+    def _note_emptiness(
+        self, path: Path, directory: Cap, empty: bool, since: float, changes: int
+    ) -> None:
+        """Keep whether a directory was empty, unless this tree has made a change since then."""
         if changes == self.changes:
-            self._emptiness.put(path, (directory, empty))
+            self._emptiness.put(path, (directory, empty), since)
 
-    # Requests.
 
-    async def ask(self, path: Path, directory: Cap, depth: int, *, anew: bool) -> Contents:
-        """
-        The contents of a directory, or of a part that is `depth` parts below that of a path.
-
-        `anew`: the request must begin after this call; one that is under way does not do.
-        """
-        return (await self._ask(path, directory, depth, anew))[0]
-
-    async def _ask(
-        self, path: Path, directory: Cap, depth: int, anew: bool
-    ) -> tuple[Contents, bool]:
-        """As `ask`; and whether the request began after this call."""
-        read = partial(self._read, path, directory, depth)
-        return await self._listings.ask(directory, read, anew=anew)
-
-    async def _read(
-        self, path: Path, directory: Cap, depth: int, flight: Flight[Contents]
-    ) -> Contents:
-        async with self._room if depth else nullcontext():
-            asked = self.now()
-            children = await self.client.list(directory)
-        contents = contents_of(children, depth, path)
-        self.layouts.learn(directory, contents, asked, self.now())
-        is_filled = not all(map(counts_for_nothing, contents.names.values()))
-        if is_filled and not flight.is_outdated:
-            self._forget_emptiness(path)  # the directories above can have been empty before
-            if not depth:
-                self._emptiness.put(path, (directory, False))
-        async for some in in_turns(self.client.reactor, contents.names.items()):
-            if flight.is_outdated:
-                break
-            for name, node in some:
-                self.learn((*path, name), node)
-        return contents
+def _missing(path: Path) -> NoSuchChild:
+    return NoSuchChild(f"no such file or directory: {path[-1]!r}")

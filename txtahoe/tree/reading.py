@@ -15,9 +15,9 @@ from txtahoe.caps import Cap
 from txtahoe.concurrency import all_done, each
 from txtahoe.errors import NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
+from txtahoe.tree.known import FROM_ELSEWHERE
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import AnyPath, Path, split
-from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.format import Children, Contents
 
 
@@ -51,7 +51,7 @@ class Reading:
 
     def learn_directory(self, path: AnyPath, cap: Cap) -> None:
         """Keep the cap of a directory from elsewhere; the directory can be a removed one."""
-        self.learn(path, Node("dirnode", cap, metadata={REMOVED: True}))
+        self.learn(path, Node("dirnode", cap, metadata=FROM_ELSEWHERE))
 
     async def contents(self) -> Contents:
         """The contents of the root directory itself now: hidden links and parts too."""

@@ -60,11 +60,10 @@ class SingleFlight(Generic[K, T]):
             flight.asking = Deferred.fromCoroutine(self._answer(key, flight, how))
         return await answer, is_new or anew
 
-    def outdate(self, key: K) -> None:
-        """Note that the key's object has changed: later callers do not share the older answer."""
-        flight = self._flights.pop(key, None)
-        if flight is not None:
-            flight.is_outdated = True
+    def outdate(self, has_changed: Callable[[K], bool]) -> None:
+        """Note that objects of keys have changed: later callers do not share the older answers."""
+        for key in list(filter(has_changed, self._flights)):
+            self._flights.pop(key).is_outdated = True
 
     def _answer_for(self, key: K, flight: Flight[T]) -> Deferred[T]:
         def leave(answer: Deferred[T]) -> None:

@@ -23,7 +23,7 @@ from txtahoe.errors import (
     NotWriteable,
 )
 from txtahoe.nodes import Link, Node, require_json
-from txtahoe.tree.bulk import Batch
+from txtahoe.tree.bulk import Linker
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import AnyPath, Path, split, split_name
@@ -46,8 +46,8 @@ class Tree(Reading):
     block closes the tree's client at its end.
 
     `max_age`: seconds for which it uses what a path leads to without asking again; if another
-    client moves or unlinks a directory, this tree can use the old one for so long. If an operation
-    fails for that reason, the tree asks and tries again. It sees its own changes at once.
+    client moves or unlinks a directory, this tree can use the old one for so long. If that is
+    lost, the tree asks and tries again. It sees its own changes at once.
     `max_known`: how many files, and as many directories, it remembers.
     `concurrency`: how many uploads, or requests of one operation, are under way at a time;
     `python -m tests.bench` finds the fastest number for a machine.
@@ -77,6 +77,7 @@ class Tree(Reading):
         self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
         self._commits = CommitQueue(lookup, self.changer, commit_delay)
+        self._linker = Linker(lookup, self._commits, concurrency)
         # Large files have room of their own: small ones do not wait for them.
         self._small = DeferredSemaphore(concurrency)
         self._large = DeferredSemaphore(concurrency)
@@ -110,7 +111,8 @@ class Tree(Reading):
 
         `source`: as for `Client.upload`; or a function that opens it when its turn has come; or the
         cap of an immutable file, which only gets the name.
-        `otherwise`: called if the name is taken; returns another path. This uploads the bytes once.
+        `otherwise`: called if the name is taken, or was lately; returns another path. This uploads
+        the bytes once, and fails if `otherwise` returns a path again that is taken.
         `replace`: as for `Client.link`.
 
         Raises: ExistingChild; ValueError for a cap that is not of an immutable file.
@@ -121,14 +123,23 @@ class Tree(Reading):
         expected = self._commits.expected(directory) if is_soon else nullcontext()
         with expected, self._looking_ahead(directory, name):
             link = Link(await self._cap_of(source))
+            # A link that is refused would hold up all others of the same write. A path that
+            # `otherwise` proposes again is tried all the same, and for the last time.
+            tried: set[Path] = set()
+            while otherwise and not replace and self._commits.is_taken(directory, name):
+                if (*directory, name) in tried:
+                    break
+                tried.add((*directory, name))
+                directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
         while True:
             try:
                 await linked
                 return link.cap
             except ExistingChild:
-                if otherwise is None:
+                if otherwise is None or (*directory, name) in tried:
                     raise
+            tried.add((*directory, name))
             directory, name = split_name(await otherwise())
             linked = self._commits.link(directory, name, link, replace)
 
@@ -155,13 +166,13 @@ class Tree(Reading):
 
         async def upload(file: tuple[AnyPath, Content]) -> tuple[AnyPath, Link]:
             path, content = file
-            split_name(path)  # a wrong path fails before the upload
-            return path, Link(await self._cap_of(content))
+            with self._looking_ahead(*split_name(path)):
+                return path, Link(await self._cap_of(content))
 
         while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
             uploaded = dict(enumerate(some, len(saved)))
             links = {n: link for n, link in uploaded.items() if not isinstance(link, Exception)}
-            failed = await self._link_all(links, replace, otherwise)
+            failed = await self._linker.link(links, replace, otherwise)
             for number, link in uploaded.items():
                 error = link if isinstance(link, Exception) else failed.get(number)
                 saved.append(error or links[number][1].cap)
@@ -186,33 +197,8 @@ class Tree(Reading):
             number: (path, cap if isinstance(cap, Link) else Link(cap))
             for number, (path, cap) in enumerate(links)
         }
-        failed = await self._link_all(wanted, replace, progress=progress)
+        failed = await self._linker.link(wanted, replace, progress=progress)
         all_done([failed.get(number) for number in wanted], "linking many names")
-
-    async def _link_all(
-        self,
-        links: Mapping[int, tuple[AnyPath, Link]],
-        replace: Replace,
-        otherwise: Callable[[int], Awaitable[AnyPath]] | None = None,
-        progress: Done | None = None,
-    ) -> dict[int, Exception]:
-        """Make links. Returns the exceptions of those that failed, by number."""
-        failed: dict[int, Exception] = {}
-        while links:
-            batch = Batch(self._lookup, self._commits, replace, self._concurrency)
-            errors = await batch.make(links, progress)
-            failed |= errors
-            taken = [n for n, error in errors.items() if isinstance(error, ExistingChild)]
-            again = {}
-            if otherwise is not None:
-                for number, path in zip(taken, await each(taken, otherwise, 1), strict=True):
-                    if isinstance(path, Exception):
-                        failed[number] = path
-                    else:
-                        again[number] = path, links[number][1]
-                        del failed[number]
-            links = again
-        return failed
 
     async def link(
         self,
@@ -370,7 +356,7 @@ class Tree(Reading):
         """Look up a directory while the file that will be linked in it is uploaded."""
 
         async def look() -> None:
-            directory = await self._lookup.directory(path)
+            directory = await self._lookup.directory(path, or_make=True)
             await self.changer.look_ahead(path, directory, name)
 
         looking = Deferred.fromCoroutine(look())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import errno
@@ -64,15 +65,37 @@ class Reading(StorageTestCase):
         self.assertLess(proxy.received, 200_000)
         self.assertEqual(len(proxy.requests), 2)
 
-    def test_reading_to_the_end_takes_few_requests(self) -> None:
+    def test_reading_a_whole_file_takes_one_request(self) -> None:
         storage, proxy = self.new_storage_through_proxy()
-        with storage.open("f") as file:
-            self.assertEqual(b"".join(file.chunks()), DATA)
-        self.assertLessEqual(len(proxy.requests), 5)
+        storage.exists("f")
         proxy.requests.clear()
         with storage.open("f") as file:
+            self.assertEqual(b"".join(file.chunks()), DATA)
+        self.assertEqual(len(proxy.requests), 1)
+        with storage.open("f") as file:
             self.assertEqual(file.read(), DATA)
-        self.assertLessEqual(len(proxy.requests), 4)
+        self.assertEqual(len(proxy.requests), 2)
+
+        async def read() -> bytes:
+            async with await storage.aopen("f") as file:
+                return b"".join([chunk async for chunk in file.aiter_chunks()])
+
+        self.assertEqual(asyncio.run(read()), DATA)
+        self.assertEqual(len(proxy.requests), 3)
+
+    def test_reading_on_takes_few_requests(self) -> None:
+        storage, proxy = self.new_storage_through_proxy()
+        storage.exists("f")
+        proxy.requests.clear()
+        with storage.open("f") as file:
+            blocks = iter(lambda: file.read(50_000), b"")
+            self.assertEqual(b"".join(blocks), DATA)
+        self.assertEqual(len(proxy.requests), 3)
+        file = storage.open("f")
+        file.read(1)  # as for the header of a picture
+        self.assertEqual(b"".join(file.chunks()), DATA)
+        self.assertEqual(len(proxy.requests), 5)
+        file.close()
 
     def test_the_header_of_an_image_is_enough_for_its_dimensions(self) -> None:
         picture = io.BytesIO()
@@ -105,6 +128,14 @@ class Reading(StorageTestCase):
                     with open(local_file.name, mode, encoding=encoding) as local:
                         with self.storage.open("t", mode) as remote:
                             self.assertEqual(use(remote), use(local), mode)
+
+    def test_a_place_before_the_start_and_a_closed_file_are_errors(self) -> None:
+        with self.storage.open("f") as file:
+            with self.assertRaises(OSError) as caught:
+                file.seek(-1)
+            self.assertEqual(caught.exception.errno, errno.EINVAL)
+            self.assertEqual(file.tell(), 0)
+        self.assertRaises(ValueError, file.tell)
 
     @given(st.lists(st.tuples(st.integers(0, 3_100_000), st.integers(0, 300_000)), max_size=6))
     @settings(max_examples=15)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
@@ -18,7 +20,7 @@ from twisted.web.server import Request as WebRequest
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client
 from txtahoe.api.download import Download
-from txtahoe.errors import AnswerLost, IncompleteDownload, NotAGateway
+from txtahoe.errors import AnswerLost, IncompleteDownload, NotAGateway, RequestTimeout
 from txtahoe.testing.fake import CutBody, EndMarker, Silence
 from txtahoe.testing.fake.http.question import Answer
 
@@ -35,6 +37,25 @@ class Before:
     def happen(self, exchange: Any) -> None:
         self.what()
         exchange.send(exchange.work())
+
+
+class Open:
+    """A fault: the head of another answer, so many bytes of its body, and an open connection."""
+
+    def __init__(self, after: int = 0, **changes: Any) -> None:
+        self._after = after
+        self._changes = changes
+        self._exchange: Any = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has ended the request."""
+        return bool(self._exchange._is_gone)
+
+    def happen(self, exchange: Any) -> None:
+        answer = evolve(exchange.work(), **self._changes)
+        exchange.begin(answer, answer.body[: self._after])
+        self._exchange = exchange
 
 
 class FilesThatChange(ClockTestCase):
@@ -85,6 +106,60 @@ class FilesThatChange(ClockTestCase):
         self.assertEqual(self.successResultOf(reading), self.old)
 
 
+class Interruptions(ClockTestCase):
+    """Answers that end midway, or are others than those that were asked for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cap = self.now(self.client.upload(DATA))
+        self.fake.requests.clear()
+
+    def test_a_body_that_breaks_off_is_asked_for_again_after_a_pause(self) -> None:
+        self.fake.fail_next(GET, CutBody(2**17))
+        reading = start(self.client.read(self.cap))
+        self.assertEqual(self.fake.requests, [GET])
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.successResultOf(reading), DATA)
+        self.assertEqual(self.fake.requests, [GET] * 2)
+
+    def test_a_body_that_stops_is_a_timeout_and_ends_its_request(self) -> None:
+        stopped = Open(2**17)
+        self.fake.fail_next(GET, stopped)
+        reading = start(self.client.read(self.cap))
+        self.assertFalse(stopped.is_gone)
+        self.clock.advance(self.client.timeout)
+        self.failureResultOf(reading, RequestTimeout)
+        self.assertTrue(stopped.is_gone)
+        self.assertEqual(self.fake.requests, [GET])
+
+    def test_an_answer_that_is_not_the_range_is_refused_and_ended(self) -> None:
+        # As of a proxy that knows no ranges, or packs what it hands on.
+        mutable = self.now(self.client.create_mutable(DATA))
+        for cap, error in ((self.cap, NotAGateway), (mutable, IncompleteDownload)):
+            for offset, change in (
+                (1, {"status": 200}),
+                (1, {"headers": {}}),
+                (1, {"headers": {"Content-Range": f"bytes 0-{len(DATA) - 2}/{len(DATA)}"}}),
+                (1, {"body": DATA}),
+                (0, {"status": 206}),
+                (0, {"body": DATA[1:]}),
+                (0, {"headers": {"Content-Encoding": "gzip"}}),
+            ):
+                changed = Open(**change)
+                self.fake.fail_next(GET, changed)
+                download = self.now(self.client.download(cap, offset))
+                self.failureResultOf(start(download.read()), error)
+                self.assertTrue(changed.is_gone, change)
+
+    def test_a_download_that_is_cancelled_ends_its_request(self) -> None:
+        stopped = Open(2**17)
+        self.fake.fail_next(GET, stopped)
+        reading = start(self.client.read(self.cap))
+        reading.cancel()
+        self.failureResultOf(reading, CancelledError)
+        self.assertTrue(stopped.is_gone)
+
+
 class Endings(ClockTestCase):
     """Every end of a download ends its request."""
 
@@ -98,6 +173,12 @@ class Endings(ClockTestCase):
     def assert_closed(self, download: Download) -> None:
         self.assertIsNone(download._answer)
 
+    def test_a_download_that_was_read_is_not_narrowed(self) -> None:
+        download = self.download()
+        first = self.now(download.read())
+        self.assertRaises(ValueError, download.narrow, 0, 10)
+        self.assertEqual(first + self.now(download.rest()), DATA)
+
     def test_a_file_that_fails_ends_the_request(self) -> None:
         class Full(io.BytesIO):
             def write(self, data: Any) -> int:
@@ -106,6 +187,18 @@ class Endings(ClockTestCase):
         download = self.download()
         self.failureResultOf(start(download.save(Full())), OSError)
         self.assert_closed(download)
+
+    def test_a_file_that_does_not_say_how_much_it_took_has_taken_all(self) -> None:
+        got = []
+        self.now(self.download().save(SimpleNamespace(write=got.append)))
+        self.assertEqual(b"".join(got), DATA)
+
+    def test_a_pipe_that_is_full_and_does_not_block_is_an_error(self) -> None:
+        for number in (pipe := os.pipe()):
+            self.addCleanup(os.close, number)
+        os.set_blocking(pipe[1], False)
+        with open(pipe[1], "wb", buffering=0, closefd=False) as file:
+            self.failureResultOf(start(self.download().save(file)), BlockingIOError)
 
     def test_a_block_that_is_left_ends_the_request(self) -> None:
         async def first(download: Download) -> bytes:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Client, Transport, Tree
+from txtahoe.api.keeping import KeptSource, _pools, disk_threads
 from txtahoe.contentcache import BLOCK, ContentCache
 from txtahoe.errors import TahoeError
 from txtahoe.http import sources
@@ -23,6 +26,21 @@ from txtahoe.http.sources import BlockingSource, in_threads
 from txtahoe.testing.fake import CutBody, EndMarker, FakeGateway, LostAnswer
 
 DATA = bytes(range(256)) * 2**11 + b"the end"  # four blocks and a little more
+
+
+class InPieces:
+    """A fault: a body that comes by so many bytes a second."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def happen(self, exchange: Any) -> None:
+        answer = exchange.work()
+        exchange.begin(answer, b"")
+        for number, start_ in enumerate(range(0, len(answer.body), self._size)):
+            piece = answer.body[start_ : start_ + self._size]
+            exchange.later(number, partial(exchange._request.write, piece))
+        exchange.later(number + 1, exchange._request.finish)
 
 
 class KeepingTestCase(ClockTestCase):
@@ -100,6 +118,34 @@ class Downloads(KeepingTestCase):
             self.assertEqual(self.read(cap), data)
             self.assertEqual(self.cache.read(cap, 0, len(data)), data)
 
+    def test_pieces_that_end_within_blocks_are_kept(self) -> None:
+        cap = self.on_grid()
+        self.fake.fail_next("GET *", InPieces(50_000))
+        reading = start(self.client.read(cap))
+        self.clock.pump([1] * 20)
+        self.assertEqual(self.successResultOf(reading), DATA)
+        self.assertEqual(self.kept(cap), DATA)
+
+    def test_a_download_that_jumps_over_kept_bytes_keeps_each_where_it_belongs(self) -> None:
+        # It is read on after an error: by then the cache has the next bytes.
+        for cut in (BLOCK + 100, 2 * BLOCK + 100, 3 * BLOCK + 100):
+            data = b"%d" % cut + DATA
+            cap = self.on_grid(data)
+            self.read(cap, cut // BLOCK * BLOCK, BLOCK)
+            self.fake.fail_next("GET *", CutBody(cut))
+            self.fake.fail_next("GET *", CutBody(0), times=9)
+            download = self.now(self.client.download(cap))
+            reading = start(download.rest())
+            self.clock.pump([3] * 9)
+            self.failureResultOf(reading, TahoeError)
+            self.fake.forget_faults()
+            self.assertEqual(download.position, cut)
+            self.assertEqual(self.now(download.rest()), data[cut:])
+            for block in range(0, len(data), BLOCK):
+                found = self.cache.read(cap, block, BLOCK)
+                self.assertEqual(found, data[block : block + len(found)])
+            self.assertEqual(self.read(cap), data)
+
     def test_mutable_files_are_always_read_anew(self) -> None:
         cap = self.now(self.client.create_mutable(DATA))
         self.assertEqual(self.read(cap), DATA)
@@ -158,6 +204,85 @@ class Uploads(KeepingTestCase):
         self.assertEqual(self.kept(cap), DATA)
         self.now(tree.unlink("a/b.txt"))
         self.assertEqual(self.kept(cap), b"")
+
+
+class Sources(KeepingTestCase):
+    """The bytes of an upload, on their way into the cache."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.is_closed = False
+        pieces = self.pieces()  # the garbage collector must not close it
+        source = SimpleNamespace(length=None, repeatable=False, chunks=lambda: pieces)
+        self.kept_source = KeptSource(source, self.cache, self.clock)  # type: ignore[arg-type]
+        self.chunks = self.kept_source.chunks()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            for _ in range(100):
+                yield bytes(BLOCK)
+        finally:
+            self.is_closed = True
+
+    def test_few_bytes_wait_in_memory(self) -> None:
+        async def most() -> int:
+            return max([len(self.kept_source._held) async for _ in self.chunks])
+
+        self.assertLessEqual(self.now(most()), 3 * BLOCK)
+
+    def test_one_block_is_written_after_the_other(self) -> None:
+        writing: list[Deferred[None]] = []
+
+        def in_thread(function: Any) -> Deferred[None]:
+            writing.append(Deferred())
+            return writing[-1].addCallback(lambda _: function())
+
+        self.kept_source._in_thread = in_thread
+        for _ in range(3):
+            self.now(anext(self.chunks))
+        self.assertEqual(len(writing), 1)
+        waiting = start(anext(self.chunks))
+        self.assertNoResult(waiting)
+        self.assertEqual(len(writing), 1)
+        writing[0].callback(None)
+        self.successResultOf(waiting)
+        finished = start(self.kept_source.finish(None))
+        self.assertEqual(len(writing), 2)
+        writing[1].callback(None)
+        self.assertEqual(len(writing), 3)
+        writing[2].callback(None)
+        self.successResultOf(finished)
+        self.assertEqual(list(self.cache.path.glob("*/*")), [])
+
+    def test_an_upload_that_ends_early_closes_its_source(self) -> None:
+        self.now(anext(self.chunks))
+        self.now(self.chunks.aclose())  # type: ignore[attr-defined]
+        self.assertTrue(self.is_closed)
+
+    def test_a_source_that_was_never_asked_keeps_nothing(self) -> None:
+        self.now(self.kept_source.finish(self.on_grid()))
+        self.assertFalse(self.cache.path.exists())
+
+
+class Threads(SynchronousTestCase):
+    def test_the_threads_of_a_reactor_end_with_it(self) -> None:
+        triggers: list[Any] = []
+
+        class Reactor:
+            getThreadPool = None
+
+            def addSystemEventTrigger(self, *args: Any) -> None:  # noqa: N802
+                triggers.append(args)
+
+        reactor = Reactor()
+        disk_threads(reactor)
+        disk_threads(reactor)
+        pool = _pools[reactor]
+        for phase, event, function, *args in triggers:
+            self.assertEqual((phase, event), ("during", "shutdown"))
+            function(*args)
+        self.assertTrue(pool.joined)
+        self.assertNotIn(reactor, _pools)
 
 
 class InTheReactor(TestCase):

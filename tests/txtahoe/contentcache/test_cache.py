@@ -84,6 +84,14 @@ class Reading(CacheTestCase):
         self.keep(3, 2 * BLOCK, cache)
         self.assertTrue(self.is_kept(3, 2 * BLOCK, cache))
 
+    def test_a_save_leaves_the_disk_as_soon_as_it_is_too_large(self) -> None:
+        cache = self.new_cache(max_file_bytes=2 * BLOCK)
+        for pieces in ([BLOCK] * 9, [9 * BLOCK, BLOCK]):
+            writer = cache.writer()
+            for piece in pieces:
+                writer.write(bytes(piece))
+            self.assertEqual(self.files(), [])
+
     def test_a_forgotten_file_is_gone(self) -> None:
         self.keep(1)
         self.cache.forget(cap_of(1, 10_000))
@@ -110,10 +118,11 @@ class Saving(CacheTestCase):
 
     def test_a_save_that_fails_leaves_nothing(self) -> None:
         for end in ("drop", "finish"):
-            writer = self.cache.writer()
-            writer.write(content_of(1, SIZE)[:SIZE])
-            getattr(writer, end)()
-            self.assertEqual(self.files(), [])
+            for size in (5, SIZE):
+                writer = self.cache.writer()
+                writer.write(content_of(1, SIZE)[:size])
+                getattr(writer, end)()
+                self.assertEqual(self.files(), [])
 
     def test_a_download_goes_on_with_the_copy_of_a_save(self) -> None:
         self.save(1, SIZE)

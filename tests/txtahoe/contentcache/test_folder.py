@@ -19,7 +19,7 @@ from unittest import mock
 from tests.txtahoe.contentcache.case import CacheTestCase, cap_of
 from tests.txtahoe.contentcache.stress import COPY, Stress
 from txtahoe.contentcache import BLOCK, ContentCache, cache, ledger
-from txtahoe.contentcache.ledger import Folder
+from txtahoe.contentcache.ledger import Folder, Usage
 
 
 @contextmanager
@@ -85,15 +85,20 @@ class Bound(CacheTestCase):
     def test_a_smaller_bound_is_reached_by_and_by(self) -> None:
         for number in range(300):
             self.keep(number)
-        cache = self.new_cache(max_bytes=50 * COPY, max_file_bytes=10_000)
+        self.keep(300, cache=self.new_cache(max_bytes=300 * COPY, max_file_bytes=10_000))
+        self.assertGreater(len(self.files()), 280)  # few go at a time
+        cache = self.new_cache(max_bytes=50 * COPY, max_file_bytes=3 * BLOCK)
+        self.save(999, 3 * BLOCK, cache)
+        self.assertEqual(cache.read(cap_of(999, 3 * BLOCK), BLOCK, BLOCK), b"")
         sizes = []
-        for number in range(300, 320):
+        for number in range(301, 321):
             before = self.size_on_disk()
             self.keep(number, cache=cache)
             sizes.append(self.size_on_disk())
             self.assertLess(sizes[-1], max(before, 50 * COPY + 1))
+            self.assertFalse(sizes[-1] > 50 * COPY and self.is_kept(number))
         self.assertLessEqual(sizes[-1], 50 * COPY)
-        self.assertTrue(self.is_kept(319))
+        self.assertTrue(self.is_kept(320))
 
     def test_a_time_to_come_does_not_keep_a_copy_for_ever(self) -> None:
         cache = self.new_cache(max_bytes=10 * COPY, max_file_bytes=10_000)
@@ -169,6 +174,13 @@ class Bound(CacheTestCase):
 
 
 class Counts(CacheTestCase):
+    def test_looking_at_a_new_cache_makes_no_folder(self) -> None:
+        for make in (lambda: None, self.path.mkdir):
+            make()
+            self.assertEqual(self.cache.usage(), Usage(0, 2**30, 0, 0))
+            self.cache.clear()
+        self.assertEqual(list(self.path.iterdir()), [])
+
     def test_the_ledger_has_size_hits_and_misses_of_all_processes(self) -> None:
         self.is_kept(1)
         self.keep(1)
@@ -184,6 +196,7 @@ class Counts(CacheTestCase):
     def test_clearing_removes_copies_and_counts(self) -> None:
         self.keep(1)
         self.is_kept(1)
+        self.is_kept(2)
         self.cache.clear()
         used = self.cache.usage()
         self.assertEqual((used.bytes, used.hits, used.misses), (0, 0, 0))
@@ -320,6 +333,7 @@ class Others(CacheTestCase):
     def test_what_belongs_to_another_user_is_not_used(self) -> None:
         self.keep(1)
         files = {path: path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
+        opened = len(os.listdir("/proc/self/fd"))
         with mock.patch.object(ledger.os, "geteuid", return_value=os.geteuid() + 1):
             cache = self.new_cache()
             with self.assertLogs("txtahoe") as logs:
@@ -327,6 +341,7 @@ class Others(CacheTestCase):
                 self.keep(2, cache=cache)
             self.assertIn("another user", logs.output[0])
             self.assertRaises(PermissionError, cache.usage)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), opened)
         self.assertEqual(files, {path: path.read_bytes() for path in files})
         self.assertEqual(len(self.files()), 1)
 

@@ -19,7 +19,7 @@ from tests.txtahoe.case import ClockTestCase, start
 from tests.waiting import until
 from txtahoe import Cap, Client, Gateways, Link, Transport, Tree
 from txtahoe.errors import AnswerLost, ClientClosed, TahoeError, UnknownOutcome
-from txtahoe.testing.fake import FakeGateway, Silence
+from txtahoe.testing.fake import FakeGateway, LostAnswer, Silence
 
 DATA = bytes(range(256)) * 40
 DIRECTORY = Cap.parse("URI:DIR2:aaaqeayeaudaocajbifqydiob4:" + "a" * 52)
@@ -209,6 +209,13 @@ class WithoutSockets(ClockTestCase):
             self.failureResultOf(working, expected)
             self.assertEqual(self.clock.getDelayedCalls(), [])
             self.new_client()
+
+    def test_a_change_that_is_to_be_repeated_may_come_later(self) -> None:
+        self.fake.fail_next("POST /uri/CAP*", LostAnswer(done=False))
+        linking = start(self.client.link(self.root, "f", FILE))
+        self.assertNoResult(linking)  # it has read back, and pauses
+        self.now(self.client.close())
+        self.failureResultOf(linking, UnknownOutcome)
 
     def new_client(self) -> None:
         self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))

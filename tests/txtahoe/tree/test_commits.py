@@ -13,8 +13,9 @@ from txtahoe.errors import (
     GatewayError,
     SomeFailed,
 )
-from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence
-from txtahoe.tree.recent import Recent
+from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence, Status
+from txtahoe.tree.commits import _Change, _Queue
+from txtahoe.tree.known import Recent
 from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
@@ -144,6 +145,27 @@ class Gathering(QueueTestCase):
         self.successResultOf(third)
         self.assertEqual(self.names(), {"a", "c"})
 
+    def test_a_change_cancelled_before_its_turn_is_not_made(self) -> None:
+        self.successResultOf(start(self.tree.link("f", CAP)))
+        self.hold("*set_children")
+        first = start(self.tree.link("other", CAP))
+        unlinking = start(self.tree.unlink("f"))
+        unlinking.cancel()
+        self.failureResultOf(unlinking, CancelledError)
+        self.clock.advance(1)
+        self.successResultOf(first)
+        self.assertEqual(self.names(), {"f", "other"})
+
+    def test_a_link_cancelled_while_it_waits_for_others_is_not_made(self) -> None:
+        self.hold("PUT /uri", 1)
+        slow = start(self.tree.save("slow", b"1" * 100))
+        quick = start(self.tree.link("quick", CAP))
+        quick.cancel()
+        self.failureResultOf(quick, CancelledError)
+        self.clock.advance(1)
+        self.successResultOf(slow)
+        self.assertEqual(self.names(), {"slow"})
+
     def test_a_link_cancelled_during_the_write_does_not_stop_the_others(self) -> None:
         self.fake.fail_next("*set_children", Delay(1), times=2)
         first, second, third = (start(self.tree.link(name, CAP)) for name in "abc")
@@ -259,6 +281,14 @@ class Mistakes(QueueTestCase):
             self.successResultOf(each)
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
 
+    def test_a_write_that_is_refused_for_names_that_look_free_is_given_up(self) -> None:
+        text = "There was already a child by that name, and you asked me to not replace it."
+        self.fake.fail_next("*set_children", Status(409, text), times=99)
+        waiting = [start(self.tree.link(name, CAP)) for name in "ab"]
+        for each in waiting:
+            self.failureResultOf(each, ExistingChild)
+        self.assertEqual(self.writes(), 6)
+
     def test_the_queue_outlives_unexpected_errors(self) -> None:
         links = self.tree._commits
         for broken in ("_gather", "_commit", "_link"):
@@ -276,6 +306,16 @@ class Mistakes(QueueTestCase):
             waiting[0].addErrback(lambda _: None)
             self.now(self.tree.link(broken, CAP))
         self.assertLessEqual({"_gather", "_commit", "_link"}, self.names())
+
+    def test_a_queue_whose_reactor_has_ended_does_nothing_more(self) -> None:
+        self.fake.fail_next("*set_children", Silence())
+        links = [(name, Link(CAP), replace) for name, replace in (("a", False), ("b", True))]
+        changes = [_Change(name, 0.0, link, replace) for name, link, replace in links]
+        working = self.tree._commits._work((), _Queue(changes=[*changes]))
+        working.send(None)
+        working.close()  # as the garbage collector does
+        self.assertEqual(self.writes(), 1)
+        self.assertEqual([change.done.called for change in changes], [False, False])
 
     def test_many_callers_are_told_in_several_turns(self) -> None:
         told: list[Any] = []
@@ -308,4 +348,4 @@ class Mistakes(QueueTestCase):
         self.clock.pump([1] * 5)
         for each in waiting[1:]:
             self.failureResultOf(each, GatewayError)
-        self.assertEqual(forgotten, [100, 100])  # files, and directories
+        self.assertEqual(set(forgotten), {100})

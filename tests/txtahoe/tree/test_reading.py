@@ -234,11 +234,11 @@ class Large(ClockTestCase):
         self.tree = Tree(self.client, self.root)
         learn = self.tree._lookup.learn
 
-        def note(path: Path, node: Node) -> None:
+        def note(path: Path, node: Node, *since: float, **options: bool) -> None:
             self.learnt.append(path)
             if len(self.learnt) == TOGETHER:
                 self.clock.callLater(0, self.between)
-            learn(path, node)
+            learn(path, node, *since, **options)
 
         self.patch(self.tree._lookup, "learn", note)
 

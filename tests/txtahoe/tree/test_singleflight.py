@@ -57,7 +57,7 @@ class Sharing(SynchronousTestCase):
 
     def test_after_a_change_later_callers_do_not_share_the_old_answer(self) -> None:
         before = self.ask()
-        self.flights.outdate("key")
+        self.flights.outdate(lambda key: key == "key")
         self.assertTrue(self.under_way[0].is_outdated)
         after = self.ask()
         self.asked[1].callback("new")

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from tests.txtahoe.case import start
 from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
-from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.testing.fake import Delay, LostAnswer
+from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
+from txtahoe.testing.fake import Delay, LostAnswer, Status
 from txtahoe.tree.spread.format import contents_of, digit_of
 
 
@@ -125,6 +125,71 @@ class Agreement(SpreadingTestCase):
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
 
+    def close_and_fail(self) -> None:
+        """Close the root by another process; then no directory can be read."""
+        self.close()
+        self.fake.fail_next("GET*", Status(410), times=9)
+
+    def test_a_link_that_cannot_be_looked_after_may_be_made(self) -> None:
+        self.save("before")
+        linking = self.overtaken(self.tree.link("f", CAP), self.close_and_fail, "*set_children*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(linking, UnknownOutcome)
+
+    def test_a_link_that_cannot_be_made_again_may_be_there(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            for pattern in ("DELETE*", "*set_children*"):  # it stays, and cannot be linked again
+                self.fake.fail_next(pattern, Status(403))
+
+        linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(linking, UnknownOutcome)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, CAP)
+
+    def test_a_deletion_that_cannot_be_looked_after_may_be_made(self) -> None:
+        self.save("f")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close_and_fail, "DELETE*")
+        self.clock.pump([1] * 9)
+        self.failureResultOf(deleting, UnknownOutcome)
+
+    def test_a_stray_that_is_deleted_before_the_deletion_fails_is_gone(self) -> None:
+        self.close()
+        self.now(self.client.link(self.root, "f", CAP))
+        tree = self.another()
+        self.now(tree.list(""))
+        self.fake.fail_next("DELETE*", Status(403), skip=1)
+        self.failure(tree.unlink("f"), UnknownOutcome)
+
+    def test_a_deletion_that_comes_too_late_needs_no_superseded_link(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            self.now(self.client.delete(self.root, "f"))
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.successResultOf(deleting)
+        for tree in (self.tree, self.another(), self.plain):
+            self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_superseded_link_takes_no_name_from_a_link_that_comes_too_late(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.save("f", tree=self.another())
+            self.close()
+            # As if the process that deletes "f" ended before it came to the superseded link.
+            part = contents_of(self.children(), 0).parts[digit_of("f", 0)]
+            self.now(self.client.delete(part, "f"))
+
+        saving = self.overtaken(self.tree.link("f", OTHER), after, "*set_children*")
+        self.successResultOf(saving)
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
+
     def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
         self.fake.fail_next("GET*", Delay(25), times=2)
         saving = start(self.tree.link("f", CAP))
@@ -133,6 +198,20 @@ class Agreement(SpreadingTestCase):
         self.clock.advance(25)
         self.successResultOf(saving)
         self.assertEqual(set(self.children()), {"f"})
+
+    def test_a_late_link_that_a_part_has_taken_over_does_not_come_back(self) -> None:
+        self.closed()
+        name = next(name for name in NAMES[7:] if not self.has_part(name))
+        self.now(self.client.link(self.root, name, CAP))  # a process that is dead by now
+        for tree in (self.tree, self.another()):
+            self.now(tree.unlink(name))
+            self.assertNotIn(name, self.children())
+            self.failure(self.another().resolve(name), NoSuchChild)
+            name = next(name for name in NAMES[7:] if not self.has_part(name))
+            self.now(self.client.link(self.root, name, CAP))
+
+    def has_part(self, name: str) -> bool:
+        return digit_of(name, 0) in contents_of(self.children(), 0).parts
 
     def test_two_processes_that_make_the_same_part_make_one(self) -> None:
         self.closed()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txtahoe import Cap
 from txtahoe.tree import spread
+from txtahoe.tree.spread.memory import Layout, Layouts
 from txtahoe.tree.spread.states import RULES, Fanout, State
 
 ROOT = Path(__file__).parents[3]
@@ -32,9 +34,20 @@ class Rules(SynchronousTestCase):
         self.assertTrue(fanout.is_sure(State.OPEN, 20.0))
         self.assertFalse(fanout.is_sure(State.OPEN, 20.1))
         self.assertFalse(fanout.is_sure(State.CLOSING, 0.0))
+        self.assertEqual(fanout.wait(State.OPEN, 0.0), 0.0)
         self.assertEqual(fanout.wait(State.CLOSING, 10.0), 20.0)
         self.assertFalse(fanout.is_too_large(State.OPEN, 4))
         self.assertTrue(fanout.is_too_large(State.OPEN, 5))
+
+
+class Memory(SynchronousTestCase):
+    def test_the_layouts_that_were_kept_last_are_known(self) -> None:
+        first, second, third = (Cap.parse(f"URI:LIT:{text}") for text in ("me", "mi", "mu"))
+        layouts = Layouts(first, 2, spreads=True)
+        for cap in (first, second, first, third):
+            layouts.put(cap, Layout(asked=1.0))
+        known = [layouts.get(cap).is_known for cap in (first, second, third)]
+        self.assertEqual(known, [True, False, True])
 
 
 class Page(SynchronousTestCase):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
+from tests.txtahoe.case import start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
-from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild
+from txtahoe.api import directories
+from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild, SomeFailed
+from txtahoe.testing.fake import Delay, Status
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
-from txtahoe.tree.spread.states import State
+from txtahoe.tree.spread.states import Fanout, State
 
 
 class OneDirectory(SpreadingTestCase):
@@ -136,6 +140,20 @@ class OneDirectory(SpreadingTestCase):
         # A directory that is born with many names is spread from its birth.
         self.assertEqual(contents_of(self.children_of("d"), 0).names, {})
 
+    def test_a_tree_that_begins_to_spread_closes_large_directories(self) -> None:
+        self.plain.changer.begin(FANOUT)
+        self.save(*NAMES[:6], tree=self.plain)
+        self.clock.advance(31)
+        self.save(NAMES[6], tree=self.plain)
+        self.assertTrue(contents_of(self.children(), 0).is_closed)
+
+    def test_without_the_option_new_directories_stay_flat(self) -> None:
+        root = self.fake.make_directory()
+        names = [str(number) for number in range(2 * Fanout().limit)]
+        self.now(Tree(self.client, root).link_many([(f"d/{name}", CAP) for name in names]))
+        directory = self.now(self.client.list(root))["d"].cap
+        self.assertEqual(set(self.now(self.client.list(directory))), set(names))
+
     def children_of(self, path: str) -> Any:
         return self.now(self.client.list(self.now(self.tree.resolve(path)).cap))
 
@@ -154,6 +172,17 @@ class OneDirectory(SpreadingTestCase):
             self.assertEqual({name for name in found if is_like_part(name)}, set(names[8:]))
             self.assertEqual(self.now(tree.resolve(names[9])).cap, CAP)
         self.assertEqual(len(contents_of(self.children(), 0).parts), 16)
+
+    def test_a_deleted_name_like_that_of_a_part_does_not_come_back(self) -> None:
+        name = f"d/{part_name('0', ())}"
+        # The links that a directory is made with have the times of the clock of their process.
+        self.patch(directories, "time", lambda: time() + 3600)
+        self.save(name, *(f"d/{other}" for other in NAMES[:6]))
+        self.clock.advance(31)
+        self.save(*(f"d/{other}" for other in NAMES[6:]))
+        self.now(self.tree.unlink(name))
+        for tree in (self.tree, self.another(), self.plain):
+            self.assertEqual(set(self.now(tree.list("d"))), set(NAMES))
 
     def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")
@@ -196,6 +225,48 @@ class OneDirectory(SpreadingTestCase):
         self.failure(self.another().resolve("foreign"), NoSuchChild)
 
 
+class Strays(SpreadingTestCase):
+    """Links that other clients have made in a closed directory, moved into its parts."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.closed()
+        self.save(*NAMES[7:])
+        self.clock.advance(1)
+
+    def adopt(self, name: str, cap: Cap, *, before: Any = lambda: None) -> None:
+        self.now(self.client.link(self.root, name, cap))
+        stray = contents_of(self.children(), 0).strays[name]
+        before()
+        self.now(self.another().changer.adopt((), self.root, 0, name, stray))
+
+    def seen(self, name: str) -> Cap:
+        return self.now(self.another().resolve(name)).cap
+
+    def test_a_stray_comes_into_its_part(self) -> None:
+        self.adopt("foreign", OTHER)
+        self.assertNotIn("foreign", self.children())
+        self.assertEqual(self.seen("foreign"), OTHER)
+
+    def test_the_link_of_a_part_stays(self) -> None:
+        self.adopt(NAMES[20], OTHER)
+        self.assertNotIn(NAMES[20], self.children())
+        self.assertEqual(self.seen(NAMES[20]), CAP)
+
+    def test_a_stray_that_has_gone_meanwhile_is_no_error(self) -> None:
+        self.adopt(
+            "foreign", OTHER, before=lambda: self.now(self.client.delete(self.root, "foreign"))
+        )
+        self.assertNotIn("foreign", self.children())
+
+    def test_a_cap_of_an_unknown_kind_stays_where_it_is(self) -> None:
+        self.adopt("strange", Cap.parse("lafs://from-the-future"))
+        part = contents_of(self.children(), 0).parts[digit_of("strange", 0)]
+        self.assertNotIn("strange", self.now(self.client.list(part)))
+        self.assertIn("strange", self.children())
+        self.assertFalse(self.seen("strange").is_known)
+
+
 class Requests(SpreadingTestCase):
     def requests(self, attempt: Any) -> list[str]:
         self.fake.requests.clear()
@@ -217,6 +288,28 @@ class Requests(SpreadingTestCase):
         tree = self.another()
         self.now(tree.list(""))
         self.assertEqual(len(self.requests(tree.link(another, CAP))), 1)
+
+    def test_the_part_is_looked_up_while_the_file_is_uploaded(self) -> None:
+        self.grown()
+        new = next(name for name in map(str, range(60)) if not self.is_closing(name))
+        tree = self.another()
+        self.fake.fail_next("PUT /uri", Delay(1))
+        saving = start(tree.save(new, b"x" * 100))
+        self.fake.requests.clear()
+        self.clock.advance(1)
+        self.successResultOf(saving)
+        self.assertEqual(self.fake.requests, ["POST /uri/CAP?t=set_children"])
+
+    def test_a_part_that_cannot_be_written_fails_its_names_alone(self) -> None:
+        self.grown()
+        names = [name for name in map(str, range(60)) if not self.is_closing(name)]
+        self.now(self.tree.list(""))
+        self.fake.fail_next("*set_children", Status(400))
+        linking = start(self.tree.link_many([(name, CAP) for name in names]))
+        error = self.failureResultOf(linking, SomeFailed).value
+        failed = {name for name, result in zip(names, error.results, strict=True) if result}
+        self.assertTrue(failed)
+        self.assertEqual(set(names) - failed, set(names) & set(self.now(self.another().list(""))))
 
     def is_closing(self, name: str) -> bool:
         """Whether the part in which a name would be is about to be closed."""
@@ -248,6 +341,20 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
+    def test_a_closed_directory_has_no_next_state(self) -> None:
+        self.closed()
+        builder = self.another().changer.builder
+        for most in (100, 0):  # even if its layout is not remembered
+            builder._layouts._max_known = most
+            self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
+
+    def test_an_old_version_of_a_closed_directory_has_no_next_state(self) -> None:
+        self.save("f")
+        builder = self.tree.changer.builder
+        builder._layouts.get(self.root).note_state(State.CLOSED, 0.0)
+        self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
+        self.assertEqual(set(self.children()), {"f"})
+
     def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),

@@ -89,9 +89,9 @@ class Trees(GatewayTestCase):
         self.assertEqual((await tree.resolve("a/b/d")).cap, cap)
         self.assertEqual(proxy.requests, ["POST /uri"])
 
-    async def test_a_directory_that_moved_is_found_again(self) -> None:
-        tree = await self.new_tree()
-        other = Tree(self.client, tree.root)
+    async def test_a_directory_that_moved_is_found_again_after_max_age(self) -> None:
+        other = await self.new_tree()
+        tree = Tree(self.client, other.root, max_age=0.0)
         cap = await self.client.upload(b"x")
         await tree.link("a/b/f", cap)
         await other.rename("a/b", "old")

@@ -166,7 +166,7 @@ class Builder:
                 await self._client.set_children(cap, part_links(parts, contents.kept))
         except ExistingChild:
             return {}
-        self._layouts.get(cap).parts.update(parts)
+        self._layouts.get(cap).note_parts(parts, contents, depth)
         return parts
 
     # Marks.

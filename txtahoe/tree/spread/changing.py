@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Set
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
 
 from attrs import define, field, frozen
 
-from txtahoe.api.directories import Replace
+from txtahoe.api.directories import Replace, unknown
 from txtahoe.caps import Cap
 from txtahoe.concurrency import each
-from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, TahoeError, Unrecoverable
+from txtahoe.errors import (
+    ExistingChild,
+    NoSuchChild,
+    NotADirectory,
+    TahoeError,
+    UnknownOutcome,
+    Unrecoverable,
+)
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.paths import Path
@@ -159,23 +166,24 @@ class Changer:
         """
         Unlink a name wherever it is. `node`: what it leads to, as the caller has just seen.
 
-        Raises: NoSuchChild.
+        Raises: NoSuchChild; UnknownOutcome also if the look after the change fails.
         """
         target = await self.target(path, directory, name)
         was_stray = await self._unlink_above(path, target, name)
         missing = None
         try:
-            with self._lookup.changing(path, target.cap):
+            with self._lookup.changing(path, target.cap), _changed(was_stray):
                 await self._client.delete(target.cap, name, node)
         except NoSuchChild as error:
             missing = error
-        if await self._is_too_late(path, target):
-            # The part may have taken the link over before it was deleted. If the part has another
-            # link, that is a new file: it stays.
-            target = await self.target(path, directory, name)
-            if await self._has_link(path, target, name, node):
-                await self.unlink(path, directory, name, node)
-                return
+        with _changed(was_stray or missing is None):
+            if await self._is_too_late(path, target):
+                # The part may have taken the link over before it was deleted. If the part has
+                # another link, that is a new file: it stays.
+                target = await self.target(path, directory, name)
+                if await self._has_link(path, target, name, node):
+                    await self.unlink(path, directory, name, node)
+                    return
         if missing is not None and not was_stray:
             raise missing
 
@@ -218,7 +226,12 @@ class Changer:
     async def write(
         self, path: Path, directory: Cap, links: Mapping[str, Link], replace: Replace
     ) -> Outcome:
-        """Link names in a directory, each where it belongs, with one write for each target."""
+        """
+        Link names in a directory, each where it belongs, with one write for each target.
+
+        The result of a name is UnknownOutcome also if the look after its change fails.
+        """
+        began = self._now()
         if self.builder.leads_to_spread(links):
             await self.builder.mark_path(path)
         groups: dict[Cap, tuple[Target, dict[str, Link]]] = {}
@@ -239,6 +252,8 @@ class Changer:
                 outcome.results.update(dict.fromkeys(names, result))
             else:
                 outcome.add(result)
+        made = {name: node for name, node in outcome.results.items() if isinstance(node, Node)}
+        await self._lookup.learn_change(path, directory, made, began)
         return outcome
 
     async def _write(
@@ -257,7 +272,9 @@ class Changer:
         except ExistingChild as error:
             if await self._is_too_late(path, target):
                 return await self.write(path, target.way[0], wanted, replace)
-            outcome.results.update({name: error for name in wanted if name in error.names})
+            for name in wanted.keys() & error.names:
+                self._lookup.note((*path, name), is_there=True)
+                outcome.results[name] = error
             outcome.refusal = error
             return outcome
         except BaseException:
@@ -269,8 +286,9 @@ class Changer:
         if marks:
             layout.note_state(State.CLOSING, self._now())
         made = {name: nodes[name] for name in wanted}
-        if await self._is_too_late(path, target):
-            return await self._repeat_in_parts(path, target, made, wanted, replace)
+        with _changed():
+            if await self._is_too_late(path, target):
+                return await self._repeat_in_parts(path, target, made, wanted, replace)
         outcome.results.update(made)
         return outcome
 
@@ -284,18 +302,24 @@ class Changer:
     ) -> Outcome:
         """Look after links that were made in a closed directory; link those that no part has."""
         outcome = Outcome()
-        again = {}
+        again, staying = {}, set()
         for name, node in made.items():
             target = await self.target(path, late.way[0], name)
             if await self._has_link(path, target, name, node):
                 outcome.results[name] = node
                 continue
             again[name] = links[name]
-            if not is_like_part(name):
-                with suppress(TahoeError):  # a stray that stays would show when the name is deleted
-                    await self._client.unlink(late.cap, name, node)
+            try:  # a stray that stays would show when the name is deleted
+                if not is_like_part(name):
+                    await self._client.unlink(late.cap, name, node, missing_ok=True)
+            except TahoeError:
+                staying.add(name)
         if again:
             outcome.add(await self.write(path, late.way[0], again, replace))
+        for name in staying:  # a stray counts, unless the part has such a name
+            result = outcome.results.get(name)
+            if not isinstance(result, Node):
+                outcome.results[name] = _in_doubt(result or outcome.refusal)
         return outcome
 
     async def _taken(self, path: Path, target: Target, names: Set[str]) -> set[str]:
@@ -313,6 +337,26 @@ class Changer:
             return {}
         await self.builder.mark_path(path[:-1])
         return mark("closing")
+
+
+@contextmanager
+def _changed(is_changed: bool = True) -> Iterator[None]:
+    """
+    For a block that goes on after a change. Raises: UnknownOutcome for errors in it, but not for
+    NoSuchChild.
+    """
+    try:
+        yield
+    except (NoSuchChild, UnknownOutcome):
+        raise
+    except TahoeError as error:
+        if not is_changed:
+            raise
+        raise _in_doubt(error) from error
+
+
+def _in_doubt(error: Exception | None) -> UnknownOutcome:
+    return unknown(f"{error}. The change was made before, and may count")
 
 
 def taken(name: str) -> ExistingChild:

@@ -85,7 +85,8 @@ def part_name(digit: str, names: Container[str]) -> str:
 def is_like_part(name: str) -> bool:
     """
     Whether a name begins as those of parts do. Such a superseded link must stay in its directory:
-    if it goes, `part_name` gives another name, and two processes can each link a part.
+    if it goes, `part_name` gives another name, and two processes can each link a part. As it stays,
+    it is never a stray: it would come back when the name is deleted in the part.
     """
     return name.startswith(_PART_NAME)
 
@@ -193,7 +194,7 @@ def contents_of(children: Children, depth: int, path: Path = ()) -> Contents:
     strays = {
         name: node
         for name, node in parted.items()
-        if not node.cap.is_known or (node.created or 0) > since
+        if not node.cap.is_known or ((node.created or 0) > since and not is_like_part(name))
     }
     return Contents(
         {name: node for name, node in names.items() if name not in parted},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Set
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from math import inf
 
 from attrs import define, field
 
 from txtahoe.caps import Cap
-from txtahoe.tree.spread.format import Children, Contents, digit_of
+from txtahoe.errors import NotADirectory
+from txtahoe.tree.spread.format import Children, Contents, digit_of, onward
 from txtahoe.tree.spread.states import State
 
 
@@ -42,6 +44,13 @@ class Layout:
         if order.index(state) > order.index(self.state):
             self.state, self.state_since = state, now
 
+    def note_parts(self, parts: Mapping[str, Cap], before: Contents, depth: int) -> None:
+        """Note parts that this process has just linked; `before`: its reading before that."""
+        self.parts.update(parts)
+        here = {name: n for name, n in before.names.items() if digit_of(name, depth) in parts}
+        self.superseded |= {name for name, node in here.items() if node.cap.is_known}
+        self.strays |= {name: node for name, node in here.items() if not node.cap.is_known}
+
     def has_parts_for(self, names: Set[str] | None, depth: int) -> bool:
         """Whether parts decide on all of these names, and no stray has one of them."""
         if names is None or not self.strays.keys().isdisjoint(names):
@@ -71,6 +80,14 @@ class Layouts:
     def get(self, directory: Cap) -> Layout:
         """The layout of a directory. If it is unknown, notes in the result are lost."""
         return self._layouts.get(directory) or Layout()
+
+    def way(self, directory: Cap, name: str) -> list[Cap]:
+        """A directory and the parts below it that decide on a name, as far as they are known."""
+        way = [directory]
+        with suppress(NotADirectory):  # its parts lead back to it
+            while (layout := self.get(way[-1])).has_parts_for({name}, len(way) - 1):
+                way = onward((), way, layout.parts[digit_of(name, len(way) - 1)])
+        return way
 
     def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
         """Note a reading of a directory, by a request that began at `asked`."""

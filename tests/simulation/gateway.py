@@ -1,0 +1,237 @@
+"""
+The way of each request to the gateway and back, and what happens to it.
+
+The gateway takes a request at one moment, and the answer tells of that moment. Requests that are
+under way together arrive in any order. One thing is relied on, as in the models: a request that its
+process has given up, and that arrives all the same, comes before those that the process sends
+later. The mutant "reorders" shows that this is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall
+
+from tests.simulation.world import World
+from txtahoe.errors import AnswerLost, GatewayRefused, TahoeError
+from txtahoe.testing.fake.api.surface import Surface
+from txtahoe.testing.fake.http import refusals
+from txtahoe.testing.fake.http.question import Answer, Question, failure_page, refusal
+from txtahoe.testing.fake.objects.links import new_directory
+from txtahoe.testing.fake.objects.store import Store
+
+_UNCOORDINATED = "allmydata.mutable.common.UncoordinatedWriteError"
+# A gateway whose write was disturbed pauses for so many seconds at least before it tries again.
+_DISTURBED = 1.8
+# Two requests do not arrive at once.
+_NEXT = 1e-6
+
+
+@frozen
+class Weather:
+    """
+    How things go for one process in a run. Times are in seconds.
+
+    `usual`: what a request, and an answer, takes on average. `slow`: what a slow one takes at most.
+    `rate`: how many requests meet a fault; `kinds`: of these kinds.
+    """
+
+    usual: float
+    slow: float
+    rate: float
+    kinds: tuple[str, ...]
+
+
+_CALM = Weather(usual=0.05, slow=0.05, rate=0.0, kinds=())
+
+
+@frozen
+class Course:
+    """
+    What happens to a request. Times are in seconds, and None is never.
+
+    `arrives`: after it was sent. `answered`: after that. `breaks`: the connection, after the
+    request was sent. `works`: whether the gateway does what is asked. `says`: what the client gets
+    for the gateway's answer; None: the connection breaks.
+    """
+
+    arrives: float | None
+    answered: float | None = None
+    breaks: float | None = None
+    works: bool = True
+    says: Callable[[Question, Answer | None], Answer | None] = lambda question, answer: answer
+
+
+def _failed(question: Question, answer: Answer | None) -> Answer:
+    if question.method == "GET":
+        return _unrecoverable(question, answer)
+    return failure_page(question, refusals.Failed(_UNCOORDINATED))
+
+
+def _unrecoverable(question: Question, answer: Answer | None) -> Answer:
+    return refusal(refusals.unrecoverable())
+
+
+def _conflict(question: Question, answer: Answer | None) -> Answer | None:
+    """The gateway repeats a link, and meets its own half-placed write (docs/gateway.md 2.8)."""
+    is_link = question.operation == "set_children" and question.argument("replace") == "false"
+    is_made = answer is not None and answer.status == 200
+    return refusal(refusals.existing_child()) if is_link and is_made else answer
+
+
+def _nothing(question: Question, answer: Answer | None) -> None:
+    return None
+
+
+# Each gets the usual time of a request, that of an answer, and the time of a slow one.
+FAULTS: dict[str, Callable[[float, float, float], Course]] = {
+    "request lost": lambda there, back, slow: Course(None, breaks=there),
+    "answer lost": lambda there, back, slow: Course(there, back, says=_nothing),
+    "lost, done later": lambda there, back, slow: Course(there + slow, breaks=there),
+    "silence": lambda there, back, slow: Course(None),
+    "silence, but done": lambda there, back, slow: Course(there),
+    "slow request": lambda there, back, slow: Course(slow, back),
+    "slow answer": lambda there, back, slow: Course(there, slow),
+    "failure": lambda there, back, slow: Course(there, back, works=False, says=_failed),
+    "failure, but done": lambda there, back, slow: Course(there, back + _DISTURBED, says=_failed),
+    "unreadable": lambda there, back, slow: Course(there, back, works=False, says=_unrecoverable),
+    "unreadable, but done": lambda there, back, slow: Course(
+        there, back + _DISTURBED, says=_unrecoverable
+    ),
+    "conflict with itself": lambda there, back, slow: Course(
+        there, back + _DISTURBED, says=_conflict
+    ),
+}
+
+
+@define(eq=False)
+class Line:
+    """
+    The connections of one process, and their weather.
+
+    `is_cut`: the process is dead, and hears nothing any more. `not_before`: no request arrives
+    before a given-up one that was sent earlier.
+    """
+
+    who: str
+    weather: Weather
+    is_cut: bool = False
+    not_before: float = 0.0
+
+
+@define(eq=False)
+class _Pending:
+    """A request under way. `arrival`: when it arrives. `calls`: what is still to happen to it."""
+
+    label: str
+    line: Line
+    arrival: float = 0.0
+    answer: Deferred[Answer] = field(factory=Deferred)
+    calls: list[IDelayedCall] = field(factory=list)
+
+
+class Gateway:
+    """
+    A gateway in memory.
+
+    `is_calm`: whether the weather is, on all lines. `reorders`: whether later requests overtake
+    given-up ones. `requests`: how many there were. `changed`: called after each request that can
+    change something.
+    """
+
+    def __init__(self, world: World) -> None:
+        store = Store(3)
+        self.store = store
+        self.root = new_directory(store, {}).known
+        self.is_calm = False
+        self.reorders = False
+        self.requests = 0
+        self.changed: Callable[[], None] = lambda: None
+        self._world = world
+        self._surface = Surface(store)
+        self._is_up = True
+        self._pending: list[_Pending] = []
+
+    def send(self, line: Line, question: Question, doing: str) -> Deferred[Answer]:
+        """The answer to a request. Raises: GatewayRefused, AnswerLost."""
+        world, weather = self._world, _CALM if self.is_calm else line.weather
+        self.requests += 1
+        if not self._is_up:
+            world.tell(line.who, f"{question.label}: refused")
+            return fail(GatewayRefused(f"{doing}: refused"))
+        usual = 1 / weather.usual
+        there, back = world.random.expovariate(usual), world.random.expovariate(usual)
+        course, kind = Course(there, back), ""
+        if weather.kinds and world.happens(weather.rate):
+            kind = world.random.choice(weather.kinds)
+            world.faults[kind] += 1
+            course = FAULTS[kind](there, back, world.random.uniform(0, weather.slow))
+        world.tell(line.who, f"{question.label} is sent{kind and ': '}{kind}")
+        return self._begin(_Pending(question.label, line), question, course, doing)
+
+    def _begin(
+        self, pending: _Pending, question: Question, course: Course, doing: str
+    ) -> Deferred[Answer]:
+        world, line = self._world, pending.line
+
+        def give_up(_: object = None) -> None:
+            """The client waits no more; the request can arrive all the same."""
+            line.not_before = max(line.not_before, pending.arrival + _NEXT)
+
+        def end(result: Answer | TahoeError) -> None:
+            if line.is_cut or pending.answer.called:
+                return
+            if isinstance(result, TahoeError):
+                world.tell(line.who, f"{pending.label}: the connection breaks")
+                give_up()
+                pending.answer.errback(result)
+            else:
+                pending.answer.callback(result)
+
+        def arrive() -> None:
+            if question.method == "GET" and pending.answer.called:
+                return
+            answer = self._surface.answer(question) if course.works else None
+            told = "nothing is done" if answer is None else str(answer.status)
+            world.tell("gateway", f"{pending.label} of {line.who}: {told}")
+            if question.method != "GET":
+                self.changed()
+            said = course.says(question, answer)
+            if course.answered is not None:
+                lost = AnswerLost(f"{doing}: lost")
+                pending.calls.append(world.clock.callLater(course.answered, end, said or lost))
+
+        pending.answer = Deferred(give_up)
+        if course.arrives is not None:
+            pending.arrival = world.clock.seconds() + course.arrives
+            if not self.reorders:
+                pending.arrival = max(pending.arrival, line.not_before)
+            wait = pending.arrival - world.clock.seconds()
+            pending.calls.append(world.clock.callLater(wait, arrive))
+        if course.breaks is not None:
+            lost = AnswerLost(f"{doing}: lost")
+            pending.calls.append(world.clock.callLater(course.breaks, end, lost))
+        self._pending.append(pending)
+        return pending.answer
+
+    def restart(self, seconds: float) -> None:
+        """Lose all requests that are under way, and refuse others for a time."""
+        self._world.faults["restart"] += 1
+        self._world.tell("gateway", f"it restarts, for {seconds:.1f} seconds")
+        self._is_up = False
+        for pending in self._pending:
+            for call in pending.calls:
+                if call.active():
+                    call.cancel()
+            if not pending.answer.called and not pending.line.is_cut:
+                pending.answer.errback(AnswerLost("the gateway restarts"))
+        self._pending.clear()
+
+        def up() -> None:
+            self._is_up = True
+            self._world.tell("gateway", "it is up again")
+
+        self._world.clock.callLater(seconds, up)

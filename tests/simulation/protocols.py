@@ -1,0 +1,198 @@
+"""What processes do in each protocol, and mutants of it: each breaks one rule of the real code."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from random import Random
+from secrets import token_hex
+from typing import Any
+from unittest.mock import patch
+
+from attrs import evolve, frozen
+
+from tests.simulation.gateway import Gateway
+from tests.simulation.processes import Habits
+from txtahoe.api.directories import DirectoryOperations
+from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
+from txtahoe.tree.commits import CommitQueue
+from txtahoe.tree.lookup import Lookup
+from txtahoe.tree.spread import building, format
+from txtahoe.tree.spread.changing import Changer
+from txtahoe.tree.spread.states import RULES, Fanout, State
+
+# Breaks a rule while a block runs; it is called with the gateway.
+Mutant = Callable[[Gateway], AbstractContextManager[Any]]
+
+
+@frozen
+class Protocol:
+    """
+    A protocol. `seconds`: for so long users work, one of these times. `operations`: of a user in
+    that time, on average. `filled`: so many names are there at the beginning, one of these counts.
+    `habits`: makes the habits of one process after the other, from the seconds that a user rests.
+    `mutants`: by the rule that they break.
+    """
+
+    seconds: Sequence[float]
+    operations: int
+    filled: Sequence[int]
+    habits: Callable[[Random, float], Iterator[Habits]]
+    mutants: Mapping[str, Mutant]
+
+
+# The commit queue.
+
+
+def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
+    weights = {
+        "link": 5.0,
+        "replace": 3.0,
+        "save": 2.0,
+        "replace if unchanged": 2.0,
+        "link many": 1.0,
+        "unlink": 5.0,
+        "remove directory": 0.5,
+        "look": 1.0,
+        "list": 1.0,
+    }
+    names = ["f", "g", "d/f", "d/g"][: random.choice([3, 4])]
+    leaving = random.choice([0.0, 0.0, 0.1])
+    while True:
+        users = random.choice([1, 2, 3])
+        yield Habits(None, users, rest, weights, names, leaving, slow=(10.0, 100.0))
+
+
+def _no_turns(gateway: Gateway) -> AbstractContextManager[Any]:
+    add = CommitQueue._add
+
+    def add_alone(queue: CommitQueue, path: Any, changes: Any) -> Any:
+        queue._queues.pop(path, None)
+        return add(queue, path, changes)
+
+    return patch.object(CommitQueue, "_add", add_alone)
+
+
+def _no_reading_back(gateway: Gateway) -> AbstractContextManager[Any]:
+    async def change(
+        client: Any, request: Callable[[], Awaitable[object]], directory: Any, is_done: Any
+    ) -> None:
+        for pause in (*client._transport.pauses, None):
+            try:
+                await request()
+                return
+            except (ExistingChild, NoSuchChild):
+                raise
+            except TahoeError as error:
+                failure = error
+            if pause is not None:
+                await client._transport.pause(pause, failure)
+        raise UnknownOutcome(str(failure))
+
+    return patch.object(DirectoryOperations, "_change", change)
+
+
+@contextmanager
+def _reorders(gateway: Gateway) -> Iterator[None]:
+    gateway.reorders = True
+    yield
+
+
+COMMIT = Protocol(
+    (3.0, 20.0, 60.0),
+    5,
+    (0,),
+    _commit_habits,
+    {
+        "no mark in the link": lambda _: patch("txtahoe.api.directories.token_hex", lambda _: "0"),
+        "no reading back": _no_reading_back,
+        "no turns": _no_turns,
+        "the gateway reorders requests": _reorders,
+    },
+)
+
+# Spreading a directory.
+
+_NAMES = [f"name{number}" for number in range(200)]
+
+
+def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
+    weights = {
+        "link": 6.0,
+        "replace": 2.0,
+        "save": 2.0,
+        "replace if unchanged": 1.0,
+        "link many": 2.0,
+        "unlink": 5.0,
+        "remove directory": 0.2,
+        "look": 2.0,
+        "list": 1.0,
+    }
+    # Of few digits, so that parts have several names.
+    digits = random.choice(["5", "05", "05a"])
+    names = [name for name in _NAMES if format.digit_of(name, 0) in digits]
+    names = random.sample(names, random.choice([3, 4, 6]))
+    if random.random() < 0.2:
+        names[0] = format.part_name("5", ())
+    directories = random.choice([[""], ["d/"], ["", "d/"]])
+    names = [random.choice(directories) + name for name in names]
+    leaving, limit = random.choice([0.0, 0.0, 0.05]), random.choice([1, 2])
+    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
+    for number in itertools.count():
+        # Each may have a limit of its own, and some may spread nothing.
+        fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
+        moves = {"spread": random.choice([0.0, 0.0, 0.5])}
+        if pace == Fanout().pace and number and random.random() < 0.5:
+            fanout, moves = None, {}  # such a process counts with the usual pace
+        users, slow = random.choice([1, 2]), (4 * pace, 12 * pace)
+        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, slow)
+
+
+def _rule(state: State, **changes: Any) -> Mutant:
+    return lambda _: patch.dict(RULES, {state: evolve(RULES[state], **changes)})
+
+
+async def _never(*_: Any) -> bool:
+    return False
+
+
+async def _has_any_link(changer: Any, path: Any, target: Any, name: str, node: Any) -> bool:
+    return name in (await changer._ask(path, target)).names
+
+
+def _old_reading(gateway: Gateway) -> AbstractContextManager[Any]:
+    ask = Lookup.ask
+
+    def ask_anyhow(lookup: Any, *args: Any, anew: bool) -> Any:
+        return ask(lookup, *args, anew=False)
+
+    return patch.object(Lookup, "ask", ask_anyhow)
+
+
+def _two_parts(gateway: Gateway) -> AbstractContextManager[Any]:
+    links = format.part_links
+
+    def with_names_of_their_own(parts: Any, names: Any) -> Any:
+        return {f"{name}{token_hex(2)}": link for name, link in links(parts, names).items()}
+
+    return patch.object(building, "part_links", with_names_of_their_own)
+
+
+SPREAD = Protocol(
+    (30.0, 80.0),
+    8,
+    (0, 2, 4),
+    _spread_habits,
+    {
+        "no second look": lambda _: patch.object(Changer, "_is_too_late", _never),
+        "no second look while closing": _rule(State.CLOSING, sure_within=2),
+        "sure for 4t instead of 2t": _rule(State.OPEN, sure_within=4),
+        "closes after t instead of 3t": _rule(State.CLOSING, next_after=1),
+        "an older reading counts as new": _old_reading,
+        "two parts for a digit": _two_parts,
+        "no look at the link": lambda _: patch.object(Changer, "_has_link", _has_any_link),
+    },
+)
+
+PROTOCOLS = {"commit": COMMIT, "spread": SPREAD}

@@ -1,0 +1,59 @@
+"""Some runs of the simulation; that a seed repeats a run; that a broken rule is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import count
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.simulation.protocols import PROTOCOLS
+from tests.simulation.runs import run
+
+SEEDS = range(8)
+_DIGESTS = """
+from tests.simulation.protocols import PROTOCOLS
+from tests.simulation.runs import run
+print(*(run(name, seed).digest for name in PROTOCOLS for seed in (1, 2)))
+"""
+
+
+class Runs(SynchronousTestCase):
+    def assert_nothing_is_found(self, name: str) -> None:
+        results = [run(name, seed) for seed in SEEDS]
+        self.assertEqual([result.found for result in results if result.found], [])
+        self.assertGreater(sum(result.operations for result in results), 10 * len(SEEDS))
+        self.assertGreater(len({kind for result in results for kind in result.faults}), 5)
+        self.assertEqual(len({result.digest for result in results}), len(SEEDS))
+
+    def test_the_commit_queue(self) -> None:
+        self.assert_nothing_is_found("commit")
+
+    def test_spreading_a_directory(self) -> None:
+        self.assert_nothing_is_found("spread")
+
+    def test_a_seed_repeats_a_run_in_another_process(self) -> None:
+        # The hashes of strings, and so the orders of sets, are others there.
+        environment = {**os.environ, "PYTHONHASHSEED": "1"}
+        command = [sys.executable, "-c", _DIGESTS]
+        there = subprocess.check_output(command, env=environment, text=True).split()
+        self.assertEqual(there, [run(name, seed).digest for name in PROTOCOLS for seed in (1, 2)])
+
+
+class Mutants(SynchronousTestCase):
+    """Mutants that are found soon; `python -m tests.simulation` runs them all."""
+
+    def assert_found(self, name: str, mutant: str) -> None:
+        for seed in count():
+            self.assertLess(seed, 100, f"nothing was found of {mutant!r}")
+            if run(name, seed, mutant).found:
+                break
+        self.assertEqual(run(name, seed).found, [])
+
+    def test_a_link_without_a_mark_is_found(self) -> None:
+        self.assert_found("commit", "no mark in the link")
+
+    def test_a_change_without_reading_back_is_found(self) -> None:
+        self.assert_found("commit", "no reading back")
