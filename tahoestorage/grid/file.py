@@ -64,8 +64,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
     def _begin(self, mode: str, found: Node | None = None) -> None:
         self._left_when_opened = _leaving_exception()
         if is_only_read(mode):
-            was = self._was = found or done(self._tree.file(self._path, self.name))
-            self._raw = Reader(self._tree, was)
+            self._raw = self._reader(found or done(self._tree.file(self._path, self.name)))
             self.file = io.BufferedReader(self._raw, FIRST_WINDOW)
         else:
             self._raw = spool = self._begin_writing(_kind(mode))
@@ -94,12 +93,19 @@ class TahoeFile(File):  # type: ignore[type-arg]
             raise ExistingChild(f"the name {self.name!r} is taken")
         spool = Spool(appends=kind == "a")
         if self._was is not None and kind in "ra":
-            with Reader(self._tree, self._was) as reader:
+            with self._reader(self._was) as reader:
                 shutil.copyfileobj(reader, spool, SECOND_WINDOW)
             if kind == "r":
                 spool.seek(0)
             spool.is_changed = False
         return spool
+
+    def _reader(self, found: Node) -> Reader:
+        self._was = found
+        try:
+            return Reader(self._tree, found)
+        except NoSuchChild:  # it was pending, and another one has just replaced it
+            return self._reader(done(self._tree.file(self._path, self.name)))
 
     def __repr__(self) -> str:
         return redact(super().__repr__())  # a name may carry the cap of its file
@@ -198,7 +204,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         elif self._allow_overwrite:
             link = partial(Tree.link, path=self._path, replace="only-files")
         how = {
-            "expected": self._was and self._was.cap,
+            "expected": self._was,
             "replaces": self._allow_overwrite and "x" not in self.mode,
             "is_growing": "a" in self.mode,
         }

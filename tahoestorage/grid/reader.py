@@ -43,10 +43,9 @@ class Reader(io.RawIOBase):
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
         self._storage_tree = tree
-        self._sealed = tree.sealed(node)
+        self._sealed, self._cap = tree.opened(node)
         cache = tree.connection.content_cache
-        self._cache = cache if cache is not None and cache.keeps(node.cap) else None
-        self._cap = node.cap
+        self._cache = cache if cache is not None and cache.keeps(self._cap) else None
         self.size = node.size
         self.goes_on = False
         """Whether the caller reads to the end, which one range then fetches."""

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from time import monotonic, sleep
@@ -21,13 +13,11 @@ from attrs import evolve, field, frozen
 from django.core.files import File
 
 from tahoestorage.grid.contents import blocks_of
-from tahoestorage.grid.staging import UNBORN
+from tahoestorage.grid.staging import UNBORN, laid_over
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
-from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.concurrency import Done
 from txtahoe.errors import (
     DirectoryNotEmpty,
     ExistingChild,
@@ -39,14 +29,14 @@ from txtahoe.errors import (
 )
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
-from txtahoe.spool.entries import PENDING
-from txtahoe.spool.files import SealedFile, new_number
+from txtahoe.spool.files import SealedFile
+from txtahoe.spool.spool import Adding
 from txtahoe.tree.paths import Path
 
 logger = getLogger("tahoestorage")
 
 _QUIET = 5.0  # seconds for which a file that somebody appends to is left alone
-_POLL = 0.02  # seconds between two looks at a lock
+_POLL = 0.02  # seconds between two looks at an entry
 _PLACES = (ExistingChild, IsADirectory, NotADirectory)  # errors of a grid that is there
 
 
@@ -77,7 +67,7 @@ class SpooledTree(StorageTree):
     # Readers.
 
     async def resolve(self, path: Path, name: str | None = None, *, fresh: bool = False) -> Node:
-        entry = await self._pending(path)
+        entry = await self._find(path)
         if entry is not None:
             return entry.node
         try:
@@ -100,174 +90,163 @@ class SpooledTree(StorageTree):
             if not pending:
                 raise
             found = {}
-        return _with_pending(path, found, pending)
+        return laid_over(path, found, pending)
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         pending = done(self._below(path))
-        unborn = {e.path[:depth] for e in pending for depth in range(len(path), len(e.path))}
+        unborn = {file[:depth] for file in pending for depth in range(len(path), len(file))}
         try:
             for directory, children in super().walk(path, name):
                 unborn.discard(directory)
-                yield directory, _with_pending(directory, children, pending)
+                yield directory, laid_over(directory, children, pending)
         except NoSuchChild:
             if path not in unborn:
                 raise
         for directory in sorted(unborn, key=len):
-            yield directory, _with_pending(directory, {}, pending)
+            yield directory, laid_over(directory, {}, pending)
 
-    def sealed(self, node: Node) -> SealedFile | None:
-        number = node.metadata.get(PENDING)
-        found = self.spool.open(number) if isinstance(number, int) else None
-        if found is None and not node.cap.is_readable:
-            raise NoSuchChild("the file was deleted or replaced while it was opened")
-        return found
+    def opened(self, node: Node) -> tuple[SealedFile | None, Cap]:
+        return self.spool.open(node)
 
-    async def _pending(self, path: Path) -> Entry | None:
+    async def _find(self, path: Path) -> Entry | None:
         if not self.spool.is_new:  # after a restart of the host, any use uploads what is left
             self._wake(anew=False)
         return await unblocked(lambda: self.spool.find(path))
 
-    async def _below(self, path: Path) -> list[Entry]:
-        return await unblocked(lambda: self.spool.below(path))
+    async def _below(self, path: Path) -> dict[Path, Node]:
+        entries = await unblocked(lambda: self.spool.below(path))
+        return {entry.path: entry.node for entry in entries}
 
     # Changes.
 
-    async def save(
-        self,
-        path: Path,
-        content: File[Any],
-        name: str | None,
-        *,
-        replace: Replace = False,
-        otherwise: Callable[[], Path] | None = None,
-    ) -> None:
-        def add(entry: Entry) -> None:
-            nonlocal path
-            while True:
-                try:
-                    return self.spool.add(evolve(entry, path=path, replaces=bool(replace)))
-                except ExistingChild:
-                    if otherwise is None:
-                        raise
-                path = otherwise()
-
-        def directly() -> Awaitable[None]:
-            return save(path, content, name, replace=replace, otherwise=otherwise)
-
-        save = super().save
-        await self._take(path, content, name, add, directly)
-
-    async def put(
-        self,
-        path: Path,
-        content: File[Any],
-        name: str | None,
-        link: Linking,
-        *,
-        expected: Cap | None = None,
-        replaces: bool = False,
-        is_growing: bool = False,
-        **how: Any,
-    ) -> None:
-        """
-        As in StorageTree. `expected`, `replaces`: as in `Entry` and `Journal.add`. `is_growing`:
-        whether more may be appended soon.
-        """
-
-        def add(entry: Entry) -> None:
-            due = entry.due + (_QUIET if is_growing else 0)
-            self.spool.add(evolve(entry, path=path, replaces=replaces, due=due), expected)
-
-        directly = partial(super().put, path, content, name, link)
-        await self._take(path, content, name, add, directly)
+    async def save(self, path: Path, content: File[Any], name: str | None, **how: Any) -> None:
+        replace, otherwise = how.get("replace", False), how.get("otherwise")
+        save = partial(super().save, name=name, replace=replace)
+        other = otherwise and (lambda _: otherwise())
+        await self._take_one(path, content, save, other, over=bool(replace) or ())
 
     async def save_many(
-        self,
-        files: Sequence[tuple[Path, File[Any]]],
-        *,
-        replace: Replace = False,
-        otherwise: Callable[[int], Path] | None = None,
-        progress: Done | None = None,
+        self, files: Sequence[tuple[Path, File[Any]]], **how: Any
     ) -> list[Exception | None]:
-        results: list[Exception | None] = []
-        for number, (path, content) in enumerate(files):
-            other = None if otherwise is None else partial(otherwise, number)
-            try:
-                await self.save(path, content, None, replace=replace, otherwise=other)
-                results.append(None)
-            except Exception as error:
-                results.append(error)
-            if progress is not None:
-                progress(1)
+        replace, progress = how.get("replace", False), how.get("progress")
+        save = partial(super().save, name=None, replace=replace)
+        results = await self._take(files, save, how.get("otherwise"), over=bool(replace) or ())
+        if progress is not None:
+            progress(len(results))
         return results
 
+    async def put(
+        self, path: Path, content: File[Any], name: str | None, link: Linking, **how: Any
+    ) -> None:
+        """
+        As in StorageTree. `expected`: the file that it replaces; if it `replaces`, any.
+        `is_growing`: whether more may be appended soon.
+        """
+        put, due = partial(super().put, name=name, link=link), monotonic()
+        await self._take_one(
+            path,
+            content,
+            put,
+            expected=how.get("expected"),
+            over=how.get("replaces") or (),
+            due=due + _QUIET if how.get("is_growing") else due,
+        )
+
     async def delete(self, path: Path, name: str | None) -> None:
-        if await unblocked(lambda: self.spool.discard(path)):
-            return
-        if await self._below(path):
+        entry = await self._find(path)
+        if entry is None and await self._below(path):
             raise DirectoryNotEmpty(f"{name!r} is not empty")
-        async with self._alone(path) as entry:
-            with suppress(*[] if entry is None else [NoSuchChild]):
-                await super().delete(path, name)
+        if entry is not None:
+            if await unblocked(partial(self.spool.discard, entry)):
+                return
+            entry = await self._settled(path)
+        with suppress(*[] if entry is None else [NoSuchChild]):
+            await super().delete(path, name)
+        if entry is not None:
+            await unblocked(partial(self.spool.discard, entry, is_linked=True))
+
+    async def _settled(self, path: Path) -> Entry | None:
+        """The entry of a path, when it is on the grid, or set aside. Raises: RequestTimeout."""
+        deadline = monotonic() + self.connection.timeout
+        while (entry := await self._find(path)) and entry.state < State.ASIDE:
+            if monotonic() > deadline:
+                raise RequestTimeout(f"{path[-1]!r} is not on the grid yet. Try again later")
+            await unblocked(lambda: sleep(_POLL))
+        return entry
 
     async def _take(
         self,
-        path: Path,
-        content: File[Any],
-        name: str | None,
-        add: Callable[[Entry], None],
-        directly: Callable[[], Awaitable[None]],
-    ) -> None:
-        """Save a file in the spool, whose entry `add` adds; if that fails, on the grid."""
-        cap = self._cap_of(content)
-        if cap is None and self.waits_for_cap():
-            cap = await self.upload(content, name)
+        files: Sequence[tuple[Path, File[Any]]],
+        directly: Callable[..., Awaitable[None]],
+        otherwise: Callable[[int], Path] | None = None,
+        expected: Node | None = None,
+        **changes: Any,
+    ) -> list[Exception | None]:
+        """
+        Save files in the spool, or else on the grid. Return for each its exception, or None.
+
+        `expected`: as for Adding. `changes`: of all entries.
+        """
+        caps: Sequence[Cap | Exception | None] = [self._cap_of(content) for _, content in files]
+        if self.waits_for_cap():
+            caps = await self.run(
+                lambda tree, caller: tree.upload_many([self._content(c, caller) for _, c in files])
+            )
+        paths = [path for path, _ in files]
+        results: list[Exception | None] = [None] * len(files)
 
         def take() -> None:
-            if cap is not None:
-                size, state = cap.size or 0, State.UPLOADED
-                add(Entry(new_number(), path, size, cap=cap, state=state))
-                return
-            with self.spool.writing(blocks_of(content)) as written:
-                add(Entry(written.number, path, written.size))
+            written: dict[int, Adding] = {}
+            for number, (path, content) in enumerate(files):
+                try:
+                    entry = self._entry(path, content, caps[number], changes)
+                    written[number] = Adding(entry, expected)
+                except Exception as error:
+                    results[number] = error
+            self.spool.add(*written.values())
+            for number, each in written.items():
+                try:
+                    while isinstance(each.error, ExistingChild) and otherwise is not None:
+                        paths[number] = otherwise(number)
+                        each.entry, each.error = evolve(each.entry, path=paths[number]), None
+                        self.spool.add(each)
+                except Exception as error:
+                    each.error = error
+                results[number] = each.error
+                if isinstance(each.error, TahoeError):
+                    self.spool.remove([each.entry.number])
 
-        try:
-            await unblocked(take)
-        except TahoeError:
-            raise
-        except OSError as error:
-            if not content.seekable():
-                raise
-            logger.warning("the spool takes no file, which is saved on the grid now: %s", error)
-            problem = error
-        else:
-            return self._wake()
-        try:
-            async with self._alone(path):
-                await directly()
-        except TahoeError as error:
-            if isinstance(error, _PLACES):
-                raise
-            raise problem from error
+        await unblocked(take)
+        self._wake()
+        for number, (_, content) in enumerate(files):
+            problem, path = results[number], paths[number]
+            if not isinstance(problem, OSError) or isinstance(problem, TahoeError):
+                continue
+            # What is pending under the name would be linked over a newer file.
+            if content.seekable() and await self._find(path) is None:
+                logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
+                how = {} if otherwise is None else {"otherwise": partial(otherwise, number)}
+                try:
+                    results[number] = await directly(path, content, **how)
+                except Exception as error:
+                    is_away = isinstance(error, TahoeError) and not isinstance(error, _PLACES)
+                    results[number] = problem if is_away else error
+        return results
 
-    @asynccontextmanager
-    async def _alone(self, path: Path) -> AsyncIterator[Entry | None]:
-        """Change the target of a path in this block; a pending file, which it gives, is dropped."""
-        if await self._pending(path) is None:
-            yield None
-            return
-        deadline = monotonic() + self.connection.timeout
-        while not self.spool.lock(path):  # an upload that is under way ends first
-            if monotonic() > deadline:
-                raise RequestTimeout(f"{path[-1]!r} is being uploaded for long. Try again later")
-            await unblocked(lambda: sleep(_POLL))
-        try:
-            entry = await self._pending(path)
-            yield entry
-            if entry is not None:
-                await unblocked(lambda: self.spool.journal.remove(entry.number))
-        finally:
-            self.spool.release(path)
+    async def _take_one(self, path: Path, content: File[Any], *args: Any, **changes: Any) -> None:
+        (error,) = await self._take([(path, content)], *args, **changes)
+        if error is not None:
+            raise error
+
+    def _entry(
+        self, path: Path, content: File[Any], cap: Cap | Exception | None, changes: dict[str, Any]
+    ) -> Entry:
+        """The entry of a file, which this writes if it has no cap."""
+        if isinstance(cap, Exception):
+            raise cap
+        if cap is None:
+            return self.spool.write(Entry(path, **changes), blocks_of(content))
+        return Entry(path, cap.size or 0, cap=cap, state=State.UPLOADED, **changes)
 
     def _wake(self, *, anew: bool = True) -> None:
         """Have the files uploaded; if not `anew`, only if this process has no uploader yet."""
@@ -275,15 +254,3 @@ class SpooledTree(StorageTree):
             loop = current_loop()
             if anew or loop.kept.get(("uploader", self.connection)) is None:
                 loop.call_soon(lambda: self.uploader(loop).wake())
-
-
-def _with_pending(
-    directory: Path, children: Mapping[str, Node], pending: Collection[Entry]
-) -> dict[str, Node]:
-    """The children of a directory on the grid, and the pending ones."""
-    shown = {**children}
-    for entry in pending:
-        if entry.path[: len(directory)] == directory:
-            name, *below = entry.path[len(directory) :]
-            shown[name] = shown.get(name, UNBORN) if below else entry.node
-    return shown

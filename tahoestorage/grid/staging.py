@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from time import time
 
@@ -26,8 +26,8 @@ _ROOM = 16
 _HOPELESS = 8
 _UNLINKS = 4
 
-# A directory that only pending files are in. Its cap is of no known kind, so it is never linked.
 UNBORN = Node("dirnode", Cap.parse("unborn"))
+"""A directory that only pending files are in. Its cap is of no known kind: it is never linked."""
 
 
 @define(eq=False)
@@ -114,13 +114,13 @@ class Staging:
         if not (await self.resolve(path)).is_directory:
             raise NotADirectory(f"{path[-1]!r} is not a directory")
         async with self._lock:
-            children: dict[str, _Saved | Node | None] = {**await self._view(path)}
-            pending = {p[-1]: there for p, there in self._changes.items() if p[:-1] == path}
-        return {
-            name: await there.node() if isinstance(there, _Saved) else there
-            for name, there in {**children, **pending}.items()
-            if there is not None
+            children = {**await self._view(path)}
+            changes = {p: there for p, there in self._changes.items() if p[:-1] == path}
+        pending = {
+            p: await there.node() if isinstance(there, _Saved) else there
+            for p, there in changes.items()
         }
+        return laid_over(path, children, pending)
 
     async def save(self, path: Path, source: Uploadable, digest: str) -> None:
         """
@@ -324,3 +324,23 @@ class Staging:
         self._room.release()
         while upload.waiting:
             upload.waiting.pop().callback(None)
+
+
+def laid_over(
+    directory: Path, children: Mapping[str, Node], pending: Mapping[Path, Node | None]
+) -> dict[str, Node]:
+    """
+    The children of a directory on the grid, with what is pending in it and below; None stands for a
+    file that is deleted.
+    """
+    shown = {**children}
+    for path, node in pending.items():
+        if path[: len(directory)] == directory:
+            name, *below = path[len(directory) :]
+            if below:
+                shown.setdefault(name, UNBORN)
+            elif node is not None:
+                shown[name] = node
+            else:
+                shown.pop(name, None)
+    return shown

@@ -39,7 +39,7 @@ from txtahoe.http.terms import asking
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance.writer import Writer
 from txtahoe.nodes import Node
-from txtahoe.spool.entries import is_pending
+from txtahoe.spool.entries import PENDING
 from txtahoe.spool.files import SealedFile
 from txtahoe.tree.arrival import Arrival
 from txtahoe.tree.paths import Path
@@ -126,7 +126,7 @@ class StorageTree:
         node = await self.resolve(path, name, fresh=fresh)
         if node.is_directory:
             raise IsADirectory(f"{name!r} is a directory, not a file")
-        if is_pending(node.cap):
+        if PENDING in node.metadata:
             return node
         if not node.cap.is_readable:
             raise TahoeError(f"{name!r} is of a kind that this release does not know")
@@ -257,9 +257,9 @@ class StorageTree:
         cap = await self.upload(content, name)
         await self.change(partial(link, cap=cap), path, name)
 
-    def sealed(self, node: Node) -> SealedFile | None:
-        """The bytes of a file that is in a spool; they are open. Raises: NoSuchChild, OSError."""
-        return None
+    def opened(self, node: Node) -> tuple[SealedFile | None, Cap]:
+        """The bytes of a file, if a spool has them; and its cap. Raises: NoSuchChild, OSError."""
+        return None, node.cap
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         """As `Tree.walk`, for a thread that waits."""

@@ -171,7 +171,7 @@ class Host:
             except CommandError as error:
                 print(error, file=sys.stderr)
         self.outcome.left = spool.summary().files
-        self.outcome.taken = len(spool.messages())
+        self.outcome.taken = len(spool.summary().notes)
         options = {k: v for k, v in self._options.items() if not k.startswith("spool")}
         storage = TahoeStorage(**options)
         there: Counter[str] = Counter()

@@ -1,137 +1,94 @@
-"""The values of the journal: an entry, its states, and the form in which it is stored."""
+"""The values of the journal: an entry, its states, and what readers see of it."""
 
 from __future__ import annotations
 
-import errno
-import json
-import re
+import os
 from enum import IntEnum
 from time import monotonic, time
+from typing import Any, Literal
 
 from attrs import field, frozen
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from txtahoe.caps import Cap
-from txtahoe.contentcache.blocks import decrypted, encrypted
 from txtahoe.nodes import Node
-from txtahoe.sealing import sealed
 from txtahoe.tree.paths import Path
 
-_PENDING_CAP = re.compile("pending-([0-9a-f]{16})")
 PENDING = "txtahoe-pending"
 """The key in a node's metadata that has the number of its pending file."""
 
 
 class State(IntEnum):
+    """See `spool`. All up to ASIDE are pending."""
+
     WAITING = 0
     UPLOADED = 1
-    LINKED = 2
-    ASIDE = 3
-    GONE = 4
+    ASIDE = 2
+    LINKED = 3
+    BESIDE = 4
 
 
-UNFINISHED = State.WAITING, State.UPLOADED, State.ASIDE
+def _cap(given: str | Cap | None) -> Cap | None:
+    return Cap.parse(given) if isinstance(given, str) else given
+
+
+def _over(given: Any) -> Literal[True] | tuple[Cap, ...]:
+    return given is True or tuple(Cap.parse(cap) if isinstance(cap, str) else cap for cap in given)
 
 
 @frozen
 class Entry:
     """
-    The pending file of a path.
+    The newest file of a path that this host has saved.
 
-    `number`: that of its file. `since`: when it was saved, in seconds since 1970 UTC.
-    `due`: when it is to be uploaded, by `time.monotonic()`; of a LINKED or GONE one, removed.
-    `replaces`: whether it replaces any file of its name. `ours`: caps of files that it replaces.
-    `problem`: why the last attempt failed; "" if none has.
+    `number`: that of its file. `cap`: None before the upload. `over`: True if it replaces any file
+    of its name; else the caps of its older versions that can be on the grid, of which there is none
+    for a new file. `since`: when it was saved, in seconds since 1970 UTC. `due`: when the next step
+    is to be tried, by `time.monotonic()`; of a LINKED one, when it was linked. `tries`: those of
+    this step that have failed, and `problem`: why, or "". `note`: what a person must know, or "".
     """
 
-    number: int
-    path: Path
-    size: int
-    replaces: bool = False
-    cap: Cap | None = None
-    ours: tuple[Cap, ...] = ()
-    due: float = field(factory=lambda: monotonic())
+    path: Path = field(converter=tuple[str, ...])
+    size: int = 0
+    number: int = field(factory=lambda: int.from_bytes(os.urandom(8)) >> 1)  # SQLite has a sign
+    cap: Cap | None = field(default=None, converter=_cap)
+    over: Literal[True] | tuple[Cap, ...] = field(default=(), converter=_over)
+    state: State = field(default=State.WAITING, converter=State)
     since: float = field(factory=lambda: time())
-    state: State = State.WAITING
+    due: float = field(factory=lambda: monotonic())
     tries: int = 0
     problem: str = ""
+    note: str = ""
 
-    @sealed
-    def stored(self, seal: AESGCM) -> bytes:
-        """The part of it that is encrypted on the disk."""
-        record = {
-            "path": self.path,
-            "replaces": self.replaces,
-            "cap": self.cap and str(self.cap),
-            "ours": list(map(str, self.ours)),
-            "problem": self.problem,
-        }
-        return encrypted(seal, json.dumps(record).encode(), self.number)
+    @property
+    def is_pending(self) -> bool:
+        return self.state <= State.ASIDE
 
     @property
     def node(self) -> Node:
         """The file for readers. Until its cap is known, it has one that gives no rights."""
-        cap = self.cap or pending_cap(self.number)
+        cap = self.cap or Cap.parse(f"pending-{self.number:016x}")
         times = {"linkcrtime": self.since, "linkmotime": self.since}
-        return Node("filenode", cap, self.size, {"tahoe": times, PENDING: self.number})
+        pending = {PENDING: self.number} if self.is_pending else {}
+        return Node("filenode", cap, self.size, {"tahoe": times, **pending})
 
-    def is_file(self, cap: Cap) -> bool:
-        """Whether a cap of a node is that of this file."""
-        return cap in (self.cap, pending_cap(self.number))
-
-
-Row = tuple[int, int, int, float, float, int, bytes]
-"""An entry in the database: number, state, size, since, due, tries, and what is encrypted."""
-
-
-@sealed
-def entry_of(row: Row, seal: AESGCM) -> Entry:
-    """The entry of a row. Raises: OSError, if it is damaged."""
-    number, state, size, since, due, tries, told = row
-    try:
-        record = json.loads(decrypted(seal, told, number))
-    except InvalidTag:
-        raise OSError(errno.EIO, "an entry of the spool's journal is damaged") from None
-    return Entry(
-        number,
-        tuple(record["path"]),
-        size,
-        record["replaces"],
-        record["cap"] and Cap.parse(record["cap"]),
-        tuple(map(Cap.parse, record["ours"])),
-        due,
-        since,
-        State(state),
-        tries,
-        record["problem"],
-    )
-
-
-def pending_cap(number: int) -> Cap:
-    return Cap.parse(f"pending-{number:016x}")
-
-
-def is_pending(cap: Cap) -> bool:
-    """Whether a cap stands for a pending file, whose own one is not known yet."""
-    return number_of(cap) >= 0
-
-
-def number_of(cap: Cap) -> int:
-    """The opposite of `pending_cap`; -1 for another cap."""
-    found = _PENDING_CAP.fullmatch(str(cap))
-    return -1 if found is None else int(found[1], 16)
+    def is_file(self, node: Node | None) -> bool:
+        """Whether a node is of this file."""
+        return node is not None and (
+            node.metadata.get(PENDING) == self.number or node.cap == self.cap
+        )
 
 
 @frozen
 class Summary:
     """
-    What a spool holds: files that are not on the grid yet, and their bytes; how many of them are
-    set aside; the time of the oldest, in seconds since 1970 UTC; and the last problem, or "".
+    What a spool holds: files that are not on the grid yet, their bytes, and the time of the oldest,
+    in seconds since 1970 UTC; the last problem, or ""; the problems of those that are set aside, by
+    name; and notes about files that got another name, until they are forgotten.
     """
 
     files: int = 0
     bytes: int = 0
-    aside: int = 0
     oldest: float | None = None
     problem: str = ""
+    aside: dict[str, str] = field(factory=dict)
+    notes: tuple[str, ...] = ()

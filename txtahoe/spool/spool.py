@@ -1,26 +1,86 @@
-"""The spool of one root on this host: what the users of this room call."""
+"""
+The spool of one root on this host, and its journal: what is saved here, and not yet on the grid.
+
+An entry is the newest file of one path that this host has saved. Its states, and why each is there:
+
+    WAITING     Its bytes are here alone.
+    UPLOADED    Its bytes are on the grid, and its cap is in the journal. That comes first, so that
+                a name which has this cap, however a process died, was linked by this host.
+    LINKED      It is on the grid, and its file is removed. The entry goes on for an hour. For
+                `max_age` seconds it answers readers, as each process can have an older answer of
+                the grid in memory. After that it tells the cap to a program that opened the file
+                while it was pending, and saves a new version now.
+    BESIDE      As LINKED, but under another name: it stays until a person has read its note.
+    ASIDE       The grid refuses it. It stays until a person tries again, by `tahoe upload`.
+
+Rules:
+
+1. A file is synced before its entry is; `save()` returns after that. A process that dies before
+   leaves a file without an entry, which `tidy` removes when nobody has written to it for an hour.
+2. Savers wait for nobody. At any time they put a new entry in the place of another, or remove one.
+   So whatever else changes an entry names its number, and does nothing if that is not there.
+3. Only the uploader changes states. Each of its steps holds a lock, so one process of the host does
+   it at a time: no older version can be linked after a newer one.
+4. A new entry takes over, in `over`, the versions that its predecessor was to replace, and that one
+   itself if it is UPLOADED, because it can be on the grid by now.
+5. A name that leads to anything else is never replaced, unless the file was saved to do that. The
+   entry gets another path beside it, and a note.
+
+The journal shows sizes and times, and which files lie in one directory. Everything else is sealed
+with a key that is made from the root's write-cap. A path is found by keyed hashes, one for each of
+its beginnings, in a row: so all that is below a directory is a range of keys.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
 from logging import getLogger
 from pathlib import Path as FolderPath
+from sqlite3 import Connection
+from threading import Lock
+from time import monotonic, time
+from typing import Any, Literal
 
+from attrs import asdict, define, evolve
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from txtahoe.caps import Cap
-from txtahoe.contentcache.blocks import key_of
-from txtahoe.spool.entries import Entry, Summary
-from txtahoe.spool.files import Files, SealedFile, Written, sync_folder
-from txtahoe.spool.journal import Journal
+from txtahoe.contentcache.blocks import decrypted, encrypted, key_of
+from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
+from txtahoe.nodes import Node
+from txtahoe.sealing import sealed
+from txtahoe.spool.database import Database
+from txtahoe.spool.entries import PENDING, Entry, State, Summary
+from txtahoe.spool.files import Damaged, SealedFile, sync_folder, take, write
 from txtahoe.tree.paths import Path
 
 logger = getLogger("txtahoe")
 
-_JOURNAL = "journal.sqlite3"
-_MAKING = 0  # the number of the lock under which the folder is made; no file has it
+_HASH = 8  # bytes of each hash of a place
+_LATEST = 3600.0  # seconds: nothing is due later; the clock began anew, as after a restart
+REMEMBERED = 3600.0
+"""Seconds that a LINKED entry stays, and a file without an entry."""
+
+_SUFFIX = ".file"
+_SELECT = "SELECT number, state, due, sealed FROM entries WHERE "
+
+
+@define
+class Adding:
+    """
+    An entry that is to be added. `expected`: the file that it replaces, if not just any.
+    `error`: why it was not added.
+    """
+
+    entry: Entry
+    expected: Node | None = None
+    error: Exception | None = None
 
 
 class Spool:
@@ -29,8 +89,8 @@ class Spool:
     brought to the grid later. Any number of processes of this host can share it, and each root has
     a folder of its own in it.
 
-    `max_bytes`: of the files in it. `min_free`: bytes that stay free on its disk.
-    `max_age`: seconds for which a process uses what it knows of a name; see `journal`, rule 5.
+    `max_bytes`: of the files in it. `min_free`: bytes that stay free on its disk. `max_age`:
+    seconds for which a process uses what it knows of a name.
 
     Any thread can call it, and blocks as the disk does. Each method raises OSError if the folder
     cannot be used. The first file makes the folder.
@@ -47,115 +107,283 @@ class Spool:
     ) -> None:
         self.above = FolderPath(path).absolute()
         self.path = self.above / key_of(cap, "txtahoe spool 1: folder", 8).hex()
-        self.max_bytes = max_bytes
-        self.min_free = min_free
-        seal = AESGCM(key_of(cap, "txtahoe spool 1: contents"))
-        self.files = Files(self.path, seal)
-        hashing = key_of(cap, "txtahoe spool 1: paths")
-        self.journal = Journal(self.path / _JOURNAL, seal, hashing, max_age)
+        self._limits = max_bytes, min_free
+        self._max_age = max_age
+        self._seal = AESGCM(key_of(cap, "txtahoe spool 1: contents"))
+        self._key = key_of(cap, "txtahoe spool 1: paths")
+        self._database = Database(self.path / "journal.sqlite3")
+        self._adding: dict[int, tuple[Lock, list[Adding]]] = {}
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever saved in it: then it is empty."""
-        return not (self.path / _JOURNAL).exists()
+        return not self._database.path.exists()
+
+    # Questions.
 
     def find(self, path: Path) -> Entry | None:
-        """The pending file of a path."""
-        return None if self.is_new else self.journal.find(path)
+        """The entry of a path, if it answers readers. Raises: OSError, also if it is damaged."""
+        rows = self._rows(_SELECT + "place = ?", self._place(path))
+        return next(filter(self._shows, map(self._entry, rows)), None)
 
     def below(self, directory: Path) -> list[Entry]:
-        """The pending files below a directory, at any depth."""
-        if self.is_new:
-            return []
-        depth = len(directory)
-        return [entry for entry in self.journal.below(directory) if len(entry.path) > depth]
+        """The entries below a directory, at any depth, that answer readers."""
+        return list(filter(self._shows, self._entries(*self._range(directory))))
+
+    def open(self, node: Node) -> tuple[SealedFile | None, Cap]:
+        """
+        The bytes of a file, if they are here; and its cap.
+
+        Raises: NoSuchChild, if it was pending and is removed or replaced; OSError; Damaged.
+        """
+        number, cap = node.metadata.get(PENDING), node.cap
+        opened = number and SealedFile.open(self._file(number), self._seal)
+        if number and not opened:  # it is on the grid by now
+            entries = self._entries("number = ?", number)
+            if not entries:
+                raise NoSuchChild("the file was deleted or replaced while it was opened")
+            cap = entries[0].cap or cap
+            if not cap.is_readable:
+                raise Damaged
+        return opened, cap
+
+    def due(self, state: State, sizes: range, most: int) -> list[Entry]:
+        """The entries of a state whose next step is due; those that have failed come last."""
+        now = monotonic()
+        where = "state = ? AND (due <= ? OR due > ?) AND size >= ? AND size < ?"
+        order = " ORDER BY tries, since LIMIT ?"
+        values = state, now, now + _LATEST, sizes.start, sizes.stop, most
+        return self._entries(where + order, *values)
+
+    def has(self, state: State, sizes: range) -> bool:
+        """Whether there is any entry of a state."""
+        where = "state = ? AND size >= ? AND size < ? LIMIT 100"  # some can be damaged
+        return bool(self._entries(where, state, sizes.start, sizes.stop))
 
     def summary(self) -> Summary:
-        return Summary() if self.is_new else self.journal.summary()
+        select = "SELECT count(*), coalesce(sum(size), 0), min(since) FROM entries WHERE state <= ?"
+        ((files, size, oldest),) = self._rows(select, State.ASIDE) or [(0, 0, None)]
+        failed = self._entries("state <= ? AND tries ORDER BY tries DESC LIMIT 1", State.ASIDE)
+        aside = {"/".join(e.path): e.problem for e in self._entries("state = ?", State.ASIDE)}
+        notes = tuple(e.note for e in self._entries("state = ? ORDER BY since", State.BESIDE))
+        return Summary(files, size, oldest, "".join(e.problem for e in failed), aside, notes)
 
-    def messages(self) -> list[tuple[float, str]]:
-        """As `Journal.messages`."""
-        return [] if self.is_new else self.journal.messages()
+    # Changes. Each is one transaction, and synced when it returns.
 
-    def open(self, number: int) -> SealedFile | None:
-        """The bytes of a pending file; None if they are not here, but on the grid."""
-        return self.files.open(number)
-
-    @contextmanager
-    def writing(self, chunks: Iterable[bytes]) -> Iterator[Written]:
+    def write(self, entry: Entry, chunks: Iterable[bytes]) -> Entry:
         """
-        Save the bytes of a file, for an entry that the block adds to the journal. They are removed
-        if the block fails.
+        Save the bytes of an entry that `add` is to add. Return it with its size.
 
         Raises: OSError ENOSPC if there is no room; what `chunks` raises.
         """
         self._make()
-        used = self.journal.used()
+        max_bytes, min_free = self._limits
+        select = "SELECT coalesce(sum(size), 0) FROM entries WHERE state <= ?"
+        ((used,),) = self._rows(select, State.ASIDE)
 
-        def most(size: int) -> int:
+        def room(size: int) -> int:
             disk = os.statvfs(self.path)
-            free = disk.f_bavail * disk.f_frsize
-            return min(self.max_bytes - used, size + free - self.min_free)
+            return min(max_bytes - int(used), size + disk.f_bavail * disk.f_frsize - min_free)
 
-        with self.files.writing(chunks, most, self.journal.is_known) as written:
-            yield written
+        return evolve(entry, size=write(self._file(entry.number), self._seal, chunks, room))
 
-    def add(self, entry: Entry, expected: Cap | None = None) -> None:
-        """As `Journal.add`, of a file whose bytes are on the grid if it has a cap."""
+    def add(self, *adding: Adding) -> None:
+        """
+        Add entries, each in the place of that of its path; what several threads add at a time is
+        synced together. An `error` is ExistingChild if the path has another file, IsADirectory or
+        NotADirectory: then `remove` its file, or add it with another path.
+        """
+        turn, waiting = self._adding.setdefault(os.getpid(), (Lock(), []))
+        waiting += adding
+        with turn:  # if another thread has taken them along, nothing is left to do
+            together = waiting[:]
+            try:
+                self._add(together)
+            except OSError as error:
+                for each in together:
+                    each.error = each.error or error
+            del waiting[: len(together)]
+
+    def _add(self, together: Sequence[Adding]) -> None:
+        if not together:
+            return
         self._make()
-        self.journal.add(entry, expected)
+        sync_folder(self.path)
+        older: list[int] = []
+        with self._database.use(changes=True) as connection:
+            for each in together:
+                try:
+                    older += self._insert(connection, each.entry, each.expected)
+                except OSError as error:
+                    each.error = error
+        self.remove(older)
 
-    def discard(self, path: Path) -> bool:
-        """Remove a file of which nothing can be on the grid; return whether there was one."""
-        return not self.is_new and self.journal.discard(path)
+    def _insert(self, connection: Connection, entry: Entry, expected: Node | None) -> list[int]:
+        """Add an entry; return the number of that in its place, if there is one."""
+        path = entry.path
 
-    def lock(self, path: Path) -> bool:
-        """Take the lock of a path, if nobody has it."""
-        return self.files.locks.take(self._lock_of(path))
+        def select(where: str, *values: bytes) -> list[Entry]:
+            return list(map(self._entry, connection.execute(_SELECT + where, values)))
 
-    def release(self, path: Path) -> None:
-        self.files.locks.release(self._lock_of(path))
+        for depth in range(1, len(path)):
+            if any(map(self._shows, select("place = ?", self._place(path[:depth])))):
+                raise NotADirectory(f"{path[depth - 1]!r} is not a directory")
+        if any(map(self._shows, select(*self._range(path)))):
+            raise IsADirectory(f"{path[-1]!r} is a directory")
+        if entry.cap is None and not self._file(entry.number).exists():
+            raise Damaged  # it was not added for so long that `tidy` has removed it
+        place = self._place(path)
+        # If Ctrl-C interrupts `add`, the entry can be there already.
+        there = [e for e in select("place = ?", place) if e.number != entry.number]
+        known = [older for older in there if self._shows(older) or older.is_file(expected)]
+        entry = evolve(entry, over=entry.over or _over(known, expected))
+        connection.execute(
+            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._row(entry)
+        )
+        return [older.number for older in there]
 
-    def take(self, most: int, sizes: range) -> list[Entry]:
-        """Entries that are to be brought to the grid, with the locks of their paths."""
-        taken: list[Entry] = []
-        for entry in self.journal.due(4 * most, sizes):
-            if len(taken) < most and self.lock(entry.path):
-                taken.append(entry)
-        # They were read before they were locked, and another process may have finished them.
-        fresh = [self.journal.find(entry.path) for entry in taken]
-        for entry, now in zip(taken, fresh, strict=True):
-            if now != entry:
-                self.release(entry.path)
-        return [entry for entry, now in zip(taken, fresh, strict=True) if now == entry]
+    def discard(self, entry: Entry, *, is_linked: bool = False) -> bool:
+        """
+        Remove an entry, and return whether that was done. If not `is_linked`, do it only if neither
+        this file nor an older version can be on the grid.
+        """
+        most = State.BESIDE if is_linked else State.WAITING
+        delete = "DELETE FROM entries WHERE number = ? AND (state <= ? OR state = ?)"
+        if entry.over and not is_linked:
+            return False
+        is_done = bool(self._execute(delete, entry.number, most, State.ASIDE))
+        if is_done:
+            self.remove([entry.number])
+        return is_done
 
-    def next_due(self) -> float | None:
-        """As `Journal.next_due`."""
-        return None if self.is_new else self.journal.next_due()
+    def update(self, entries: Iterable[Entry]) -> None:
+        """Change entries, if they are still there. The files of linked ones are removed."""
+        rows = [(entry, self._row(entry)) for entry in entries]
+        with self._database.use(changes=True) as connection:
+            connection.executemany(
+                "UPDATE entries SET place = ?, state = ?, size = ?, since = ?, due = ?, tries = ?,"
+                " sealed = ? WHERE number = ?",
+                [(*row[1:], row[0]) for _, row in rows],
+            )
+        self.remove(entry.number for entry, _ in rows if entry.state > State.ASIDE)
 
-    def clean(self) -> None:
-        """Remove what is on the grid, after its time."""
-        self.journal.clean(self.files.remove)
+    def again(self) -> None:
+        """Try the entries again that were set aside, and all others at once."""
+        self._execute(
+            "UPDATE entries SET due = 0, state = CASE state WHEN ? THEN ? ELSE state END"
+            " WHERE state <= ?",
+            *(State.ASIDE, State.WAITING, State.ASIDE),
+        )
 
-    def sweep(self) -> None:
-        """Remove the files of processes that died before the journal had them."""
-        if not self.is_new:
-            self.files.sweep(self.journal.is_known)
+    def forget_notes(self) -> None:
+        self._execute("UPDATE entries SET state = ? WHERE state = ?", State.LINKED, State.BESIDE)
+
+    def tidy(self) -> None:
+        """Remove entries that were linked long ago, and files that have no entry."""
+        if self.is_new:
+            return
+        now, old = monotonic(), time() - REMEMBERED
+        with self._database.use(changes=True) as connection:
+            # In one transaction, so that a file can't get its entry meanwhile.
+            connection.execute(
+                "DELETE FROM entries WHERE state = ? AND (due <= ? OR due > ?)",
+                (State.LINKED, now - REMEMBERED, now),
+            )
+            known = {number for (number,) in connection.execute("SELECT number FROM entries")}
+            with os.scandir(self.path) as files:
+                for file in files:
+                    name, suffix = os.path.splitext(file.name)
+                    is_old = suffix == _SUFFIX and file.stat().st_mtime < old
+                    if is_old and int(name, 16) not in known:
+                        os.unlink(file)
+
+    # Folder and rows.
+
+    def lock(self, step: str) -> int | None:
+        """As `take`, of the lock of a step of the uploader."""
+        return None if self.is_new else take(self.path / f"{step}.lock")
 
     def _make(self) -> None:
-        if not self.is_new:
-            return
-        for folder in (self.above, self.path):
-            with suppress(FileExistsError):
-                folder.mkdir(0o700)
-        if self.files.locks.take(_MAKING, patience=10.0):
-            try:
-                self.journal.used()  # makes the journal
-                sync_folder(self.path)
-                sync_folder(self.above)
-                sync_folder(self.above.parent)
-            finally:
-                self.files.locks.release(_MAKING)
+        if self.is_new:
+            for folder in (self.above, self.path):
+                with suppress(FileExistsError):
+                    folder.mkdir(0o700)
+                sync_folder(folder.parent)
+            self._database.make()
 
-    def _lock_of(self, path: Path) -> int:
-        return int.from_bytes(self.journal.place(path)[:8]) >> 2
+    def _file(self, number: int) -> FolderPath:
+        return self.path / f"{number:016x}{_SUFFIX}"
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove files that have no entry any more, if they are there."""
+        for number in numbers:
+            self._file(number).unlink(missing_ok=True)
+
+    def _place(self, path: Path) -> bytes:
+        return b"".join(
+            blake2b(
+                json.dumps(path[: depth + 1]).encode(), digest_size=_HASH, key=self._key
+            ).digest()
+            for depth in range(len(path))
+        )
+
+    def _range(self, directory: Path) -> tuple[str, bytes, bytes]:
+        place = self._place(directory)
+        return "place > ? AND place < ?", place, place + b"\xff" * (_HASH + 1)
+
+    def _shows(self, entry: Entry) -> bool:
+        age = monotonic() - entry.due
+        return entry.state <= State.ASIDE or 0 <= age < self._max_age
+
+    def _rows(self, select: str, *values: Any) -> list[Any]:
+        if self.is_new:
+            return []
+        with self._database.use() as connection:
+            return connection.execute(select, values).fetchall()
+
+    def _execute(self, statement: str, *values: Any) -> int:
+        """Make a change; return how many rows it has changed."""
+        if self.is_new:
+            return 0
+        with self._database.use(changes=True) as connection:
+            return connection.execute(statement, values).rowcount
+
+    def _entries(self, where: str, *values: Any) -> list[Entry]:
+        """Entries, without those that are damaged on the disk."""
+        found = []
+        for row in self._rows(_SELECT + where, *values):
+            try:
+                found.append(self._entry(row))
+            except OSError:
+                logger.error("an entry of the spool's journal is damaged: %s", self.path)
+        return found
+
+    @sealed
+    def _row(self, entry: Entry) -> tuple[Any, ...]:
+        told = json.dumps(asdict(entry, recurse=False), default=str).encode()
+        columns = entry.state, entry.size, entry.since, entry.due, entry.tries
+        stored = encrypted(self._seal, told, entry.number)
+        return entry.number, self._place(entry.path), *columns, stored
+
+    @sealed
+    def _entry(self, row: tuple[int, int, float, bytes]) -> Entry:
+        number, state, due, stored = row
+        try:
+            told = json.loads(decrypted(self._seal, stored, number))
+        except InvalidTag:
+            raise OSError(errno.EIO, "an entry of the spool's journal is damaged") from None
+        return Entry(**{**told, "state": state, "due": due})
+
+
+def _over(known: Sequence[Entry], expected: Node | None) -> Literal[True] | tuple[Cap, ...]:
+    """The versions that a new entry can replace; see rule 4. Raises: ExistingChild."""
+    for there in known:
+        if not there.is_file(expected):
+            raise ExistingChild("the name is taken, or the file has changed since it was opened")
+        if there.state in (State.WAITING, State.ASIDE) or (there.is_pending and there.over is True):
+            return there.over
+        older = there.over if there.is_pending and there.over is not True else ()
+        return (*older, there.cap) if there.cap else older
+    if expected is not None and not expected.cap.is_known:
+        raise ExistingChild("the file has changed since it was opened")
+    return () if expected is None else (expected.cap,)

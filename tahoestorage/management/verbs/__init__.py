@@ -20,20 +20,15 @@ from tahoestorage.management.verbs.snapshots import Diff, Restore, TakeSnapshot
 from tahoestorage.management.verbs.uploading import Upload
 
 GROUPS: dict[str, dict[str, type[Verb]]] = {
-    "set up, and work with files": {
+    "set up": {
         "init": Init,
         "status": Status,
         "writer": Writer,
         "proxy": Proxy,
         "cache": Cache,
         "upload": Upload,
-        "ls": Ls,
-        "get": Get,
-        "put": Put,
-        "rm": Rm,
-        "url": Url,
-        "migrate": Migrate,
     },
+    "files": {"ls": Ls, "get": Get, "put": Put, "rm": Rm, "url": Url, "migrate": Migrate},
     "take care of all that is under the cap": {
         "check": Check,
         "renew": Renew,

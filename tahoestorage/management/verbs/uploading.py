@@ -15,6 +15,7 @@ from tahoestorage.management.verb import NOT_HEALTHY, Verb
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
+from txtahoe.caps import redact
 from txtahoe.spool import Spool
 
 _PAUSE = 1.0  # seconds
@@ -26,24 +27,21 @@ def spool_state(storage: TahoeStorage) -> tuple[dict[str, Any] | None, list[Line
     if spool is None:
         return None, []
     try:
-        found, messages = spool.summary(), spool.messages()
+        found = spool.summary()
     except OSError as error:
         return None, [Line(f"The spool {spool.above} cannot be used: {error}", "ERROR")]
     lines = [Line(f"The spool {spool.above} is empty: every file is on the grid.")]
     if found.files:
-        oldest = f"the oldest is of {time(found.oldest)}"
         text = (
-            f"The spool {spool.above} has {found.files:,} files of {size(found.bytes)}; {oldest}."
+            f"{found.files:,} files of {size(found.bytes)}; the oldest is of {time(found.oldest)}"
         )
-        lines = [Line(text)]
-    if found.aside:
-        text = f"{found.aside:,} of them cannot be saved: see `manage.py tahoe upload`."
-        lines.append(Line(text, "ERROR"))
+        lines = [Line(f"The spool {spool.above} has {text}.")]
     if found.problem:
         lines.append(Line(f"The last problem: {found.problem}", "WARNING"))
-    lines += [Line(f"{time(since)}: {text}", "WARNING") for since, text in messages]
-    told = {**asdict(found), "messages": [text for _, text in messages]}
-    return told, lines
+    refused = [f"{name!r} cannot be saved: {problem}" for name, problem in found.aside.items()]
+    lines += [Line(redact(text), "ERROR") for text in refused]
+    lines += [Line(text, "WARNING") for text in found.notes]
+    return asdict(found), lines
 
 
 class Upload(Verb):
@@ -67,26 +65,22 @@ class Upload(Verb):
             raise CommandError(
                 "The storage has no spool, or only reads: set TAHOE_STORAGE_SPOOL to a folder."
             )
-        if not spool.is_new:
-            spool.journal.again()
-            if self.options["forget"]:
-                spool.journal.forget_messages()
+        spool.again()
+        if self.options["forget"]:
+            spool.forget_notes()
         tree = SpooledTree(self.storage.connection, lambda: False)
         with bar("uploading"):
             while not self._is_over(spool, tree):
                 sleep(_PAUSE)
         told, lines = spool_state(self.storage)
-        aside = [] if spool.is_new else spool.journal.aside()
-        problems = {"/".join(entry.path): entry.problem for entry in aside}
-        self.tell_done({**(told or {}), "failed": problems}, lines)
+        self.tell_done(told or {}, lines)
         if spool.summary().files:
-            left = [f"{self.shown(name)}: {problem}" for name, problem in problems.items()]
             text = "Files are left in the spool; the site goes on to upload them."
-            raise CommandError("\n".join([text, *left]), returncode=NOT_HEALTHY)
+            raise CommandError(text, returncode=NOT_HEALTHY)
 
     def _is_over(self, spool: Spool, tree: SpooledTree) -> bool:
         loop = current_loop()
         done(tree.run(lambda *_: tree.uploader(loop).upload()))
         found = spool.summary()
-        is_left = found.files > found.aside
+        is_left = found.files > len(found.aside)
         return not (self.options["watch"] or (self.options["wait"] and is_left))

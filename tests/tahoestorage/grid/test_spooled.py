@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,8 @@ from django.core.files.base import ContentFile, File
 from django.test import RequestFactory
 from twisted.internet.task import deferLater
 
+from tahoestorage.grid.file import TahoeFile
+from tahoestorage.grid.reader import Reader
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import done
@@ -23,7 +26,7 @@ from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
 from tests.processes import forget_trees
 from tests.tahoestorage.case import StorageTestCase
-from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild
+from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild, RequestTimeout
 from txtahoe.spool import Spool, Uploader
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
@@ -240,12 +243,52 @@ class OnePicture(SpoolTestCase):
             self.storage.delete(name)
             self.assertEqual(start + file.read(), LARGE)
 
-    def test_a_file_that_vanishes_while_it_is_opened_is_missing(self) -> None:
+    def test_a_file_that_is_linked_while_it_is_opened_is_read_from_the_grid(self) -> None:
+        node = done(self.storage.operations.file(self.name))
+        self.upload()
+        with Reader(self.tree, node) as reader:
+            self.assertEqual(reader.read(), b"pending")
+
+    def test_a_file_that_is_replaced_while_it_is_opened_is_the_newer_one(self) -> None:
+        node = done(self.storage.operations.file(self.name))
+        with self.storage.open(self.name, "wb") as file:
+            file.write(b"newer")
+        path = self.storage._location.path_of(self.name)
+        self.assertEqual(TahoeFile(self.tree, path, self.name, found=node).read(), b"newer")
+
+    def test_a_file_that_is_deleted_while_it_is_opened_is_missing(self) -> None:
         node = done(self.storage.operations.file(self.name))
         self.storage.delete(self.name)
-        self.spool.files.remove(node.metadata["txtahoe-pending"])
+        path = self.storage._location.path_of(self.name)
         with self.assertRaises(NoSuchChild):
-            self.tree.sealed(node)
+            TahoeFile(self.tree, path, self.name, found=node)
+
+    def test_a_pending_file_whose_bytes_somebody_has_removed_is_damaged(self) -> None:
+        for path in self.spool.path.glob("*.file"):
+            path.unlink()
+        with self.assertRaisesRegex(OSError, "gone or damaged"):
+            self.storage.open(self.name)
+
+    def test_to_delete_a_newer_version_waits_until_it_is_on_the_grid(self) -> None:
+        with self.storage.open("grid/there.txt", "ab") as file:
+            file.write(b" and more")
+
+        def upload(_: float) -> None:
+            self.spool.again()
+            self.upload()
+
+        with mock.patch("tahoestorage.grid.spooled.sleep", upload):
+            self.storage.delete("grid/there.txt")
+        self.assertFalse(self.storage.exists("grid/there.txt"))
+        self.assertFalse(self.others.exists("grid/there.txt"))
+
+    def test_a_newer_version_that_does_not_get_to_the_grid_cannot_be_deleted(self) -> None:
+        with self.storage.open("grid/there.txt", "ab") as file:
+            file.write(b" and more")
+        minutes = mock.patch("tahoestorage.grid.spooled.monotonic", count(0, 60).__next__)
+        with minutes, self.assertRaisesRegex(RequestTimeout, "not on the grid yet"):
+            self.storage.delete("grid/there.txt")
+        self.assertEqual(self.read("grid/there.txt"), b"on the grid and more")
 
 
 class Writing(SpoolTestCase):
@@ -270,7 +313,7 @@ class Writing(SpoolTestCase):
             self.upload()
         self.assertFalse(self.others.exists("upload.part"))
         self.assertEqual(sum(request.startswith("PUT") for request in self.proxy.requests), 0)
-        self.spool.journal.again()
+        self.spool.again()
         self.upload()
         self.assertEqual(len(self.on_grid("upload.part")), 20_000)
         self.assertEqual(self.others.listdir("")[1], ["upload.part"])
@@ -279,7 +322,7 @@ class Writing(SpoolTestCase):
         self.others.save("a.txt", ContentFile(b"older"))
         with self.storage.open("a.txt", "ab") as file:
             file.write(b" and newer")
-        self.spool.journal.again()
+        self.spool.again()
         self.upload()
         self.assertEqual(self.on_grid("a.txt"), b"older and newer")
         self.assertEqual(self.others.listdir("")[1], ["a.txt"])

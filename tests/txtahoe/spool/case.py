@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import shake_128
 from pathlib import Path as FolderPath
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
+from attrs import evolve
+
 from tests.txtahoe.case import ClockTestCase
 from txtahoe.caps import Cap, base32
 from txtahoe.http.terms import Terms
-from txtahoe.spool import Entry, Spool, Uploader, database, files
+from txtahoe.nodes import Node
+from txtahoe.spool import Entry, Spool, State, Uploader, files
+from txtahoe.spool.spool import Adding
 from txtahoe.tree.paths import Path
 
 
@@ -23,12 +26,9 @@ def directory_cap(number: int) -> Cap:
 
 
 def forget_processes() -> None:
-    """Let this process lose all locks and connections, as one that was killed."""
-    for (process, _), locks in list(files._locks.items()):
-        if process == os.getpid() and locks._opened >= 0:
-            os.close(locks._opened)
-    files._locks.clear()
-    database._pools.clear()
+    """Let this process lose all locks, as one that was killed."""
+    for lock in list(files._held):
+        files.release(lock)
 
 
 class SpoolTestCase(ClockTestCase):
@@ -40,7 +40,7 @@ class SpoolTestCase(ClockTestCase):
         self.addCleanup(folder.cleanup)
         self.addCleanup(forget_processes)
         self.path = FolderPath(folder.name) / "spool"
-        for module in ("entries", "journal", "uploader"):
+        for module in ("entries", "spool", "uploader"):
             patch = mock.patch(f"txtahoe.spool.{module}.monotonic", self.clock.seconds)
             patch.start()
             self.addCleanup(patch.stop)
@@ -53,18 +53,30 @@ class SpoolTestCase(ClockTestCase):
     def new_uploader(self) -> Uploader:
         return Uploader(self.spool, self.tree, Terms())
 
-    def save(self, path: Path, content: bytes = b"content", **options: Any) -> int:
-        """Save a file, as a storage does; return its number."""
-        expected = options.pop("expected", None)
-        with self.spool.writing([content]) as written:
-            self.spool.add(Entry(written.number, path, written.size, **options), expected)
-        return written.number
+    def save(
+        self,
+        path: Path,
+        content: bytes = b"content",
+        expected: Node | None = None,
+        **options: Any,
+    ) -> int:
+        """Save a file, as a storage does; return its number. Raises: as `Adding.error`."""
+        entry = self.spool.write(Entry(path, **options), [content])
+        adding = Adding(entry, expected)
+        self.spool.add(adding)
+        if adding.error is not None:
+            self.spool.remove([entry.number])
+            raise adding.error
+        return entry.number
+
+    def entry(self, path: Path) -> Entry:
+        entry = self.spool.find(path)
+        assert entry is not None
+        return entry
 
     def read(self, path: Path) -> bytes:
         """The bytes of a pending file."""
-        entry = self.spool.find(path)
-        assert entry is not None
-        opened = self.spool.open(entry.number)
+        opened, _ = self.spool.open(self.entry(path).node)
         assert opened is not None
         try:
             return b"".join(opened.chunks())
@@ -89,6 +101,12 @@ class SpoolTestCase(ClockTestCase):
 
         result: dict[Path, bytes] = self.now(all_files())
         return result
+
+    def uploaded(self, path: Path, content: bytes) -> Cap:
+        """Let an entry be one of a file that is on the grid, and not linked; return its cap."""
+        cap: Cap = self.now(self.client.upload(content))
+        self.spool.update([evolve(self.entry(path), cap=cap, state=State.UPLOADED)])
+        return cap
 
     def files(self) -> list[FolderPath]:
         return sorted(self.spool.path.glob("*.file"))

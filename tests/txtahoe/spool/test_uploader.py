@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from unittest import mock
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from tests.txtahoe.spool.case import SpoolTestCase, forget_processes
 from txtahoe import ContentCache
-from txtahoe.caps import Cap
 from txtahoe.errors import AnswerLost, FileTooLarge
-from txtahoe.spool import State
+from txtahoe.nodes import Node
+from txtahoe.spool.uploader import Step
 from txtahoe.testing.fake.faults import LostAnswer
+from txtahoe.tree.paths import Path
 from txtahoe.tree.uploads import SMALL
 
 LARGE = bytes(range(256)) * (SMALL // 256) + b"the end"
@@ -37,49 +37,45 @@ class Uploading(SpoolTestCase):
         self.client.content_cache = ContentCache(self.path.with_name("cache"))
         self.save(("a",), b"x" * 5000)
         self.upload()
-        entry = self.spool.find(("a",))
-        assert entry is not None and entry.cap is not None
-        self.assertEqual(self.client.content_cache.read(entry.cap, 0, 5000), b"x" * 5000)
+        cap = self.entry(("a",)).node.cap
+        self.assertEqual(self.client.content_cache.read(cap, 0, 5000), b"x" * 5000)
 
     def test_a_newer_version_is_uploaded_over_an_older_one(self) -> None:
         for content in (b"one", b"two", b"three"):
-            self.save(("a",), content, replaces=True)
+            self.save(("a",), content, over=True)
             self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"three"})
 
     def test_an_edited_file_replaces_the_version_that_was_opened(self) -> None:
         self.save(("a",), b"one")
         for content in (b"two", b"three"):
-            entry = self.spool.find(("a",))
-            assert entry is not None
-            self.save(("a",), content, expected=entry.node.cap)
+            entry = self.entry(("a",))
+            self.save(("a",), content, expected=entry.node)
             self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"three"})
 
     def test_a_file_that_was_opened_while_it_was_pending_is_replaced_after_its_upload(self) -> None:
         self.save(("a",), b"one")
-        entry = self.spool.find(("a",))
-        assert entry is not None
+        entry = self.entry(("a",))
         self.upload()
-        for _ in range(3):
-            self.clock.advance(60)
-            self.spool.clean()
         self.assertEqual(self.files(), [])
-        self.save(("a",), b"two", expected=entry.node.cap)
+        self.clock.advance(180)
+        self.spool.tidy()
+        self.save(("a",), b"two", expected=entry.node)
         self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"two"})
 
     def test_a_file_that_is_replaced_during_its_upload_is_not_linked_after_the_newer_one(
         self,
     ) -> None:
-        self.save(("a",), b"older", replaces=True)
+        self.save(("a",), b"older", over=True)
         upload = self.tree.upload
         newer = iter([b"newer"])
 
         async def replacing(source):  # type: ignore[no-untyped-def]
             cap = await upload(source)
             for content in newer:
-                self.save(("a",), content, replaces=True)
+                self.save(("a",), content, over=True)
             return cap
 
         with mock.patch.object(self.tree, "upload", replacing):
@@ -93,7 +89,7 @@ class Uploading(SpoolTestCase):
         async def deleting(source):  # type: ignore[no-untyped-def]
             cap = await upload(source)
             if callable(source):
-                self.assertTrue(self.spool.discard(("a",)))
+                self.assertTrue(self.spool.discard(self.entry(("a",))))
             return cap
 
         with mock.patch.object(self.tree, "upload", deleting):
@@ -108,39 +104,40 @@ class Uploading(SpoolTestCase):
         self.upload()
         self.assertEqual(len(self.on_grid()), 1)
 
-    def test_a_file_whose_path_another_process_holds_is_left_to_it(self) -> None:
+    def test_a_step_that_another_process_has_is_left_to_it(self) -> None:
         self.save(("a",))
-        self.save(("b",))
-        self.assertTrue(self.spool.lock(("a",)))
+        self.save(("large",), LARGE)
+        self.spool.lock("small")
         self.assertTrue(self.upload())
-        self.assertEqual(list(self.on_grid()), [("b",)])
-        forget_processes()  # the holder has died
+        self.assertEqual(list(self.on_grid()), [("large",)])
+        forget_processes()  # it has died
         self.upload()
         self.assertEqual(len(self.on_grid()), 2)
 
-    def test_a_second_look_at_a_file_that_was_finished_meanwhile_uploads_nothing(self) -> None:
-        self.save(("a",))
-        due = self.spool.journal.due
+    def test_small_files_do_not_wait_for_a_large_one(self) -> None:
+        upload, waiting = self.tree.upload, Deferred[None]()
 
-        def outdated(*args):  # type: ignore[no-untyped-def]
-            found = due(*args)
-            forget_processes()
-            for entry in found:
-                self.spool.journal.change_all(
-                    {entry.number: lambda e: evolve(e, state=State.LINKED, due=0.0)}
-                )
-            return found
+        async def slow(source):  # type: ignore[no-untyped-def]
+            opened = await source()
+            if not isinstance(opened, bytes):
+                await waiting
+            return await upload(opened)
 
-        with mock.patch.object(self.spool.journal, "due", outdated):
-            self.assertEqual(self.spool.take(9, range(SMALL)), [])
-        self.assertTrue(self.spool.lock(("a",)))
+        self.save(("large",), LARGE)
+        with mock.patch.object(self.tree, "upload", slow):
+            self.uploader.wake()
+            self.save(("small",), b"small")
+            self.uploader.wake()
+            self.assertEqual(self.on_grid(), {("small",): b"small"})
+            waiting.callback(None)
+            self.assertEqual(len(self.on_grid()), 2)
 
 
 class Collisions(SpoolTestCase):
-    def take(self, *path: str, content: bytes = b"of another host") -> Cap:
-        cap: Cap = self.now(self.client.upload(content))
+    def take(self, *path: str, content: bytes = b"of another host") -> Node:
+        cap = self.now(self.client.upload(content))
         self.now(self.tree.link(path, cap))
-        return cap
+        return Node("filenode", cap)
 
     def test_a_name_that_another_host_has_taken_keeps_its_file(self) -> None:
         self.take("d", "name.tar.gz")
@@ -152,8 +149,18 @@ class Collisions(SpoolTestCase):
         ((path, content),) = found.items()
         self.assertRegex(path[-1], r"name\.tar_[a-z2-7]{8}\.gz")
         self.assertEqual(content, b"of this host")
-        ((_, message),) = self.spool.journal.messages()
-        self.assertIn(repr("/".join(path)), message)
+        self.assert_noted(path)
+
+    def assert_noted(self, path: Path) -> None:
+        """A note names the path, for as long as nobody has read it."""
+        for _ in range(2):
+            (note,) = self.spool.summary().notes
+            self.assertIn(repr("/".join(path)), note)
+            self.clock.advance(4000)
+            self.spool.tidy()
+        self.spool.forget_notes()
+        self.assertEqual(self.spool.summary().notes, ())
+        self.spool.tidy()
 
     def test_a_version_that_another_host_has_replaced_keeps_its_file_too(self) -> None:
         opened = self.take("a", content=b"was opened here")
@@ -170,20 +177,20 @@ class Collisions(SpoolTestCase):
         self.save(("a",), b"the same" * 20)
         self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"the same" * 20})
-        self.assertEqual(self.spool.journal.messages(), [])
+        self.assertEqual(self.spool.summary().notes, ())
 
     def test_a_link_that_was_made_before_its_process_died_is_no_collision(self) -> None:
-        number = self.save(("a",), b"this")
-        cap = self.take("a", content=b"this")
-        self.spool.journal.change_all({number: lambda e: evolve(e, cap=cap, state=State.UPLOADED)})
+        self.save(("a",), b"this" * 30)
+        self.uploaded(("a",), b"this" * 30)
+        self.take("a", content=b"this" * 30)
         self.upload()
         self.assertEqual(list(self.on_grid()), [("a",)])
 
     def test_a_version_that_was_linked_before_its_process_died_is_replaced(self) -> None:
-        number = self.save(("a",), b"one")
-        cap = self.take("a", content=b"one")
-        self.spool.journal.change_all({number: lambda e: evolve(e, cap=cap, state=State.UPLOADED)})
-        self.save(("a",), b"two", replaces=False, expected=cap)
+        self.save(("a",), b"one" * 30)
+        self.uploaded(("a",), b"one" * 30)
+        opened = self.take("a", content=b"one" * 30)
+        self.save(("a",), b"two", expected=opened)
         self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"two"})
 
@@ -202,14 +209,13 @@ class Failures(SpoolTestCase):
         self.save(("good",))
         self.assertTrue(self.upload())
         self.assertEqual(set(self.on_grid()), {("is a file",), ("good",)})
-        (entry,) = self.spool.journal.aside()
-        self.assertEqual(entry.path, ("is a file", "below"))
-        self.assertIn("directory", entry.problem)
-        self.assertEqual(self.spool.summary().aside, 1)
-        self.assertEqual(self.read(entry.path), b"content")
+        ((name, problem),) = self.spool.summary().aside.items()
+        self.assertEqual(name, "is a file/below")
+        self.assertIn("directory", problem)
+        self.assertEqual(self.read(("is a file", "below")), b"content")
         self.assertTrue(self.upload())
         self.now(self.tree.unlink("is a file"))
-        self.spool.journal.again()
+        self.spool.again()
         self.upload()
         self.assertIn(("is a file", "below"), self.on_grid())
 
@@ -233,13 +239,13 @@ class Failures(SpoolTestCase):
         with mock.patch.object(self.tree, "upload", failing):
             self.upload()
         self.assertEqual(self.on_grid(), {("small",): b"small"})
-        self.assertEqual(self.spool.summary().aside, 20)
+        self.assertEqual(len(self.spool.summary().aside), 20)
 
     def test_a_file_that_is_to_replace_a_directory_is_set_aside(self) -> None:
         self.now(self.tree.make_directories("a"))
-        self.save(("a",), replaces=True)
+        self.save(("a",), over=True)
         self.assertTrue(self.upload())
-        self.assertIn("directory", self.spool.journal.aside()[0].problem)
+        self.assertIn("directory", self.spool.summary().aside["a"])
 
     def test_while_the_grid_is_away_everything_waits_and_one_file_is_tried(self) -> None:
         for number in range(40):
@@ -247,13 +253,13 @@ class Failures(SpoolTestCase):
         away = mock.Mock(side_effect=AnswerLost("away"))
         with mock.patch.object(self.tree, "upload", away):
             self.assertFalse(self.upload())
-            # Those that were under way, and those that came before anybody knew.
-            self.assertLess(away.call_count, 40)
             away.reset_mock()
+            self.clock.advance(2)
             self.assertFalse(self.upload())
             self.assertEqual(away.call_count, 1)
         found = self.spool.summary()
         self.assertEqual((found.files, found.problem), (40, "away"))
+        self.clock.advance(60)
         self.assertTrue(self.upload())
         self.assertEqual(len(self.on_grid()), 40)
 
@@ -273,6 +279,7 @@ class Failures(SpoolTestCase):
             self.upload()
             is_away = False
             for _ in range(3):
+                self.clock.advance(1)
                 self.upload()
             self.assertEqual(self.on_grid(), {("good",): b"good"})
         self.clock.advance(60)
@@ -285,8 +292,7 @@ class Failures(SpoolTestCase):
         path.write_bytes(path.read_bytes()[:-1])
         self.upload()
         self.assertEqual(self.on_grid(), {})
-        (entry,) = self.spool.journal.aside()
-        self.assertIn("damaged", entry.problem)
+        self.assertIn("damaged", self.spool.summary().aside["a"])
 
     def test_a_lost_answer_to_a_link_links_a_file_once(self) -> None:
         self.save(("a",), b"x" * 100)
@@ -305,8 +311,6 @@ class ByItself(SpoolTestCase):
         self.assertEqual(list(self.on_grid()), [("a",)])
         self.clock.advance(5)
         self.assertEqual(len(self.on_grid()), 2)
-        self.assertEqual(len(self.files()), 2)
-        self.clock.pump([1.0] * 30)
         self.assertEqual(self.files(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -322,14 +326,15 @@ class ByItself(SpoolTestCase):
             self.assertGreater(away.call_count, 10)
             self.save(("b",))
             before = away.call_count
-            self.uploader.wake()  # which does not wait less for the grid
-            self.assertEqual(away.call_count, before)
+            self.uploader.wake()
+            self.clock.pump([1.0] * 600)
+            self.assertLess(away.call_count, before + 60)
         self.clock.pump([1.0] * 60)
         self.assertEqual(len(self.on_grid()), 2)
 
     def test_a_file_of_another_process_is_looked_at_now_and_then(self) -> None:
         self.save(("a",))
-        self.spool.lock(("a",))
+        self.spool.lock("small")
         self.uploader.wake()
         self.assertEqual(self.on_grid(), {})
         forget_processes()
@@ -338,7 +343,7 @@ class ByItself(SpoolTestCase):
 
     def test_a_journal_that_cannot_be_used_is_tried_again(self) -> None:
         self.save(("a",))
-        failing = mock.patch.object(self.spool.journal, "due", side_effect=OSError("broken"))
+        failing = mock.patch.object(self.spool, "lock", side_effect=OSError("broken"))
         with failing, self.assertLogs("txtahoe", logging.WARNING):
             self.uploader.wake()
         self.clock.advance(60)
@@ -361,7 +366,8 @@ class KilledUploaders(SpoolTestCase):
         older = self.now(self.client.upload(b"older" * 20))
         self.now(self.tree.link((folder, "replaced"), older))
         self.save((folder, "new"), files[folder, "new"])
-        self.save((folder, "replaced"), files[folder, "replaced"], expected=older)
+        there = Node("filenode", older)
+        self.save((folder, "replaced"), files[folder, "replaced"], expected=there)
         left = [step]
 
         class Killed(BaseException):
@@ -392,9 +398,8 @@ class KilledUploaders(SpoolTestCase):
             return call
 
         with (
-            mock.patch.object(
-                self.spool.journal, "change_all", counted(self.spool.journal.change_all)
-            ),
+            mock.patch.object(self.spool, "update", counted(self.spool.update)),
+            mock.patch.object(Step, "wake"),
             mock.patch.object(self.tree, "upload", counted_async(self.tree.upload)),
             mock.patch.object(self.tree, "link_many", counted_async(self.tree.link_many)),
             mock.patch.object(self.tree, "replace", counted_async(self.tree.replace)),
@@ -409,5 +414,5 @@ class KilledUploaders(SpoolTestCase):
         self.upload()
         found = {path: c for path, c in self.on_grid().items() if path[0] == folder}
         self.assertEqual(found, files, f"killed at step {step}")
-        self.assertEqual(self.spool.journal.messages(), [])
+        self.assertEqual(self.spool.summary().notes, ())
         return was_killed
