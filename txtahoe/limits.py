@@ -1,4 +1,5 @@
-"""How many requests are under way at a time: a limit that finds its own level, and the queue at it.
+"""
+A limit of requests under way, which finds its own level, and the queue before it.
 
 Alone, a request takes `least` seconds. If N are under way, and each takes t seconds, then N * least
 / t of them keep the gateway and the line to its servers busy (Little's law), and all others wait

@@ -41,7 +41,7 @@ class _Answer:
 @define(eq=False)
 class _Reading:
     """
-    What one operation reads: a directory or part.
+    The reading of a directory or part by one operation.
 
     `is_new`: the request began after this. `is_outdated`: this tree has changed the directory
     meanwhile.
@@ -62,8 +62,8 @@ class Listings(Known):
     """
     Lists the directories below `root`, and keeps what their names lead to.
 
-    An operation can begin to read a directory before it knows that the path still leads there. What
-    the answer tells is kept when the operation uses it, for `max_age` seconds from its request on.
+    An operation can begin to read a directory before it knows that the path still leads there. It
+    keeps an answer when it uses that, for `max_age` seconds from the request on.
     """
 
     def __init__(
