@@ -100,7 +100,7 @@ class SeveralHosts(SynchronousTestCase):
             return dict(zip(names, pool.map(lambda name: _read(storage, name), names), strict=True))
 
     def disturb(self) -> None:
-        """Kill a gateway each time that another fifth of the files is saved."""
+        """Kill a gateway after one, two and three fifths of the saves."""
         for fifth, number in enumerate([1, 0, 1], start=1):
             with self.saved:
                 # The time is against an endless wait alone: a process may have ended.

@@ -104,7 +104,7 @@ def redis() -> Iterator[str]:
     process = subprocess.Popen(
         ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for those who use it
+        start_new_session=True,  # Ctrl-C ends its clients first
     )
     try:
         yield f"redis://127.0.0.1:{port}/0"

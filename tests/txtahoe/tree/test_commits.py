@@ -108,6 +108,7 @@ class Gathering(QueueTestCase):
         for _ in range(3):
             begun.append(self.fake.requests.count("PUT /uri"))
             self.clock.advance(1)
+        # 8, 12 and 19 at a time: in each second the limit grows by about half.
         self.assertEqual(begun, [8, 20, 39])
         uploading.addErrback(lambda _: None).cancel()
 
@@ -297,6 +298,7 @@ class Mistakes(QueueTestCase):
         waiting = [start(self.tree.link(name, CAP)) for name in "ab"]
         for each in waiting:
             self.failureResultOf(each, ExistingChild)
+        # Three for each link: the second one waits while the first one is written.
         self.assertEqual(self.writes(), 6)
 
     def test_the_queue_outlives_unexpected_errors(self) -> None:

@@ -88,7 +88,7 @@ class Reading(RoundsTestCase):
         self.assertEqual(self.cost(tree.resolve(f"{DIRECTORY}/f")), (5, 1))
         self.assert_missing(tree, (5, 1))
 
-    def test_only_what_is_used_of_readings_side_by_side_counts(self) -> None:
+    def test_readings_side_by_side_count_only_if_they_are_used(self) -> None:
         tree = self.known()
         self.now(self.other.rename("a/b", "old"))
         self.now(self.other.link(f"{DIRECTORY}/g", OTHER))
@@ -244,6 +244,7 @@ class TakenNames(RoundsTestCase):
             return await self.otherwise()
 
         files = [(f"{DIRECTORY}/{name}", name.encode() * 100) for name in ("f", "x", "y")]
+        # The uploads, a write of "x" and "y", and one of the other name.
         self.assertEqual(self.cost(tree.save_many(files, otherwise=otherwise)), (5, 3))
         self.assertEqual(self.now(self.known().list(DIRECTORY)).keys(), {"f", "f1", "x", "y"})
 
