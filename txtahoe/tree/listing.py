@@ -145,7 +145,7 @@ class Listings(Known):
             asked = self.now()
             children = await self.client.list(directory)
         contents = contents_of(children, depth, path)
-        self.layouts.learn(directory, contents, asked, self.now())
+        self.layouts.learn(directory, contents, depth, asked, self.now())
         is_filled = not all(map(counts_for_nothing, contents.names.values()))
         if is_filled and not flight.is_outdated:
             self._forget_emptiness(path)  # the directories above can have been empty before
