@@ -1,4 +1,4 @@
-"""Some runs of the simulation; that a seed repeats a run; that a broken rule is found."""
+"""Some runs of the simulation find nothing; a seed repeats a run; a broken rule is found."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Runs(SynchronousTestCase):
         self.assertGreater(len({kind for result in results for kind in result.faults}), 5)
         self.assertEqual(len({result.digest for result in results}), len(SEEDS))
 
-    def test_the_commit_queue(self) -> None:
+    def test_the_commit_queue_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("commit")
 
-    def test_spreading_a_directory(self) -> None:
+    def test_spreading_a_directory_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("spread")
 
     def test_a_seed_repeats_a_run_in_another_process(self) -> None:

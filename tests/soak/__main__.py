@@ -32,8 +32,8 @@ def command_parser() -> argparse.ArgumentParser:
         "--report",
         metavar="FOLDER",
         type=Path,
-        help="write the report there, what servers printed, and, where matplotlib is installed,"
-        " what processes took as a picture",
+        help="write the report there, the output of servers, and, where matplotlib is installed,"
+        " a picture of the growth",
     )
     return parser
 

@@ -38,7 +38,7 @@ def start_again_with_mounts() -> None:
 
 
 class SmallDisk:
-    """A disk of its own at a folder, which hides what is there, for as long as the block lasts."""
+    """A disk of its own, mounted over a folder for as long as the `with` block lasts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -64,7 +64,7 @@ class SmallDisk:
         assert self._resize(_SIZE)
 
     def remove_empty_shares(self) -> None:
-        """If a storage server has the disk. See txtahoe/docs/gateway.md, 2.13."""
+        """Remove shares of no bytes, as an operator must (txtahoe/docs/gateway.md, 2.13)."""
         for path in self._folder.glob("shares/*/*/*"):
             if not path.stat().st_size:
                 path.unlink()

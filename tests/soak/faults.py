@@ -1,4 +1,4 @@
-"""What happens to the site: one fault after the other. Those of storage servers end in a repair."""
+"""Faults of the site, one after the other. Faults of storage servers end in a repair."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _PAUSE = 2, 6
 @frozen
 class Fault:
     """
-    `begin`: the fault lasts as long as the block. `lasts`: the operations in the block, at most.
-    `old_for`: operations for which shares that the storage servers have missed stay old; then
-    everything is repaired. None if they miss none. `ends_early`: it hits processes whose growth is
-    judged, and comes only in the first third of the run, so that these live for long.
+    A fault. It lasts as long as the block of `begin`.
+
+    `lasts`: the operations in the block, at most. `old_for`: operations for which shares that the
+    storage servers have missed stay old; then everything is repaired. None if they miss none.
+    `ends_early`: the fault hits processes whose growth is judged, and comes only in the first third
+    of the run, so that these live for long.
     """
 
     begin: Callable[[], AbstractContextManager[None]]
@@ -39,7 +41,7 @@ class Fault:
 
 
 def every_fault(place: Place) -> dict[str, Fault]:
-    """The table. Those of disks are left out where there are no disks for them."""
+    """The table. It has the faults of disks only if there are disks for them."""
     choose = random_for("which")
     first, second = place.grid.gateways
     servers = place.grid.servers
@@ -59,7 +61,9 @@ def every_fault(place: Place) -> dict[str, Fault]:
         "writer: killed": Fault(partial(_killed, place, first), 3),
         "gateway: killed": Fault(partial(_killed, place, second), 3),
         "introducer: killed": Fault(partial(_killed, place, place.grid.introducer), 6),
-        "network: answer lost": Fault(lambda: _lost(place.proxy, choose.choice(lost)), 6),
+        "network: answer lost": Fault(
+            partial(_now, lambda: place.proxy.lose_answer(choose.choice(lost))), 6
+        ),
         "network: connections closed": Fault(partial(_now, place.proxy.close_connections)),
         "network: connections refused": Fault(partial(_refused, place.proxy), 3),
         **full,
@@ -80,8 +84,10 @@ def every_fault(place: Place) -> dict[str, Fault]:
 @define
 class Faults:
     """
-    `tally`: faults by kind. `moments`: the operations after which they began. `progress`: the share
-    of the run that is over.
+    Makes the faults of a run.
+
+    `progress`: gives the share of the run that is over. `tally`: faults by kind. `moments`: the
+    operations after which they began.
     """
 
     place: Place
@@ -92,25 +98,22 @@ class Faults:
     _random: Random = field(factory=lambda: random_for("faults"))
 
     def work(self) -> None:
-        """One fault after the other, each kind once before any comes again."""
-        try:
-            table = every_fault(self.place)
-            self.tally.update(dict.fromkeys(table, 0))
-            waiting: list[str] = []
-            while moment := self.turns.more(self._random.randint(*_PAUSE)):
-                if not waiting:
-                    waiting = [*table]
-                    self._random.shuffle(waiting)
-                    # The last ones come first.
-                    waiting.sort(key=lambda name: table[name].ends_early)
-                name = waiting.pop()
-                if table[name].ends_early and self.progress() > 1 / 3:
-                    continue
-                self.moments.append(moment)
-                self._make(table[name])
-                self.tally[name] += 1
-        except Exception as error:
-            self.place.wrong.append(f"the faults ended: {error!r}")
+        """Make one fault after the other, each kind once before any comes again."""
+        table = every_fault(self.place)
+        self.tally.update(dict.fromkeys(table, 0))
+        waiting: list[str] = []
+        while moment := self.turns.more(self._random.randint(*_PAUSE)):
+            if not waiting:
+                waiting = [*table]
+                self._random.shuffle(waiting)
+                # The last ones come first.
+                waiting.sort(key=lambda name: table[name].ends_early)
+            name = waiting.pop()
+            if table[name].ends_early and self.progress() > 1 / 3:
+                continue
+            self.moments.append(moment)
+            self._make(table[name])
+            self.tally[name] += 1
 
     def _make(self, fault: Fault) -> None:
         with fault.begin():
@@ -152,12 +155,6 @@ def _full(disk: SmallDisk) -> Iterator[None]:
 
 
 @contextmanager
-def _lost(proxy: Proxy, request: str) -> Iterator[None]:
-    proxy.lose_answer(request)
-    yield
-
-
-@contextmanager
 def _refused(proxy: Proxy) -> Iterator[None]:
     proxy.refuse()
     try:
@@ -168,7 +165,7 @@ def _refused(proxy: Proxy) -> Iterator[None]:
 
 @contextmanager
 def _clock(place: Place, ahead: float) -> Iterator[None]:
-    """Of the host without Celery: a queue needs clocks that agree."""
+    """Set the clock of the host without Celery: a queue needs clocks that agree."""
     place.hosts[1].set_clock(ahead)
     try:
         yield

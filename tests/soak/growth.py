@@ -23,8 +23,8 @@ _MEGABYTE = 2**20
 @frozen
 class Bound:
     """
-    How much more the last third may have than the second: a share of it, and a number. It may have
-    `up_to` in any case.
+    The most that the last third may have beyond the second: a share of it, and a number. It may
+    have `up_to` in any case.
     """
 
     share: float
@@ -62,22 +62,18 @@ class Judgement:
 @define
 class Growth:
     """
-    `samples`: of each process (or folder), the moments and what it had then. A moment is a number
-    of operations. `wrong`: gets the reason if it must end early.
+    Samples of all processes and folders: memory, threads, files and so on, by the process or folder
+    and with their moments. A moment is a number of operations.
     """
 
-    wrong: list[str]
     samples: dict[str, list[tuple[float, dict[str, float]]]] = field(
         factory=lambda: defaultdict(list)
     )
 
     def work(self, place: Place, turns: Turns) -> None:
         """Take samples until there are no more operations."""
-        try:
-            while moment := turns.more(_PACE):
-                self.take(place, moment)
-        except Exception as error:
-            self.wrong.append(f"the samples ended: {error!r}")
+        while moment := turns.more(_PACE):
+            self.take(place, moment)
 
     def take(self, place: Place, moment: float) -> None:
         for name, server in place.servers.items():
@@ -96,7 +92,7 @@ class Growth:
             self.samples[gateway.name].append((moment, had))
 
     def judged(self) -> list[Judgement]:
-        """Every process that lived for long."""
+        """The judgements of every process that lived for long, and of every folder."""
         return [each for who, taken in self.samples.items() for each in judge(who, taken)]
 
 
@@ -131,7 +127,7 @@ def _taken_by(process: psutil.Process) -> dict[str, float]:
 
 
 def _sizes(folder: Path) -> list[int]:
-    """Of the files in a folder and below it."""
+    """The sizes of the files in a folder and below it, in bytes."""
     sizes = []
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):  # it was removed meanwhile

@@ -35,6 +35,7 @@ DIRECTORIES = ("files", "photos/2026")
 SIZES = (40, 2_000, 2_000, 10_000, 10_000, 10_000, 60_000, 60_000, 300_000, 1_600_000)
 # More names than that a client deletes before it saves again.
 MOST_NAMES = 40
+# By the methods of `Client`.
 WEIGHTS = {
     "save": 6,
     "overwrite": 4,
@@ -60,13 +61,13 @@ class Turns:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """From now on nobody waits."""
+        """Let all threads go on; from now on none waits."""
         with self._changed:
             self._done = inf
             self._changed.notify_all()
 
     def more(self, number: int) -> float:
-        """Wait for so many more; return how many there were, or 0 if there are no more of them."""
+        """Wait for so many more; return the number so far, or 0 if no more will come."""
         with self._changed:
             enough = self._done + number
             self._changed.wait_for(lambda: self._done >= enough)
@@ -89,7 +90,7 @@ class Door(Protocol):
 
 @frozen
 class WebDoor:
-    """`way`: "do" for threads, "ado" for asyncio."""
+    """A web server. `way`: "do" for threads, "ado" for asyncio."""
 
     port: int
     way: str
@@ -111,6 +112,8 @@ def _is_json(answer: HTTPResponse) -> bool:
 
 @frozen
 class QueueDoor:
+    """Celery."""
+
     queue: QueuedSite
 
     def ask(self, operation: str, *names: str, content: bytes | None = None) -> Any:
@@ -144,7 +147,7 @@ class Load:
             thread.start()
 
     def end(self) -> None:
-        """Let each client finish its operation. Nobody waits for operations from now on."""
+        """Let each client finish its operation, and then all threads that wait for operations."""
         self._is_ending.set()
         for thread in self._threads:
             thread.join()
@@ -175,9 +178,6 @@ class Client:
         self._gone: list[str] = []
         self._kept: list[str] = []
         self._made = 0
-        self._operations: dict[str, Callable[[], str]] = {
-            name: getattr(self, name) for name in WEIGHTS
-        }
 
     def do_one(self) -> tuple[str, str]:
         """Kind and outcome of one operation."""
@@ -188,14 +188,14 @@ class Client:
             kind = "save"
         elif kind == "save" and len(self._names) > MOST_NAMES:
             kind = "delete"
-        return kind, self._operations[kind]()
+        return kind, getattr(self, kind)()
 
     def save(self) -> str:
         name, content = self._new_name(), self._new_content()
         value = digest(content)
 
         def saved(given: str) -> None:
-            # The name was nobody's; another one would say that the site met its own link.
+            # The name was free. If the site gives another one, it has met its own link.
             self._truth.acknowledge({given: value})
             self._names.append(given)
 
@@ -252,9 +252,9 @@ class Client:
         def compare(listed: tuple[list[str], list[str]]) -> None:
             there = {*listed[1]}
             for name, (parent, _, last) in paths.items():
-                allowed = self._truth.allowed(name, asked)
                 if parent != directory:
                     continue
+                allowed = self._truth.allowed(name, asked)
                 if last in there and allowed == {ABSENT}:
                     self._wrong(f"a listing has {name!r}")
                 if last not in there and ABSENT not in allowed:
@@ -292,7 +292,7 @@ class Client:
         missing: Callable[[], None] | None = None,
     ) -> str:
         """
-        The outcome in words.
+        Ask a door; return the outcome in words.
 
         `then`: gets the answer. `changes`: they may be made if the outcome is unknown; after an
         error that says more, they are not, if it `is_sure`. `missing`: called if the site says that

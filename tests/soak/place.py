@@ -31,7 +31,7 @@ from txtahoe.testing.grid import Grid
 
 MAX_AGE = 3.0
 CACHE_BYTES = 20 * 10**6
-# The options of the site. A spool on each host comes here too.
+# The options of the site.
 OPTIONS: dict[str, Any] = {
     "content_cache": {"path": "{host}/contents", "max_bytes": CACHE_BYTES},
     "fanout": 64,
@@ -49,14 +49,14 @@ _REPAIRS = 5
 
 @frozen
 class Host:
-    """`servers`: those of the site, by their names."""
+    """A host. `servers`: the servers of the site on it, by their names."""
 
     folder: Path
     environment: dict[str, str]
     servers: dict[str, Server]
 
     def set_clock(self, ahead: float) -> None:
-        """The seconds by which it is ahead."""
+        """Set the seconds by which it is ahead."""
         os.utime(self.folder / "clock", (0, ahead))
 
 
@@ -150,7 +150,8 @@ class Place:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        gc.collect()  # results of tasks that nobody got tell the queue, while it is there
+        # Celery's results tell the queue when they are collected; it must be there still.
+        gc.collect()
         self._stack.close()
 
     def _start(self, stack: ExitStack) -> None:
@@ -232,7 +233,7 @@ class Place:
         mend(self.grid)
 
     def storages(self) -> tuple[TahoeStorage, TahoeCapStorage]:
-        """The files, as a process reads them that has read none."""
+        """Storages that know nothing yet, as in a new process."""
         options: Any = {"tahoe_base_url": self.grid.gateway_urls[1], "tahoe_base_cap": self.cap}
         return TahoeStorage(**options), TahoeCapStorage(**options)
 

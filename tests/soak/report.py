@@ -1,4 +1,4 @@
-"""What a long run has shown: as text, and drawn where matplotlib is installed."""
+"""The report of a long run: as text, and drawn where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _MOST_LINES = 20  # of one kind of mistake
 @define
 class Report:
     """
-    Everything that is known so far. `wrong`: what the site has done wrong under way, in words.
-    `verdict`: None until the files were compared. `roles`: the
-    processes whose growth must be judged, by the beginning of their names.
+    Everything that is known so far.
+
+    `roles`: the processes whose growth must be judged, by the beginnings of their names. `wrong`:
+    mistakes of the site under way, in words. `verdict`: None until the files were compared.
     """
 
     seed: int
@@ -41,7 +42,7 @@ class Report:
 
     @property
     def mistakes(self) -> dict[str, list[str]]:
-        """Each kind, with what there is of it in words."""
+        """The mistakes of each kind, in words."""
         verdict = self.verdict or Verdict()
         grown = [
             f"{each.who}: {each.what}, {each.before:.1f} -> {each.after:.1f}"
@@ -116,7 +117,7 @@ class Report:
             yield f"inconclusive: {'; '.join(self.missing)}"
 
     def draw(self, file: Path) -> None:
-        """What each process and folder had over the run, as a PNG; grey lines are faults."""
+        """Draw the growth of each process and folder as a PNG; grey lines are faults."""
         # pyplot would look for a display, and keep every figure.
         from matplotlib.figure import Figure
 

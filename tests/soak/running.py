@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def run(folder: Path, seconds: float) -> Report:
         load = Load(place.doors, truth)
         began = time.monotonic()
         faults = Faults(place, load.turns, lambda: (time.monotonic() - began) / seconds)
-        growth = Growth(wrong=place.wrong)
+        growth = Growth()
         report = Report(
             SEED,
             load.tally,
@@ -41,11 +42,11 @@ def run(folder: Path, seconds: float) -> Report:
             moments=faults.moments,
         )
         work = [
-            threading.Thread(target=function, args=arguments, daemon=True)
-            for function, *arguments in (
-                (faults.work,),
-                (place.cron.work, load.turns),
-                (growth.work, place, load.turns),
+            threading.Thread(target=_work, args=(place.wrong, *task), daemon=True)
+            for task in (
+                ("the faults", faults.work),
+                ("cron", place.cron.work, load.turns),
+                ("the samples", growth.work, place, load.turns),
             )
         ]
         try:
@@ -68,6 +69,14 @@ def run(folder: Path, seconds: float) -> Report:
         except KeyboardInterrupt:
             pass
         return report
+
+
+def _work(wrong: list[str], name: str, function: Callable[..., None], *arguments: object) -> None:
+    """Note in `wrong` if the function fails: the run goes on without it."""
+    try:
+        function(*arguments)
+    except Exception as error:
+        wrong.append(f"{name} ended: {error!r}")
 
 
 def compare(place: Place, truth: Truth) -> Verdict:

@@ -88,8 +88,10 @@ class Saving(SynchronousTestCase):
         self.problem = LostError("killed")
         self.assertEqual(self.client.delete(), "no answer")
         self.assertEqual(self.possible(), 2)
-        self.problem = None
-        self.assertEqual(self.client.do_one()[0], "save")
+        left = self.asked
+        for _ in range(100):
+            self.client.do_one()
+            self.assertNotEqual(self.asked, left)
 
     def test_an_error_that_the_site_is_sure_of_changes_nothing(self) -> None:
         told = {"error": "RequestTimeout", "text": "", "is_ours": True, "is_unknown": False}
@@ -129,7 +131,7 @@ class Growing(SynchronousTestCase):
 
 class Reports(SynchronousTestCase):
     def report(self, **more: Any) -> Report:
-        growth = Growth([])
+        growth = Growth()
         growth.samples["web 1"] = [(10.0 * n, {"threads": 1.0}) for n in range(30)]
         given = {"faults": Counter({"kill": 1}), "verdict": Verdict(), **more}
         operations = Counter({("save", "ok"): 9})

@@ -1,4 +1,4 @@
-"""What the site has acknowledged, and what must therefore be there."""
+"""The files that the site has acknowledged, which must therefore be there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Truth:
     The SHA-256 that each name may have. A name belongs to one client, which leaves it alone once an
     outcome is unknown: a process that was given up may still change it.
 
-    `max_age`: the seconds for which a process may go on to use what it knows about a name.
+    `max_age`: the seconds for which a process may use its knowledge about a name.
     `kept`: the SHA-256 of acknowledged names that carry their caps. `doubted`: contents of saves
     with an unknown outcome, which may be there under any name.
     """
@@ -52,7 +52,7 @@ class Truth:
             self.doubted |= {str(value) for value in changes.values() if value is not ABSENT}
 
     def allowed(self, name: str, asked: float) -> set[Value]:
-        """What a process may say of a name if it was asked at this time of `monotonic`."""
+        """The values that a process may give for a name, asked at this `monotonic` time."""
         with self._lock:
             past = [values for until, values in self._past[name] if until > asked - self.max_age]
             return self._model.possible(name).union(*past)

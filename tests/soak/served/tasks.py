@@ -1,4 +1,4 @@
-"""The work of the site for Celery, with Redis between."""
+"""The operations of the site for Celery, with Redis between."""
 
 from __future__ import annotations
 

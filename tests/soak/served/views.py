@@ -1,8 +1,7 @@
-"""The work of the site over HTTP. Every answer says which process gave it."""
+"""The operations of the site over HTTP."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -15,7 +14,7 @@ def do(request: HttpRequest, operation: str) -> HttpResponseBase:
         result = work.do(operation, *_arguments(request))
     except OSError as error:
         return _answer(work.told(error), 503)
-    return _signed(FileResponse(result)) if hasattr(result, "chunks") else _answer(result)
+    return FileResponse(result) if hasattr(result, "chunks") else _answer(result)
 
 
 async def ado(request: HttpRequest, operation: str) -> HttpResponseBase:
@@ -23,7 +22,7 @@ async def ado(request: HttpRequest, operation: str) -> HttpResponseBase:
         result = await work.ado(operation, *await sync_to_async(_arguments)(request))
         if hasattr(result, "chunks"):
             async with result:
-                return _signed(HttpResponse(await result.aread()))
+                return HttpResponse(await result.aread())
     except OSError as error:
         return _answer(work.told(error), 503)
     return _answer(result)
@@ -34,9 +33,4 @@ def _arguments(request: HttpRequest) -> list[Any]:
 
 
 def _answer(value: Any, status: int = 200) -> HttpResponseBase:
-    return _signed(JsonResponse(value, safe=False, status=status))
-
-
-def _signed(answer: HttpResponseBase) -> HttpResponseBase:
-    answer.headers["X-Process"] = str(os.getpid())
-    return answer
+    return JsonResponse(value, safe=False, status=status)

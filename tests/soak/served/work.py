@@ -1,4 +1,4 @@
-"""What the site does, by the names of operations: for threads, and for tasks of asyncio."""
+"""The operations of the site, by their names: for threads, and for tasks of asyncio."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ async def ado(operation: str, *arguments: Any) -> Any:
 
 
 def told(error: OSError) -> dict[str, Any]:
-    """
-    An error for the client. A process that ends does not know what becomes of its changes.
-    """
+    """Describe an error to the client. A process that ends cannot tell if it made a change."""
     return {
         "error": type(error).__name__,
         "text": str(error),
