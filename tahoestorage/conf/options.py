@@ -179,8 +179,9 @@ class Options(TypedDict, total=False):
     concurrency: Annotated[
         int | None,
         "a whole number greater than 0",
-        "How many uploads of small files, and as many of large files, run at the same time.",
-        8,
+        "How many uploads of small files, and as many of large files, run at the same time at "
+        "most. The storage runs fewer if the gateway answers no sooner for more.",
+        32,
         lambda given: _is_whole(given) and given > 0,
         "uploads",
     ]

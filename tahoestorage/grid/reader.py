@@ -158,10 +158,11 @@ class Reader(io.RawIOBase):
         self._fetched = window.position - len(fetched), fetched
 
     async def _next_window(self, tree: Tree, position: int, wanted: int) -> Download:
-        length = self.size if self.goes_on else FIRST_WINDOW
-        if position == self._window_end:
-            is_second = self._window_length == FIRST_WINDOW and not self.goes_on
-            length = SECOND_WINDOW if is_second else self.size
+        length = FIRST_WINDOW
+        if self.goes_on:
+            length = self.size
+        elif position == self._window_end:
+            length = SECOND_WINDOW if self._window_length == FIRST_WINDOW else self.size
         if self._window is not None:
             self._window.close()
         self._window_length = max(wanted, length)

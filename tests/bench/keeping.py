@@ -16,6 +16,8 @@ from django.urls import include, path
 from tahoestorage.storage import TahoeStorage
 from tests.bench.case import Action, Case, Limits, Speed
 from tests.bench.place import Place, random_content, random_files
+from tests.bench.reading import read_each
+from tests.bench.saving import save_each
 
 _MEGABYTE = 10**6
 
@@ -25,13 +27,13 @@ def warm_reads(files: int = 50) -> Case:
 
     def action(storage: Storage) -> Action:
         contents = random_files(files, "documents")
-        return _after_one(storage, contents, lambda: _read_each(storage, contents))
+        return _warm(storage, contents, lambda: read_each(storage, contents))
 
     return Case(
         "open and read, content cache",
         files,
         lambda place: action(_cached(place)),
-        lambda place: action(_local(place)),
+        lambda place: action(place.local()),
         Speed(seconds=400e-6),
         Limits(requests=0),
     )
@@ -49,7 +51,7 @@ def warm_reads_of_tasks(files: int = 50) -> Case:
                 async with await storage.aopen(name) as file:
                     assert await file.aread() == content
 
-        return _after_one(storage, contents, lambda: asyncio.run(read()))
+        return _warm(storage, contents, lambda: asyncio.run(read()))
 
     return Case(
         "aopen and aread, content cache",
@@ -64,32 +66,26 @@ def warm_reads_of_tasks(files: int = 50) -> Case:
 def warm_answers(files: int = 50) -> Case:
     """Answers of the site with files that the disk has, beside FileResponse."""
 
-    def action(place: Place, storage: Storage, prefix: str) -> Action:
+    def action(place: Place, prefix: str) -> Action:
+        cap = place.bare.make_directory()
+        is_local = prefix == "local"
+        storage = place.local() if is_local else TahoeStorage(**_options(place, cap))
         contents = random_files(files)
         client = Client()
 
         def get() -> None:
-            for name, content in contents.items():
-                response: Any = client.get(f"/{prefix}/{name}")
-                assert b"".join(response.streaming_content) == content
-
-        def run() -> None:
             with _serving(place, cap):
-                get()
+                for name, content in contents.items():
+                    response: Any = client.get(f"/{prefix}/{name}")
+                    assert b"".join(response.streaming_content) == content
 
-        cap = place.bare.make_directory()
-        if isinstance(storage, TahoeStorage):
-            storage = _cached(place, cap, is_apart=False)
-        saved = _after_one(storage, contents, lambda: None)
-        saved()
-        run()  # the times of the names are known from now on
-        return run
+        return _warm(storage, contents, get)
 
     return Case(
         "answer of the site, content cache",
         files,
-        lambda place: action(place, _cached(place), "grid"),
-        lambda place: action(place, _local(place), "local"),
+        lambda place: action(place, "grid"),
+        lambda place: action(place, "local"),
         Speed(time=2.0),
         Limits(requests=0),
     )
@@ -112,7 +108,7 @@ def warm_large(megabytes: int = 100) -> Case:
         f"read {megabytes} MB, content cache",
         1,
         lambda place: action(_cached(place)),
-        lambda place: action(_local(place)),
+        lambda place: action(place.local()),
         Speed(throughput=0.5),
         Limits(requests=0),
         most_rounds=5,
@@ -127,7 +123,7 @@ def first_reads(files: int = 20) -> Case:
         directory = place.bare.make_directory(place.upload_all(contents))
         storage = make(place, directory)
         storage.listdir("")
-        return lambda: _read_each(storage, contents)
+        return lambda: read_each(storage, contents)
 
     return Case(
         "open and read, content cache, first time",
@@ -145,12 +141,8 @@ def saves(files: int = 20, size: int = 1) -> Case:
     def action(storage: TahoeStorage) -> Action:
         storage.save("documents/first.bin", ContentFile(random_content()))
         contents = random_files(files, "documents")
-
-        def run() -> None:
-            for name, content in contents.items():
-                storage.save(name, ContentFile(content * size))
-
-        return run
+        larger = {name: content * size for name, content in contents.items()}
+        return lambda: save_each(storage, larger)
 
     return Case(
         "save, content cache" if size == 1 else f"save {size / 100:g} MB, content cache",
@@ -163,7 +155,7 @@ def saves(files: int = 20, size: int = 1) -> Case:
 
 
 def show(request: HttpRequest, name: str) -> FileResponse:
-    """A file of this machine."""
+    """A view of a file of this machine."""
     return FileResponse(_shown.open(name))
 
 
@@ -190,30 +182,17 @@ def _options(place: Place, cap: str) -> dict[str, Any]:
     return {**place.options(cap), "content_cache": contents, "max_age": 3600}
 
 
-def _cached(place: Place, cap: str | None = None, *, is_apart: bool = True) -> TahoeStorage:
+def _cached(place: Place, cap: str | None = None) -> TahoeStorage:
     cap = cap or place.bare.make_directory()
-    options = _options(place, cap)
-    return place.storage(cap, **options) if is_apart else TahoeStorage(**options)
+    return place.storage(cap, **_options(place, cap))
 
 
 def _plain(place: Place, cap: str | None = None) -> TahoeStorage:
     return place.storage(cap or place.bare.make_directory())
 
 
-def _local(place: Place) -> FileSystemStorage:
-    return FileSystemStorage(place.folder / "local")
-
-
-def _after_one(storage: Storage, contents: dict[str, bytes], action: Action) -> Action:
-    """Save files, and do something once before it counts."""
-    for name, content in contents.items():
-        storage.delete(name)
-        storage.save(name, ContentFile(content))
+def _warm(storage: Storage, contents: dict[str, bytes], action: Action) -> Action:
+    """Save files, and run an action on them once. Returns the action, to be run again."""
+    save_each(storage, contents)
     action()
     return action
-
-
-def _read_each(storage: Storage, contents: dict[str, bytes]) -> None:
-    for name, content in contents.items():
-        with storage.open(name) as file:
-            assert file.read() == content

@@ -29,7 +29,7 @@ def reads_of_listed(files: int = 20) -> Case:
         directory = place.bare.make_directory(place.upload_all(contents))
         storage = place.storage(place.bare.make_directory({"documents": directory}))
         storage.listdir("documents")
-        return lambda: _read_each(
+        return lambda: read_each(
             storage, {f"documents/{name}": content for name, content in contents.items()}
         )
 
@@ -52,7 +52,7 @@ def reads_in_new_process(files: int = 40, directories: int = 4) -> Case:
     def ours(place: Place) -> Action:
         cap, contents = tree(place)
         storage = place.storage(cap)
-        return lambda: _read_each(storage, contents)
+        return lambda: read_each(storage, contents)
 
     def bare(place: Place) -> Action:
         root, contents = tree(place)
@@ -244,11 +244,11 @@ def _reads(name: str, files: int, ours: Callable[[Place], Action]) -> Case:
 
 
 def _saved(storage: Storage, files: int) -> Action:
-    """Save files, and return what reads them."""
+    """Save files. Returns an action that reads them."""
     contents = random_files(files, "documents")
     for name, content in contents.items():
         storage.save(name, ContentFile(content))
-    return lambda: _read_each(storage, contents)
+    return lambda: read_each(storage, contents)
 
 
 def _ask_about(storage: Storage, names: int) -> None:
@@ -260,7 +260,8 @@ def _ask_about(storage: Storage, names: int) -> None:
         assert storage.exists(name)
 
 
-def _read_each(storage: Storage, contents: dict[str, bytes]) -> None:
+def read_each(storage: Storage, contents: dict[str, bytes]) -> None:
+    """Read files, and compare their contents."""
     for name, content in contents.items():
         with storage.open(name) as file:
             assert file.read() == content

@@ -33,11 +33,11 @@ def sequential_saves(files: int = 20) -> Case:
     return Case(
         "save, one after another",
         files,
-        _saving_into_one(files, _save_each),
+        _saving_into_one(files, save_each),
         bare,
         Speed(time=1.15),
         Limits(requests=2 * files, uploads=files, directory_writes=files),
-        local=_saving_into_one(files, _save_each, Place.local),
+        local=_saving_into_one(files, save_each, Place.local),
     )
 
 
@@ -63,7 +63,7 @@ def batch(files: int = 64) -> Case:
         _bare_into_one(files),
         Speed(throughput=0.95),
         Limits(uploads=files, directory_writes=1),
-        local=_saving_into_one(files, _save_each, Place.local),
+        local=_saving_into_one(files, save_each, Place.local),
     )
 
 
@@ -76,7 +76,7 @@ def batch_into_new_directories(files: int = 64) -> Case:
         _bare_into_new(files),
         # A write for each directory, one for the directory above them, and one for the root.
         limits=Limits(uploads=files, directory_writes=files + 2),
-        local=_saving_into_new(files, _save_each, Place.local),
+        local=_saving_into_new(files, save_each, Place.local),
     )
 
 
@@ -149,7 +149,8 @@ def _bare_into_new(files: int) -> Callable[[Place], Action]:
     return bare
 
 
-def _save_each(storage: Storage, contents: dict[str, bytes]) -> None:
+def save_each(storage: Storage, contents: dict[str, bytes]) -> None:
+    """Save files, each under its own name."""
     for name, content in contents.items():
         assert storage.save(name, ContentFile(content)) == name
 

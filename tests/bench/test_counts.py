@@ -206,7 +206,7 @@ class BareTests(CountsTestCase):
 
 
 class KeepingTests(CountsTestCase):
-    def test_what_the_disk_has_is_not_asked_for(self) -> None:
+    def test_files_on_the_disk_need_no_request(self) -> None:
         for case in (warm_reads(3), warm_reads_of_tasks(3), warm_answers(3), warm_large(3)):
             self.assertEqual(self.count(case).requests, 0)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-
-from txtahoe import Cap
+from collections.abc import Hashable, Iterable, Mapping
 
 # No link of the name.
 ABSENT = None
-Value = Cap | None
+# The target of a name: a cap, or whatever else tells contents apart.
+Value = Hashable | None
 
 
 class Directory:
@@ -36,7 +35,7 @@ class Directory:
         """The names that may be there."""
         return [name for name, values in self._possible.items() if values != {ABSENT}]
 
-    def mistakes(self, there: Mapping[str, Cap], names: Iterable[str] | None = None) -> list[str]:
+    def mistakes(self, there: Mapping[str, Value], names: Iterable[str] | None = None) -> list[str]:
         """The contradictions between `there` and the model, for all names or for `names`."""
         chosen = {*self._possible, *there} if names is None else set(names)
         return [

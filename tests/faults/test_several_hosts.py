@@ -33,9 +33,8 @@ SAVES = int(os.environ.get("TXTAHOE_FAULT_OPERATIONS", "400"))
 
 @needs(GRID, TIME)
 class SeveralHosts(SynchronousTestCase):
-    timeout = 300
-
     def setUp(self) -> None:
+        self.processes: list[Popen[str]] = []
         self.saved = Condition()
         self.told: list[dict[str, Any]] = []
         self.grid = shared_grid()
@@ -58,7 +57,12 @@ class SeveralHosts(SynchronousTestCase):
         ]
         with ThreadPoolExecutor(PROCESSES) as pool:
             running = [pool.submit(self.run_host, each) for each in orders]
-            meanwhile()
+            try:
+                meanwhile()
+            except BaseException:  # the processes would try for ever
+                for process in self.processes:
+                    process.kill()
+                raise
             for each in running:
                 each.result()
 
@@ -66,6 +70,7 @@ class SeveralHosts(SynchronousTestCase):
         command = [sys.executable, "-m", "tests.faults.host"]
         folder = Path(__file__).parents[2]
         with Popen(command, stdin=PIPE, stdout=PIPE, cwd=folder, text=True) as process:
+            self.processes.append(process)
             assert process.stdin is not None and process.stdout is not None
             with process.stdin:
                 json.dump(asdict(orders), process.stdin)
@@ -100,11 +105,12 @@ class SeveralHosts(SynchronousTestCase):
             return dict(zip(names, pool.map(lambda name: _read(storage, name), names), strict=True))
 
     def disturb(self) -> None:
-        """Kill a gateway each time that another fifth of the files is saved."""
+        """Kill a gateway after one, two and three fifths of the saves."""
         for fifth, number in enumerate([1, 0, 1], start=1):
             with self.saved:
-                # The time is against an endless wait alone: a process may have ended.
-                self.saved.wait_for(partial(self.has_saved, fifth * SAVES // 5), timeout=200)
+                # The time is against an endless wait alone.
+                has_saved = partial(self.has_saved, fifth * SAVES // 5)
+                self.assertTrue(self.saved.wait_for(has_saved, timeout=200), self.told[-1:])
             self.gateways[number].kill()
             self.gateways[number].start()
 

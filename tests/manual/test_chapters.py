@@ -52,7 +52,7 @@ class Commands(SynchronousTestCase):
         self.assertEqual(wrong, [])
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class Nodes(SynchronousTestCase):
     def test_tahoe_accepts_each_command_that_creates_a_node(self) -> None:
         lines = [

@@ -86,6 +86,7 @@ class ProgramsTestCase(SynchronousTestCase):
             return None
 
 
+@needs(TIME)
 class Tests(ProgramsTestCase):
     def test_the_tests_pass_under_each_reactor_without_a_warning(self) -> None:
         for reactor in REACTORS:

@@ -97,15 +97,15 @@ def main(arguments: Sequence[str]) -> int:
         dead = 100 * (count[KILLED] + count[TIMED_OUT]) / max(1, count.total())
         numbers = (f"{count[word]:9}" for word in columns)
         print(f"{path:34} {count.total():9}", *numbers, f"{dead:6.1f}")
-    # The code of these has changed, or they have the wrong words.
-    strange = [(path, name) for path in counts for name in _strange(path)]
-    for path, name in strange:
+    # Their code has changed, or the table names them wrongly.
+    unknown = [(path, name) for path in counts for name in unknown_mutants(path)]
+    for path, name in unknown:
         print(f"{path} has no such mutant: {name}")
-    return 1 if strange or any(count[SURVIVED] for count in counts.values()) else 0
+    return 1 if unknown or any(count[SURVIVED] for count in counts.values()) else 0
 
 
-def _strange(path: str) -> Iterator[str]:
-    """The mutants that may live and are not there."""
+def unknown_mutants(path: str) -> Iterator[str]:
+    """The names of mutants that may live by the table, of which the module has none."""
     there = {name for mutant in mutants_of(path) for name in mutant.names()}
     yield from (name for name in LIVE.get(path, {}) if name not in there)
 

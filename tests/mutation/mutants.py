@@ -46,9 +46,9 @@ Edit = tuple[int, int, str]
 @frozen
 class Mutant:
     """
-    A change of a module. `path`: below the top of the tree. `text`: the module as it is.
-    `lines`: those that show the change: of the changed statement, or of all that use the constant.
-    None: any line may. `function`: the name of the outermost function around it; None if it runs at
+    A change of a module. `path`: below the top of the tree. `text`: the module as it is. `lines`:
+    the lines that show the change: of the changed statement, or of every use of the constant. None:
+    any line may. `function`: the name of the outermost function around it; None if it runs at
     import.
     """
 
@@ -122,7 +122,7 @@ class _Module:
                         yield from self._body(below, place, function)
 
     def _is_left_out(self, statement: ast.stmt) -> bool:
-        """Imports, docstrings and assertions have no mutants, nor has what type checkers read."""
+        """Imports, docstrings, assertions and code for type checkers have no mutants."""
         if isinstance(statement, ast.If):
             return ast.unparse(statement.test) == "TYPE_CHECKING"
         if isinstance(statement, ast.Expr):
@@ -139,18 +139,19 @@ class _Module:
         return Mutant(self._path, self._text, edits, line, frozenset(lines), function)
 
     def _uses(self, statement: ast.stmt) -> frozenset[int] | None:
-        """The lines that use a constant of this module alone."""
+        """The lines that use a private constant; None if other modules may use it too."""
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
             return None
         name = statement.targets[0].id
-        uses = [node for node in ast.walk(self._tree) if getattr(node, "id", "") == name]
-        lines = frozenset(node.lineno for node in uses if isinstance(node, ast.Name))
-        return lines - {statement.lineno} if name.startswith("_") else None
+        if not name.startswith("_"):
+            return None
+        names = (node for node in ast.walk(self._tree) if isinstance(node, ast.Name))
+        return frozenset(node.lineno for node in names if node.id == name) - {statement.lineno}
 
     def _edits(self, statement: ast.stmt, after: ast.stmt | None) -> Iterator[tuple[Edit, ...]]:
         if isinstance(statement, _SIMPLE) and not _is_new_name(statement):
             yield (self._edit(statement, "pass"),)
-            # What happens before it waits happens after it, or the other way round.
+            # Exchange a statement that waits with one beside it that does not.
             if isinstance(after, _SIMPLE) and _waits(statement) != _waits(after):
                 first, second = self._segment(statement), self._segment(after)
                 if not isinstance(after, (ast.Return, ast.Raise)):
@@ -214,7 +215,7 @@ class _Module:
 
 
 def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
-    """A statement and the expressions in it: no annotation, no text, none of what is raised."""
+    """A statement and its expressions, without annotations, texts and exceptions that it raises."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Which tests are to kill the mutants of a module, and the mutants that may live."""
+"""The tests that are to kill the mutants of a module, and the mutants that may live."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.mutation import mutants
+from tests.mutation.__main__ import unknown_mutants
 from tests.mutation.mutants import TOP, mutants_of
-from tests.mutation.table import TESTS
+from tests.mutation.table import LIVE, TESTS
 
 SOURCE = '''\
 """A module with 1 docstring."""
@@ -77,3 +78,7 @@ class Table(SynchronousTestCase):
             self.assertTrue((TOP / path).exists(), path)
             for test in tests:
                 namedAny(test)
+
+    def test_every_mutant_that_may_live_is_there(self) -> None:
+        for path in LIVE:
+            self.assertEqual([*unknown_mutants(path)], [], path)

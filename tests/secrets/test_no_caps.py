@@ -101,6 +101,7 @@ class Operations(SecretsTestCase):
         self.collector.value(things, "things")
         self.assert_no_leaks()
 
+    @needs(TIME)
     async def test_with_strangers_in_the_place_of_the_gateway(self) -> None:
         things = await self.new_things()
         for name, behave in {
@@ -176,6 +177,7 @@ class Operations(SecretsTestCase):
         await self.attempt_all(on_checks(self.client, things), "damaged")
         self.assert_no_leaks()
 
+    @needs(TIME)
     async def test_when_time_runs_out(self) -> None:
         things = await self.new_things()
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"

@@ -142,6 +142,7 @@ class Storages(StorageSecretsTestCase):
         self.attempt_all(self.new_storage(tahoe_base_url=NOWHERE), "no gateway")
         self.assert_no_leaks()
 
+    @needs(TIME)
     def test_with_strangers_in_the_place_of_the_gateway(self) -> None:
         for name, behave in {
             "a stranger that hangs up": strangers.hang_up,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import psutil
 from attrs import define, field, frozen
 
 from tests.servers.sites import PATIENCE
@@ -103,6 +104,7 @@ def redis() -> Iterator[str]:
     process = subprocess.Popen(
         ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
         stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C ends its clients first
     )
     try:
         yield f"redis://127.0.0.1:{port}/0"
@@ -146,6 +148,12 @@ class Server:
             self.start()
             self.wait_for_port()
         wait_until(lambda: not is_alive(worker))
+
+    def processes(self) -> list[psutil.Process]:
+        """All of its processes that live, the oldest one first. Raises: psutil.Error."""
+        main = psutil.Process(self._process.pid)
+        living = [each for each in main.children(recursive=True) if is_alive(each.pid)]
+        return sorted([main, *living], key=lambda each: (each.create_time(), each.pid))
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from billiard.exceptions import WorkerLostError
 from celery import Celery
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as TaskTimeout
 
 # Far more than any request takes.
 PATIENCE = 90.0
@@ -47,10 +49,7 @@ class HttpSite:
         self._port = port
 
     def upload(self, name: str, content: bytes) -> tuple[int, int]:
-        disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
-        head = f"--boundary\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
-        body = head.encode() + content + b"\r\n--boundary--\r\n"
-        process, answer = self._ask("POST", "upload/", body)
+        process, answer = self._ask("POST", "upload/", form(name, content))
         return process, json.loads(answer)["number"]
 
     def read(self, number: int) -> tuple[int, bytes]:
@@ -64,6 +63,15 @@ class HttpSite:
         return self._ask("POST", f"{number}/delete/", b"")[0], None
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        answer, content = self.send(method, path, body)
+        if answer.status != 200:
+            raise WrongAnswerError(f"{method} {path}: {answer.status} {content[-2000:]!r}")
+        return int(answer.headers["X-Process"]), content
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """The answer, whatever its status, and its body, which is not empty."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         headers = {
             "Content-Type": "multipart/form-data; boundary=boundary",
@@ -81,40 +89,54 @@ class HttpSite:
             connection.close()
         if not content:
             raise LostError("cut off, perhaps among its headers")
-        if answer.status != 200:
-            raise WrongAnswerError(f"{method} {path}: {answer.status} {content[-2000:]!r}")
-        return int(answer.headers["X-Process"]), content
+        return answer, content
+
+
+def form(name: str, content: bytes) -> bytes:
+    """The body of a form with one file, which `HttpSite` can send."""
+    disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
+    head = f"--boundary\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
+    return head.encode() + content + b"\r\n--boundary--\r\n"
 
 
 class QueuedSite:
-    """The tasks of `served.tasks`, through the Redis at `url`."""
+    """
+    The tasks of `served.tasks`, through the Redis at `url`.
 
-    def __init__(self, url: str) -> None:
+    `patience`: seconds after which a task without an answer is lost; it does not begin later.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
         self._url = url
+        self._patience = patience
         # The answers that one application waits for come to any of its threads.
         self._own = threading.local()
 
     def upload(self, name: str, content: bytes) -> tuple[int, int]:
-        answer = self._ask("upload", name, b64encode(content).decode())
+        answer = self.ask("upload", name, b64encode(content).decode())
         return answer["process"], answer["number"]
 
     def read(self, number: int) -> tuple[int, bytes]:
-        answer = self._ask("read", number)
+        answer = self.ask("read", number)
         return answer["process"], b64decode(answer["content"])
 
     def names(self) -> tuple[int, list[str]]:
-        answer = self._ask("names")
+        answer = self.ask("names")
         return answer["process"], answer["names"]
 
     def delete(self, number: int) -> tuple[int, None]:
-        return self._ask("delete", number)["process"], None
+        return self.ask("delete", number)["process"], None
 
-    def _ask(self, task: str, *arguments: object) -> Any:
+    def ask(self, task: str, *arguments: object) -> Any:
+        """The result of a task."""
         if not hasattr(self._own, "app"):
             self._own.app = Celery(broker=self._url, backend=self._url, set_as_current=False)
         try:
-            return self._own.app.send_task(f"served.tasks.{task}", arguments).get(timeout=PATIENCE)
-        except WorkerLostError as error:
+            sent = self._own.app.send_task(
+                f"served.tasks.{task}", arguments, expires=self._patience
+            )
+            return sent.get(timeout=self._patience)
+        except (WorkerLostError, TaskTimeout, TaskRevokedError) as error:
             raise LostError(repr(error)) from None
         except Exception as error:
             raise WrongAnswerError(f"{task}{arguments!r:.200}: {error!r}") from None

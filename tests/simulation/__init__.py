@@ -8,11 +8,11 @@ choices come from a seed, so a seed that fails is a test.
 Begin with `runs.py`.
 
     world       the time, the choices and the trace of a run
-    gateway     the way of each request to the gateway and back, and what happens to it
+    gateway     the way of each request to the gateway and back; the faults on it
     processes   trees, their clocks, and the operations of their users
-    history     what each name has led to, and what each caller was told
-    properties  what must hold, in the words of `tests.models`
-    protocols   what processes do in each protocol; what breaks a rule of it
+    history     the operations and their outcomes, and the links that each name has had
+    properties  the properties that must hold, in the words of `tests.models`
+    protocols   the habits of processes in each protocol, and its mutants
     runs        a run of a seed
 
 A further protocol is an entry in `protocols.py`.

@@ -1,10 +1,10 @@
 """
 Run the real code of the protocols in a simulation: `python -m tests.simulation --runs 10000`.
 
-Each run has a seed, from `--first` on. The command prints a table: runs, operations, requests,
-seconds, and what was found; then the faults that were injected; then the same of the mutants, each
-of which breaks one rule of the code: they run until the loss is found. `--seed` repeats a run, and
-prints all that happened.
+Each run has a seed, from `--first` on. The command prints a line for each protocol: runs,
+operations, requests, seconds, and the first finding; and below it the faults that it injected and
+each run that failed. Then it prints such a line for each mutant, which breaks one rule of the code:
+a mutant runs until something is found. `--seed` repeats a run, and prints its trace.
 """
 
 from __future__ import annotations

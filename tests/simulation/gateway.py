@@ -1,10 +1,10 @@
 """
-The way of each request to the gateway and back, and what happens to it.
+The way of each request to the gateway and back, and the faults on it.
 
 The gateway takes a request at one moment, and the answer tells of that moment. Requests that are
-under way together arrive in any order. One thing is relied on, as in the models: a request that its
-process has given up, and that arrives all the same, comes before those that the process sends
-later. The mutant "reorders" shows that this is needed.
+under way together arrive in any order. The code relies on one thing, as in the models: a request
+that its process has given up, and that arrives all the same, comes before those that the process
+sends later. The mutant "the gateway reorders requests" shows that the code needs it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NEXT = 1e-6
 @frozen
 class Weather:
     """
-    How things go for one process in a run. Times are in seconds.
+    The delays and faults of one process's requests. Times are in seconds.
 
-    `usual`: what a request, and an answer, takes on average. `slow`: what a slow one takes at most.
-    `rate`: how many requests meet a fault; `kinds`: of these kinds.
+    `usual`: the time of a request, and of an answer, on average. `slow`: the most that a slow one
+    takes. `rate`: the share of requests that meet a fault; `kinds`: of these kinds.
     """
 
     usual: float
@@ -51,11 +51,11 @@ _CALM = Weather(usual=0.05, slow=0.05, rate=0.0, kinds=())
 @frozen
 class Course:
     """
-    What happens to a request. Times are in seconds, and None is never.
+    The course of a request. Times are in seconds, and None is never.
 
-    `arrives`: after it was sent. `answered`: after that. `breaks`: the connection, after the
-    request was sent. `works`: whether the gateway does what is asked. `says`: what the client gets
-    for the gateway's answer; None: the connection breaks.
+    `arrives`: the request, after it was sent. `answered`: the request, after it arrived. `breaks`:
+    the connection, after the request was sent. `works`: whether the gateway carries the request
+    out. `says`: changes the gateway's answer on its way back; to None: the connection breaks.
     """
 
     arrives: float | None
@@ -86,7 +86,7 @@ def _nothing(question: Question, answer: Answer | None) -> None:
     return None
 
 
-# Each gets the usual time of a request, that of an answer, and the time of a slow one.
+# Each is called with the times of this request, of its answer, and of a slow one.
 FAULTS: dict[str, Callable[[float, float, float], Course]] = {
     "request lost": lambda there, back, slow: Course(None, breaks=there),
     "answer lost": lambda there, back, slow: Course(there, back, says=_nothing),
@@ -124,12 +124,10 @@ class Line:
 
 @define(eq=False)
 class _Pending:
-    """A request under way. `arrival`: when it arrives. `calls`: what is still to happen to it."""
+    """A request under way. `calls`: the delayed calls that carry it on."""
 
-    label: str
     line: Line
-    arrival: float = 0.0
-    answer: Deferred[Answer] = field(factory=Deferred)
+    answer: Deferred[Answer]
     calls: list[IDelayedCall] = field(factory=list)
 
 
@@ -137,9 +135,9 @@ class Gateway:
     """
     A gateway in memory.
 
-    `is_calm`: whether the weather is, on all lines. `reorders`: whether later requests overtake
-    given-up ones. `requests`: how many there were. `changed`: called after each request that can
-    change something.
+    `is_calm`: whether all lines are without faults and delays are short. `reorders`: whether later
+    requests overtake given-up ones. `requests`: their number. `changed`: called after each request
+    that can change something.
     """
 
     def __init__(self, world: World) -> None:
@@ -170,22 +168,22 @@ class Gateway:
             world.faults[kind] += 1
             course = FAULTS[kind](there, back, world.random.uniform(0, weather.slow))
         world.tell(line.who, f"{question.label} is sent{kind and ': '}{kind}")
-        return self._begin(_Pending(question.label, line), question, course, doing)
+        return self._begin(line, question, course, doing)
 
     def _begin(
-        self, pending: _Pending, question: Question, course: Course, doing: str
+        self, line: Line, question: Question, course: Course, doing: str
     ) -> Deferred[Answer]:
-        world, line = self._world, pending.line
+        world = self._world
 
         def give_up(_: object = None) -> None:
             """The client waits no more; the request can arrive all the same."""
-            line.not_before = max(line.not_before, pending.arrival + _NEXT)
+            line.not_before = max(line.not_before, arrival + _NEXT)
 
         def end(result: Answer | TahoeError) -> None:
             if line.is_cut or pending.answer.called:
                 return
             if isinstance(result, TahoeError):
-                world.tell(line.who, f"{pending.label}: the connection breaks")
+                world.tell(line.who, f"{question.label}: the connection breaks")
                 give_up()
                 pending.answer.errback(result)
             else:
@@ -196,7 +194,7 @@ class Gateway:
                 return
             answer = self._surface.answer(question) if course.works else None
             told = "nothing is done" if answer is None else str(answer.status)
-            world.tell("gateway", f"{pending.label} of {line.who}: {told}")
+            world.tell("gateway", f"{question.label} of {line.who}: {told}")
             if question.method != "GET":
                 self.changed()
             said = course.says(question, answer)
@@ -204,12 +202,13 @@ class Gateway:
                 lost = AnswerLost(f"{doing}: lost")
                 pending.calls.append(world.clock.callLater(course.answered, end, said or lost))
 
-        pending.answer = Deferred(give_up)
+        pending = _Pending(line, Deferred(give_up))
+        arrival = 0.0
         if course.arrives is not None:
-            pending.arrival = world.clock.seconds() + course.arrives
+            arrival = world.clock.seconds() + course.arrives
             if not self.reorders:
-                pending.arrival = max(pending.arrival, line.not_before)
-            wait = pending.arrival - world.clock.seconds()
+                arrival = max(arrival, line.not_before)
+            wait = arrival - world.clock.seconds()
             pending.calls.append(world.clock.callLater(wait, arrive))
         if course.breaks is not None:
             lost = AnswerLost(f"{doing}: lost")

@@ -1,4 +1,4 @@
-"""What each name has led to, and what each caller was told."""
+"""The operations and their outcomes, and the links that each name has had."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from txtahoe.caps import Cap
 from txtahoe.testing.fake.objects.links import Directory, Link
 
 NUMBER = "number"
-"""The key in a link's metadata that tells, to the simulation only, whose link it is."""
+"""The key in a link's metadata for the number of its operation; only the simulation reads it."""
 
 
 @define(eq=False)
@@ -24,8 +24,9 @@ class Operation:
 
     `began`, `ended`: moments of the world; `ended` is None if the process was killed before.
     `told`: "made", "taken", "missing", "unknown", or "failed" if the error says that nothing was
-    done; None if nobody was told anything. `found`: what a reading has found, by name.
-    `expected`: for a conditional replacement, whose link the name must have.
+    done; "wrong" for an error that is none of txtahoe's; None if the caller was told nothing.
+    `found`: the numbers of the links that a reading has found, by name. `expected`: for a
+    conditional replacement, the number of the link that the name must have.
     """
 
     number: int
@@ -44,7 +45,7 @@ class Operation:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether it may have done what it should, or do it later."""
+        """Whether it may have made its change, or may make it later."""
         return self.told in (None, "unknown")
 
 
@@ -79,8 +80,9 @@ class History:
         self._world.tell(operation.who, f"{operation}: {told} {'' if error is None else error!r}")
 
     def look(self) -> None:
-        """Note what has changed on the gateway."""
-        now = self.view()
+        """Note each name that leads to another link than before."""
+        # Not by the code under test.
+        now = dict(self._below("", self._gateway.root))
         for name in sorted(now.keys() | self._now.keys()):
             number = now.get(name)
             if number != self._now.get(name):
@@ -90,7 +92,7 @@ class History:
         self._now = now
 
     def during(self, name: str, since: int, until: int | None) -> set[int | None]:
-        """Whose links a name has had from one moment to another."""
+        """The numbers of the links that a name has had from one moment to another."""
         found: set[int | None] = set()
         for moment, number in reversed(self.names.get(name, [(0, None)])):
             if until is None or moment <= until:
@@ -99,11 +101,8 @@ class History:
                 break
         return found
 
-    def view(self) -> dict[str, int]:
-        """What every name on the gateway leads to now, of itself: not by the code under test."""
-        return dict(self._below("", self._gateway.root))
-
     def _below(self, path: str, directory: Cap) -> Iterator[tuple[str, int]]:
+        """Every name in a directory and below it, with the number of its link."""
         for name, link in self._links(directory, 0).items():
             if link.node.type == "dirnode":
                 yield from self._below(f"{path}{name}/", link.node.known)

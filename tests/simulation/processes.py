@@ -122,11 +122,11 @@ class SimulatedTransport(BaseTransport):
 @frozen
 class Habits:
     """
-    How a process lives. Times are in seconds.
+    The habits of a process. Times are in seconds.
 
-    `fanout`: of its tree. `users`: how many it has. `rest`: of a user between two operations, on
-    average. `kinds`: operations, with weights. `names`: that they use. `leaving`: how many of the
-    operations are cancelled. `slow`: what slow requests take at most, one of these times.
+    `fanout`: of its tree. `users`: their number. `rest`: of a user between two operations, on
+    average. `kinds`: operations, with weights. `names`: that they use. `leaving`: the share of
+    operations that are cancelled. `slow`: the most that a slow request takes, one of these.
     """
 
     fanout: Fanout | None
@@ -202,7 +202,7 @@ class Process:
         self._run(self.tree.client.close())
 
     def begin(self, kind: str, *names: str) -> Deferred[None]:
-        """Begin an operation on a name, or on several, and note what its caller is told."""
+        """Begin an operation on a name, or on several, and note its outcome."""
         return self._run(self._do(kind, *names))
 
     def _run(self, coroutine: Any) -> Deferred[Any]:

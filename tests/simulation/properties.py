@@ -11,7 +11,7 @@ REMOVES = {"unlink", "replace", "replace if unchanged"}
 
 
 def broken(history: History) -> Iterator[str]:
-    """The properties that do not hold at the end of a run, each with what shows it."""
+    """The properties that do not hold at the end of a run, each with its evidence."""
     for operation in history.operations:
         for words in _broken_by(history, operation):
             yield f"{words}: {operation} was told {operation.told}"
@@ -45,8 +45,8 @@ def _broken_by(history: History, operation: Operation) -> Iterator[str]:
 
 def _heard(history: History, operation: Operation) -> bool:
     """
-    Whether its process has heard meanwhile that another link of the name was made. That write can
-    have begun before.
+    Whether the operation's process has heard meanwhile that another link of the name was made. That
+    write can have begun before.
     """
     return any(
         (other.who, other.name, other.told) == (operation.who, operation.name, "made")

@@ -1,4 +1,4 @@
-"""What processes do in each protocol, and mutants of it: each breaks one rule of the real code."""
+"""The habits of processes in each protocol, and its mutants: each breaks a rule of the code."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ _REST = 3000.0
 @frozen
 class Run:
     """
-    A run. `operations`, `requests`: how many. `found`: the properties that did not hold. `trace`: a
-    line for each thing that happened.
+    A run. `operations`, `requests`: their numbers. `found`: the properties that did not hold.
+    `trace`: a line for each event.
     """
 
     seed: int
@@ -91,7 +91,7 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
     world.go_on(seconds)
     gateway.is_calm = True
     world.go_on(_REST)
-    # New processes must read what is there.
+    # New processes must find every link.
     for fanout in (None, Fanout()):
         reader = begin(0, evolve(next(habits), fanout=fanout))
         directories = {name.rpartition("/")[0]: name for name in history.names}
@@ -104,6 +104,7 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
 
 
 def _waiting(history: History, processes: list[Process]) -> Iterator[str]:
+    """The operations of living processes that have not ended."""
     living = {process.who for process in processes if not process.is_dead}
     for operation in history.operations:
         if operation.ended is None and operation.who in living:

@@ -1,4 +1,4 @@
-"""Some runs of the simulation; that a seed repeats a run; that a broken rule is found."""
+"""Some runs of the simulation find nothing; a seed repeats a run; a broken rule is found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from itertools import count
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,17 +29,19 @@ class Runs(SynchronousTestCase):
         self.assertGreater(len({kind for result in results for kind in result.faults}), 5)
         self.assertEqual(len({result.digest for result in results}), len(SEEDS))
 
-    def test_the_commit_queue(self) -> None:
+    def test_the_commit_queue_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("commit")
 
-    def test_spreading_a_directory(self) -> None:
+    def test_spreading_a_directory_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("spread")
 
     def test_a_seed_repeats_a_run_in_another_process(self) -> None:
         # The hashes of strings, and so the orders of sets, are others there.
         environment = {**os.environ, "PYTHONHASHSEED": "1"}
         command = [sys.executable, "-c", _DIGESTS]
-        there = subprocess.check_output(command, env=environment, text=True).split()
+        project = Path(__file__).parents[2]
+        told = subprocess.check_output(command, env=environment, cwd=project, text=True)
+        there = told.split()
         self.assertEqual(there, [run(name, seed).digest for name in PROTOCOLS for seed in (1, 2)])
 
 

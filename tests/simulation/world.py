@@ -27,11 +27,11 @@ class World:
     """
     One run.
 
-    `clock`: the true time. `faults`: how many there were of each kind. `trace`: the time, the
-    place, and what happened there.
+    `clock`: the true time. `faults`: the number of each kind. `trace`: events, each with its time
+    and its place.
     """
 
-    def __init__(self, seed: int | str) -> None:
+    def __init__(self, seed: str) -> None:
         self.random = Random(f"choices {seed}")
         self.clock = Clock()
         self.faults: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class World:
 
         with ExitStack() as patches:
             patches.enter_context(patch.object(getLogger("txtahoe"), "disabled", True))
-            # Half of the time goes by without it.
+            # The same few caps are weakened all the time, which is slow.
             patches.enter_context(patch.object(Cap, "_weaken", cache(Cap._weaken)))
             # `secrets` takes its bytes from here.
             patches.enter_context(patch("random._urandom", self._entropy.randbytes))

@@ -34,7 +34,7 @@ def forget_links() -> None:
 
 @contextmanager
 def no_reactor() -> Iterator[None]:
-    """In this block, nobody asks the reactor thread, and so no gateway either."""
+    """Fail if this block asks the reactor thread. It can ask no gateway either."""
     never = AssertionError("the reactor thread was asked")
     with (
         mock.patch.object(loop.Loop, "call_soon", side_effect=never),

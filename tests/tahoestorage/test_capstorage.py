@@ -26,6 +26,7 @@ from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from tests.grid.case import make_directory
 from tests.grid.proxy import Proxy
+from tests.needs import TIME, needs
 from tests.processes import apart
 from tests.tahoestorage.case import StorageTestCase, forget_links
 from txtahoe import Cap, Tree
@@ -210,6 +211,7 @@ class Saving(CapStorageTestCase):
         self.assertEqual(self.carried(name).directory, "chosen")
         self.assertEqual(len(name), 112)
 
+    @needs(TIME)
     def test_uploads_go_on_while_the_gateway_that_links_is_away(self) -> None:
         storage = self.new_storage(tahoe_base_url=[NOWHERE, self.gateway])
         name = storage.save("f", ContentFile(DATA))

@@ -24,7 +24,7 @@ from tahoestorage.storage import TahoeStorage
 from tests.grid.certificates import Authority
 from tests.grid.strangers import answers, stranger
 from tests.manual.pages import Page
-from tests.needs import GRID, NGINX, needs
+from tests.needs import GRID, NGINX, TIME, needs
 from tests.tahoestorage.checks.test_deployment import DeploymentTestCase
 from tests.tahoestorage.proxies.servers import Nginx
 from tests.waiting import wait_until
@@ -196,6 +196,7 @@ class Elsewhere(Gateway):
         return {**settings, "client": shares}
 
 
+@needs(TIME)
 @needs(GRID)
 class OtherAddresses(NetworkTestCase):
     """Gateways of the real grid that nobody can reach by IPv4."""

@@ -70,7 +70,7 @@ class LibraryTestCase(SynchronousTestCase):
         self.assertEqual((counts.uploads, counts.file_reads), (thumbnails, thumbnails))
         # No level is read twice; there are three above the pictures.
         self.assertLessEqual(counts.directory_reads, thumbnails + 3)
-        # Those above the first one are new too.
+        # The directories above the first one are new too.
         self.assertLessEqual(counts.directory_writes, thumbnails * (1 + directories) + 3)
 
     def assertReadsAgain(self, file: Any) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.needs import ALL_TESTS, package
+from tests.needs import ALL_TESTS, TIME, needs, package
 from tests.seeds import given
 from txtahoe.caps import BadCap, Cap
 
@@ -178,6 +178,7 @@ class AgreementWithTahoeTests(SynchronousTestCase):
     ):
         self.assertEqual(we_say(prefix + text), tahoe_says(prefix + text))
 
+    @needs(TIME)
     @given(damaged())
     @settings(max_examples=1000)
     def test_damaged_caps_get_the_same_verdict(self, text):

@@ -99,7 +99,7 @@ class Transport(BaseTransport):
         self.observer = observer
         self._shown = redact(self.gateway.to_text())
         self._pool = HTTPConnectionPool(reactor, persistent=True)
-        self._pool.maxPersistentPerHost = 16
+        self._pool.maxPersistentPerHost = 64
         self._pool.cachedConnectionTimeout = _IDLE_SECONDS
         self._pool.retryAutomatically = False
         self._connections = Connections(reactor, self.gateway, security)

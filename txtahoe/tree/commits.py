@@ -14,7 +14,14 @@ from twisted.internet.defer import Deferred, TimeoutError
 
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
-from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable, another
+from txtahoe.errors import (
+    ExistingChild,
+    NoSuchChild,
+    NotADirectory,
+    TahoeError,
+    Unrecoverable,
+    another,
+)
 from txtahoe.http.terms import timeout
 from txtahoe.nodes import Link, Node
 from txtahoe.tree.lookup import Lookup
@@ -278,12 +285,12 @@ class CommitQueue:
             batch = left
 
     async def _write(self, path: Path, batch: list[_Change]) -> Outcome:
-        replace = batch[0].replace
         try:
             directory = await self._lookup.directory(path, or_make=True)
         except NoSuchChild:
             return await self._write_new(path, batch)
-        outcome = await self._changer.write(path, directory, _links_of(batch), replace)
+        links = _links_of(batch)
+        outcome = await self._changer.write(path, directory, links, batch[0].replace)
         lost = [
             change
             for change in batch
@@ -291,14 +298,20 @@ class CommitQueue:
         ]
         if lost:
             try:
-                found = await self._lookup.again(path, directory)
-            except NoSuchChild:
-                outcome.add(await self._write_new(path, lost))
-            else:
-                if found is not None:
-                    links = _links_of(lost)
-                    outcome.add(await self._changer.write(path, found, links, replace))
+                outcome.add(await self._write_again(path, directory, lost))
+            except TahoeError as error:  # the others may be made
+                outcome.results.update({change.name: error for change in lost})
         return outcome
+
+    async def _write_again(self, path: Path, lost: Cap, batch: list[_Change]) -> Outcome:
+        """Another attempt with links, after their directory or part could not be used."""
+        try:
+            directory = await self._lookup.again(path, lost)
+        except NoSuchChild:
+            return await self._write_new(path, batch)
+        if directory is None:
+            return Outcome()
+        return await self._changer.write(path, directory, _links_of(batch), batch[0].replace)
 
     async def _write_new(self, path: Path, batch: list[_Change]) -> Outcome:
         links = _links_of(batch)

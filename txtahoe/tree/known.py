@@ -76,7 +76,7 @@ class Recent(Generic[T]):
 
 class Known:
     """
-    What the paths below `root` lately led to.
+    The nodes to which paths below `root` led lately.
 
     It keeps the last `max_known` files, and as many directories: so the files of a large directory
     do not push the directory out. Each counts for `max_age` seconds.

@@ -41,7 +41,7 @@ class _Answer:
 @define(eq=False)
 class _Reading:
     """
-    What one operation reads: a directory or part.
+    The reading of a directory or part by one operation.
 
     `is_new`: the request began after this. `is_outdated`: this tree has changed the directory
     meanwhile.
@@ -62,8 +62,8 @@ class Listings(Known):
     """
     Lists the directories below `root`, and keeps what their names lead to.
 
-    An operation can begin to read a directory before it knows that the path still leads there. What
-    the answer tells is kept when the operation uses it, for `max_age` seconds from its request on.
+    An operation can begin to read a directory before it knows that the path still leads there. It
+    keeps an answer when it uses that, for `max_age` seconds from the request on.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Listings(Known):
             asked = self.now()
             children = await self.client.list(directory)
         contents = contents_of(children, depth, path)
-        self.layouts.learn(directory, contents, asked, self.now())
+        self.layouts.learn(directory, contents, depth, asked, self.now())
         is_filled = not all(map(counts_for_nothing, contents.names.values()))
         if is_filled and not flight.is_outdated:
             self._forget_emptiness(path)  # the directories above can have been empty before

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 
 from txtahoe.api.client import Client
 from txtahoe.api.directories import Replace, moving
@@ -31,13 +31,16 @@ from txtahoe.tree.reading import Reading
 from txtahoe.tree.removed import REMOVED
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import Fanout
-from txtahoe.tree.uploads import Opener, is_small
+from txtahoe.tree.uploads import Opener, Uploads, is_small
 
 # The contents that `save` takes: a source, an opener of one, or the cap of a file on the grid.
 Content = Uploadable | Opener | Cap
 
 # Files that are linked together: a write of 500 names is as fast as one of a single name.
 TOGETHER = 500
+
+# Requests of one operation, other than uploads, at a time.
+_REQUESTS = 8
 
 
 class Tree(Reading):
@@ -49,8 +52,8 @@ class Tree(Reading):
     client moves or unlinks a directory, this tree can use the old one for so long. If that is
     lost, the tree asks and tries again. It sees its own changes at once.
     `max_known`: how many files, and as many directories, it remembers.
-    `concurrency`: how many uploads, or requests of one operation, are under way at a time;
-    `python -m tests.bench` finds the fastest number for a machine.
+    `concurrency`: how many uploads of small files are under way at most, and of large ones as many.
+    There are fewer if the gateway answers no sooner for more; see `txtahoe.limits`.
     `commit_delay`: seconds that a link waits, at most, for others that are about to be made in the
     same directory, so that one write makes them all. A lone link does not wait.
     `fanout`: when to spread directories that have grown; see `txtahoe.tree.spread`. If it is None,
@@ -68,35 +71,28 @@ class Tree(Reading):
         *,
         max_age: float = 10.0,
         max_known: int = 10_000,
-        concurrency: int = 8,
+        concurrency: int = 32,
         commit_delay: float = 0.5,
         fanout: Fanout | None = None,
     ) -> None:
-        lookup = Lookup(client, root, max_age, max_known, concurrency, fanout is not None)
-        super().__init__(lookup, concurrency)
+        requests = min(concurrency, _REQUESTS)
+        lookup = Lookup(client, root, max_age, max_known, requests, fanout is not None)
+        super().__init__(lookup, requests)
         self.changer = Changer(lookup, fanout)
         """Changes of large directories, for `maintenance.spread`."""
         self._commits = CommitQueue(lookup, self.changer, commit_delay)
-        self._linker = Linker(lookup, self._commits, concurrency)
-        # Large files have room of their own: small ones do not wait for them.
-        self._small = DeferredSemaphore(concurrency)
-        self._large = DeferredSemaphore(concurrency)
-        # To open a file can mean to save others, which need the turns of uploads.
-        self._opened = DeferredSemaphore(2 * concurrency)
+        self._linker = Linker(lookup, self._commits, requests)
+        self._uploads = Uploads(client, concurrency)
 
     async def upload(self, source: Uploadable | Opener) -> Cap:
         """As `Client.upload`, a bounded number at a time; large files do not delay small ones."""
-        if callable(source):
-            async with self._opened:
-                return await self.upload(await source())
-        async with self._small if is_small(source) else self._large:
-            return await self.client.upload(source)
+        return await self._uploads.make(source)
 
     async def upload_many(
         self, contents: Iterable[Content], *, progress: Done | None = None
     ) -> list[Cap | Exception]:
         """As `upload`, side by side. This returns caps as they are, without an upload."""
-        return await each(contents, self._cap_of, 2 * self._concurrency, progress)
+        return await each(contents, self._cap_of, self._uploads.ahead, progress)
 
     async def save(
         self,
@@ -169,7 +165,7 @@ class Tree(Reading):
             with self._looking_ahead(*split_name(path)):
                 return path, Link(await self._cap_of(content))
 
-        while some := await each(islice(left, TOGETHER), upload, 2 * self._concurrency, progress):
+        while some := await each(islice(left, TOGETHER), upload, self._uploads.ahead, progress):
             uploaded = dict(enumerate(some, len(saved)))
             links = {n: link for n, link in uploaded.items() if not isinstance(link, Exception)}
             failed = await self._linker.link(links, replace, otherwise)

@@ -1,4 +1,4 @@
-"""Storages with a content cache: what is known on this host is read from its disk."""
+"""A storage with a content cache reads known bytes from the disk of this host."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tahoestorage import conf
 from tahoestorage.storage import TahoeStorage
+from tests.needs import TIME, needs
 from tests.processes import apart
 from txtahoe.testing.fake import start_fake_gateway
 from txtahoe.tree.spread.states import Fanout
@@ -55,6 +56,7 @@ class SpreadStorages(SynchronousTestCase):
             call_command("tahoe", "spread", stdout=out)
         return out.getvalue()
 
+    @needs(TIME)
     def test_an_existing_directory_is_spread_and_used_by_all_as_before(self) -> None:
         plain, storage = self.storage(), self.storage(fanout=True)
         plain.save_many((f"d/{name}", ContentFile(name.encode())) for name in NAMES)

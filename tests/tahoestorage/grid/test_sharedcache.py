@@ -25,6 +25,7 @@ from tahoestorage.grid.sharedcache import SharedCache
 from tahoestorage.storage import TahoeStorage
 from tests.environment import environment
 from tests.grid.case import make_directory
+from tests.needs import TIME, needs
 from tests.processes import apart
 from tests.secrets.collect import Collector
 from tests.secrets.test_no_caps import NOWHERE
@@ -538,6 +539,7 @@ class Processes(CacheTestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
 
+    @needs(TIME)
     def test_two_processes_share_answers_and_see_each_others_changes(self) -> None:
         storage = self.new_storage(base_url="https://files.example.com/", max_age=0)
         storage.save("a/f", ContentFile(b"x" * 100))

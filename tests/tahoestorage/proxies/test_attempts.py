@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.shared import shared_grid
-from tests.needs import GRID, needs
+from tests.needs import GRID, TIME, needs
 from tests.tahoestorage.proxies.asking import ask_raw
 from tests.tahoestorage.proxies.attempts import attempts, caps_on
 
 
-@needs(GRID)
+@needs(GRID, TIME)
 class AttemptsTests(SynchronousTestCase):
     def test_a_gateway_without_a_proxy_grants_most_attempts(self) -> None:
         gateway = shared_grid().gateway_urls[0]

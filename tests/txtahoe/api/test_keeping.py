@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -43,12 +43,16 @@ class InPieces:
         exchange.later(number + 1, exchange._request.finish)
 
 
+def new_cache(test: SynchronousTestCase) -> ContentCache:
+    folder = TemporaryDirectory()
+    test.addCleanup(folder.cleanup)
+    return ContentCache(Path(folder.name) / "cache")
+
+
 class KeepingTestCase(ClockTestCase):
     def setUp(self) -> None:
         super().setUp()
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.cache = ContentCache(Path(folder.name) / "cache")
+        self.cache = new_cache(self)
         self.client = self.new_client(self.cache)
 
     def new_client(self, cache: ContentCache | None) -> Client:
@@ -87,7 +91,7 @@ class Downloads(KeepingTestCase):
         self.assertEqual(self.kept(cap), b"")
         self.assertEqual(self.kept(cap, BLOCK), DATA[BLOCK : 3 * BLOCK])
 
-    def test_only_what_is_missing_is_asked_for(self) -> None:
+    def test_a_download_asks_only_for_missing_bytes(self) -> None:
         cap = self.on_grid()
         self.read(cap, 0, 2 * BLOCK)
         self.assertEqual(self.read(cap), DATA)
@@ -288,37 +292,35 @@ class Threads(SynchronousTestCase):
 class InTheReactor(TestCase):
     """With a running reactor, the disk is used in its threads."""
 
+    def setUp(self) -> None:
+        self.fake = FakeGateway()
+        self.cache = new_cache(self)
+        transport = Transport(reactor, "http://fake/", agent=self.fake.agent)
+        self.client = Client(transport, content_cache=self.cache)
+        self.addCleanup(lambda: start(self.client.close()))
+
     async def test_a_file_comes_back(self) -> None:
-        fake = FakeGateway()
-        with TemporaryDirectory() as folder:
-            cache = ContentCache(Path(folder) / "cache")
-            transport = Transport(reactor, "http://fake/", agent=fake.agent)
-            async with Client(transport, content_cache=cache) as client:
-                cap = await client.upload(DATA)
-                self.assertEqual(await client.read(cap), DATA)
-                self.assertEqual(fake.requests, ["PUT /uri"])
-                cache.clear()
-                self.assertEqual(await client.read(cap), DATA)
-                self.assertEqual(await client.read(cap), DATA)
-                self.assertEqual(fake.requests, ["PUT /uri", "GET /uri/CAP"])
+        cap = await self.client.upload(DATA)
+        self.assertEqual(await self.client.read(cap), DATA)
+        self.assertEqual(self.fake.requests, ["PUT /uri"])
+        self.cache.clear()
+        for _ in range(2):
+            self.assertEqual(await self.client.read(cap), DATA)
+        self.assertEqual(self.fake.requests, ["PUT /uri", "GET /uri/CAP"])
 
     async def test_it_needs_none_of_the_threads_of_callers_that_wait(self) -> None:
         # As in an application of Twisted, which calls a storage with `deferToThread`.
         over = Event()
+        self.addCleanup(over.set)
         waiting = [
-            deferToThread(over.wait, 5)
+            deferToThread(over.wait)
             for _ in range(reactor.getThreadPool().max)  # type: ignore[attr-defined]
         ]
-        fake = FakeGateway()
-        with TemporaryDirectory() as folder:
-            cache = ContentCache(Path(folder) / "cache")
-            transport = Transport(reactor, "http://fake/", agent=fake.agent)
-            async with Client(transport, content_cache=cache) as client:
-                cap = await client.upload(DATA)
-                await client.forget(cap)
-                self.assertEqual(await client.read(cap), DATA)
+        cap = await self.client.upload(DATA)
+        await self.client.forget(cap)
+        self.assertEqual(await self.client.read(cap), DATA)
         over.set()
-        self.assertEqual({await each for each in waiting}, {True})
+        await gatherResults(waiting)
 
     def test_a_process_that_ends_starts_no_thread(self) -> None:
         class Ended:

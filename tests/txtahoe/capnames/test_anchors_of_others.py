@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from tests.needs import TIME, needs
 from tests.txtahoe.capnames.test_anchors import HOUR, AnchorsTestCase, literals
 from tests.txtahoe.case import start
 from txtahoe import Cap
@@ -13,6 +14,7 @@ from txtahoe.capnames.names import digest_of
 
 
 class Others(AnchorsTestCase):
+    @needs(TIME)
     def test_no_cap_that_others_put_there_ends_or_hinders_the_work(self) -> None:
         names = literals(range(3))
         loop = self.now(self.client.mkdir())

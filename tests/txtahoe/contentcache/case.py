@@ -15,7 +15,7 @@ from txtahoe.contentcache import ContentCache
 
 
 def content_of(number: int, size: int) -> bytes:
-    """The bytes of a file: those that its number gives."""
+    """The bytes of a file, made from its number. They are at least so many as its size."""
     return shake_128(b"%d" % number).digest(min(size, 10_000)) * (size // 10_000 + 1)
 
 

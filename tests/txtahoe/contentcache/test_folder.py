@@ -330,7 +330,7 @@ class Others(CacheTestCase):
         with self.assertLogs("txtahoe"):
             self.assertFalse(self.is_kept(1))
 
-    def test_what_belongs_to_another_user_is_not_used(self) -> None:
+    def test_files_of_another_user_are_not_used(self) -> None:
         self.keep(1)
         files = {path: path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
         opened = len(os.listdir("/proc/self/fd"))
@@ -371,10 +371,10 @@ class Processes(CacheTestCase):
         self.assertEqual(self.cache.usage().hits, 2)
 
     def test_processes_that_are_killed_leave_nothing_wrong(self) -> None:
-        found = Stress(self.path, files=200).run(3.0, processes=4, kills_a_second=10)
+        found = Stress(self.path, files=200).run(2000, processes=4, kills=30)
         self.assertEqual(found.wrong, 0)
         self.assertLessEqual(found.largest, found.bound + COPY)
         self.assertGreater(found.killed, 0)
-        # Those that live on use it as before.
+        # Other processes use it as before.
         self.keep(1000, cache=self.new_cache(max_bytes=found.bound))
         self.assertTrue(self.is_kept(1000))

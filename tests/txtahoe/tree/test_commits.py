@@ -101,6 +101,17 @@ class Gathering(QueueTestCase):
             self.clock.advance(1)
         self.successResultOf(saving)
 
+    def test_more_uploads_are_under_way_if_they_take_no_longer(self) -> None:
+        self.fake.fail_next("PUT /uri", Delay(1), times=60)
+        uploading = start(self.tree.upload_many([b"%d" % n * 100 for n in range(10, 70)]))
+        begun = []
+        for _ in range(3):
+            begun.append(self.fake.requests.count("PUT /uri"))
+            self.clock.advance(1)
+        # 8, 12 and 19 at a time: in each second the limit grows by about half.
+        self.assertEqual(begun, [8, 20, 39])
+        uploading.addErrback(lambda _: None).cancel()
+
     def test_the_second_link_of_one_name_fails_without_a_request(self) -> None:
         self.hold("*set_children")
         first = start(self.tree.link("f", CAP))
@@ -287,6 +298,7 @@ class Mistakes(QueueTestCase):
         waiting = [start(self.tree.link(name, CAP)) for name in "ab"]
         for each in waiting:
             self.failureResultOf(each, ExistingChild)
+        # Three for each link: the second one waits while the first one is written.
         self.assertEqual(self.writes(), 6)
 
     def test_the_queue_outlives_unexpected_errors(self) -> None:

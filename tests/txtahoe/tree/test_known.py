@@ -1,4 +1,4 @@
-"""What is known, and for how long: never for longer than `max_age`, and nothing of elsewhere."""
+"""A tree knows nothing for longer than `max_age`, and nothing of another directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from txtahoe.tree.spread.states import Fanout
 
 
 class Ages(RoundsTestCase):
-    """What is known counts for `max_age` from the request on that has told it."""
+    """An answer counts for `max_age` from its request on."""
 
     def resolving(self, tree: Tree, name: str = "f", **options: Any) -> Any:
         return start(tree.resolve(f"{DIRECTORY}/{name}", **options))

@@ -1,9 +1,8 @@
 """
 Random look-ups and changes by two trees, while another client moves, replaces and deletes.
 
-The gateway in memory tells the true history of each directory. Every answer and every change is
-compared with what it may be: what a path led to within `max_age` counts, and nothing older. See
-`tests.seeds` for the seed.
+The gateway in memory tells the true history of each directory. Every answer and every change must
+fit it: a target counts if the path led to it within `max_age`. See `tests.seeds` for the seed.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Operation:
 
 
 class History:
-    """What the names in each directory led to, and from when on."""
+    """The targets of the names in each directory, and from when on."""
 
     def __init__(self, root: Cap, read: Callable[[Cap], dict[str, Cap]]) -> None:
         self.root = root.reader
@@ -89,7 +88,7 @@ class History:
     def outcomes(
         self, operation: Operation, path: Path, now: float, *, fresh: bool = False
     ) -> set[Value]:
-        """What an operation may find at a path. With `fresh` the last name counts as it is."""
+        """The results that a path may have. With `fresh` the last name counts as it is."""
         here, results = {self.root}, set[Value]()
         for depth, name in enumerate(path, 1):
             is_last = depth == len(path)
@@ -133,14 +132,14 @@ class Promises(ClockTestCase):
         self.patch(Directory, "_write", noted)
 
     def happen(self, exchange: Exchange) -> None:
-        """Deal with a request: those of the other client, which come at once, are in no hurry."""
+        """Answer a request: at once if the other client makes it, and otherwise often late."""
         late = self.random.choice([0.1, 0.3, 1.0, 4.0])
         if self.is_other or self.random.random() < 0.3:
             exchange.send(exchange.work())
         else:
             self.random.choice([Late, Delay])(late).happen(exchange)
 
-    # What is true.
+    # The history, and the changes that it gets.
 
     def note(self, directory: Cap, links: dict[str, Cap]) -> None:
         now = self.clock.seconds()
@@ -151,7 +150,7 @@ class Promises(ClockTestCase):
                 self.check_change(directory, name, *change)
 
     def check_change(self, at: Cap, name: str, before: Cap | None, after: Cap | None) -> None:
-        """A tree changes only what one of its operations is to change, where that may be."""
+        """Note a mistake unless an operation of a tree is to make this change."""
         now = self.clock.seconds()
         for operation, _ in self.flying:
             path = operation.path
@@ -173,7 +172,7 @@ class Promises(ClockTestCase):
                     return
         self.mistakes.append(f"{now} {at} {name!r}: {before} became {after}")
 
-    # What is done.
+    # The operations, and their results.
 
     def path(self, *, of_file: bool) -> Path:
         names = [self.random.choice("abc") for _ in range(self.random.randint(1, 4))]

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.txtahoe.case import start
+from tests.txtahoe.case import Late, start
 from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
 from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
 from txtahoe.testing.fake import Delay, LostAnswer, Status
@@ -136,6 +136,16 @@ class Agreement(SpreadingTestCase):
         self.clock.pump([1] * 9)
         self.failureResultOf(linking, UnknownOutcome)
 
+    def test_a_replaced_file_is_not_remembered_if_the_look_fails(self) -> None:
+        self.tree = self.another(max_age=1000)
+        self.save("f")
+        replacing = self.tree.link("f", OTHER, replace="only-files")
+        linking = self.overtaken(replacing, self.close_and_fail, "*set_children*", SlowAnswer(50))
+        self.clock.pump([1] * 9)
+        self.failureResultOf(linking, UnknownOutcome)
+        self.fake.forget_faults()
+        self.assertEqual(self.now(self.tree.resolve("f")).cap, OTHER)
+
     def test_a_link_that_cannot_be_made_again_may_be_there(self) -> None:
         self.save("before")
 
@@ -162,6 +172,54 @@ class Agreement(SpreadingTestCase):
         self.now(tree.list(""))
         self.fake.fail_next("DELETE*", Status(403), skip=1)
         self.failure(tree.unlink("f"), UnknownOutcome)
+
+    def test_a_stray_that_is_deleted_before_another_cannot_be_is_gone(self) -> None:
+        self.grown()
+        parts = contents_of(self.children(), 0).parts
+        name = next(name for name in map(str, range(99)) if self.is_in_closed_part(name))
+        for cap in (parts[digit_of(name, 0)], self.root):
+            self.now(self.client.link(cap, name, CAP))
+        tree = self.another()
+        self.now(tree.list(""))
+        self.fake.fail_next("DELETE*", Status(403), skip=1)
+        self.failure(tree.unlink(name), UnknownOutcome)
+
+    def is_in_closed_part(self, name: str) -> bool:
+        """Whether the part of a name is closed and has a part for the name itself."""
+        part = contents_of(self.children(), 0).parts[digit_of(name, 0)]
+        return digit_of(name, 1) in contents_of(self.now(self.client.list(part)), 1).parts
+
+    def overtaken_twice(self, change: Any, pattern: str, fault: Any) -> Any:
+        """The result of a change of "f", whose part is closed too before it can be read."""
+
+        def after() -> None:
+            self.close()
+            self.fake.fail_next("GET*", Delay(50), skip=2)  # the look at the link in the part
+
+        changing = self.overtaken(change, after, pattern, fault)
+        tree = self.another()
+        beside = [name for name in map(str, range(3999)) if self.is_beside_f(name)]
+        self.save(*beside[:5], tree=tree)
+        self.clock.advance(31)
+        self.save(*beside[5:7], tree=tree)
+        self.assertTrue(self.is_in_closed_part("f"))
+        self.assertNoResult(changing)
+        self.clock.advance(19)
+        return changing
+
+    def is_beside_f(self, name: str) -> bool:
+        return all(digit_of(name, depth) == digit_of("f", depth) for depth in range(2))
+
+    def test_a_late_link_is_found_in_a_part_that_is_closed_meanwhile(self) -> None:
+        self.save("before")
+        linking = self.tree.link("f", CAP)
+        self.successResultOf(self.overtaken_twice(linking, "*set_children*", SlowAnswer(50)))
+        self.assertEqual(self.now(self.another().resolve("f")).cap, CAP)
+
+    def test_a_late_deletion_is_made_in_a_part_that_is_closed_meanwhile(self) -> None:
+        self.save("f")
+        self.successResultOf(self.overtaken_twice(self.tree.unlink("f"), "DELETE*", Delay(50)))
+        self.failure(self.another().resolve("f"), NoSuchChild)
 
     def test_a_deletion_that_comes_too_late_needs_no_superseded_link(self) -> None:
         self.save("f")
@@ -209,6 +267,21 @@ class Agreement(SpreadingTestCase):
             self.failure(self.another().resolve(name), NoSuchChild)
             name = next(name for name in NAMES[7:] if not self.has_part(name))
             self.now(self.client.link(self.root, name, CAP))
+
+    def test_a_late_link_does_not_come_back_after_an_older_reading(self) -> None:
+        self.closed()
+        name = next(name for name in NAMES[7:] if not self.has_part(name))
+        self.now(self.client.link(self.root, name, CAP))  # a process that is dead by now
+        self.fake.fail_next("GET*", Late(1), skip=1)
+        self.fake.fail_next("*mkdir*", Delay(0.5))
+        replacing = start(self.tree.link(name, OTHER, replace="only-files"))  # makes the part
+        listing = start(self.tree.list(""))
+        self.clock.pump([0.5] * 3)
+        self.successResultOf(replacing)
+        self.successResultOf(listing)
+        self.now(self.tree.unlink(name))
+        self.assertNotIn(name, self.children())
+        self.failure(self.another().resolve(name), NoSuchChild)
 
     def has_part(self, name: str) -> bool:
         return digit_of(name, 0) in contents_of(self.children(), 0).parts

@@ -9,7 +9,14 @@ from tests.txtahoe.case import start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
 from txtahoe.api import directories
-from txtahoe.errors import DirectoryNotEmpty, ExistingChild, IsADirectory, NoSuchChild, SomeFailed
+from txtahoe.errors import (
+    DirectoryNotEmpty,
+    ExistingChild,
+    IsADirectory,
+    NoSuchChild,
+    NotAuthorized,
+    SomeFailed,
+)
 from txtahoe.testing.fake import Delay, Status
 from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
 from txtahoe.tree.spread.states import Fanout, State
@@ -310,6 +317,18 @@ class Requests(SpreadingTestCase):
         failed = {name for name, result in zip(names, error.results, strict=True) if result}
         self.assertTrue(failed)
         self.assertEqual(set(names) - failed, set(names) & set(self.now(self.another().list(""))))
+
+    def test_a_lost_part_fails_its_names_alone(self) -> None:
+        self.now(self.tree.link_many([(f"d/{name}", CAP) for name in NAMES[:16]]))
+        made, lost = "made", "lost"
+        contents = contents_of(self.now(self.client.list(self.now(self.tree.resolve("d")).cap)), 0)
+        self.fake.lose(contents.parts[digit_of(lost, 0)])
+        self.fake.fail_next("GET*", Status(403))  # the directory cannot be looked up again
+        linking = start(self.tree.link_many([(f"d/{made}", CAP), (f"d/{lost}", CAP)]))
+        self.clock.pump([0.3] * 40)
+        results = self.failureResultOf(linking, SomeFailed).value.results
+        self.assertEqual([type(result) for result in results], [type(None), NotAuthorized])
+        self.assertEqual(self.now(self.another().resolve(f"d/{made}")).cap, CAP)
 
     def is_closing(self, name: str) -> bool:
         """Whether the part in which a name would be is about to be closed."""

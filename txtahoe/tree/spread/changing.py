@@ -152,9 +152,13 @@ class Changer:
         """
         return not self._is_sure(target) and (await self._ask(path, target)).is_closed
 
-    async def _has_link(self, path: Path, target: Target, name: str, node: Node) -> bool:
-        """Whether a name is linked in a target as it was elsewhere."""
-        there = (await self._ask(path, target)).names.get(name)
+    async def _has_link(self, path: Path, directory: Cap, name: str, node: Node) -> bool:
+        """Whether the target of a name links it as another directory did."""
+        target = await self.target(path, directory, name)
+        contents = await self._ask(path, target)
+        if contents.is_closed:  # another process has closed it before this reading
+            return await self._has_link(path, directory, name, node)
+        there = contents.names.get(name)
         return there is not None and there.is_same_link(node)
 
     async def _ask(self, path: Path, target: Target) -> Contents:
@@ -177,13 +181,12 @@ class Changer:
         except NoSuchChild as error:
             missing = error
         with _changed(was_stray or missing is None):
-            if await self._is_too_late(path, target):
-                # The part may have taken the link over before it was deleted. If the part has
-                # another link, that is a new file: it stays.
-                target = await self.target(path, directory, name)
-                if await self._has_link(path, target, name, node):
-                    await self.unlink(path, directory, name, node)
-                    return
+            # The part may have taken the link over before it was deleted. If the part has another
+            # link, that is a new file: it stays.
+            is_too_late = await self._is_too_late(path, target)
+            if is_too_late and await self._has_link(path, directory, name, node):
+                await self.unlink(path, directory, name, node)
+                return
         if missing is not None and not was_stray:
             raise missing
 
@@ -199,9 +202,9 @@ class Changer:
             is_stray = name in layout.strays
             if is_like_part(name) or not (is_stray or name in layout.superseded):
                 continue
-            was_stray = was_stray or is_stray
-            with self._lookup.changing(path, cap), suppress(NoSuchChild):
+            with self._lookup.changing(path, cap), _changed(was_stray), suppress(NoSuchChild):
                 await self._client.delete(cap, name)
+            was_stray = was_stray or is_stray
             layout.superseded -= {name}
             layout.strays.pop(name, None)
         return was_stray
@@ -286,6 +289,8 @@ class Changer:
         if marks:
             layout.note_state(State.CLOSING, self._now())
         made = {name: nodes[name] for name in wanted}
+        if not self._is_sure(target):
+            self._lookup.forget(path, wanted)  # if the look fails, they are in doubt
         with _changed():
             if await self._is_too_late(path, target):
                 return await self._repeat_in_parts(path, target, made, wanted, replace)
@@ -304,8 +309,7 @@ class Changer:
         outcome = Outcome()
         again, staying = {}, set()
         for name, node in made.items():
-            target = await self.target(path, late.way[0], name)
-            if await self._has_link(path, target, name, node):
+            if await self._has_link(path, late.way[0], name, node):
                 outcome.results[name] = node
                 continue
             again[name] = links[name]
@@ -318,7 +322,7 @@ class Changer:
             outcome.add(await self.write(path, late.way[0], again, replace))
         for name in staying:  # a stray counts, unless the part has such a name
             result = outcome.results.get(name)
-            if not isinstance(result, Node):
+            if not isinstance(result, Node | UnknownOutcome):
                 outcome.results[name] = _in_doubt(result or outcome.refusal)
         return outcome
 

@@ -86,7 +86,8 @@ def is_like_part(name: str) -> bool:
     """
     Whether a name begins as those of parts do. Such a superseded link must stay in its directory:
     if it goes, `part_name` gives another name, and two processes can each link a part. As it stays,
-    it is never a stray: it would come back when the name is deleted in the part.
+    it is no stray, unless its cap is of an unknown kind: it would come back when the name is
+    deleted in the part.
     """
     return name.startswith(_PART_NAME)
 

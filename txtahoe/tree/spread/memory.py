@@ -45,7 +45,7 @@ class Layout:
             self.state, self.state_since = state, now
 
     def note_parts(self, parts: Mapping[str, Cap], before: Contents, depth: int) -> None:
-        """Note parts that this process has just linked; `before`: its reading before that."""
+        """Note parts and the links that they have taken over; `before`: a reading without them."""
         self.parts.update(parts)
         here = {name: n for name, n in before.names.items() if digit_of(name, depth) in parts}
         self.superseded |= {name for name, node in here.items() if node.cap.is_known}
@@ -89,8 +89,10 @@ class Layouts:
                 way = onward((), way, layout.parts[digit_of(name, len(way) - 1)])
         return way
 
-    def learn(self, directory: Cap, contents: Contents, asked: float, now: float) -> None:
-        """Note a reading of a directory, by a request that began at `asked`."""
+    def learn(
+        self, directory: Cap, contents: Contents, depth: int, asked: float, now: float
+    ) -> None:
+        """Note a reading of a directory or part, by a request that began at `asked`."""
         if directory == self._root:
             self.root_asked = max(asked, self.root_asked)
         if contents.marks or contents.part_links:
@@ -103,6 +105,9 @@ class Layouts:
         if contents.is_closed:
             layout.parts.update(contents.parts)
             layout.superseded, layout.strays = contents.superseded, contents.strays
+            since = {digit: layout.parts[digit] for digit in layout.parts.keys() - contents.parts}
+            if since:  # the reading is older than these parts
+                layout.note_parts(since, contents, depth)
         self.put(directory, layout)
 
     def put(self, directory: Cap, layout: Layout) -> None:
