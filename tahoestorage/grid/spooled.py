@@ -227,7 +227,8 @@ class SpooledTree(StorageTree):
                 logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
                 how = {} if otherwise is None else {"otherwise": partial(otherwise, number)}
                 try:
-                    results[number] = await directly(path, content, **how)
+                    await directly(path, content, **how)
+                    results[number] = None
                 except Exception as error:
                     is_away = isinstance(error, TahoeError) and not isinstance(error, _PLACES)
                     results[number] = problem if is_away else error

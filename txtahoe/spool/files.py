@@ -114,7 +114,14 @@ def sync_folder(path: Path) -> None:
 
 # A lock belongs to all copies of its descriptor: a forked child must not keep one of its parent.
 _held: set[int] = set()
-os.register_at_fork(after_in_child=lambda: [os.close(_held.pop()) for _ in range(len(_held))])
+
+
+def _let_go() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def take(path: Path) -> int | None:
