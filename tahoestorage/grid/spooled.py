@@ -17,6 +17,7 @@ from tahoestorage.grid.staging import UNBORN, laid_over
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
+from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
 from txtahoe.errors import (
     DirectoryNotEmpty,
@@ -30,7 +31,6 @@ from txtahoe.errors import (
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
 from txtahoe.spool.files import SealedFile
-from txtahoe.spool.spool import Adding
 from txtahoe.tree.paths import Path
 
 logger = getLogger("tahoestorage")
@@ -120,19 +120,24 @@ class SpooledTree(StorageTree):
     # Changes.
 
     async def save(self, path: Path, content: File[Any], name: str | None, **how: Any) -> None:
-        replace, otherwise = how.get("replace", False), how.get("otherwise")
-        save = partial(super().save, name=name, replace=replace)
-        other = otherwise and (lambda _: otherwise())
-        await self._take_one(path, content, save, other, over=bool(replace) or ())
+        (cap,) = await self._caps([content])
+        await self._save(path, content, cap, name, **how)
 
     async def save_many(
         self, files: Sequence[tuple[Path, File[Any]]], **how: Any
     ) -> list[Exception | None]:
-        replace, progress = how.get("replace", False), how.get("progress")
-        save = partial(super().save, name=None, replace=replace)
-        results = await self._take(files, save, how.get("otherwise"), over=bool(replace) or ())
-        if progress is not None:
-            progress(len(results))
+        otherwise, progress = how.pop("otherwise", None), how.pop("progress", None)
+        results: list[Exception | None] = []
+        caps = await self._caps([content for _, content in files])
+        for number, ((path, content), cap) in enumerate(zip(files, caps, strict=True)):
+            try:
+                other = otherwise and partial(otherwise, number)
+                await self._save(path, content, cap, None, otherwise=other, **how)
+                results.append(None)
+            except Exception as error:
+                results.append(error)
+            if progress is not None:
+                progress(1)
         return results
 
     async def put(
@@ -143,14 +148,10 @@ class SpooledTree(StorageTree):
         `is_growing`: whether more may be appended soon.
         """
         put, due = partial(super().put, name=name, link=link), monotonic()
-        await self._take_one(
-            path,
-            content,
-            put,
-            expected=how.get("expected"),
-            over=how.get("replaces") or (),
-            due=due + _QUIET if how.get("is_growing") else due,
-        )
+        (cap,) = await self._caps([content])
+        due += _QUIET if how.get("is_growing") else 0
+        over = how.get("replaces") or ()
+        await self._take(path, content, cap, put, expected=how.get("expected"), over=over, due=due)
 
     async def delete(self, path: Path, name: str | None) -> None:
         entry = await self._find(path)
@@ -174,80 +175,74 @@ class SpooledTree(StorageTree):
             await unblocked(lambda: sleep(_POLL))
         return entry
 
+    async def _save(
+        self,
+        path: Path,
+        content: File[Any],
+        cap: Cap | Exception | None,
+        name: str | None,
+        replace: Replace = False,
+        otherwise: Callable[[], Path] | None = None,
+    ) -> None:
+        save = partial(super().save, name=name, replace=replace, otherwise=otherwise)
+        await self._take(path, content, cap, save, otherwise, over=bool(replace) or ())
+
+    async def _caps(self, contents: Sequence[File[Any]]) -> Sequence[Cap | Exception | None]:
+        """The caps that saves must know, of files that this uploads if they are not on the grid."""
+        if not self.waits_for_cap():
+            return [self._cap_of(content) for content in contents]
+        return await self.run(
+            lambda tree, caller: tree.upload_many([self._content(c, caller) for c in contents])
+        )
+
     async def _take(
         self,
-        files: Sequence[tuple[Path, File[Any]]],
-        directly: Callable[..., Awaitable[None]],
-        otherwise: Callable[[int], Path] | None = None,
+        path: Path,
+        content: File[Any],
+        cap: Cap | Exception | None,
+        directly: Callable[[Path, File[Any]], Awaitable[None]],
+        otherwise: Callable[[], Path] | None = None,
         expected: Node | None = None,
         **changes: Any,
-    ) -> list[Exception | None]:
+    ) -> None:
         """
-        Save files in the spool, or else on the grid. Return for each its exception, or None.
+        Save a file in the spool, or else on the grid. `cap`: if it is there, or why it is not.
 
-        `expected`: as for Adding. `changes`: of all entries.
+        `expected`: as for `Spool.add`. `changes`: of the entry.
         """
-        caps: Sequence[Cap | Exception | None] = [self._cap_of(content) for _, content in files]
-        if self.waits_for_cap():
-            caps = await self.run(
-                lambda tree, caller: tree.upload_many([self._content(c, caller) for _, c in files])
-            )
-        paths = [path for path, _ in files]
-        results: list[Exception | None] = [None] * len(files)
-
-        def take() -> None:
-            written: dict[int, Adding] = {}
-            for number, (path, content) in enumerate(files):
-                try:
-                    entry = self._entry(path, content, caps[number], changes)
-                    written[number] = Adding(entry, expected)
-                except Exception as error:
-                    results[number] = error
-            self.spool.add(*written.values())
-            for number, each in written.items():
-                try:
-                    while isinstance(each.error, ExistingChild) and otherwise is not None:
-                        paths[number] = otherwise(number)
-                        each.entry, each.error = evolve(each.entry, path=paths[number]), None
-                        self.spool.add(each)
-                except Exception as error:
-                    each.error = error
-                results[number] = each.error
-                if isinstance(each.error, TahoeError):
-                    self.spool.remove([each.entry.number])
-
-        await unblocked(take)
-        self._wake()
-        for number, (_, content) in enumerate(files):
-            problem, path = results[number], paths[number]
-            if not isinstance(problem, OSError) or isinstance(problem, TahoeError):
-                continue
-            # What is pending under the name would be linked over a newer file.
-            if content.seekable() and await self._find(path) is None:
-                logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
-                how = {} if otherwise is None else {"otherwise": partial(otherwise, number)}
-                try:
-                    await directly(path, content, **how)
-                    results[number] = None
-                except Exception as error:
-                    is_away = isinstance(error, TahoeError) and not isinstance(error, _PLACES)
-                    results[number] = problem if is_away else error
-        return results
-
-    async def _take_one(self, path: Path, content: File[Any], *args: Any, **changes: Any) -> None:
-        (error,) = await self._take([(path, content)], *args, **changes)
-        if error is not None:
-            raise error
-
-    def _entry(
-        self, path: Path, content: File[Any], cap: Cap | Exception | None, changes: dict[str, Any]
-    ) -> Entry:
-        """The entry of a file, which this writes if it has no cap."""
         if isinstance(cap, Exception):
             raise cap
-        if cap is None:
-            return self.spool.write(Entry(path, **changes), blocks_of(content))
-        return Entry(path, cap.size or 0, cap=cap, state=State.UPLOADED, **changes)
+
+        def take() -> None:
+            nonlocal path
+            entry = Entry(path, **changes)
+            if cap is None:
+                entry = self.spool.write(entry, blocks_of(content))
+            else:
+                entry = evolve(entry, size=cap.size or 0, cap=cap, state=State.UPLOADED)
+            while True:
+                try:
+                    return self.spool.add(evolve(entry, path=path), expected)
+                except ExistingChild:
+                    if otherwise is None:
+                        raise
+                    path = otherwise()
+
+        try:
+            return await unblocked(take)
+        except TahoeError:
+            raise
+        except OSError as problem:
+            # What is pending under the name would be linked over a newer file.
+            if not content.seekable() or await self._find(path) is not None:
+                raise
+            logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
+            try:
+                await directly(path, content)
+            except TahoeError as error:
+                raise error if isinstance(error, _PLACES) else problem from None
+        finally:
+            self._wake()
 
     def _wake(self, *, anew: bool = True) -> None:
         """Have the files uploaded; if not `anew`, only if this process has no uploader yet."""

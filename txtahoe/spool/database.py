@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from weakref import WeakSet
 
 _PATIENCE = 30.0  # seconds that a change waits for those of other processes
 _SCHEMA = """
@@ -22,12 +23,41 @@ CREATE INDEX work ON entries (state, tries, since, size);
 """
 
 
+class _Opened:
+    """A connection that the threads of this process use by turns, to the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.turn = Lock()
+        self._path = path
+        self._file: os.stat_result | None = None
+        self._connection: sqlite3.Connection | None = None
+        _all.add(self)
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection to the file that has the path now. The caller has the turn."""
+        told = self._path.stat()
+        if self._connection is None or not (self._file and os.path.samestat(self._file, told)):
+            self.close()
+            self._file = told
+            self._connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA synchronous = FULL")
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 class Database:
     """An SQLite database (WAL, synchronous=FULL) at `path`; `make` makes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: dict[tuple[object, ...], tuple[sqlite3.Connection, Lock]] = {}
+        # Questions have a connection of their own, so that they do not wait for a sync.
+        self._opened = _Opened(path), _Opened(path)
 
     def make(self) -> None:
         """Make the file, if there is none: it is whole as soon as it is there."""
@@ -41,38 +71,39 @@ class Database:
     @contextmanager
     def use(self, *, changes: bool = False) -> Iterator[sqlite3.Connection]:
         """
-        A connection for this block, which threads of this process take by turns. If the block
-        changes something, it is one transaction, which is synced at the end.
+        A connection for this block. If the block changes something, it is one transaction, which is
+        synced at the end.
 
         Raises: OSError.
         """
+        opened = self._opened[changes]
         try:
-            connection, turn = self._connection(changes)
-            with turn, connection:
+            with opened.turn, opened.connection() as connection:
                 if changes:
                     connection.execute("BEGIN IMMEDIATE")
                 yield connection
-        except sqlite3.Error as error:
-            text = f"the journal of the spool {self.path.parent} cannot be used: {error}"
+        except (sqlite3.Error, FileNotFoundError) as error:
+            # If the journal has gone, that must not mean that a file of the grid is missing.
+            text = f"the journal of the spool {self.path} cannot be used: {error}"
             raise OSError(errno.EIO, text) from None
 
-    def _connection(self, changes: bool) -> tuple[sqlite3.Connection, Lock]:
-        """
-        The connection of this process to the file that has the path now. Questions have one of
-        their own, so that they do not wait for a sync. All stay open: a forked child must not even
-        close those of its parent.
-        """
-        try:
-            told = self.path.stat()
-        except FileNotFoundError:  # which would mean that a file of the grid is missing
-            text = f"the journal of the spool has gone: {self.path}"
-            raise OSError(errno.EIO, text) from None
-        key = changes, os.getpid(), told.st_dev, told.st_ino
-        if key not in self._opened:
-            connection = sqlite3.connect(
-                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA synchronous = FULL")
-            # Two threads can come here at once; the connection of one of them is not used then.
-            self._opened.setdefault(key, (connection, Lock()))
-        return self._opened[key]
+
+# SQLite remembers which locks its process has. A forked child has none of them: if it was told that
+# it has some, other processes would remove the log of the journal while the child saves to it.
+_all: WeakSet[_Opened] = WeakSet()
+_waiting: list[_Opened] = []
+
+
+def _before_fork() -> None:
+    for opened in list(_all):
+        opened.turn.acquire()
+        opened.close()
+        _waiting.append(opened)
+
+
+def _after_fork() -> None:
+    while _waiting:
+        _waiting.pop().turn.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

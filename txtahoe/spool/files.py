@@ -7,6 +7,8 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
+from weakref import WeakSet
 
 from attrs import frozen
 from cryptography.exceptions import InvalidTag
@@ -67,12 +69,11 @@ class SealedFile:
 
     _opened: int
     _content: AESGCM
-    _stored: int
-    """Its bytes on the disk."""
+    _size: int
 
     @classmethod
-    def open(cls, path: Path, seal: AESGCM) -> SealedFile | None:
-        """Open a file; None if it is not there. Raises: OSError; Damaged."""
+    def open(cls, path: Path, seal: AESGCM, size: int) -> SealedFile | None:
+        """Open a file of so many bytes; None if it is not there. Raises: OSError; Damaged."""
         try:
             opened = open_own(path, os.O_RDONLY)
         except FileNotFoundError:
@@ -82,7 +83,7 @@ class SealedFile:
         except InvalidTag:
             os.close(opened)
             raise Damaged from None
-        return cls(opened, AESGCM(key), os.fstat(opened).st_size)
+        return cls(opened, AESGCM(key), size)
 
     def read(self, offset: int, length: int) -> bytes:
         """Some of so many bytes from an offset on. Raises: OSError; Damaged, also at the end."""
@@ -92,12 +93,17 @@ class SealedFile:
             block = decrypted(self._content, slot, number)
         except InvalidTag:
             raise Damaged from None
-        return block[offset - number * BLOCK :][:length]
+        data = block[offset - number * BLOCK :][:length]
+        if not data:
+            raise Damaged
+        return data
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes that are there, by blocks."""
-        for number in range(-(-(self._stored - HEAD) // SLOT)):
-            yield self.read(number * BLOCK, BLOCK)
+        """All its bytes, by blocks. Raises: as `read`."""
+        position = 0
+        while position < self._size:
+            yield (block := self.read(position, BLOCK))
+            position += len(block)
 
     def close(self) -> None:
         os.close(self._opened)
@@ -112,35 +118,26 @@ def sync_folder(path: Path) -> None:
         os.close(opened)
 
 
-# A lock belongs to all copies of its descriptor: a forked child must not keep one of its parent.
-_held: set[int] = set()
-
-
-def _let_go() -> None:
-    while _held:
-        os.close(_held.pop())
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-def take(path: Path) -> int | None:
+def lock(path: Path) -> BinaryIO | None:
     """
-    Take the lock of a path, and return what `release` needs; None if another thread or process has
-    it. The system releases it when this process ends.
+    Lock a path until the result is closed, or this process ends; None if another thread or process
+    has the lock.
     """
-    opened = open_own(path, os.O_RDWR | os.O_CREAT)
+    file = open(path, "ab", opener=open_own)  # noqa: SIM115 - it is the result
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(opened)
+        file.close()
         return None
-    _held.add(opened)
-    return opened
+    _locks.add(file)
+    return file
 
 
-def release(lock: int) -> None:
-    if lock in _held:  # not in a forked child
-        _held.discard(lock)
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        os.close(lock)
+def _after_fork() -> None:
+    for file in _locks:
+        file.close()
+
+
+# A lock belongs to all copies of its descriptor: a forked child must not keep one of its parent.
+_locks: WeakSet[BinaryIO] = WeakSet()
+os.register_at_fork(after_in_child=_after_fork)

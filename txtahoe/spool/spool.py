@@ -19,8 +19,8 @@ Rules:
    leaves a file without an entry, which `tidy` removes when nobody has written to it for an hour.
 2. Savers wait for nobody. At any time they put a new entry in the place of another, or remove one.
    So whatever else changes an entry names its number, and does nothing if that is not there.
-3. Only the uploader changes states. Each of its steps holds a lock, so one process of the host does
-   it at a time: no older version can be linked after a newer one.
+3. Only an uploader changes states. It holds a lock, so one process of the host does this at a time:
+   no older version can be linked after a newer one.
 4. A new entry takes over, in `over`, the versions that its predecessor was to replace, and that one
    itself if it is UPLOADED, because it can be on the grid by now.
 5. A name that leads to anything else is never replaced, unless the file was saved to do that. The
@@ -40,11 +40,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from logging import getLogger
+from math import inf
 from pathlib import Path as FolderPath
 from sqlite3 import Connection
 from threading import Lock
 from time import monotonic, time
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from attrs import asdict, define, evolve
 from cryptography.exceptions import InvalidTag
@@ -57,7 +58,7 @@ from txtahoe.nodes import Node
 from txtahoe.sealing import sealed
 from txtahoe.spool.database import Database
 from txtahoe.spool.entries import PENDING, Entry, State, Summary
-from txtahoe.spool.files import Damaged, SealedFile, sync_folder, take, write
+from txtahoe.spool.files import Damaged, SealedFile, lock, sync_folder, write
 from txtahoe.tree.paths import Path
 
 logger = getLogger("txtahoe")
@@ -72,15 +73,10 @@ _SELECT = "SELECT number, state, due, sealed FROM entries WHERE "
 
 
 @define
-class Adding:
-    """
-    An entry that is to be added. `expected`: the file that it replaces, if not just any.
-    `error`: why it was not added.
-    """
-
+class _Adding:
     entry: Entry
-    expected: Node | None = None
-    error: Exception | None = None
+    expected: Node | None
+    error: OSError | None = None
 
 
 class Spool:
@@ -112,7 +108,7 @@ class Spool:
         self._seal = AESGCM(key_of(cap, "txtahoe spool 1: contents"))
         self._key = key_of(cap, "txtahoe spool 1: paths")
         self._database = Database(self.path / "journal.sqlite3")
-        self._adding: dict[int, tuple[Lock, list[Adding]]] = {}
+        self._adding: dict[int, tuple[Lock, list[_Adding]]] = {}
 
     @property
     def is_new(self) -> bool:
@@ -137,7 +133,7 @@ class Spool:
         Raises: NoSuchChild, if it was pending and is removed or replaced; OSError; Damaged.
         """
         number, cap = node.metadata.get(PENDING), node.cap
-        opened = number and SealedFile.open(self._file(number), self._seal)
+        opened = number and SealedFile.open(self._file(number), self._seal, node.size or 0)
         if number and not opened:  # it is on the grid by now
             entries = self._entries("number = ?", number)
             if not entries:
@@ -147,18 +143,17 @@ class Spool:
                 raise Damaged
         return opened, cap
 
-    def due(self, state: State, sizes: range, most: int) -> list[Entry]:
-        """The entries of a state whose next step is due; those that have failed come last."""
-        now = monotonic()
-        where = "state = ? AND (due <= ? OR due > ?) AND size >= ? AND size < ?"
+    def due(self, sizes: range, most: int, *, at: float | None = None) -> list[Entry]:
+        """The files that are due, now or `at` a time; those that have failed come last."""
+        now = monotonic() if at is None else at
+        where = "state <= ? AND (due <= ? OR due > ?) AND size >= ? AND size < ?"
         order = " ORDER BY tries, since LIMIT ?"
-        values = state, now, now + _LATEST, sizes.start, sizes.stop, most
+        values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most
         return self._entries(where + order, *values)
 
-    def has(self, state: State, sizes: range) -> bool:
-        """Whether there is any entry of a state."""
-        where = "state = ? AND size >= ? AND size < ? LIMIT 100"  # some can be damaged
-        return bool(self._entries(where, state, sizes.start, sizes.stop))
+    def has(self, sizes: range) -> bool:
+        """Whether any file is to be brought to the grid, now or later."""
+        return bool(self.due(sizes, 100, at=inf))  # some can be damaged
 
     def summary(self) -> Summary:
         select = "SELECT count(*), coalesce(sum(size), 0), min(since) FROM entries WHERE state <= ?"
@@ -187,15 +182,19 @@ class Spool:
 
         return evolve(entry, size=write(self._file(entry.number), self._seal, chunks, room))
 
-    def add(self, *adding: Adding) -> None:
+    def add(self, entry: Entry, expected: Node | None = None) -> None:
         """
-        Add entries, each in the place of that of its path; what several threads add at a time is
-        synced together. An `error` is ExistingChild if the path has another file, IsADirectory or
-        NotADirectory: then `remove` its file, or add it with another path.
+        Add an entry, in the place of that of its path. The entries that several threads add at a
+        time are synced together.
+
+        `expected`: the file that it replaces, if not just any.
+
+        Raises: ExistingChild if the path has another file; IsADirectory; NotADirectory.
         """
         turn, waiting = self._adding.setdefault(os.getpid(), (Lock(), []))
-        waiting += adding
-        with turn:  # if another thread has taken them along, nothing is left to do
+        mine = _Adding(entry, expected)
+        waiting.append(mine)
+        with turn:  # if another thread has taken it along, it is not in the list any more
             together = waiting[:]
             try:
                 self._add(together)
@@ -203,8 +202,10 @@ class Spool:
                 for each in together:
                     each.error = each.error or error
             del waiting[: len(together)]
+        if mine.error is not None:
+            raise mine.error
 
-    def _add(self, together: Sequence[Adding]) -> None:
+    def _add(self, together: Sequence[_Adding]) -> None:
         if not together:
             return
         self._make()
@@ -256,16 +257,19 @@ class Spool:
             self.remove([entry.number])
         return is_done
 
-    def update(self, entries: Iterable[Entry]) -> None:
-        """Change entries, if they are still there. The files of linked ones are removed."""
-        rows = [(entry, self._row(entry)) for entry in entries]
+    def update(self, entries: Iterable[Entry]) -> list[Entry]:
+        """
+        Change entries. Return those that are still there; the files of linked ones are removed.
+        """
+        update = (
+            "UPDATE entries SET number = ?, place = ?, state = ?, size = ?, since = ?, due = ?,"
+            " tries = ?, sealed = ? WHERE number = ?"
+        )
+        rows = [(entry, (*self._row(entry), entry.number)) for entry in entries]
         with self._database.use(changes=True) as connection:
-            connection.executemany(
-                "UPDATE entries SET place = ?, state = ?, size = ?, since = ?, due = ?, tries = ?,"
-                " sealed = ? WHERE number = ?",
-                [(*row[1:], row[0]) for _, row in rows],
-            )
-        self.remove(entry.number for entry, _ in rows if entry.state > State.ASIDE)
+            there = [entry for entry, row in rows if connection.execute(update, row).rowcount]
+        self.remove(entry.number for entry in there if not entry.is_pending)
+        return there
 
     def again(self) -> None:
         """Try the entries again that were set aside, and all others at once."""
@@ -299,9 +303,9 @@ class Spool:
 
     # Folder and rows.
 
-    def lock(self, step: str) -> int | None:
-        """As `take`, of the lock of a step of the uploader."""
-        return None if self.is_new else take(self.path / f"{step}.lock")
+    def lock(self) -> BinaryIO | None:
+        """Take the lock of the process that brings files to the grid, as `lock`."""
+        return None if self.is_new else lock(self.path / "uploader.lock")
 
     def _make(self) -> None:
         if self.is_new:

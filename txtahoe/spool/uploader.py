@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from logging import getLogger
 from math import inf
 from os import urandom
 from os.path import splitext
 from time import monotonic
-from typing import Any
+from typing import Any, BinaryIO
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredLock
@@ -20,25 +20,23 @@ from txtahoe import errors
 from txtahoe.api.directories import Replace
 from txtahoe.api.files import Uploadable
 from txtahoe.api.keeping import disk_threads
-from txtahoe.caps import base32, redact
+from txtahoe.caps import Cap, base32, redact
 from txtahoe.concurrency import all_of, each
 from txtahoe.http.sources import BlockingSource
 from txtahoe.http.terms import Terms, asking
 from txtahoe.nodes import Node
 from txtahoe.spool.entries import Entry, State
-from txtahoe.spool.files import Damaged, release
+from txtahoe.spool.files import Damaged
 from txtahoe.spool.spool import REMEMBERED, Spool
 from txtahoe.tree.tree import TOGETHER, Tree
 from txtahoe.tree.uploads import SMALL
 
 logger = getLogger("txtahoe")
 
-_ALL = range(2**62)  # bytes
+_LARGE = range(SMALL, 2**62)  # bytes
 _AT_ONCE = 32  # links that are looked at one by one
 _POLL = 0.5  # seconds between two looks at what is not due yet, or with another process
 _LONGEST_PAUSE = 30.0  # seconds between two attempts while the grid is away
-
-Outcome = Entry | Exception  # the entry after a step, or why the step has failed
 
 FINAL = (
     *(errors.FileTooLarge, errors.NotADirectory, errors.IsADirectory),
@@ -49,78 +47,107 @@ FINAL = (
 
 class Uploader:
     """
-    Brings what is pending in a spool to the grid, from one process; any number of others can do the
-    same. Small files do not wait for large ones; those that are uploaded are linked together, with
-    one write for each directory, while others are uploaded.
+    Brings what is pending in a spool to the grid, while no other process of the host does. Small
+    files do not wait for large ones. Files that are uploaded together are linked with one write for
+    each directory.
 
     `terms`: the time limits of its requests.
     """
 
     def __init__(self, spool: Spool, tree: Tree, terms: Terms) -> None:
-        self._spool = spool
+        self.spool = spool
+        self.reactor = tree.client.reactor
+        self.in_thread: Any = disk_threads(self.reactor)
         self._tree = tree
-        self._in_thread: Any = disk_threads(tree.client.reactor)
+        self._terms = terms
+        self._lanes = Lane(self, range(SMALL), TOGETHER), Lane(self, _LARGE, 8)
+        self._look, self._linking = DeferredLock(), DeferredLock()
+        self._lock: BinaryIO | None = None
+        self._busy = 0
         self._tidied = -inf
-        step = partial(Step, spool, tree.client.reactor, terms)
-        links = step("links", State.UPLOADED, _ALL, TOGETHER, self._link)
-        small = step("small", State.WAITING, range(SMALL), TOGETHER, self._upload)
-        large = step("large", State.WAITING, range(SMALL, _ALL.stop), 8, self._upload)
-        small.next = large.next = links
-        self._steps = small, large, links
 
     def wake(self) -> None:
         """Bring what is pending to the grid, in the background. In the reactor thread."""
-        for step in self._steps:
-            step.wake()
+        for lane in self._lanes:
+            lane.wake()
 
     async def upload(self) -> bool:
         """
-        Bring all that is due now to the grid, but what other processes are bringing; return whether
-        the grid took it. Raises: OSError if the spool cannot be used.
+        Bring all that is due now to the grid, if no other process does; return whether the grid
+        took it. Raises: OSError if the spool cannot be used.
         """
-        *uploads, links = self._steps
-        uploaded = await all_of(uploads, Step.work, len(uploads))
-        return await links.work() and all(uploaded)
+        return all(await all_of(self._lanes, Lane.work, len(self._lanes)))
 
-    async def _upload(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
-        contents = [entry.cap or partial(self._open, entry) for entry in entries]
-        caps = await self._tree.upload_many(contents)
-        return [
-            cap if isinstance(cap, Exception) else after(entry, State.UPLOADED, cap=cap)
-            for entry, cap in zip(entries, caps, strict=True)
-        ]
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Whether this process brings files to the grid while the block lasts, and no other."""
+        async with self._look:
+            if self._lock is None:
+                self._lock = await self.in_thread(self.spool.lock)
+        self._busy += 1
+        try:
+            yield self._lock is not None
+        finally:
+            self._busy -= 1
+            if self._lock is not None and not self._busy:
+                self._lock.close()
+                self._lock = None
+
+    async def bring(self, entries: Sequence[Entry]) -> list[Exception]:
+        """Bring files to the grid; return the problems of those that still count, and failed."""
+        with asking(self._terms):
+            contents = [entry.cap or partial(self._open, entry) for entry in entries]
+            caps = await self._tree.upload_many(contents)
+            outcomes = [
+                cap if isinstance(cap, Exception) else _uploaded(entry, cap)
+                for entry, cap in zip(entries, caps, strict=True)
+            ]
+            async with self._linking:  # in the order in which they replace each other
+                uploaded, problems = await self._note(entries, outcomes)
+                _, others = await self._note(uploaded, await self._link(uploaded))
+        if monotonic() > self._tidied + REMEMBERED:
+            self._tidied = monotonic()
+            await self.in_thread(self.spool.tidy)
+        return problems + others
+
+    async def _note(
+        self, entries: Sequence[Entry], outcomes: Sequence[Entry | Exception]
+    ) -> tuple[list[Entry], list[Exception]]:
+        """
+        Write down what a step has done with each entry: an entry, or why it has failed. Return
+        those of each kind, but of none that was replaced or removed meanwhile.
+        """
+        failed: dict[int, Exception] = {}
+        changed: list[Entry] = []
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                failed[entry.number] = outcome
+                outcome = _failed(entry, outcome)
+            changed.append(outcome)
+        there: list[Entry] = await self.in_thread(partial(self.spool.update, changed))
+        problems = [failed[entry.number] for entry in there if entry.number in failed]
+        return [entry for entry in there if entry.number not in failed], problems
 
     async def _open(self, entry: Entry) -> Uploadable:
         if entry.size >= SMALL:
-            return BlockingSource(partial(self._chunks, entry), self._in_thread, repeatable=True)
-        data: bytes = await self._in_thread(lambda: b"".join(self._chunks(entry)))
+            return BlockingSource(partial(self._chunks, entry), self.in_thread, repeatable=True)
+        data: bytes = await self.in_thread(lambda: b"".join(self._chunks(entry)))
         return data
 
     def _chunks(self, entry: Entry) -> Iterator[bytes]:
-        file, _ = self._spool.open(entry.node)
+        file, _ = self.spool.open(entry.node)
         if file is None:
             raise Damaged
         try:
-            size = 0
-            for chunk in file.chunks():
-                size += len(chunk)
-                yield chunk
+            yield from file.chunks()
         finally:
             file.close()
-        if size != entry.size:
-            raise Damaged
 
-    async def _link(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
-        if monotonic() > self._tidied + REMEMBERED:
-            self._tidied = monotonic()
-            await self._in_thread(self._spool.tidy)
+    async def _link(self, entries: Sequence[Entry]) -> list[Entry | Exception]:
         results: dict[int, Exception | None] = {}
-        ways: dict[Replace, list[Entry]] = {
-            False: [entry for entry in entries if not entry.over],
-            "only-files": [entry for entry in entries if entry.over is True],
-        }
-        for replace, some in ways.items():
-            links = {entry.number: (entry.path, entry.cap) for entry in some if entry.cap}
+        ways: tuple[tuple[Replace, Any], ...] = (False, ()), ("only-files", True)
+        for replace, over in ways:
+            links = {e.number: (e.path, e.cap) for e in entries if e.over == over and e.cap}
             results.update(dict.fromkeys(links))
             try:
                 await self._tree.link_many(links.values(), replace=replace)
@@ -161,104 +188,78 @@ class Uploader:
 
 
 @define(eq=False)
-class Step:
+class Lane:
     """
-    Takes entries of one `state` and some `sizes`, at `most` so many at a time, as long as they are
-    due; `act` does with them what the step is for. Failed ones are tried again, with growing
-    pauses. If two or more fail and no other succeeds, the grid is away: then the step tries one
-    entry at a time, with growing pauses too.
-
-    `next`: the step that goes on with those that succeed.
+    Files of some `sizes`, which do not wait for others, `most` at a time. Failed ones are tried
+    again, with growing pauses. If two or more fail and no other succeeds, the grid is away: then
+    one file is tried at a time, with growing pauses too.
     """
 
-    spool: Spool
-    reactor: Any
-    terms: Terms
-    name: str
-    state: State
+    uploader: Uploader
     sizes: range
     most: int
-    act: Callable[[Sequence[Entry]], Awaitable[Sequence[Outcome]]]
-    next: Step | None = None
     _turn: DeferredLock = field(factory=DeferredLock)
     _is_woken: bool = False
     _pause: float = 0.0
     _until: float = 0.0
-    _in_thread: Any = field()
     _loop: LoopingCall = field()
-
-    @_in_thread.default
-    def _disk_threads(self) -> Any:
-        return disk_threads(self.reactor)
 
     @_loop.default
     def _looping(self) -> LoopingCall:
         loop = LoopingCall(lambda: Deferred.fromCoroutine(self._tick()))
-        loop.clock = self.reactor
+        loop.clock = self.uploader.reactor
         return loop
 
     def wake(self) -> None:
-        """Work at once, or soon, until there is no entry of the state any more."""
+        """Work at once, or soon, until no file is left."""
         self._is_woken = True
         if not self._loop.running:
             self._loop.start(_POLL)
 
     async def work(self) -> bool:
         """
-        Go on until nothing is due, or the grid is away; return whether it is not. Do nothing if
-        another process has this step. Raises: OSError if the spool cannot be used.
+        Go on until nothing is due, or the grid is away; return whether it is not. Raises: OSError
+        if the spool cannot be used.
         """
-        async with self._turn:
-            lock = await self._in_thread(partial(self.spool.lock, self.name))
-            if lock is None:
-                return True
-            try:
-                while await self._round():
-                    pass
-            finally:
-                release(lock)
+        async with self._turn, self.uploader.turn() as is_ours:
+            while is_ours and await self._round():
+                pass
             return not self._pause
 
     async def _tick(self) -> None:
-        if self.reactor.seconds() < self._until:
+        uploader = self.uploader
+        if uploader.reactor.seconds() < self._until:
             return
         self._is_woken = False
         try:
             await self.work()
-            is_over = not await self._in_thread(partial(self.spool.has, self.state, self.sizes))
+            is_over = not await uploader.in_thread(partial(uploader.spool.has, self.sizes))
             if is_over and not self._is_woken:
                 self._loop.stop()
         except Exception as error:
-            logger.warning("the spool %s cannot be uploaded now: %s", self.spool.path, error)
-            self._until = self.reactor.seconds() + _LONGEST_PAUSE
+            logger.warning("the spool %s cannot be uploaded now: %s", uploader.spool.path, error)
+            self._until = uploader.reactor.seconds() + _LONGEST_PAUSE
 
     async def _round(self) -> bool:
         """Return whether to go on."""
+        uploader = self.uploader
         most = 1 if self._pause else self.most
-        entries: list[Entry] = await self._in_thread(
-            partial(self.spool.due, self.state, self.sizes, most)
-        )
+        entries = await uploader.in_thread(partial(uploader.spool.due, self.sizes, most))
         if not entries:
             return False
-        with asking(self.terms):
-            outcomes = await self.act(entries)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        changed = [
-            _failed(entry, outcome) if isinstance(outcome, Exception) else outcome
-            for entry, outcome in zip(entries, outcomes, strict=True)
-        ]
-        await self._in_thread(partial(self.spool.update, changed))
-        if failures:
-            text = redact(str(failures[-1]))
-            count = len(failures)
-            logger.warning("%d files in the spool are not on the grid yet: %s", count, text)
-        if self.next is not None and len(failures) < len(entries):
-            self.next.wake()
-        passing = [error for error in failures if not isinstance(error, FINAL)]
+        problems = await uploader.bring(entries)
+        if problems:
+            text = redact(str(problems[-1]))
+            logger.warning("%d files in the spool failed, the last one: %s", len(problems), text)
+        passing = [problem for problem in problems if not isinstance(problem, FINAL)]
         is_away = len(passing) == len(entries) and (self._pause or len(entries) > 1)
         self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) if is_away else 0.0
-        self._until = self.reactor.seconds() + self._pause
+        self._until = uploader.reactor.seconds() + self._pause
         return not is_away
+
+
+def _uploaded(entry: Entry, cap: Cap) -> Entry:
+    return entry if entry.state == State.UPLOADED else after(entry, State.UPLOADED, cap=cap)
 
 
 def _linked(entry: Entry) -> Entry:

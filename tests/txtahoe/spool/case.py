@@ -15,7 +15,6 @@ from txtahoe.caps import Cap, base32
 from txtahoe.http.terms import Terms
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader, files
-from txtahoe.spool.spool import Adding
 from txtahoe.tree.paths import Path
 
 
@@ -27,8 +26,8 @@ def directory_cap(number: int) -> Cap:
 
 def forget_processes() -> None:
     """Let this process lose all locks, as one that was killed."""
-    for lock in list(files._held):
-        files.release(lock)
+    for lock in files._locks:
+        lock.close()
 
 
 class SpoolTestCase(ClockTestCase):
@@ -60,13 +59,13 @@ class SpoolTestCase(ClockTestCase):
         expected: Node | None = None,
         **options: Any,
     ) -> int:
-        """Save a file, as a storage does; return its number. Raises: as `Adding.error`."""
+        """Save a file, as a storage does; return its number. Raises: as `Spool.add`."""
         entry = self.spool.write(Entry(path, **options), [content])
-        adding = Adding(entry, expected)
-        self.spool.add(adding)
-        if adding.error is not None:
+        try:
+            self.spool.add(entry, expected)
+        except OSError:
             self.spool.remove([entry.number])
-            raise adding.error
+            raise
         return entry.number
 
     def entry(self, path: Path) -> Entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,6 @@ from unittest import mock
 
 from tests.needs import TIME, needs
 from tests.txtahoe.spool.case import SpoolTestCase
-from txtahoe.spool import files
 
 CONTENT = b"the bytes of a file " * 500
 _CALLS = 10_000  # more than a save makes
@@ -131,26 +131,48 @@ class KilledSavers(SpoolTestCase):
         self.save(("a",), CONTENT)
 
         def hold() -> None:
-            self.assertIsNotNone(self.spool.lock("small"))
+            self.assertIsNotNone(self.spool.lock())
             os.kill(os.getpid(), signal.SIGKILL)
 
         self.assertFalse(killed_after(_CALLS, hold))
-        self.assertIsNotNone(self.spool.lock("small"))
+        self.assertIsNotNone(self.spool.lock())
+
+    def test_a_forked_child_saves_for_good_though_its_parent_had_the_journal_open(self) -> None:
+        self.save(("a",), CONTENT)
+        (told, tell), (asked, ask) = os.pipe(), os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                self.save(("b",), CONTENT)
+                os.write(tell, b"saved")
+                os.read(asked, 9)
+                self.save(("c",), CONTENT)
+            finally:
+                os._exit(0)
+        self.assertEqual(os.read(told, 9), b"saved")
+        for opened in self.spool._database._opened:
+            opened.close()  # as at the end of the parent
+        # The last process that closes a journal removes its log.
+        self.assertTrue(killed_after(_CALLS, lambda: self.save(("d",), CONTENT)))
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('ANALYZE').close()"
+        journal = str(self.spool._database.path)
+        subprocess.run([sys.executable, "-c", program, journal], check=True)
+        os.write(ask, b"go on")
+        os.waitpid(child, 0)
+        self.assertEqual({entry.path[0] for entry in self.spool.below(())}, set("abcd"))
 
     def test_a_forked_child_does_not_hold_the_locks_of_its_parent(self) -> None:
         self.save(("a",), CONTENT)
-        lock = self.spool.lock("small")
+        lock = self.spool.lock()
         assert lock is not None
         told, tell = os.pipe()
         child = os.fork()
         if not child:
-            files.release(lock)
-            os.write(tell, b"taken" if self.spool.lock("small") else b"not taken")
+            os.write(tell, b"taken" if self.spool.lock() else b"not taken")
             signal.pause()
         self.addCleanup(os.waitpid, child, 0)
         self.addCleanup(os.kill, child, signal.SIGKILL)
         self.assertEqual(os.read(told, 99), b"not taken")
-        self.assertIsNone(self.spool.lock("small"))
-        files._held.discard(lock)
-        os.close(lock)  # as if this process was killed
-        self.assertIsNotNone(self.spool.lock("small"))
+        self.assertIsNone(self.spool.lock())
+        lock.close()  # as if this process was killed
+        self.assertIsNotNone(self.spool.lock())

@@ -17,7 +17,6 @@ from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirecto
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State
 from txtahoe.spool.files import Damaged
-from txtahoe.spool.spool import Adding
 from txtahoe.spool.uploader import after
 
 SECRET = b"the secret bytes of a file " * 50
@@ -153,7 +152,7 @@ class Entries(SpoolTestCase):
         self.clock.advance(10**6)
         self.save(("a",))
         with mock.patch("txtahoe.spool.spool.monotonic", lambda: 5.0):
-            self.assertEqual(len(self.spool.due(State.WAITING, range(100), 9)), 1)
+            self.assertEqual(len(self.spool.due(range(100), 9)), 1)
 
 
 class OnDisk(SpoolTestCase):
@@ -231,9 +230,8 @@ class OnDisk(SpoolTestCase):
         self.spool.tidy()
         self.assertEqual(len(self.files()), 1)
         self.assertEqual(self.read(("a",)), b"content")
-        adding = Adding(entry)  # it has only slept
-        self.spool.add(adding)
-        self.assertIsInstance(adding.error, Damaged)
+        with self.assertRaises(Damaged):  # its process has only slept
+            self.spool.add(entry)
         self.assertIsNone(self.spool.find(("b",)))
 
     def test_a_folder_that_was_removed_is_made_again_for_the_next_file(self) -> None:

@@ -11,7 +11,7 @@ from tests.txtahoe.spool.case import SpoolTestCase, forget_processes
 from txtahoe import ContentCache
 from txtahoe.errors import AnswerLost, FileTooLarge
 from txtahoe.nodes import Node
-from txtahoe.spool.uploader import Step
+from txtahoe.spool.uploader import Lane
 from txtahoe.testing.fake.faults import LostAnswer
 from txtahoe.tree.paths import Path
 from txtahoe.tree.uploads import SMALL
@@ -104,13 +104,14 @@ class Uploading(SpoolTestCase):
         self.upload()
         self.assertEqual(len(self.on_grid()), 1)
 
-    def test_a_step_that_another_process_has_is_left_to_it(self) -> None:
+    def test_files_are_left_to_the_process_that_has_begun(self) -> None:
         self.save(("a",))
         self.save(("large",), LARGE)
-        self.spool.lock("small")
+        others = self.spool.lock()
+        assert others is not None
         self.assertTrue(self.upload())
-        self.assertEqual(list(self.on_grid()), [("large",)])
-        forget_processes()  # it has died
+        self.assertEqual(self.on_grid(), {})
+        others.close()  # it has died
         self.upload()
         self.assertEqual(len(self.on_grid()), 2)
 
@@ -334,10 +335,11 @@ class ByItself(SpoolTestCase):
 
     def test_a_file_of_another_process_is_looked_at_now_and_then(self) -> None:
         self.save(("a",))
-        self.spool.lock("small")
+        others = self.spool.lock()
+        assert others is not None
         self.uploader.wake()
         self.assertEqual(self.on_grid(), {})
-        forget_processes()
+        others.close()
         self.clock.advance(3)
         self.assertEqual(len(self.on_grid()), 1)
 
@@ -399,7 +401,7 @@ class KilledUploaders(SpoolTestCase):
 
         with (
             mock.patch.object(self.spool, "update", counted(self.spool.update)),
-            mock.patch.object(Step, "wake"),
+            mock.patch.object(Lane, "wake"),
             mock.patch.object(self.tree, "upload", counted_async(self.tree.upload)),
             mock.patch.object(self.tree, "link_many", counted_async(self.tree.link_many)),
             mock.patch.object(self.tree, "replace", counted_async(self.tree.replace)),
