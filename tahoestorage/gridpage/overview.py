@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from django.utils.translation import gettext_lazy
 from twisted.internet.defer import Deferred
 
@@ -19,6 +19,7 @@ from txtahoe.http.security import Security
 from txtahoe.http.transport import Transport
 from txtahoe.maintenance import Health, Snapshot, last_check, last_renewal, list_snapshots
 from txtahoe.nodes import GatewayStatus, Server
+from txtahoe.spool import Spool, Summary
 from txtahoe.tree.tree import Tree
 
 # Reads of directories are left out: this page causes some itself.
@@ -64,7 +65,10 @@ class SeenServer:
 
 @frozen
 class Overview:
-    """A tree and its grid. `renewed`: as `last_renewal` tells it."""
+    """
+    A tree and its grid. `renewed`: as `last_renewal` tells it. `spool`: what is in the spool of
+    this host, if there is one.
+    """
 
     gateways: Sequence[Gateway]
     root: Part[CheckReport]
@@ -72,6 +76,7 @@ class Overview:
     checked: Part[Health | None]
     renewed: Part[float | None]
     snapshots: Part[list[Snapshot]]
+    spool: Part[Summary | None] = field(factory=Part)
 
     @property
     def is_reachable(self) -> bool:
@@ -126,7 +131,14 @@ def look_at(whole: WholeTree) -> Overview:
             await snapshots,
         )
 
-    return whole.run(ask)
+    return evolve(whole.run(ask), spool=_spooled(whole.connection.spool))
+
+
+def _spooled(spool: Spool | None) -> Part[Summary | None]:
+    try:
+        return Part(spool and spool.summary())
+    except OSError as error:
+        return Part(problem=str(error))
 
 
 async def _gateway(inquiry: Inquiry, url: str, security: Security) -> Gateway:

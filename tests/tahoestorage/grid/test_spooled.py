@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -24,6 +25,7 @@ from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import done
 from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
+from tests.needs import TIME, needs
 from tests.processes import forget_trees
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild, RequestTimeout
@@ -158,6 +160,42 @@ class Saving(SpoolTestCase):
         os.close(tell)
         with open(told, "rb") as pipe:
             self.assertEqual(pipe.read(), b"of the parent")
+
+    @needs(TIME)
+    def test_another_process_sees_each_of_a_thousand_files_before_during_and_after_its_upload(
+        self,
+    ) -> None:
+        mock.patch.stopall()  # both processes upload
+        (names, tell), (told, answer) = os.pipe(), os.pipe()
+        process = os.fork()
+        if not process:
+            os.close(tell)
+            try:
+                seen: list[str] = []
+                with open(names) as pipe:
+                    for line in pipe:
+                        seen.append(line.strip())
+                        for name in (seen[-1], seen[len(seen) // 2], seen[max(0, len(seen) - 40)]):
+                            self.assertEqual(self.read(name), name[:4].encode())
+                            self.assertTrue(self.storage.exists(name))
+                        os.write(answer, b".")
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(answer)
+        saved: list[str] = []
+        with open(tell, "w") as pipe:
+            for number in range(1000):
+                content = b"%04d" % number
+                saved.append(self.storage.save(f"{number:04d}.txt", ContentFile(content)))
+                print(saved[-1], file=pipe, flush=True)
+                self.assertEqual(os.read(told, 1), b".", f"file {number}")
+        os.waitpid(process, 0)
+        self.upload()
+        while self.spool.summary().files:  # the child had begun with some
+            self.upload()
+        self.assertEqual(set(self.others.listdir("")[1]), set(saved))
 
     def test_a_read_only_storage_has_no_spool(self) -> None:
         self.assertIsNone(self.new_storage(**self.options, read_only=True).connection.spool)

@@ -6,11 +6,15 @@ import os
 import re
 import threading
 from html import unescape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.db.models import FileField
 
 from tahoestorage.gridpage import overview, placement, roots
@@ -22,6 +26,7 @@ from tests.tahoestorage.gridpage.case import FILES, GRID_PAGE, AdminTestCase, no
 from txtahoe import Tree
 from txtahoe.maintenance import renew, take_snapshot
 from txtahoe.maintenance.records import RECORDS
+from txtahoe.spool import Uploader
 from txtahoe.testing.node import free_port
 
 
@@ -154,6 +159,23 @@ class GridPage(PageTestCase):
             self.use(self.options(tahoe_base_url=url))
             self.assertIn("✗ no answer within 0.5 seconds", words(self.get(GRID_PAGE)))
             self.assertIn("no progress for 0.5 seconds", words(self.get(node("a"))))
+
+    def test_it_shows_what_is_in_the_spool_of_the_host(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        away = f"http://127.0.0.1:{free_port()}/"
+        self.assertNotIn("Spool", words(self.get(GRID_PAGE)))
+        spool = Path(folder.name, "spool")
+        self.use(self.options(tahoe_base_url=away, spool=spool, spool_min_free=0))
+        self.assertIn("that this host has saved is on the grid", words(self.get(GRID_PAGE)))
+        with mock.patch.object(Uploader, "wake"):
+            storages["default"].save("a.bin", ContentFile(b"x" * 1000))
+        said = words(self.get(GRID_PAGE))
+        self.assertIn("1 files of this host, 1000 bytes. The oldest was saved just now", said)
+        (journal,) = spool.glob("*/journal.sqlite3")
+        journal.unlink()
+        journal.mkdir()
+        self.assertIn("cannot be used", words(self.get(GRID_PAGE)))
 
     def test_a_lost_directory_does_not_hide_the_others(self) -> None:
         self.storage.save("a/b/1.bin", self.file)
