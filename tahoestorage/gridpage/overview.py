@@ -136,7 +136,7 @@ def look_at(whole: WholeTree) -> Overview:
 
 def _spooled(spool: Spool | None) -> Part[Summary | None]:
     try:
-        return Part(spool and spool.summary())
+        return Part(None if spool is None else spool.summary())
     except OSError as error:
         return Part(problem=str(error))
 

@@ -29,7 +29,10 @@ def main() -> int:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(names))
     parser.add_argument("--folder", type=Path, help="where sources and packages are kept")
+    parser.add_argument("--spool", action="store_true", help="give this storage a spool")
     arguments = parser.parse_args()
+    if arguments.spool:
+        os.environ["SUITE_SPOOL"] = "yes"
     if unknown := set(arguments.names) - set(names):
         parser.error(f"no such suite: {', '.join(sorted(unknown))}")
     chosen = [suite for suite in SUITES if suite.name in (arguments.names or names)]
