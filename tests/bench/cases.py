@@ -36,6 +36,7 @@ from tests.bench.saving import (
     concurrent_saves_into_new_directories,
     sequential_saves,
 )
+from tests.bench.spooling import concurrent_spooled_saves, large_spooled_saves, spooled_saves
 from tests.bench.statics import first_collectstatic, unchanged_collectstatic
 
 
@@ -69,6 +70,9 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         first_reads(),
         saves(),
         saves(5, size=1000),
+        spooled_saves(),
+        large_spooled_saves(),
+        concurrent_spooled_saves(),
         upload_of_large(large_megabytes),
         download_of_large(large_megabytes),
     ]
