@@ -11,6 +11,9 @@ from attrs import frozen
 from django.core.files.storage import FileSystemStorage
 
 from tahoestorage.capstorage import TahoeCapStorage
+from tahoestorage.grid.spooled import SpooledTree
+from tahoestorage.reactor.loop import current_loop
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from tests.bench.bare import Bare
 from tests.processes import apart
@@ -50,6 +53,7 @@ class Place:
         self.concurrency = concurrency or Concurrency()
         self.bare = Bare(gateway)
         self._cap_storages: list[TahoeCapStorage] = []
+        self._spooled: list[TahoeStorage] = []
 
     def storage(self, cap: str, **options: Any) -> TahoeStorage:
         """A storage without any memory, as in a new process."""
@@ -61,6 +65,13 @@ class Place:
         self._cap_storages.append(apart(TahoeCapStorage(**self.options(cap))))
         return self._cap_storages[-1]
 
+    def spooled(self) -> TahoeStorage:
+        """A new storage with a spool; nothing of those before is left to upload."""
+        self.settle()
+        options = {"base_url": None, "spool": self.folder / "spool", "spool_min_free": 0}
+        self._spooled.append(self.storage(self.bare.make_directory(), **options))
+        return self._spooled[-1]
+
     def local(self) -> FileSystemStorage:
         """The storage of an empty folder of this machine."""
         folder = self.folder / "local"
@@ -68,7 +79,9 @@ class Place:
         return FileSystemStorage(folder, base_url="/media/")
 
     def settle(self) -> None:
-        """Make all pending links now."""
+        """Make all pending uploads and links now."""
+        while self._spooled:
+            upload(self._spooled.pop())
         while self._cap_storages:
             self._cap_storages.pop().flush()
 
@@ -95,6 +108,15 @@ class Place:
         """Make pending links, and end the threads of the bare requests."""
         self.settle()
         self.bare.close()
+
+
+def upload(storage: TahoeStorage) -> None:
+    """Bring all that is in the spool of a storage to the grid."""
+    tree = storage._tree
+    assert isinstance(tree, SpooledTree)
+    loop = current_loop()
+    while tree.spool.summary().files:
+        done(tree.run(lambda *_: tree.uploader(loop).upload()))
 
 
 def random_content() -> bytes:

@@ -11,12 +11,8 @@ from typing import Any
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 
-from tahoestorage.grid.spooled import SpooledTree
-from tahoestorage.reactor.loop import current_loop
-from tahoestorage.reactor.waiting import done
-from tahoestorage.storage import TahoeStorage
 from tests.bench.case import Action, Case, Speed
-from tests.bench.place import FILE_SIZE, Place, random_content
+from tests.bench.place import FILE_SIZE, random_content
 
 _THREADS = 16
 _MEGABYTE = 10**6
@@ -59,37 +55,14 @@ def _case(
         contents = [random_content() * (size // FILE_SIZE) for _ in range(files)]
         return lambda: save(storage, contents)
 
-    spools = _Spools()
     return Case(
         name,
         files,
-        lambda place: action(spools.storage(place)),
+        lambda place: action(place.spooled()),
         lambda place: action(SyncedStorage(place.local().location)),
         Speed(time=5.0),
         most_rounds=20,
     )
-
-
-class _Spools:
-    """Storages with a spool, each new; nothing of those before is left to upload."""
-
-    def __init__(self) -> None:
-        self._last: TahoeStorage | None = None
-
-    def storage(self, place: Place) -> TahoeStorage:
-        if self._last is not None:
-            _upload(self._last)
-        cap, spool = place.bare.make_directory(), place.folder / "spool"
-        self._last = place.storage(cap, base_url=None, spool=spool, spool_min_free=0)
-        return self._last
-
-
-def _upload(storage: TahoeStorage) -> None:
-    tree = storage._tree
-    assert isinstance(tree, SpooledTree)
-    loop = current_loop()
-    while tree.spool.summary().files:
-        done(tree.run(lambda *_: tree.uploader(loop).upload()))
 
 
 def _save_each(storage: Storage, contents: list[bytes]) -> None:

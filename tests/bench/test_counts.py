@@ -44,6 +44,7 @@ from tests.bench.saving import (
     concurrent_saves_into_new_directories,
     sequential_saves,
 )
+from tests.bench.spooling import concurrent_spooled_saves
 from tests.bench.statics import first_collectstatic, unchanged_collectstatic
 from tests.grid.shared import gateways_for
 
@@ -114,6 +115,17 @@ class ReadingTests(CountsTestCase):
 
     def test_the_url_of_a_known_name_needs_no_request(self) -> None:
         self.assertEqual(self.count(warm_url(20)).requests, 0)
+
+
+class SpoolingTests(CountsTestCase):
+    def test_saves_from_threads_come_to_the_grid_after_they_have_returned(self) -> None:
+        place = self.place
+        concurrent_spooled_saves(20).ours(place)()
+        (storage,) = place._spooled
+        self.assertEqual(len(storage.listdir("documents")[1]), 21)
+        place.settle()
+        plain = place.storage(str(storage.connection.base_cap))
+        self.assertEqual(len(plain.listdir("documents")[1]), 21)
 
 
 class LargeFileTests(CountsTestCase):
