@@ -60,9 +60,9 @@ class SpooledTree(StorageTree):
 
     def uploader(self, loop: Loop) -> Uploader:
         """The uploader of this process. In the reactor thread."""
-        key = "uploader", self.connection
-        terms = self.connection.terms
-        return loop.kept.use(key, lambda: Uploader(self.spool, self._tree(loop), terms))
+        key, mark = ("uploader", self.connection), self.shared.mark
+        make = partial(Uploader, self.spool, self._tree(loop), self.connection.terms, mark)
+        return loop.kept.use(key, make)
 
     # Readers.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from logging import getLogger
@@ -28,6 +28,7 @@ from txtahoe.nodes import Node
 from txtahoe.spool.entries import Entry, State
 from txtahoe.spool.files import Damaged
 from txtahoe.spool.spool import REMEMBERED, Spool
+from txtahoe.tree.paths import Path
 from txtahoe.tree.tree import TOGETHER, Tree
 from txtahoe.tree.uploads import SMALL
 
@@ -51,15 +52,23 @@ class Uploader:
     files do not wait for large ones. Files that are uploaded together are linked with one write for
     each directory.
 
-    `terms`: the time limits of its requests.
+    `terms`: the time limits of its requests. `mark`: called in a thread that can block, with the
+    paths whose files are replaced, before that and after it.
     """
 
-    def __init__(self, spool: Spool, tree: Tree, terms: Terms) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        tree: Tree,
+        terms: Terms,
+        mark: Callable[[Collection[Path]], None] = lambda paths: None,
+    ) -> None:
         self.spool = spool
         self.reactor = tree.client.reactor
         self.in_thread: Any = disk_threads(self.reactor)
         self._tree = tree
         self._terms = terms
+        self._mark = mark
         self._lanes = Lane(self, range(SMALL), TOGETHER), Lane(self, _LARGE, 8)
         self._look, self._linking = DeferredLock(), DeferredLock()
         self._lock: BinaryIO | None = None
@@ -104,7 +113,10 @@ class Uploader:
             ]
             async with self._linking:  # in the order in which they replace each other
                 uploaded, problems = await self._note(entries, outcomes)
+                mark = partial(self._mark, [entry.path for entry in uploaded if entry.over])
+                await self.in_thread(mark)
                 _, others = await self._note(uploaded, await self._link(uploaded))
+                await self.in_thread(mark)
         if monotonic() > self._tidied + REMEMBERED:
             self._tidied = monotonic()
             await self.in_thread(self.spool.tidy)

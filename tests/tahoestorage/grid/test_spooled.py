@@ -26,7 +26,7 @@ from tahoestorage.reactor.waiting import done
 from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
 from tests.needs import TIME, needs
-from tests.processes import forget_trees
+from tests.processes import apart, forget_trees
 from tests.tahoestorage.case import StorageTestCase
 from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild, RequestTimeout
 from txtahoe.spool import Spool, Uploader
@@ -380,6 +380,26 @@ class Writing(SpoolTestCase):
         name = self.storage.save("a.txt", ContentFile(b"one"))
         with self.assertRaises(FileExistsError):
             self.storage.open(name, "x")
+
+
+class SharedNames(SpoolTestCase):
+    def test_hosts_that_share_a_cache_see_a_newer_version_when_it_is_on_the_grid(self) -> None:
+        locmem = "django.core.cache.backends.locmem.LocMemCache"
+        self.override(CACHES={"default": {"BACKEND": locmem, "LOCATION": "spooled"}})
+
+        def seen_by_another_host() -> bytes:
+            host = apart(self.new_storage(cache="default", base_url=None))
+            with host.open("a.txt") as file:
+                data: bytes = file.read()
+                return data
+
+        self.others.save("a.txt", ContentFile(b"older"))
+        self.assertEqual(seen_by_another_host(), b"older")
+        self.storage = self.new_storage(**self.options, cache="default", allow_overwrite=True)
+        self.storage.save("a.txt", ContentFile(b"newer"))
+        self.assertEqual(seen_by_another_host(), b"older")
+        self.upload()
+        self.assertEqual(seen_by_another_host(), b"newer")
 
 
 class Limits(SpoolTestCase):
