@@ -82,6 +82,7 @@ NGINX = program("nginx")
 APACHE = program("apache2")
 LIGHTTPD = program("lighttpd")
 REDIS = program("redis-server")
+STRACE = program("strace")
 # The model checker; it writes programs in C.
 SPIN = program("spin", "gcc")
 
