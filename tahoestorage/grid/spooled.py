@@ -234,7 +234,7 @@ class SpooledTree(StorageTree):
             raise
         except OSError as problem:
             # What is pending under the name would be linked over a newer file.
-            if not content.seekable() or await self._find(path) is not None:
+            if not getattr(content, "seekable", bool)() or await self._find(path) is not None:
                 raise
             logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
             try:

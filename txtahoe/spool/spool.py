@@ -124,7 +124,10 @@ class Spool:
 
     def below(self, directory: Path) -> list[Entry]:
         """The entries below a directory, at any depth, that answer readers."""
-        return list(filter(self._shows, self._entries(*self._range(directory))))
+        where, *ends = self._range(directory)
+        where += " AND (state <= ? OR due > ?)"  # there can be many that were linked before
+        values = *ends, State.ASIDE, monotonic() - self._max_age
+        return list(filter(self._shows, self._entries(where, *values)))
 
     def open(self, node: Node) -> tuple[SealedFile | None, Cap]:
         """

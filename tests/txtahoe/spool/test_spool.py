@@ -268,6 +268,16 @@ class OnDisk(SpoolTestCase):
         self.save(("a",), b"newer", expected=opened)
         self.assertEqual(self.entry(("a",)).over, (cap,))
 
+    def test_files_that_were_linked_long_ago_do_not_slow_the_list_of_a_directory(self) -> None:
+        for number in range(5):
+            self.save(("d", f"{number}"))
+        self.upload()
+        self.clock.advance(11)
+        self.save(("d", "new"))
+        with mock.patch.object(self.spool, "_entry", wraps=self.spool._entry) as opened:
+            self.assertEqual([entry.path for entry in self.spool.below(("d",))], [("d", "new")])
+        self.assertEqual(opened.call_count, 1)
+
     def test_after_an_hour_nothing_is_left_of_a_file(self) -> None:
         self.save(("a",), b"x" * 100)
         opened = self.entry(("a",)).node
