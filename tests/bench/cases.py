@@ -36,7 +36,12 @@ from tests.bench.saving import (
     concurrent_saves_into_new_directories,
     sequential_saves,
 )
-from tests.bench.spooling import concurrent_spooled_saves, large_spooled_saves, spooled_saves
+from tests.bench.spooling import (
+    concurrent_spooled_saves,
+    large_spooled_saves,
+    spooled_saves,
+    upload_of_pending,
+)
 from tests.bench.statics import first_collectstatic, unchanged_collectstatic
 
 
@@ -73,6 +78,7 @@ def every_case(large_megabytes: int = 300) -> list[Case]:
         spooled_saves(),
         large_spooled_saves(),
         concurrent_spooled_saves(),
+        upload_of_pending(),
         upload_of_large(large_megabytes),
         download_of_large(large_megabytes),
     ]

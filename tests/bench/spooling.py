@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage
 
 from tests.bench.case import Action, Case, Speed
-from tests.bench.place import FILE_SIZE, random_content
+from tests.bench.place import FILE_SIZE, Place, random_content, random_files, upload
+from txtahoe.spool import Uploader
 
 _THREADS = 16
 _MEGABYTE = 10**6
@@ -45,6 +47,29 @@ def large_spooled_saves(files: int = 3, megabytes: int = 20) -> Case:
 def concurrent_spooled_saves(files: int = 64) -> Case:
     """Saves from 16 threads into one directory."""
     return _case(f"save, {files} from {_THREADS} threads, spool", files, _save_from_threads)
+
+
+def upload_of_pending(files: int = 64) -> Case:
+    """The upload of what has waited, as after an outage; bare is `save_many` without a spool."""
+
+    def ours(place: Place) -> Action:
+        storage = place.spooled()
+        storage.save("documents/first.bin", ContentFile(random_content()))
+        upload(storage)
+        with mock.patch.object(Uploader, "wake"):
+            _save_each(storage, [random_content() for _ in range(files)])
+        return lambda: upload(storage)
+
+    def bare(place: Place) -> Action:
+        storage = place.storage(place.bare.make_directory())
+        storage.save("documents/first.bin", ContentFile(random_content()))
+        contents = random_files(files, "documents")
+        many = [(name, ContentFile(content)) for name, content in contents.items()]
+        return lambda: storage.save_many(many)
+
+    return Case(
+        f"upload {files} from the spool", files, ours, bare, Speed(throughput=0.9), most_rounds=20
+    )
 
 
 def _case(

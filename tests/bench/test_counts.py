@@ -44,7 +44,7 @@ from tests.bench.saving import (
     concurrent_saves_into_new_directories,
     sequential_saves,
 )
-from tests.bench.spooling import concurrent_spooled_saves
+from tests.bench.spooling import concurrent_spooled_saves, upload_of_pending
 from tests.bench.statics import first_collectstatic, unchanged_collectstatic
 from tests.grid.shared import gateways_for
 
@@ -126,6 +126,10 @@ class SpoolingTests(CountsTestCase):
         place.settle()
         plain = place.storage(str(storage.connection.base_cap))
         self.assertEqual(len(plain.listdir("documents")[1]), 21)
+
+    def test_what_is_pending_is_linked_with_one_write(self) -> None:
+        counts = self.count(upload_of_pending(16))
+        self.assertEqual((counts.uploads, counts.directory_writes), (16, 1))
 
 
 class LargeFileTests(CountsTestCase):
