@@ -142,6 +142,25 @@ class Storages(StorageSecretsTestCase):
         self.attempt_all(self.new_storage(tahoe_base_url=NOWHERE), "no gateway")
         self.assert_no_leaks()
 
+    def test_with_a_spool(self) -> None:
+        for where, options in {"well": {}, "no gateway": {"tahoe_base_url": NOWHERE}}.items():
+            folder = self.mktemp()
+            spooled = {"spool": folder, "spool_min_free": 0, "base_url": None, **options}
+            storage = self.new_storage(**spooled)
+            self.attempt_all(storage, f"a spool, {where}")
+            spool = storage.connection.spool
+            assert spool is not None
+            for value in (spool.summary(), spool.below(()), vars(spool)):
+                self.collector.value(value, f"the spool, {where}")
+            with spool._database.use(changes=True) as journal:
+                journal.execute("UPDATE entries SET sealed = substr(sealed, 2)")
+            self.attempt_all(storage, f"a damaged journal, {where}")
+            (file,) = Path(folder).glob("*/journal.sqlite3")
+            file.unlink()
+            file.mkdir()
+            self.attempt_all(storage, f"a broken journal, {where}")
+        self.assert_no_leaks()
+
     @needs(TIME)
     def test_with_strangers_in_the_place_of_the_gateway(self) -> None:
         for name, behave in {
