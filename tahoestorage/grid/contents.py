@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from inspect import getattr_static
 from itertools import chain
@@ -30,13 +30,6 @@ async def begun(content: File[Any]) -> Callable[[Caller], Uploadable]:
     """As `_opened`, of a single file before its turn comes: to read it can mean to save others."""
     opening = partial(_opened, content)
     return await unblocked(opening) if _blocks(content) else opening()
-
-
-def blocks_of(content: File[Any]) -> Iterator[bytes]:
-    """The bytes of a Django file from its start, in blocks."""
-    chunks = iter(content.chunks())
-    while block := gather(chunks, 2**17):
-        yield block
 
 
 def _opened(content: File[Any]) -> Callable[[Caller], Uploadable]:

@@ -12,13 +12,13 @@ from typing import Any
 from attrs import evolve, field, frozen
 from django.core.files import File
 
-from tahoestorage.grid.contents import blocks_of
 from tahoestorage.grid.staging import UNBORN, laid_over
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
 from txtahoe.api.directories import Replace
 from txtahoe.caps import Cap
+from txtahoe.contentcache import BLOCK
 from txtahoe.errors import (
     DirectoryNotEmpty,
     ExistingChild,
@@ -28,6 +28,7 @@ from txtahoe.errors import (
     RequestTimeout,
     TahoeError,
 )
+from txtahoe.http.sources import gather
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
 from txtahoe.spool.files import SealedFile
@@ -217,7 +218,8 @@ class SpooledTree(StorageTree):
             nonlocal path
             entry = Entry(path, **changes)
             if cap is None:
-                entry = self.spool.write(entry, blocks_of(content))
+                blocks = partial(gather, iter(content.chunks()), BLOCK)
+                entry = self.spool.write(entry, iter(blocks, b""))
             else:
                 entry = evolve(entry, size=cap.size or 0, cap=cap, state=State.UPLOADED)
             while True:
