@@ -16,8 +16,7 @@ from tahoestorage.grid.staging import UNBORN, laid_over
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
-from txtahoe.api.directories import Replace
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, redact
 from txtahoe.contentcache import BLOCK
 from txtahoe.errors import (
     DirectoryNotEmpty,
@@ -121,24 +120,30 @@ class SpooledTree(StorageTree):
     # Changes.
 
     async def save(self, path: Path, content: File[Any], name: str | None, **how: Any) -> None:
-        (cap,) = await self._caps([content])
-        await self._save(path, content, cap, name, **how)
+        otherwise = how.pop("otherwise", None)
+        other = otherwise and (lambda _: otherwise())
+        (error,) = await self.save_many([(path, content)], otherwise=other, **how)
+        if isinstance(error, OSError):
+            error.filename = error.filename or (name and redact(name))
+        if error is not None:
+            raise error
 
     async def save_many(
         self, files: Sequence[tuple[Path, File[Any]]], **how: Any
     ) -> list[Exception | None]:
-        otherwise, progress = how.pop("otherwise", None), how.pop("progress", None)
+        replace, otherwise = how.get("replace", False), how.get("otherwise")
         results: list[Exception | None] = []
         caps = await self._caps([content for _, content in files])
         for number, ((path, content), cap) in enumerate(zip(files, caps, strict=True)):
+            other = otherwise and partial(otherwise, number)
+            save = partial(super().save, name=None, replace=replace, otherwise=other)
             try:
-                other = otherwise and partial(otherwise, number)
-                await self._save(path, content, cap, None, otherwise=other, **how)
+                await self._take(path, content, cap, save, other, over=bool(replace) or ())
                 results.append(None)
             except Exception as error:
                 results.append(error)
-            if progress is not None:
-                progress(1)
+        if how.get("progress") is not None:
+            how["progress"](len(files))
         return results
 
     async def put(
@@ -175,18 +180,6 @@ class SpooledTree(StorageTree):
                 raise RequestTimeout(f"{path[-1]!r} is not on the grid yet. Try again later")
             await unblocked(lambda: sleep(_POLL))
         return entry
-
-    async def _save(
-        self,
-        path: Path,
-        content: File[Any],
-        cap: Cap | Exception | None,
-        name: str | None,
-        replace: Replace = False,
-        otherwise: Callable[[], Path] | None = None,
-    ) -> None:
-        save = partial(super().save, name=name, replace=replace, otherwise=otherwise)
-        await self._take(path, content, cap, save, otherwise, over=bool(replace) or ())
 
     async def _caps(self, contents: Sequence[File[Any]]) -> Sequence[Cap | Exception | None]:
         """The caps that saves must know, of files that this uploads if they are not on the grid."""
