@@ -187,13 +187,13 @@ class CommandTests(SynchronousTestCase):
 
     def test_the_list_has_every_case_and_its_target(self) -> None:
         listed = self.run_command("--list").splitlines()
-        self.assertEqual(len(listed), 29 + 28 + 45)
+        self.assertEqual(len(listed), 33 + 28 + 45)
         self.assertIn("time <= 1.15 x; <= 40 requests", listed[0])
 
     def test_a_part_of_its_name_chooses_a_case(self) -> None:
         listed = self.run_command("--list", "--case", "prefetch", "--case", "depth 8")
         self.assertEqual(len(listed.splitlines()), 5)
-        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 29)
+        self.assertEqual(len(self.run_command("--list", "--no-growth").splitlines()), 33)
 
     def test_bad_arguments_get_a_message(self) -> None:
         for arguments, message in (
