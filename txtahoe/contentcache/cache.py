@@ -145,15 +145,20 @@ class ContentCache:
             stop = last * BLOCK
         data = io.BytesIO()  # gives its bytes without a copy of them all
         path = self._folder.file(name)
-        with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
-            content = AESGCM(_decrypted(seal, copy.read(_HEAD)))
-            if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
+        copy = open_own(path, os.O_RDONLY)
+        try:
+            content = AESGCM(_decrypted(seal, os.pread(copy, _HEAD, 0)))
+            if abs(time() - os.fstat(copy).st_mtime) > _EXACT:
                 with suppress(OSError):  # the folder is read-only
-                    os.utime(copy.fileno())
-            copy.seek(_HEAD + first * _SLOT)
+                    os.utime(copy)
             for number in range(first, -(-stop // BLOCK)):
-                slot = copy.read(_NONCE + min(BLOCK, size - number * BLOCK) + _TAG)
+                length = _NONCE + min(BLOCK, size - number * BLOCK) + _TAG
+                slot = os.pread(copy, length, _HEAD + number * _SLOT)
                 data.write(_decrypted(content, slot, number))
+        except InvalidTag:
+            pass
+        finally:
+            os.close(copy)
         return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:
