@@ -133,7 +133,7 @@ class StorageTree:
         size = node.cap.size
         if size is None:  # a mutable file: its size may have changed
             size = await self.run(lambda tree, caller: tree.client.size(node.cap), name)
-        return evolve(node, size=size)
+        return node if node.size == size else evolve(node, size=size)
 
     async def prefetch(self, paths: Collection[Path]) -> set[Path]:
         """As `Tree.prefetch`; return the paths that lead anywhere."""

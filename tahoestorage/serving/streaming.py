@@ -20,7 +20,7 @@ class Stream:
     """
 
     def __init__(self, tree: StorageTree, node: Node, start: int, stop: int) -> None:
-        self._reader = Reader(tree, evolve(node, size=stop))
+        self._reader = Reader(tree, node if node.size == stop else evolve(node, size=stop))
         self._stop = stop
         self._first = self._reader.read_at(start, stop - start)
         self._next = start + len(self._first)

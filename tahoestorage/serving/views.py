@@ -173,7 +173,8 @@ async def _awaited(said: Awaitable[Verdict]) -> Verdict:
 
 
 def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpResponseBase:
-    node = done(store.operations.linked_file(name))
+    operations = store.operations
+    node = done(operations.linked_file(name))
     size = node.size or 0
     etag = None if node.cap.is_mutable else _etag(node.cap)
     modified = None if node.modified is None else int(node.modified)
@@ -188,7 +189,7 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     try:
         part = None
         if request.method == "GET" and _is_same_file(request, etag, modified):
-            part = byte_range(request.headers.get("Range", ""), size)
+            part = byte_range(request.META.get("HTTP_RANGE", ""), size)
     except Unsatisfiable:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     start, stop = part or (0, size)
@@ -201,13 +202,13 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     if request.method == "HEAD" or start == stop:
         return HttpResponse(headers=headers)
     kind = AwaitedStream if isinstance(request, ASGIRequest) else Stream
-    stream = kind(store.operations.tree, node, start, stop)
+    stream = kind(operations.tree, node, start, stop)
     return StreamingHttpResponse(stream, status=206 if part else 200, headers=headers)
 
 
 def _is_same_file(request: HttpRequest, etag: str | None, modified: int | None) -> bool:
     """Whether If-Range is not sent, or names this version of the file; see RFC 9110, 14."""
-    named = request.headers.get("If-Range")
+    named = request.META.get("HTTP_IF_RANGE")
     if named is None or named == etag:
         return True
     return modified is not None and parse_http_date_safe(named) == modified

@@ -142,15 +142,20 @@ class ContentCache:
             stop = last * BLOCK
         data = io.BytesIO()  # gives its bytes without a copy of them all
         path = self._folder.file(name)
-        with open(path, "rb", buffering=0, opener=open_own) as copy, suppress(InvalidTag):
-            content = AESGCM(decrypted(seal, copy.read(HEAD)))
-            if abs(time() - os.fstat(copy.fileno()).st_mtime) > _EXACT:
+        copy = open_own(path, os.O_RDONLY)
+        try:
+            content = AESGCM(decrypted(seal, os.pread(copy, HEAD, 0)))
+            if abs(time() - os.fstat(copy).st_mtime) > _EXACT:
                 with suppress(OSError):  # the folder is read-only
-                    os.utime(copy.fileno())
-            copy.seek(HEAD + first * SLOT)
+                    os.utime(copy)
             for number in range(first, -(-stop // BLOCK)):
-                slot = copy.read(NONCE + min(BLOCK, size - number * BLOCK) + TAG)
+                length = NONCE + min(BLOCK, size - number * BLOCK) + TAG
+                slot = os.pread(copy, length, HEAD + number * SLOT)
                 data.write(decrypted(content, slot, number))
+        except InvalidTag:
+            pass
+        finally:
+            os.close(copy)
         return data.getvalue()[offset - first * BLOCK : stop - first * BLOCK]
 
     def _add_reads(self, ledger: Ledger) -> None:
