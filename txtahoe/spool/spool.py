@@ -154,9 +154,9 @@ class Spool:
         values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most
         return self._entries(where + order, *values)
 
-    def has(self, sizes: range) -> bool:
+    def has_work(self) -> bool:
         """Whether any file is to be brought to the grid, now or later."""
-        return bool(self.due(sizes, 100, at=inf))  # some can be damaged
+        return bool(self.due(range(2**62), 100, at=inf))  # some can be damaged
 
     def summary(self) -> Summary:
         select = "SELECT count(*), coalesce(sum(size), 0), min(since) FROM entries WHERE state <= ?"

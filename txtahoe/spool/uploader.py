@@ -245,7 +245,8 @@ class Lane:
         self._is_woken = False
         try:
             await self.work()
-            is_over = not await uploader.in_thread(partial(uploader.spool.has, self.sizes))
+            # While another lane is at work, no other process takes the files of this one.
+            is_over = not await uploader.in_thread(uploader.spool.has_work)
             if is_over and not self._is_woken:
                 self._loop.stop()
         except Exception as error:

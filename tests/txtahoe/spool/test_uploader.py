@@ -129,9 +129,14 @@ class Uploading(SpoolTestCase):
             self.uploader.wake()
             self.save(("small",), b"small")
             self.uploader.wake()
+            self.clock.advance(1)
             self.assertEqual(self.on_grid(), {("small",): b"small"})
-            waiting.callback(None)
+            # Another process saves too, and leaves that to this one.
+            self.save(("other",), b"of another process")
+            self.clock.advance(1)
             self.assertEqual(len(self.on_grid()), 2)
+            waiting.callback(None)
+            self.assertEqual(len(self.on_grid()), 3)
 
 
 class Collisions(SpoolTestCase):
