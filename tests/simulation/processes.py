@@ -126,7 +126,7 @@ class Habits:
 
     `fanout`: of its tree. `users`: their number. `rest`: of a user between two operations, on
     average. `kinds`: operations, with weights. `names`: that they use. `leaving`: the share of
-    operations that are cancelled. `slow`: the most that a slow request takes, one of these.
+    operations that are cancelled. `usual`, `slow`: of its requests, see `Weather`.
     """
 
     fanout: Fanout | None
@@ -135,17 +135,19 @@ class Habits:
     kinds: Mapping[str, float]
     names: Sequence[str]
     leaving: float
-    slow: Sequence[float]
+    usual: float
+    slow: float
 
 
-def _weather(random: Random, slow: Sequence[float]) -> Weather:
+def _weather(random: Random, habits: Habits) -> Weather:
     kinds = random.sample(list(FAULTS), random.choice([1, 2, 4, len(FAULTS)]))
     return Weather(
-        usual=random.choice([0.02, 0.2, 1.0]),
-        slow=random.choice(slow),
-        rate=random.choice([0.0, 0.03, 0.1, 0.5]),
+        usual=habits.usual,
+        slow=habits.slow,
+        rate=random.choice([0.0, 0.0, 0.1, 0.5]),
         # Late changes are the hardest.
         kinds=tuple(random.choice([kinds, ["slow request"]])),
+        spares=random.choice(["", "GET"]),
     )
 
 
@@ -161,7 +163,7 @@ class Process:
         self._world = world
         self._history = history
         self._clock = ProcessClock(world, random.uniform(0.9, 1.1), random.uniform(0, 10**6))
-        self._line = Line(who, _weather(random, habits.slow))
+        self._line = Line(who, _weather(random, habits))
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)
         self._is_closed = False

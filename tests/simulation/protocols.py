@@ -27,22 +27,31 @@ Mutant = Callable[[Gateway], AbstractContextManager[Any]]
 
 
 @frozen
-class Protocol:
+class Scene:
     """
-    A protocol. `seconds`: for so long users work, one of these times. `operations`: of a user in
-    that time, on average. `filled`: so many names are there at the beginning, one of these counts.
-    `habits`: makes the habits of one process after the other, from the seconds that a user rests.
-    `mutants`: by the rule that they break.
+    The beginning of a run. `seconds`: for so long users work. `filled`: so many names are there at
+    the beginning. `habits`: of one process after the other.
     """
 
-    seconds: Sequence[float]
-    operations: int
-    filled: Sequence[int]
-    habits: Callable[[Random, float], Iterator[Habits]]
+    seconds: float
+    filled: int
+    habits: Iterator[Habits]
+
+
+@frozen
+class Protocol:
+    """A protocol. `begin`: the scene of a run. `mutants`: by the rule that they break."""
+
+    begin: Callable[[Random], Scene]
     mutants: Mapping[str, Mutant]
 
 
 # The commit queue.
+
+
+def _commit_scene(random: Random) -> Scene:
+    seconds = random.choice([3.0, 20.0, 60.0])
+    return Scene(seconds, 0, _commit_habits(random, seconds / 5))
 
 
 def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
@@ -61,7 +70,8 @@ def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
     leaving = random.choice([0.0, 0.0, 0.1])
     while True:
         users = random.choice([1, 2, 3])
-        yield Habits(None, users, rest, weights, names, leaving, slow=(10.0, 100.0))
+        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 100.0])
+        yield Habits(None, users, rest, weights, names, leaving, usual, slow)
 
 
 def _no_turns(gateway: Gateway) -> AbstractContextManager[Any]:
@@ -100,10 +110,7 @@ def _reorders(gateway: Gateway) -> Iterator[None]:
 
 
 COMMIT = Protocol(
-    (3.0, 20.0, 60.0),
-    5,
-    (0,),
-    _commit_habits,
+    _commit_scene,
     {
         "no mark in the link": lambda _: patch("txtahoe.api.directories.token_hex", lambda _: "0"),
         "no reading back": _no_reading_back,
@@ -117,7 +124,14 @@ COMMIT = Protocol(
 _NAMES = [f"name{number}" for number in range(200)]
 
 
-def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
+def _spread_scene(random: Random) -> Scene:
+    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
+    seconds, limit = pace * 6, random.choice([1, 2, 3])
+    habits = _spread_habits(random, pace, limit, pace * random.choice([0.2, 0.5]))
+    return Scene(seconds, random.choice([0, limit]), habits)
+
+
+def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iterator[Habits]:
     weights = {
         "link": 6.0,
         "replace": 2.0,
@@ -137,16 +151,16 @@ def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
         names[0] = format.part_name("5", ())
     directories = random.choice([[""], ["d/"], ["", "d/"]])
     names = [random.choice(directories) + name for name in names]
-    leaving, limit = random.choice([0.0, 0.0, 0.05]), random.choice([1, 2])
-    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
+    leaving = random.choice([0.0, 0.0, 0.05])
     for number in itertools.count():
         # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
         moves = {"spread": random.choice([0.0, 0.0, 0.5])}
         if pace == Fanout().pace and number and random.random() < 0.5:
             fanout, moves = None, {}  # such a process counts with the usual pace
-        users, slow = random.choice([1, 2]), (4 * pace, 12 * pace)
-        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, slow)
+        users = random.choice([1, 2])
+        usual, slow = pace * random.choice([0.01, 0.1, 0.5]), pace * random.choice([4, 12])
+        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, usual, slow)
 
 
 def _rule(state: State, **changes: Any) -> Mutant:
@@ -157,7 +171,8 @@ async def _never(*_: Any) -> bool:
     return False
 
 
-async def _has_any_link(changer: Any, path: Any, target: Any, name: str, node: Any) -> bool:
+async def _has_any_link(changer: Any, path: Any, directory: Any, name: str, node: Any) -> bool:
+    target = await changer.target(path, directory, name)
     return name in (await changer._ask(path, target)).names
 
 
@@ -180,10 +195,7 @@ def _two_parts(gateway: Gateway) -> AbstractContextManager[Any]:
 
 
 SPREAD = Protocol(
-    (30.0, 80.0),
-    8,
-    (0, 2, 4),
-    _spread_habits,
+    _spread_scene,
     {
         "no second look": lambda _: patch.object(Changer, "_is_too_late", _never),
         "no second look while closing": _rule(State.CLOSING, sure_within=2),
