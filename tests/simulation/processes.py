@@ -144,7 +144,7 @@ def _weather(random: Random, habits: Habits) -> Weather:
     return Weather(
         usual=habits.usual,
         slow=habits.slow,
-        rate=random.choice([0.0, 0.0, 0.1, 0.5]),
+        rate=random.choice([0.0, 0.1, 0.5]),
         # Late changes are the hardest.
         kinds=tuple(random.choice([kinds, ["slow request"]])),
         spares=random.choice(["", "GET"]),
@@ -162,7 +162,7 @@ class Process:
         self.habits = habits
         self._world = world
         self._history = history
-        self._clock = ProcessClock(world, random.uniform(0.9, 1.1), random.uniform(0, 10**6))
+        self._clock = ProcessClock(world, random.choice([0.9, 1.0, 1.1]), random.uniform(0, 10**6))
         self._line = Line(who, _weather(random, habits))
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)
@@ -216,7 +216,7 @@ class Process:
         while self._world.clock.seconds() < until and not self._is_closed:
             await deferLater(self._clock, random.expovariate(1 / habits.rest))  # type: ignore[arg-type]
             [kind] = random.choices(kinds, weights)
-            names = random.sample(habits.names, 3 if kind == "link many" else 1)
+            names = random.sample(habits.names, 2 if kind == "link many" else 1)
             done = self.begin(kind, *names)
             if self._world.happens(habits.leaving):
                 self._world.faults["caller gone"] += 1

@@ -128,7 +128,7 @@ def _spread_scene(random: Random) -> Scene:
     pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
     seconds, limit = pace * 6, random.choice([1, 2, 3])
     habits = _spread_habits(random, pace, limit, pace * random.choice([0.2, 0.5]))
-    return Scene(seconds, random.choice([0, limit]), habits)
+    return Scene(seconds, random.choice([0, limit, limit]), habits)
 
 
 def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iterator[Habits]:
@@ -146,7 +146,7 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
     # Of few digits, so that parts have several names.
     digits = random.choice(["5", "05", "05a"])
     names = [name for name in _NAMES if format.digit_of(name, 0) in digits]
-    names = random.sample(names, random.choice([3, 4, 6]))
+    names = random.sample(names, random.choice([2, 3, 5]))
     if random.random() < 0.2:
         names[0] = format.part_name("5", ())
     directories = random.choice([[""], ["d/"], ["", "d/"]])
@@ -155,11 +155,11 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
     for number in itertools.count():
         # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
-        moves = {"spread": random.choice([0.0, 0.0, 0.5])}
+        moves = {"spread": random.choice([0.0, 1.0, 3.0])}
         if pace == Fanout().pace and number and random.random() < 0.5:
             fanout, moves = None, {}  # such a process counts with the usual pace
         users = random.choice([1, 2])
-        usual, slow = pace * random.choice([0.01, 0.1, 0.5]), pace * random.choice([4, 12])
+        usual, slow = pace * random.choice([0.01, 0.01, 0.1]), pace * random.choice([2, 4, 4, 12])
         yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, usual, slow)
 
 

@@ -219,7 +219,8 @@ class Changer:
             return
         target = await self.target(path, directory, name, depth)
         with self._lookup.changing(path, target.cap), suppress(ExistingChild):
-            await self._client.set_children(target.cap, {name: Link(node.cap, node.metadata)})
+            link = Link(node.cap, node.metadata)
+            await self._client.set_children(target.cap, {name: link}, mark=node.mark)
         if self._is_sure(target):  # if not, the next run of maintenance adopts it
             with self._lookup.changing(path, directory), suppress(NoSuchChild):
                 await self._client.unlink(directory, name, node)
@@ -320,6 +321,10 @@ class Changer:
                 staying.add(name)
         if again:
             outcome.add(await self.write(path, late.way[0], again, replace))
+        for name in again:  # maintenance can have moved the stray into the part meanwhile
+            is_refused = isinstance(outcome.results.get(name), ExistingChild)
+            if is_refused and await self._has_link(path, late.way[0], name, made[name]):
+                outcome.results[name] = made[name]
         for name in staying:  # a stray counts, unless the part has such a name
             result = outcome.results.get(name)
             if not isinstance(result, Node | UnknownOutcome):
