@@ -168,7 +168,7 @@ class Gateway:
         if question.method != weather.spares and world.happens(weather.rate):
             kind = world.random.choice(weather.kinds)
             world.faults[kind] += 1
-            course = FAULTS[kind](there, back, world.random.uniform(0.4, 1) * weather.slow)
+            course = FAULTS[kind](there, back, world.random.uniform(0.7, 1) * weather.slow)
         world.tell(line.who, f"{question.label} is sent{kind and ': '}{kind}")
         return self._begin(line, question, course, doing)
 

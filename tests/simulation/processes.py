@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
-from random import Random
 from typing import Any
 
 from attrs import frozen
@@ -16,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
-from tests.simulation.gateway import FAULTS, Gateway, Line, Weather
+from tests.simulation.gateway import Gateway, Line, Weather
 from tests.simulation.history import NUMBER, History, Operation, number_of
 from tests.simulation.world import World, ahead
 from txtahoe import Cap, Client, Tree
@@ -126,7 +125,7 @@ class Habits:
 
     `fanout`: of its tree. `users`: their number. `rest`: of a user between two operations, on
     average. `kinds`: operations, with weights. `names`: that they use. `leaving`: the share of
-    operations that are cancelled. `usual`, `slow`: of its requests, see `Weather`.
+    operations that are cancelled.
     """
 
     fanout: Fanout | None
@@ -135,20 +134,7 @@ class Habits:
     kinds: Mapping[str, float]
     names: Sequence[str]
     leaving: float
-    usual: float
-    slow: float
-
-
-def _weather(random: Random, habits: Habits) -> Weather:
-    kinds = random.sample(list(FAULTS), random.choice([1, 2, 4, len(FAULTS)]))
-    return Weather(
-        usual=habits.usual,
-        slow=habits.slow,
-        rate=random.choice([0.0, 0.1, 0.5]),
-        # Late changes are the hardest.
-        kinds=tuple(random.choice([kinds, ["slow request"]])),
-        spares=random.choice(["", "GET"]),
-    )
+    weather: Weather
 
 
 class Process:
@@ -163,7 +149,7 @@ class Process:
         self._world = world
         self._history = history
         self._clock = ProcessClock(world, random.choice([0.9, 1.0, 1.1]), random.uniform(0, 10**6))
-        self._line = Line(who, _weather(random, habits))
+        self._line = Line(who, habits.weather)
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)
         self._is_closed = False

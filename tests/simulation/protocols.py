@@ -12,12 +12,13 @@ from unittest.mock import patch
 
 from attrs import evolve, frozen
 
-from tests.simulation.gateway import Gateway
+from tests.simulation.gateway import FAULTS, Gateway, Weather
 from tests.simulation.processes import Habits
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.lookup import Lookup
+from txtahoe.tree.singleflight import SingleFlight
 from txtahoe.tree.spread import building, format
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import RULES, Fanout, State
@@ -46,6 +47,12 @@ class Protocol:
     mutants: Mapping[str, Mutant]
 
 
+def _weather(random: Random, usual: float, slow: float) -> Weather:
+    kinds = random.sample(list(FAULTS), random.choice([1, 2, 4, len(FAULTS)]))
+    rate = random.choice([0.0, 0.03, 0.1, 0.5])
+    return Weather(usual, slow, rate, tuple(random.choice([kinds, ["slow request"]])))
+
+
 # The commit queue.
 
 
@@ -70,8 +77,9 @@ def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
     leaving = random.choice([0.0, 0.0, 0.1])
     while True:
         users = random.choice([1, 2, 3])
-        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 100.0])
-        yield Habits(None, users, rest, weights, names, leaving, usual, slow)
+        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 50.0, 100.0])
+        weather = _weather(random, usual, slow)
+        yield Habits(None, users, rest, weights, names, leaving, weather)
 
 
 def _no_turns(gateway: Gateway) -> AbstractContextManager[Any]:
@@ -126,9 +134,9 @@ _NAMES = [f"name{number}" for number in range(200)]
 
 def _spread_scene(random: Random) -> Scene:
     pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
-    seconds, limit = pace * 6, random.choice([1, 2, 3])
+    seconds, limit = pace * 8, random.choice([1, 2, 3])
     habits = _spread_habits(random, pace, limit, pace * random.choice([0.2, 0.5]))
-    return Scene(seconds, random.choice([0, limit, limit]), habits)
+    return Scene(seconds, random.choice([0, limit - 1, limit]), habits)
 
 
 def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iterator[Habits]:
@@ -146,21 +154,29 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
     # Of few digits, so that parts have several names.
     digits = random.choice(["5", "05", "05a"])
     names = [name for name in _NAMES if format.digit_of(name, 0) in digits]
-    names = random.sample(names, random.choice([2, 3, 5]))
+    names = random.sample(names, random.choice([2, 3, 4]))
     if random.random() < 0.2:
         names[0] = format.part_name("5", ())
     directories = random.choice([[""], ["d/"], ["", "d/"]])
     names = [random.choice(directories) + name for name in names]
     leaving = random.choice([0.0, 0.0, 0.05])
+    # In a race one process makes late changes only, while others close the directory.
+    is_race = random.choice([True, False])
     for number in itertools.count():
         # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
-        moves = {"spread": random.choice([0.0, 1.0, 3.0])}
-        if pace == Fanout().pace and number and random.random() < 0.5:
+        usual, slow = pace * random.choice([0.01, 0.1, 0.3]), pace * random.choice([2, 4, 12])
+        weather, moves = _weather(random, usual, slow), {"spread": random.choice([0.0, 0.0, 3.0])}
+        if is_race:
+            slow = pace * random.choice([2, 3, 4])
+            rate = 0.0 if number else 1.0
+            weather = Weather(pace * 0.01, slow, rate, ("slow request",), spares="GET")
+        if is_race and not number:
+            fanout, moves = Fanout(100, pace), {}
+        elif pace == Fanout().pace and number and random.random() < 0.5:
             fanout, moves = None, {}  # such a process counts with the usual pace
         users = random.choice([1, 2])
-        usual, slow = pace * random.choice([0.01, 0.01, 0.1]), pace * random.choice([2, 4, 4, 12])
-        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, usual, slow)
+        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, weather)
 
 
 def _rule(state: State, **changes: Any) -> Mutant:
@@ -176,13 +192,16 @@ async def _has_any_link(changer: Any, path: Any, directory: Any, name: str, node
     return name in (await changer._ask(path, target)).names
 
 
-def _old_reading(gateway: Gateway) -> AbstractContextManager[Any]:
+@contextmanager
+def _old_reading(gateway: Gateway) -> Iterator[None]:
     ask = Lookup.ask
 
     def ask_anyhow(lookup: Any, *args: Any, anew: bool) -> Any:
         return ask(lookup, *args, anew=False)
 
-    return patch.object(Lookup, "ask", ask_anyhow)
+    # Each of the two is enough.
+    with patch.object(Lookup, "ask", ask_anyhow), patch.object(SingleFlight, "outdate"):
+        yield
 
 
 def _two_parts(gateway: Gateway) -> AbstractContextManager[Any]:

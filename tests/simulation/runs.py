@@ -81,8 +81,8 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
         first.begin("link", name)
     world.go_on(5)
     gateway.is_calm = False
-    for _ in range(random.choice([1, 2, 3])):
-        begin(seconds, next(habits))
+    for _ in range(random.choice([1, 2])):
+        world.clock.callLater(random.uniform(0, seconds / 3), lambda: begin(seconds, next(habits)))
     for _ in range(random.choice([0, 0, 1, 3])):
         world.clock.callLater(random.uniform(0, seconds), replace)
     for _ in range(random.choice([0, 0, 0, 1])):
