@@ -148,7 +148,7 @@ class Process:
         self.habits = habits
         self._world = world
         self._history = history
-        self._clock = ProcessClock(world, random.choice([0.9, 1.0, 1.1]), random.uniform(0, 10**6))
+        self._clock = ProcessClock(world, random.choice([0.9, 1.1]), random.uniform(0, 10**6))
         self._line = Line(who, habits.weather)
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)

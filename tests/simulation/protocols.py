@@ -141,8 +141,8 @@ def _spread_scene(random: Random) -> Scene:
 
 def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iterator[Habits]:
     weights = {
-        "link": 6.0,
-        "replace": 2.0,
+        "link": 5.0,
+        "replace": 4.0,
         "save": 2.0,
         "replace if unchanged": 1.0,
         "link many": 2.0,
@@ -168,14 +168,14 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
         usual, slow = pace * random.choice([0.01, 0.1, 0.3]), pace * random.choice([2, 4, 12])
         weather, moves = _weather(random, usual, slow), {"spread": random.choice([0.0, 0.0, 3.0])}
         if is_race:
-            slow = pace * random.choice([2, 3, 4])
+            slow = pace * random.choice([2, 4, 4])
             rate = 0.0 if number else 1.0
             weather = Weather(pace * 0.01, slow, rate, ("slow request",), spares="GET")
         if is_race and not number:
             fanout, moves = Fanout(100, pace), {}
         elif pace == Fanout().pace and number and random.random() < 0.5:
             fanout, moves = None, {}  # such a process counts with the usual pace
-        users = random.choice([1, 2])
+        users = 3 if is_race and not number else random.choice([1, 2])
         yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, weather)
 
 
