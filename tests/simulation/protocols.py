@@ -166,7 +166,7 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
         # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
         usual, slow = pace * random.choice([0.01, 0.1, 0.3]), pace * random.choice([2, 4, 12])
-        weather, moves = _weather(random, usual, slow), {"spread": random.choice([0.0, 0.0, 3.0])}
+        weather, moves = _weather(random, usual, slow), {"spread": random.choice([0.0, 3.0])}
         if is_race:
             slow = pace * random.choice([2, 4, 4])
             rate = 0.0 if number else 1.0
