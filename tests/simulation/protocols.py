@@ -227,3 +227,15 @@ SPREAD = Protocol(
 )
 
 PROTOCOLS = {"commit": COMMIT, "spread": SPREAD}
+
+# A seed with which each mutant was found.
+SEEDS = {
+    "no turns": 270,
+    "the gateway reorders requests": 43,
+    "no second look": 25,
+    "no second look while closing": 65,
+    "sure for 4t instead of 2t": 276,
+    "closes after t instead of 3t": 291,
+    "two parts for a digit": 8,
+    "no look at the link": 25,
+}

@@ -120,7 +120,6 @@ class Agreement(SpreadingTestCase):
         self.successResultOf(linking)
         self.assertEqual(self.now(self.another().resolve("f", fresh=True)).cap, CAP)
 
-    # Seed 47 of the simulation has found this one.
     def test_a_late_link_that_maintenance_moves_is_found_in_the_part(self) -> None:
         self.moved("GET*")
 
@@ -133,6 +132,19 @@ class Agreement(SpreadingTestCase):
         self.successResultOf(deleting)
         for tree in (self.tree, self.another(), self.plain):
             self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_late_deletion_is_made_also_if_another_makes_it_again_in_the_part(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            self.fake.fail_next("DELETE*", Delay(5))
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.now(self.another().unlink("f"))
+        self.assertNoResult(deleting)
+        self.clock.advance(5)
+        self.successResultOf(deleting)
 
     def test_a_deletion_that_comes_too_late_takes_no_new_file(self) -> None:
         self.save("f")

@@ -185,7 +185,9 @@ class Changer:
             # link, that is a new file: it stays.
             is_too_late = await self._is_too_late(path, target)
             if is_too_late and await self._has_link(path, directory, name, node):
-                await self.unlink(path, directory, name, node)
+                is_deleted = was_stray or missing is None
+                with suppress(*[NoSuchChild] if is_deleted else []):
+                    await self.unlink(path, directory, name, node)
                 return
         if missing is not None and not was_stray:
             raise missing
