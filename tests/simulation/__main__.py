@@ -46,6 +46,8 @@ def main() -> int:
         for mutant in PROTOCOLS[name].mutants:
             first = SEEDS.get(mutant, 0)
             is_right = _report(name, mutant, range(first, first + _MUTANT_RUNS)) and is_right
+        for mutant, reason in PROTOCOLS[name].untried.items():
+            print(f"{name:9}{mutant:70}  {reason}")
     return 0 if is_right else 1
 
 
