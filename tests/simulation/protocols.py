@@ -157,8 +157,6 @@ def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iter
     digits = random.choice(["5", "05", "05a"])
     names = [name for name in _NAMES if format.digit_of(name, 0) in digits]
     names = random.sample(names, random.choice([2, 3, 4]))
-    if random.random() < 0.2:
-        names[0] = format.part_name("5", ())
     directories = random.choice([[""], ["d/"], ["", "d/"]])
     names = [random.choice(directories) + name for name in names]
     leaving = random.choice([0.0, 0.0, 0.05])
