@@ -36,13 +36,15 @@ class Weather:
     The delays and faults of one process's requests. Times are in seconds.
 
     `usual`: the time of a request, and of an answer, on average. `slow`: the most that a slow one
-    takes. `rate`: the share of requests that meet a fault; `kinds`: of these kinds.
+    takes. `rate`: the share of requests that meet a fault; `kinds`: of these kinds. `spares`: the
+    method of requests that meet none.
     """
 
     usual: float
     slow: float
     rate: float
     kinds: tuple[str, ...]
+    spares: str = ""
 
 
 _CALM = Weather(usual=0.05, slow=0.05, rate=0.0, kinds=())
@@ -163,10 +165,10 @@ class Gateway:
         usual = 1 / weather.usual
         there, back = world.random.expovariate(usual), world.random.expovariate(usual)
         course, kind = Course(there, back), ""
-        if weather.kinds and world.happens(weather.rate):
+        if question.method != weather.spares and world.happens(weather.rate):
             kind = world.random.choice(weather.kinds)
             world.faults[kind] += 1
-            course = FAULTS[kind](there, back, world.random.uniform(0, weather.slow))
+            course = FAULTS[kind](there, back, world.random.uniform(0.7, 1) * weather.slow)
         world.tell(line.who, f"{question.label} is sent{kind and ': '}{kind}")
         return self._begin(line, question, course, doing)
 

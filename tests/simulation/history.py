@@ -65,6 +65,7 @@ class History:
         self._world = world
         self._gateway = gateway
         self._now: dict[str, int] = {}
+        self._told_apart: dict[Cap, tuple[int, dict[str, Link], dict[str, Link], float | None]] = {}
         gateway.changed = self.look
 
     def begin(self, who: str, kind: str, name: str) -> Operation:
@@ -111,19 +112,12 @@ class History:
 
     def _links(self, directory: Cap, depth: int) -> dict[str, Link]:
         """The links that are in force in a directory, or a part, as PROTOCOL.md says."""
-        names, parts, closed = {}, {}, None
-        for name, link in sorted(Directory(self._gateway.store, directory).links().items()):
-            metadata: Any = link.metadata or {}
-            if "txtahoe-part" in metadata:
-                if parts.setdefault(metadata["txtahoe-part"], link) is not link:
-                    self.twice.add(metadata["txtahoe-part"])
-            elif "txtahoe-spread" not in metadata:
-                names[name] = link
-            elif metadata["txtahoe-spread"] == "closed" and closed is None:
-                closed = metadata["tahoe"]["linkmotime"]
+        version = self._gateway.store.version(directory)
+        if self._told_apart.get(directory, (0,))[0] != version:
+            self._told_apart[directory] = (version, *self._tell_apart(directory))
+        _, names, parts, closed = self._told_apart[directory]
         if closed is None:
             return names
-        self.has_closed = True
         found: dict[str, Link] = {}
         for part in parts.values():
             found |= self._links(part.node.known, depth + 1)
@@ -133,6 +127,21 @@ class History:
             if is_stray or sha256(name.encode()).hexdigest()[depth] not in parts:
                 found.setdefault(name, link)
         return found
+
+    def _tell_apart(self, directory: Cap) -> tuple[dict[str, Link], dict[str, Link], float | None]:
+        """The names, the parts by digit, and when it was closed."""
+        names, parts, closed = {}, dict[str, Link](), None
+        for name, link in sorted(Directory(self._gateway.store, directory).links().items()):
+            metadata: Any = link.metadata or {}
+            if "txtahoe-part" in metadata:
+                if parts.setdefault(metadata["txtahoe-part"], link) is not link:
+                    self.twice.add(metadata["txtahoe-part"])
+            elif "txtahoe-spread" not in metadata:
+                names[name] = link
+            elif metadata["txtahoe-spread"] == "closed" and closed is None:
+                closed = metadata["tahoe"]["linkmotime"]
+        self.has_closed = self.has_closed or closed is not None
+        return names, parts, closed
 
 
 def number_of(metadata: Any, cap: Cap) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
-from random import Random
 from typing import Any
 
 from attrs import frozen
@@ -16,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
-from tests.simulation.gateway import FAULTS, Gateway, Line, Weather
+from tests.simulation.gateway import Gateway, Line, Weather
 from tests.simulation.history import NUMBER, History, Operation, number_of
 from tests.simulation.world import World, ahead
 from txtahoe import Cap, Client, Tree
@@ -126,7 +125,7 @@ class Habits:
 
     `fanout`: of its tree. `users`: their number. `rest`: of a user between two operations, on
     average. `kinds`: operations, with weights. `names`: that they use. `leaving`: the share of
-    operations that are cancelled. `slow`: the most that a slow request takes, one of these.
+    operations that are cancelled.
     """
 
     fanout: Fanout | None
@@ -135,18 +134,7 @@ class Habits:
     kinds: Mapping[str, float]
     names: Sequence[str]
     leaving: float
-    slow: Sequence[float]
-
-
-def _weather(random: Random, slow: Sequence[float]) -> Weather:
-    kinds = random.sample(list(FAULTS), random.choice([1, 2, 4, len(FAULTS)]))
-    return Weather(
-        usual=random.choice([0.02, 0.2, 1.0]),
-        slow=random.choice(slow),
-        rate=random.choice([0.0, 0.03, 0.1, 0.5]),
-        # Late changes are the hardest.
-        kinds=tuple(random.choice([kinds, ["slow request"]])),
-    )
+    weather: Weather
 
 
 class Process:
@@ -160,8 +148,8 @@ class Process:
         self.habits = habits
         self._world = world
         self._history = history
-        self._clock = ProcessClock(world, random.uniform(0.9, 1.1), random.uniform(0, 10**6))
-        self._line = Line(who, _weather(random, habits.slow))
+        self._clock = ProcessClock(world, random.choice([0.9, 1.1]), random.uniform(0, 10**6))
+        self._line = Line(who, habits.weather)
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)
         self._is_closed = False
@@ -214,7 +202,7 @@ class Process:
         while self._world.clock.seconds() < until and not self._is_closed:
             await deferLater(self._clock, random.expovariate(1 / habits.rest))  # type: ignore[arg-type]
             [kind] = random.choices(kinds, weights)
-            names = random.sample(habits.names, 3 if kind == "link many" else 1)
+            names = random.sample(habits.names, 2 if kind == "link many" else 1)
             done = self.begin(kind, *names)
             if self._world.happens(habits.leaving):
                 self._world.faults["caller gone"] += 1

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from random import Random
 from secrets import token_hex
 from typing import Any
 from unittest.mock import patch
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from tests.simulation.gateway import Gateway
+from tests.simulation.gateway import FAULTS, Gateway, Weather
 from tests.simulation.processes import Habits
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
 from txtahoe.tree.commits import CommitQueue
-from txtahoe.tree.lookup import Lookup
 from txtahoe.tree.spread import building, format
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import RULES, Fanout, State
@@ -27,22 +26,41 @@ Mutant = Callable[[Gateway], AbstractContextManager[Any]]
 
 
 @frozen
-class Protocol:
+class Scene:
     """
-    A protocol. `seconds`: for so long users work, one of these times. `operations`: of a user in
-    that time, on average. `filled`: so many names are there at the beginning, one of these counts.
-    `habits`: makes the habits of one process after the other, from the seconds that a user rests.
-    `mutants`: by the rule that they break.
+    The beginning of a run. `seconds`: for so long users work. `filled`: so many names are there at
+    the beginning. `habits`: of one process after the other.
     """
 
-    seconds: Sequence[float]
-    operations: int
-    filled: Sequence[int]
-    habits: Callable[[Random, float], Iterator[Habits]]
+    seconds: float
+    filled: int
+    habits: Iterator[Habits]
+
+
+@frozen
+class Protocol:
+    """
+    A protocol. `begin`: the scene of a run. `mutants`: by the rule that they break. `untried`: the
+    reasons why others, which the models have, are not among them.
+    """
+
+    begin: Callable[[Random], Scene]
     mutants: Mapping[str, Mutant]
+    untried: Mapping[str, str] = field(factory=dict)
+
+
+def _weather(random: Random, usual: float, slow: float) -> Weather:
+    kinds = random.sample(list(FAULTS), random.choice([1, 2, 4, len(FAULTS)]))
+    rate = random.choice([0.0, 0.03, 0.1, 0.5])
+    return Weather(usual, slow, rate, tuple(random.choice([kinds, ["slow request"]])))
 
 
 # The commit queue.
+
+
+def _commit_scene(random: Random) -> Scene:
+    seconds = random.choice([3.0, 20.0, 60.0])
+    return Scene(seconds, 0, _commit_habits(random, seconds / 5))
 
 
 def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
@@ -61,7 +79,9 @@ def _commit_habits(random: Random, rest: float) -> Iterator[Habits]:
     leaving = random.choice([0.0, 0.0, 0.1])
     while True:
         users = random.choice([1, 2, 3])
-        yield Habits(None, users, rest, weights, names, leaving, slow=(10.0, 100.0))
+        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 50.0, 100.0])
+        weather = _weather(random, usual, slow)
+        yield Habits(None, users, rest, weights, names, leaving, weather)
 
 
 def _no_turns(gateway: Gateway) -> AbstractContextManager[Any]:
@@ -100,10 +120,7 @@ def _reorders(gateway: Gateway) -> Iterator[None]:
 
 
 COMMIT = Protocol(
-    (3.0, 20.0, 60.0),
-    5,
-    (0,),
-    _commit_habits,
+    _commit_scene,
     {
         "no mark in the link": lambda _: patch("txtahoe.api.directories.token_hex", lambda _: "0"),
         "no reading back": _no_reading_back,
@@ -117,10 +134,17 @@ COMMIT = Protocol(
 _NAMES = [f"name{number}" for number in range(200)]
 
 
-def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
+def _spread_scene(random: Random) -> Scene:
+    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
+    seconds, limit = pace * 8, random.choice([1, 2, 3])
+    habits = _spread_habits(random, pace, limit, pace * random.choice([0.2, 0.5]))
+    return Scene(seconds, random.choice([0, limit - 1, limit]), habits)
+
+
+def _spread_habits(random: Random, pace: float, limit: int, rest: float) -> Iterator[Habits]:
     weights = {
-        "link": 6.0,
-        "replace": 2.0,
+        "link": 5.0,
+        "replace": 4.0,
         "save": 2.0,
         "replace if unchanged": 1.0,
         "link many": 2.0,
@@ -132,21 +156,27 @@ def _spread_habits(random: Random, rest: float) -> Iterator[Habits]:
     # Of few digits, so that parts have several names.
     digits = random.choice(["5", "05", "05a"])
     names = [name for name in _NAMES if format.digit_of(name, 0) in digits]
-    names = random.sample(names, random.choice([3, 4, 6]))
-    if random.random() < 0.2:
-        names[0] = format.part_name("5", ())
+    names = random.sample(names, random.choice([2, 3, 4]))
     directories = random.choice([[""], ["d/"], ["", "d/"]])
     names = [random.choice(directories) + name for name in names]
-    leaving, limit = random.choice([0.0, 0.0, 0.05]), random.choice([1, 2])
-    pace = random.choice([1.0, 2.0, 5.0, Fanout().pace])
+    leaving = random.choice([0.0, 0.0, 0.05])
+    # In a race one process makes late changes only, while others close the directory.
+    is_race = random.choice([True, False])
     for number in itertools.count():
         # Each may have a limit of its own, and some may spread nothing.
         fanout: Fanout | None = Fanout(random.choice([limit, limit + 1]), pace)
-        moves = {"spread": random.choice([0.0, 0.0, 0.5])}
-        if pace == Fanout().pace and number and random.random() < 0.5:
+        usual, slow = pace * random.choice([0.01, 0.1, 0.3]), pace * random.choice([2, 4, 12])
+        weather, moves = _weather(random, usual, slow), {"spread": random.choice([0.0, 3.0])}
+        if is_race:
+            slow = pace * random.choice([2, 4, 4])
+            rate = 0.0 if number else 1.0
+            weather = Weather(pace * 0.01, slow, rate, ("slow request",), spares="GET")
+        if is_race and not number:
+            fanout, moves = Fanout(100, pace), {}
+        elif pace == Fanout().pace and number and random.random() < 0.5:
             fanout, moves = None, {}  # such a process counts with the usual pace
-        users, slow = random.choice([1, 2]), (4 * pace, 12 * pace)
-        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, slow)
+        users = 3 if is_race and not number else random.choice([1, 2])
+        yield Habits(fanout, users, rest, {**weights, **moves}, names, leaving, weather)
 
 
 def _rule(state: State, **changes: Any) -> Mutant:
@@ -157,17 +187,9 @@ async def _never(*_: Any) -> bool:
     return False
 
 
-async def _has_any_link(changer: Any, path: Any, target: Any, name: str, node: Any) -> bool:
+async def _has_any_link(changer: Any, path: Any, directory: Any, name: str, node: Any) -> bool:
+    target = await changer.target(path, directory, name)
     return name in (await changer._ask(path, target)).names
-
-
-def _old_reading(gateway: Gateway) -> AbstractContextManager[Any]:
-    ask = Lookup.ask
-
-    def ask_anyhow(lookup: Any, *args: Any, anew: bool) -> Any:
-        return ask(lookup, *args, anew=False)
-
-    return patch.object(Lookup, "ask", ask_anyhow)
 
 
 def _two_parts(gateway: Gateway) -> AbstractContextManager[Any]:
@@ -180,19 +202,31 @@ def _two_parts(gateway: Gateway) -> AbstractContextManager[Any]:
 
 
 SPREAD = Protocol(
-    (30.0, 80.0),
-    8,
-    (0, 2, 4),
-    _spread_habits,
+    _spread_scene,
     {
         "no second look": lambda _: patch.object(Changer, "_is_too_late", _never),
         "no second look while closing": _rule(State.CLOSING, sure_within=2),
         "sure for 4t instead of 2t": _rule(State.OPEN, sure_within=4),
         "closes after t instead of 3t": _rule(State.CLOSING, next_after=1),
-        "an older reading counts as new": _old_reading,
         "two parts for a digit": _two_parts,
         "no look at the link": lambda _: patch.object(Changer, "_has_link", _has_any_link),
+    },
+    {
+        "an older reading counts as new": "not tried: a process shares the reading that is under "
+        "way, and forgets it after a change, so an older one has to get past both"
     },
 )
 
 PROTOCOLS = {"commit": COMMIT, "spread": SPREAD}
+
+# A seed with which each mutant was found.
+SEEDS = {
+    "no turns": 270,
+    "the gateway reorders requests": 43,
+    "no second look": 25,
+    "no second look while closing": 65,
+    "sure for 4t instead of 2t": 276,
+    "closes after t instead of 3t": 291,
+    "two parts for a digit": 8,
+    "no look at the link": 25,
+}

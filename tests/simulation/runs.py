@@ -60,8 +60,8 @@ def run(name: str, seed: int, mutant: str = "") -> Run:
 def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) -> list[Process]:
     """Let processes live and die, then end in calm. Returns them all."""
     random = world.random
-    seconds = random.choice(protocol.seconds)
-    habits = protocol.habits(random, seconds / protocol.operations)
+    scene = protocol.begin(random)
+    seconds, habits = scene.seconds, scene.habits
     processes: list[Process] = []
 
     def begin(until: float, habits: Habits) -> Process:
@@ -77,12 +77,12 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
 
     gateway.is_calm = True
     first = begin(seconds, next(habits))
-    for name in first.habits.names[: random.choice(protocol.filled)]:
+    for name in first.habits.names[: scene.filled]:
         first.begin("link", name)
     world.go_on(5)
     gateway.is_calm = False
     for _ in range(random.choice([1, 2])):
-        begin(seconds, next(habits))
+        world.clock.callLater(random.uniform(0, seconds / 3), lambda: begin(seconds, next(habits)))
     for _ in range(random.choice([0, 0, 1, 3])):
         world.clock.callLater(random.uniform(0, seconds), replace)
     for _ in range(random.choice([0, 0, 0, 1])):

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.simulation.protocols import PROTOCOLS
 from tests.simulation.runs import run
 
-SEEDS = range(8)
+SEEDS = range(16)
 _DIGESTS = """
 from tests.simulation.protocols import PROTOCOLS
 from tests.simulation.runs import run

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from json import dumps
 from logging import getLogger
 from random import Random
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from unittest.mock import patch
 
 from twisted.internet.task import Clock
 
-from txtahoe.caps import Cap
+from txtahoe import caps
 
 # The wall clock, in seconds since 1970, at the beginning.
 _BEGINNING = 1_700_000_000.0
@@ -67,8 +68,11 @@ class World:
 
         with ExitStack() as patches:
             patches.enter_context(patch.object(getLogger("txtahoe"), "disabled", True))
-            # The same few caps are weakened all the time, which is slow.
-            patches.enter_context(patch.object(Cap, "_weaken", cache(Cap._weaken)))
+            # Work on the same few caps all the time is slow, and so is JSON with indentation.
+            for name in ("_read", "_base32_decode", "_tagged_hash", "base32"):
+                patches.enter_context(patch.object(caps, name, cache(getattr(caps, name))))
+            patches.enter_context(patch.object(caps.Cap, "_weaken", cache(caps.Cap._weaken)))
+            patches.enter_context(patch("txtahoe.testing.fake.api.directories.as_json", dumps))
             # `secrets` takes its bytes from here.
             patches.enter_context(patch("random._urandom", self._entropy.randbytes))
             patches.enter_context(

@@ -146,12 +146,18 @@ class DirectoryOperations(FileOperations):
         await self.set_children(directory, {name: Link(cap, metadata or {})}, replace=replace)
 
     async def set_children(
-        self, directory: Cap, children: Children, *, replace: Replace = False
+        self,
+        directory: Cap,
+        children: Children,
+        *,
+        replace: Replace = False,
+        mark: str | None = None,
     ) -> dict[str, Node]:
         """
         Give caps names in a directory, all of them or none, for the price of one.
 
-        `replace`: as for `link`. Returns the nodes that the names lead to then, without times.
+        `replace`: as for `link`. `mark`: of a link that is moved here, so that the write that has
+        made it finds it. Returns the nodes that the names lead to then, without times.
 
         If an answer leaves it open whether the gateway made the links, this reads the directory
         back. Caps alone do not tell, because equal files have equal caps: links carry a mark of the
@@ -164,7 +170,7 @@ class DirectoryOperations(FileOperations):
             return {}
         what = repr(next(iter(children))) if len(children) == 1 else f"{len(children)} names"
         doing = f"linking {what} in {directory!r}"
-        mark = token_hex(6)
+        mark = mark or token_hex(6)
         links = links_of(children, {MARK: mark})
 
         def is_done(failure: TahoeError, now: Mapping[str, Node]) -> bool:

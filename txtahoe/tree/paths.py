@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from string import hexdigits
 from unicodedata import is_normalized, normalize
 
 from txtahoe.errors import IsADirectory
@@ -20,7 +21,10 @@ RECORDS = ".tahoe-maintenance"
 ANCHORS = ".tahoe-anchors"
 """The directory of links to files whose names carry their caps."""
 
-RESERVED = frozenset({RECORDS, ANCHORS})
+PART = ".tahoe-part-"
+"""The name of a part of a spread directory begins so, and goes on with a hexadecimal digit."""
+
+RESERVED = frozenset({RECORDS, ANCHORS, *(f"{PART}{digit}" for digit in hexdigits[:16])})
 """
 Names that belong to the tree itself, at any depth. Below them are deleted files, and files that not
 every user may see. A path that a caller gives as text never leads there.
@@ -49,7 +53,9 @@ def split(path: AnyPath, *, may_be_reserved: bool = False) -> Path:
         raise ValueError("a name must not be empty")
     "".join(names).encode()
     if is_text and not may_be_reserved and is_reserved(names):
-        raise ValueError(f"the names {' and '.join(sorted(RESERVED))} belong to the tree itself")
+        raise ValueError(
+            f"the names {RECORDS}, {ANCHORS} and {PART}0 to {PART}f belong to the tree itself"
+        )
     return names
 
 

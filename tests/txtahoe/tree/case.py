@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Tree
+from txtahoe.tree.paths import AnyPath
 from txtahoe.tree.spread.format import contents_of
 from txtahoe.tree.spread.states import Fanout
 
@@ -30,7 +31,7 @@ class SpreadingTestCase(ClockTestCase):
     def failure(self, attempt: Any, expected: type[Exception]) -> Any:
         return self.failureResultOf(start(attempt), expected).value
 
-    def save(self, *names: str, tree: Tree | None = None, cap: Cap = CAP) -> None:
+    def save(self, *names: AnyPath, tree: Tree | None = None, cap: Cap = CAP) -> None:
         for name in names:
             self.now((tree or self.tree).link(name, cap))
 

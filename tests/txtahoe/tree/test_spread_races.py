@@ -104,12 +104,47 @@ class Agreement(SpreadingTestCase):
         for tree in (self.tree, self.another(), self.plain):
             self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
 
+    def moved(self, pattern: str) -> None:
+        """Link f too late, while maintenance moves that link before a request of this pattern."""
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            self.fake.fail_next(pattern, Delay(5), skip=pattern.startswith("GET"))
+
+        linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        stray = contents_of(self.children(), 0).strays["f"]
+        self.now(self.another().changer.adopt((), self.root, 0, "f", stray))
+        self.assertNoResult(linking)
+        self.clock.advance(5)
+        self.successResultOf(linking)
+        self.assertEqual(self.now(self.another().resolve("f", fresh=True)).cap, CAP)
+
+    def test_a_late_link_that_maintenance_moves_is_found_in_the_part(self) -> None:
+        self.moved("GET*")
+
+    def test_a_late_link_that_maintenance_moves_after_the_look_is_found(self) -> None:
+        self.moved("DELETE*")
+
     def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
         self.save("f")
         deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
         self.successResultOf(deleting)
         for tree in (self.tree, self.another(), self.plain):
             self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_late_deletion_is_made_also_if_another_makes_it_again_in_the_part(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            self.fake.fail_next("DELETE*", Delay(5))
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.now(self.another().unlink("f"))
+        self.assertNoResult(deleting)
+        self.clock.advance(5)
+        self.successResultOf(deleting)
 
     def test_a_deletion_that_comes_too_late_takes_no_new_file(self) -> None:
         self.save("f")

@@ -185,7 +185,9 @@ class Changer:
             # link, that is a new file: it stays.
             is_too_late = await self._is_too_late(path, target)
             if is_too_late and await self._has_link(path, directory, name, node):
-                await self.unlink(path, directory, name, node)
+                is_deleted = was_stray or missing is None
+                with suppress(*[NoSuchChild] if is_deleted else []):
+                    await self.unlink(path, directory, name, node)
                 return
         if missing is not None and not was_stray:
             raise missing
@@ -219,7 +221,8 @@ class Changer:
             return
         target = await self.target(path, directory, name, depth)
         with self._lookup.changing(path, target.cap), suppress(ExistingChild):
-            await self._client.set_children(target.cap, {name: Link(node.cap, node.metadata)})
+            link = Link(node.cap, node.metadata)
+            await self._client.set_children(target.cap, {name: link}, mark=node.mark)
         if self._is_sure(target):  # if not, the next run of maintenance adopts it
             with self._lookup.changing(path, directory), suppress(NoSuchChild):
                 await self._client.unlink(directory, name, node)
@@ -320,6 +323,10 @@ class Changer:
                 staying.add(name)
         if again:
             outcome.add(await self.write(path, late.way[0], again, replace))
+        for name in again:  # maintenance can have moved the stray into the part meanwhile
+            is_refused = isinstance(outcome.results.get(name), ExistingChild)
+            if is_refused and await self._has_link(path, late.way[0], name, made[name]):
+                outcome.results[name] = made[name]
         for name in staying:  # a stray counts, unless the part has such a name
             result = outcome.results.get(name)
             if not isinstance(result, Node | UnknownOutcome):

@@ -27,7 +27,7 @@ from txtahoe.caps import Cap, base32
 from txtahoe.concurrency import all_of
 from txtahoe.errors import NotADirectory
 from txtahoe.nodes import Link, Node
-from txtahoe.tree.paths import Path
+from txtahoe.tree.paths import PART, Path
 from txtahoe.tree.spread.states import State
 
 Children = dict[str, Node]
@@ -44,7 +44,6 @@ _PART = "txtahoe-part"
 DIGITS = tuple(hexdigits[:16])
 # Hexadecimal digits of a SHA-256, so the depth of parts at most.
 _MOST_DIGITS = 64
-_PART_NAME = ".tahoe-part-"
 _NOTE = Cap.parse(f"URI:LIT:{base32(b'More names of this directory are in its parts.')}")
 
 
@@ -76,7 +75,7 @@ def part_name(digit: str, names: Container[str]) -> str:
 
     All processes choose the same name for a digit, so that only one of them can link its part.
     """
-    name = _PART_NAME + digit
+    name = PART + digit
     while name in names:
         name += "~"
     return name
@@ -89,7 +88,7 @@ def is_like_part(name: str) -> bool:
     it is no stray, unless its cap is of an unknown kind: it would come back when the name is
     deleted in the part.
     """
-    return name.startswith(_PART_NAME)
+    return name.startswith(PART)
 
 
 def part_links(parts: Mapping[str, Cap], names: Container[str]) -> dict[str, Link]:

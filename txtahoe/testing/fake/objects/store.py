@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from hashlib import sha256
 
 from attrs import define
@@ -123,11 +124,16 @@ class Store:
         raise refusals.not_enough_shares(NEEDED) if good else refusals.no_shares(NEEDED)
 
 
+# Each request works out the places of the same few caps.
+_remembered = lru_cache(maxsize=2**12)
+
+
 def as_directory(cap: Cap) -> Cap:
     """The directory that is packed in a file. See Tahoe's `allmydata.uri.wrap_dirnode_cap`."""
     return Cap.parse(f"URI:{_DIRECTORIES[cap.kind]}:{_fields(cap)}")
 
 
+@_remembered
 def as_file(cap: Cap) -> Cap:
     """The file in which a directory is packed; a file is its own."""
     return Cap.parse(f"URI:{_FILES[cap.kind]}:{_fields(cap)}") if cap.is_directory else cap
@@ -137,6 +143,7 @@ def _fields(cap: Cap) -> str:
     return str(cap).split(":", 2)[2]
 
 
+@_remembered
 def _place(cap: Cap) -> str:
     # A directory has the fields of the file in which it is packed.
     return _fields(cap.verifier) if cap.verifier else ""
