@@ -82,6 +82,19 @@ MODELS = (
             "SKIPS_SAYING_NOBODY": "",
         },
     ),
+    Model(
+        "spool",
+        {
+            "NO_LOCKS": "REPLACES",
+            "LINKS_BEFORE_IT_TELLS": "REPLACES",
+            "FORGETS_OLDER_VERSIONS": "REPLACES",
+            "UPDATES_ANY_ENTRY": "REPLACES",
+            "REPLACES_ANY_FILE": "REPLACES",
+            "REORDERS": "REPLACES",
+            "DELETES_AT_ONCE": "DELETES",
+        },
+        ("REPLACES", "DELETES", "BOTH"),
+    ),
 )
 
 

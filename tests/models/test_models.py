@@ -42,3 +42,6 @@ class Checks(SynchronousTestCase):
 
     def test_handing_over_the_writer(self) -> None:
         self.assert_right("handover")
+
+    def test_the_spool(self) -> None:
+        self.assert_right("spool")

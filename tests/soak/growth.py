@@ -42,6 +42,7 @@ BOUNDS = {
     "threads": Bound(0.1, 4),
     "files in its folder": Bound(0.1, 8),
     "content cache, MB": Bound(0, 0, up_to=CACHE_BYTES / 1e6),
+    "spool, MB": Bound(0.1, 20),
 }
 
 
@@ -85,6 +86,7 @@ class Growth:
             had: dict[str, float] = {
                 "files in its folder": len(_sizes(host.folder / "temporary")),
                 "content cache, MB": sum(_sizes(host.folder / "contents")) / 1e6,
+                "spool, MB": sum(_sizes(host.folder / "spool")) / 1e6,
             }
             self.samples[f"host {host.folder.name}"].append((moment, had))
         for gateway in place.grid.gateways:

@@ -127,12 +127,12 @@ class QueueDoor:
 @define
 class Load:
     """
-    Clients at these doors, until `end`.
+    Clients until `end`, each at the doors of one host.
 
     `tally`: operations by kind and outcome.
     """
 
-    doors: Sequence[Door]
+    doors: Sequence[Sequence[Door]]
     truth: Truth
     turns: Turns = field(factory=Turns)
     tally: Counter[tuple[str, str]] = field(factory=Counter)
@@ -141,7 +141,7 @@ class Load:
 
     def start(self) -> None:
         for number in range(CLIENTS):
-            client = Client(self.doors, self.truth, number)
+            client = Client(self.doors[number % len(self.doors)], self.truth, number)
             thread = threading.Thread(target=self._run, args=(client,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -195,7 +195,7 @@ class Client:
         value = digest(content)
 
         def saved(given: str) -> None:
-            # The name was free. If the site gives another one, it has met its own link.
+            # With a spool every name gets a suffix.
             self._truth.acknowledge({given: value})
             self._names.append(given)
 

@@ -36,11 +36,14 @@ OPTIONS: dict[str, Any] = {
     "content_cache": {"path": "{host}/contents", "max_bytes": CACHE_BYTES},
     "fanout": 64,
     "max_age": MAX_AGE,
+    "spool": "{host}/spool",
+    "spool_min_free": 0,
     "timeout": 15,
 }
 # Seconds. A task needs some requests, each of which can take the timeout.
 _QUEUE_PATIENCE = 45.0
 REPAIR = ["check", "--repair"]
+UPLOAD = ["upload", "--wait"]
 CRON = (["renew"], ["snapshot"], REPAIR, ["anchor"])
 _MOST_SNAPSHOTS = 3
 _CRON_PACE = 40  # operations
@@ -102,7 +105,10 @@ class Cron:
         self.wrong.append(f"after {_REPAIRS} repairs the tree is not healthy")
 
     def finish(self) -> None:
-        """Every verb must succeed in the end."""
+        """Bring all files to the grid; every verb must succeed in the end."""
+        for host in self.hosts:
+            if (status := self.run(host, UPLOAD)) != 0:
+                self.wrong.append(f"at the end: files are left in the spool: {status}")
         self.repair()
         for verb in CRON:
             if verb != REPAIR and (status := self.run(self.hosts[1], verb)) != 0:
@@ -181,10 +187,11 @@ class Place:
         for name in ("gunicorn", "uvicorn"):
             self.servers[name].wait_for_port()
         self.cron = Cron(self.hosts, self.wrong)
-        self.doors: list[Door] = [
-            *[WebDoor(self.servers["gunicorn"].port, "do")] * 2,
-            *[WebDoor(self.servers["uvicorn"].port, "ado")] * 2,
-            QueueDoor(QueuedSite(queue, _QUEUE_PATIENCE)),
+        web = WebDoor(self.servers["gunicorn"].port, "do")
+        # Of each host: another one sees a file when it is on the grid.
+        self.doors: list[list[Door]] = [
+            [web, web, QueueDoor(QueuedSite(queue, _QUEUE_PATIENCE))],
+            [WebDoor(self.servers["uvicorn"].port, "ado")],
         ]
 
     def _mount(self, stack: ExitStack) -> dict[str, SmallDisk]:
@@ -194,6 +201,7 @@ class Place:
             "storage server": server.folder / "storage",
             "gateway": self.grid.gateways[0].folder / "tmp",
             "content cache": self.folder / "a" / "contents",
+            "spool": self.folder / "a" / "spool",
         }
         disks = {what: stack.enter_context(SmallDisk(folder)) for what, folder in folders.items()}
         server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -13,6 +14,7 @@ from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import storage_of
 from txtahoe.errors import TahoeError, UnknownOutcome
 
+_PACE = 0.1  # seconds between two looks at the spool
 # Storage and method. The method with an "a" before its name is its twin for asyncio.
 _CALLS = {
     "save": ("default", "save"),
@@ -31,7 +33,13 @@ def _keep(name: str, content: Any) -> str:
 
 
 def _rename(old: str, new: str) -> None:
-    WholeTree.of(storage_of()).run(lambda tree, progress: tree.rename(old, new))
+    storage = storage_of()
+    spool, path = storage.connection.spool, tuple(old.split("/"))
+    assert spool is not None
+    # `Tree.rename` needs a file that is on the grid.
+    while (entry := spool.find(path)) is not None and entry.is_pending:
+        sleep(_PACE)
+    WholeTree.of(storage).run(lambda tree, progress: tree.rename(old, new))
 
 
 _OTHERS: dict[str, Callable[..., Any]] = {"keep": _keep, "rename": _rename}
@@ -58,6 +66,6 @@ def told(error: OSError) -> dict[str, Any]:
     return {
         "error": type(error).__name__,
         "text": str(error),
-        "is_ours": isinstance(error, TahoeError),
+        "is_ours": isinstance(error, TahoeError) or "the spool" in str(error),
         "is_unknown": isinstance(error, UnknownOutcome | ConnectionAbortedError),
     }
