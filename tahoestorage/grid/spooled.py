@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -36,6 +37,7 @@ from txtahoe.tree.paths import Path
 logger = getLogger("tahoestorage")
 
 _QUIET = 5.0  # seconds for which a file that somebody appends to is left alone
+_OFTEN = 30.0  # seconds after which a process looks for files of others, which may have ended
 _POLL = 0.02  # seconds between two looks at an entry
 _PLACES = (ExistingChild, IsADirectory, NotADirectory)  # errors of a grid that is there
 
@@ -60,9 +62,13 @@ class SpooledTree(StorageTree):
 
     def uploader(self, loop: Loop) -> Uploader:
         """The uploader of this process. In the reactor thread."""
-        key, mark = ("uploader", self.connection), self.shared.mark
-        make = partial(Uploader, self.spool, self._tree(loop), self.connection.terms, mark)
-        return loop.kept.use(key, make)
+        tree, mark = self._tree(loop), self.shared.mark
+        make = partial(Uploader, self.spool, tree, self.connection.terms, mark)
+        return loop.kept.use(self._uploaders_key, make)
+
+    @property
+    def _uploaders_key(self) -> tuple[Any, ...]:
+        return "uploader", self.connection, self.spool  # which is no part of a connection's value
 
     # Readers.
 
@@ -109,7 +115,7 @@ class SpooledTree(StorageTree):
         return self.spool.open(node)
 
     async def _find(self, path: Path) -> Entry | None:
-        if not self.spool.is_new:  # after a restart of the host, any use uploads what is left
+        if not self.spool.is_new:  # any use uploads what other processes have left
             self._wake(anew=False)
         return await unblocked(lambda: self.spool.find(path))
 
@@ -123,7 +129,7 @@ class SpooledTree(StorageTree):
         otherwise = how.pop("otherwise", None)
         other = otherwise and (lambda _: otherwise())
         (error,) = await self.save_many([(path, content)], otherwise=other, **how)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:  # else its text would be lost
             error.filename = error.filename or (name and redact(name))
         if error is not None:
             raise error
@@ -161,25 +167,35 @@ class SpooledTree(StorageTree):
 
     async def delete(self, path: Path, name: str | None) -> None:
         entry = await self._find(path)
-        if entry is None and await self._below(path):
-            raise DirectoryNotEmpty(f"{name!r} is not empty")
-        if entry is not None:
-            if await unblocked(partial(self.spool.discard, entry)):
-                return
-            entry = await self._settled(path)
-        with suppress(*[] if entry is None else [NoSuchChild]):
-            await super().delete(path, name)
-        if entry is not None:
-            await unblocked(partial(self.spool.discard, entry, is_linked=True))
+        if entry is None:
+            if await self._below(path):
+                raise DirectoryNotEmpty(f"{name!r} is not empty")
+            return await super().delete(path, name)
+        if await unblocked(partial(self.spool.discard, entry)):
+            return None
+        settled = await self._settled(entry)
+        if settled is None:  # another caller has replaced or deleted the file
+            return await self.delete(path, name)
+        # The file can have got another name: its own may lead to a file of another host.
+        with suppress(NoSuchChild, NotADirectory, IsADirectory):
+            await self.change(lambda tree: tree.unlink(settled.path), settled.path, name)
+        await unblocked(partial(self.spool.discard, settled, is_linked=True))
+        return None
 
-    async def _settled(self, path: Path) -> Entry | None:
-        """The entry of a path, when it is on the grid, or set aside. Raises: RequestTimeout."""
+    async def _settled(self, entry: Entry) -> Entry | None:
+        """
+        An entry when its file is on the grid, or set aside; None if it is gone. Raises:
+        RequestTimeout.
+        """
         deadline = monotonic() + self.connection.timeout
-        while (entry := await self._find(path)) and entry.state < State.ASIDE:
+        while (now := await unblocked(lambda: self.spool.present(entry))) is not None:
+            if now.state >= State.ASIDE:
+                break
             if monotonic() > deadline:
-                raise RequestTimeout(f"{path[-1]!r} is not on the grid yet. Try again later")
+                text = f"{entry.path[-1]!r} is not on the grid yet. Try again later"
+                raise RequestTimeout(text)
             await unblocked(lambda: sleep(_POLL))
-        return entry
+        return now
 
     async def _caps(self, contents: Sequence[File[Any]]) -> Sequence[Cap | Exception | None]:
         """The caps that saves must know, of files that this uploads if they are not on the grid."""
@@ -207,29 +223,48 @@ class SpooledTree(StorageTree):
         if isinstance(cap, Exception):
             raise cap
 
+        given_up = False
+        unreadable: list[OSError] = []
+
+        def blocks() -> Iterator[bytes]:
+            try:
+                yield from iter(partial(gather, iter(content.chunks()), BLOCK), b"")
+            except OSError as error:
+                unreadable.append(error)
+                raise
+
         def take() -> None:
             nonlocal path
             entry = Entry(path, **changes)
             if cap is None:
-                blocks = partial(gather, iter(content.chunks()), BLOCK)
-                entry = self.spool.write(entry, iter(blocks, b""))
+                entry = self.spool.write(entry, blocks())
             else:
                 entry = evolve(entry, size=cap.size or 0, cap=cap, state=State.UPLOADED)
+            if given_up:  # the thread of `sync_to_async` goes on when its task is cancelled
+                return self.spool.remove([entry.number])
             while True:
                 try:
                     return self.spool.add(evolve(entry, path=path), expected)
                 except ExistingChild:
                     if otherwise is None:
+                        self.spool.remove([entry.number])
                         raise
                     path = otherwise()
+                except TahoeError:
+                    self.spool.remove([entry.number])
+                    raise
 
         try:
             return await unblocked(take)
+        except CancelledError:
+            given_up = True
+            raise
         except TahoeError:
             raise
         except OSError as problem:
             # What is pending under the name would be linked over a newer file.
-            if not getattr(content, "seekable", bool)() or await self._find(path) is not None:
+            is_once = unreadable or not getattr(content, "seekable", bool)()
+            if is_once or await self._find(path) is not None:
                 raise
             logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
             try:
@@ -240,8 +275,9 @@ class SpooledTree(StorageTree):
             self._wake()
 
     def _wake(self, *, anew: bool = True) -> None:
-        """Have the files uploaded; if not `anew`, only if this process has no uploader yet."""
+        """Have the files uploaded; if not `anew`, only if that was not asked for a while."""
         with suppress(ConnectionAbortedError):  # the process ends: others will do it
             loop = current_loop()
-            if anew or loop.kept.get(("uploader", self.connection)) is None:
+            uploader = loop.kept.get(self._uploaders_key)
+            if anew or uploader is None or monotonic() > uploader.woken + _OFTEN:
                 loop.call_soon(lambda: self.uploader(loop).wake())

@@ -335,7 +335,8 @@ def laid_over(
     """
     shown = {**children}
     for path, node in pending.items():
-        if path[: len(directory)] == directory:
+        # A pending file can have the name of a directory that another host has made.
+        if path != directory and path[: len(directory)] == directory:
             name, *below = path[len(directory) :]
             if below:
                 shown.setdefault(name, UNBORN)

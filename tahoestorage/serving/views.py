@@ -202,7 +202,10 @@ def _answer(request: HttpRequest, store: TahoeStorage, name: str) -> HttpRespons
     if request.method == "HEAD" or start == stop:
         return HttpResponse(headers=headers)
     kind = AwaitedStream if isinstance(request, ASGIRequest) else Stream
-    stream = kind(operations.tree, node, start, stop)
+    try:
+        stream = kind(operations.tree, node, start, stop)
+    except NoSuchChild:  # it was pending, and has just been replaced or deleted
+        return _answer(request, store, name)
     return StreamingHttpResponse(stream, status=206 if part else 200, headers=headers)
 
 

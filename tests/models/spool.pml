@@ -17,7 +17,7 @@ are sent after that process has given it up, or has died.
     settle          `Uploader._settle`
     turn            the locks of the steps (`Spool.lock`), which a process loses when it dies
     seen            the file that a caller has opened and replaces: `Adding.expected`
-    over            `Entry.over`, by `_over`
+    over            `Entry.over`, by `replaceable`
 */
 
 #ifdef BOTH

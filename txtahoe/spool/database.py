@@ -31,11 +31,15 @@ class _Opened:
         self._path = path
         self._file: os.stat_result | None = None
         self._connection: sqlite3.Connection | None = None
+        self._process = os.getpid()
         _all.add(self)
 
     def connection(self) -> sqlite3.Connection:
         """The connection to the file that has the path now. The caller has the turn."""
         told = self._path.stat()
+        if self._process != os.getpid():  # a fork that Python was not told of, as by uWSGI
+            _inherited.append(self._connection)  # SQLite forbids to use or close it here
+            self._connection, self._process = None, os.getpid()
         if self._connection is None or not (self._file and os.path.samestat(self._file, told)):
             self.close()
             self._file = told
@@ -92,6 +96,7 @@ class Database:
 # it has some, other processes would remove the log of the journal while the child saves to it.
 _all: WeakSet[_Opened] = WeakSet()
 _waiting: list[_Opened] = []
+_inherited: list[sqlite3.Connection | None] = []
 
 
 def _before_fork() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import IntEnum
 from time import monotonic, time
 from typing import Any, Literal
@@ -10,11 +11,15 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from txtahoe.caps import Cap
+from txtahoe.errors import ExistingChild
 from txtahoe.nodes import Node
 from txtahoe.tree.paths import Path
 
-PENDING = "txtahoe-pending"
-"""The key in a node's metadata that has the number of its pending file."""
+PENDING: Any = ("txtahoe", "pending")
+"""
+The key in a node's metadata that has the number of its pending file. It is no str, so that nothing
+in the JSON of a gateway, where other clients can write what they like, looks like it.
+"""
 
 
 class State(IntEnum):
@@ -92,3 +97,17 @@ class Summary:
     problem: str = ""
     aside: dict[str, str] = field(factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def replaceable(known: Sequence[Entry], expected: Node | None) -> Literal[True] | tuple[Cap, ...]:
+    """The versions that a new entry can replace; see rule 4 in `spool`. Raises: ExistingChild."""
+    for there in known:
+        if not there.is_file(expected):
+            raise ExistingChild("the name is taken, or the file has changed since it was opened")
+        if there.state in (State.WAITING, State.ASIDE) or (there.is_pending and there.over is True):
+            return there.over
+        older = there.over if there.is_pending and there.over is not True else ()
+        return (*older, there.cap) if there.cap else older
+    if expected is not None and not expected.cap.is_known:
+        raise ExistingChild("the file has changed since it was opened")
+    return () if expected is None else (expected.cap,)

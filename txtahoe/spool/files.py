@@ -25,11 +25,18 @@ class Damaged(OSError):
         super().__init__(errno.EIO, "the bytes of a file in the spool are gone or damaged")
 
 
-def write(path: Path, seal: AESGCM, chunks: Iterable[bytes], room: Callable[[int], int]) -> int:
+def write(
+    path: Path,
+    seal: AESGCM,
+    number: int,
+    chunks: Iterable[bytes],
+    room: Callable[[int], int],
+) -> int:
     """
     Write an encrypted file, sync it to the disk, and return how many bytes it has. If this fails,
     it leaves none.
 
+    `number`: the file's, which is authenticated: nobody can put it in the place of another.
     `room`: called with the bytes so far, returns how many there can be.
 
     Raises: OSError ENOSPC if there is no room; what `chunks` raises.
@@ -38,12 +45,12 @@ def write(path: Path, seal: AESGCM, chunks: Iterable[bytes], room: Callable[[int
     content = AESGCM(key)
     with open(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
         try:
-            file.write(encrypted(seal, key))
-            for number, block in enumerate(_blocks(chunks)):
+            file.write(encrypted(seal, key, number))
+            for slot, block in enumerate(_blocks(chunks)):
                 size += len(block)
                 if size > room(size):
                     raise OSError(errno.ENOSPC, "the spool has no room for the file")
-                file.write(encrypted(content, block, number))
+                file.write(encrypted(content, block, slot))
             file.flush()
             os.fsync(file.fileno())
         except BaseException:
@@ -72,14 +79,14 @@ class SealedFile:
     _size: int
 
     @classmethod
-    def open(cls, path: Path, seal: AESGCM, size: int) -> SealedFile | None:
+    def open(cls, path: Path, seal: AESGCM, number: int, size: int) -> SealedFile | None:
         """Open a file of so many bytes; None if it is not there. Raises: OSError; Damaged."""
         try:
             opened = open_own(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         try:
-            key = decrypted(seal, os.read(opened, HEAD))
+            key = decrypted(seal, os.read(opened, HEAD), number)
         except InvalidTag:
             os.close(opened)
             raise Damaged from None

@@ -45,7 +45,7 @@ from pathlib import Path as FolderPath
 from sqlite3 import Connection
 from threading import Lock
 from time import monotonic, time
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from attrs import asdict, define, evolve
 from cryptography.exceptions import InvalidTag
@@ -53,18 +53,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from txtahoe.caps import Cap
 from txtahoe.contentcache.blocks import decrypted, encrypted, key_of
-from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
+from txtahoe.errors import IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
 from txtahoe.sealing import sealed
 from txtahoe.spool.database import Database
-from txtahoe.spool.entries import PENDING, Entry, State, Summary
+from txtahoe.spool.entries import PENDING, Entry, State, Summary, replaceable
 from txtahoe.spool.files import Damaged, SealedFile, lock, sync_folder, write
 from txtahoe.tree.paths import Path
 
 logger = getLogger("txtahoe")
 
 _HASH = 8  # bytes of each hash of a place
-_LATEST = 3600.0  # seconds: nothing is due later; the clock began anew, as after a restart
+_LATEST = 60.0  # seconds: nothing is due later; the clock began anew, as after a restart
 REMEMBERED = 3600.0
 """Seconds that a LINKED entry stays, and a file without an entry."""
 
@@ -108,7 +108,7 @@ class Spool:
         self._seal = AESGCM(key_of(cap, "txtahoe spool 1: contents"))
         self._key = key_of(cap, "txtahoe spool 1: paths")
         self._database = Database(self.path / "journal.sqlite3")
-        self._adding: dict[int, tuple[Lock, list[_Adding]]] = {}
+        self._adding: dict[int, tuple[Lock, dict[int, _Adding]]] = {}
 
     @property
     def is_new(self) -> bool:
@@ -129,6 +129,10 @@ class Spool:
         values = *ends, State.ASIDE, monotonic() - self._max_age
         return list(filter(self._shows, self._entries(where, *values)))
 
+    def present(self, entry: Entry) -> Entry | None:
+        """The same entry as it is now, perhaps of another path, if it is still there."""
+        return next(iter(self._entries("number = ?", entry.number)), None)
+
     def open(self, node: Node) -> tuple[SealedFile | None, Cap]:
         """
         The bytes of a file, if they are here; and its cap.
@@ -136,7 +140,9 @@ class Spool:
         Raises: NoSuchChild, if it was pending and is removed or replaced; OSError; Damaged.
         """
         number, cap = node.metadata.get(PENDING), node.cap
-        opened = number and SealedFile.open(self._file(number), self._seal, node.size or 0)
+        opened = None
+        if number:
+            opened = SealedFile.open(self._file(number), self._seal, number, node.size or 0)
         if number and not opened:  # it is on the grid by now
             entries = self._entries("number = ?", number)
             if not entries:
@@ -183,7 +189,8 @@ class Spool:
             disk = os.statvfs(self.path)
             return min(max_bytes - int(used), size + disk.f_bavail * disk.f_frsize - min_free)
 
-        return evolve(entry, size=write(self._file(entry.number), self._seal, chunks, room))
+        number = entry.number
+        return evolve(entry, size=write(self._file(number), self._seal, number, chunks, room))
 
     def add(self, entry: Entry, expected: Node | None = None) -> None:
         """
@@ -194,17 +201,22 @@ class Spool:
 
         Raises: ExistingChild if the path has another file; IsADirectory; NotADirectory.
         """
-        turn, waiting = self._adding.setdefault(os.getpid(), (Lock(), []))
+        turn, waiting = self._adding.setdefault(os.getpid(), (Lock(), {}))
         mine = _Adding(entry, expected)
-        waiting.append(mine)
-        with turn:  # if another thread has taken it along, it is not in the list any more
-            together = waiting[:]
-            try:
-                self._add(together)
-            except OSError as error:
+        waiting[id(mine)] = mine
+        try:
+            with turn:  # if another thread has taken it along, it does not wait any more
+                together = list(waiting.values())
+                try:
+                    self._add(together)
+                except OSError as error:
+                    for each in together:
+                        each.error = each.error or error
                 for each in together:
-                    each.error = each.error or error
-            del waiting[: len(together)]
+                    waiting.pop(id(each), None)
+        finally:
+            # If Ctrl-C interrupts this, nobody must add it later, over a newer file.
+            waiting.pop(id(mine), None)
         if mine.error is not None:
             raise mine.error
 
@@ -227,7 +239,7 @@ class Spool:
         path = entry.path
 
         def select(where: str, *values: bytes) -> list[Entry]:
-            return list(map(self._entry, connection.execute(_SELECT + where, values)))
+            return self._readable(connection.execute(_SELECT + where, values))
 
         for depth in range(1, len(path)):
             if any(map(self._shows, select("place = ?", self._place(path[:depth])))):
@@ -240,7 +252,7 @@ class Spool:
         # If Ctrl-C interrupts `add`, the entry can be there already.
         there = [e for e in select("place = ?", place) if e.number != entry.number]
         known = [older for older in there if self._shows(older) or older.is_file(expected)]
-        entry = evolve(entry, over=entry.over or _over(known, expected))
+        entry = evolve(entry, over=entry.over or replaceable(known, expected))
         connection.execute(
             "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._row(entry)
         )
@@ -300,9 +312,11 @@ class Spool:
             with os.scandir(self.path) as files:
                 for file in files:
                     name, suffix = os.path.splitext(file.name)
-                    is_old = suffix == _SUFFIX and file.stat().st_mtime < old
-                    if is_old and int(name, 16) not in known:
-                        os.unlink(file)
+                    # Another process can remove it; it can be somebody else's.
+                    with suppress(FileNotFoundError, ValueError):
+                        is_old = suffix == _SUFFIX and file.stat().st_mtime < old
+                        if is_old and int(name, 16) not in known:
+                            os.unlink(file)
 
     # Folder and rows.
 
@@ -322,9 +336,10 @@ class Spool:
         return self.path / f"{number:016x}{_SUFFIX}"
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Remove files that have no entry any more, if they are there."""
+        """Remove files that have no entry any more, if they are there. `tidy` tries again."""
         for number in numbers:
-            self._file(number).unlink(missing_ok=True)
+            with suppress(OSError):  # the change itself is made
+                self._file(number).unlink()
 
     def _place(self, path: Path) -> bytes:
         return b"".join(
@@ -357,8 +372,11 @@ class Spool:
 
     def _entries(self, where: str, *values: Any) -> list[Entry]:
         """Entries, without those that are damaged on the disk."""
+        return self._readable(self._rows(_SELECT + where, *values))
+
+    def _readable(self, rows: Iterable[Any]) -> list[Entry]:
         found = []
-        for row in self._rows(_SELECT + where, *values):
+        for row in rows:
             try:
                 found.append(self._entry(row))
             except OSError:
@@ -380,17 +398,3 @@ class Spool:
         except InvalidTag:
             raise OSError(errno.EIO, "an entry of the spool's journal is damaged") from None
         return Entry(**{**told, "state": state, "due": due})
-
-
-def _over(known: Sequence[Entry], expected: Node | None) -> Literal[True] | tuple[Cap, ...]:
-    """The versions that a new entry can replace; see rule 4. Raises: ExistingChild."""
-    for there in known:
-        if not there.is_file(expected):
-            raise ExistingChild("the name is taken, or the file has changed since it was opened")
-        if there.state in (State.WAITING, State.ASIDE) or (there.is_pending and there.over is True):
-            return there.over
-        older = there.over if there.is_pending and there.over is not True else ()
-        return (*older, there.cap) if there.cap else older
-    if expected is not None and not expected.cap.is_known:
-        raise ExistingChild("the file has changed since it was opened")
-    return () if expected is None else (expected.cap,)

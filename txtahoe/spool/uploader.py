@@ -74,9 +74,12 @@ class Uploader:
         self._lock: BinaryIO | None = None
         self._busy = 0
         self._tidied = -inf
+        self.woken = monotonic()
+        """When it was last asked to begin."""
 
     def wake(self) -> None:
         """Bring what is pending to the grid, in the background. In the reactor thread."""
+        self.woken = monotonic()
         for lane in self._lanes:
             lane.wake()
 
@@ -117,10 +120,13 @@ class Uploader:
                 await self.in_thread(mark)
                 _, others = await self._note(uploaded, await self._link(uploaded))
                 await self.in_thread(mark)
+        return problems + others
+
+    async def tidy(self) -> None:
+        """As `Spool.tidy`, if this process has not done it lately."""
         if monotonic() > self._tidied + REMEMBERED:
             self._tidied = monotonic()
             await self.in_thread(self.spool.tidy)
-        return problems + others
 
     async def _note(
         self, entries: Sequence[Entry], outcomes: Sequence[Entry | Exception]
@@ -234,6 +240,8 @@ class Lane:
         if the spool cannot be used.
         """
         async with self._turn, self.uploader.turn() as is_ours:
+            if is_ours:
+                await self.uploader.tidy()  # at the start: entries of an earlier start of the host
             while is_ours and await self._round():
                 pass
             return not self._pause
@@ -288,7 +296,7 @@ def _failed(entry: Entry, error: Exception) -> Entry:
     return evolve(
         entry,
         state=State.ASIDE if isinstance(error, FINAL) else entry.state,
-        due=monotonic() + min(2.0**entry.tries, _LONGEST_PAUSE),
+        due=monotonic() + min(2.0 ** min(entry.tries, 9), _LONGEST_PAUSE),
         tries=entry.tries + 1,
         problem=redact(str(error)),
     )

@@ -81,6 +81,5 @@ class Upload(Verb):
     def _is_over(self, spool: Spool, tree: SpooledTree) -> bool:
         loop = current_loop()
         done(tree.run(lambda *_: tree.uploader(loop).upload()))
-        found = spool.summary()
-        is_left = found.files > len(found.aside)
+        is_left = spool.has_work()  # not what is set aside, nor what is damaged
         return not (self.options["watch"] or (self.options["wait"] and is_left))

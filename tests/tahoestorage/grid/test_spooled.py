@@ -11,9 +11,12 @@ from io import BytesIO
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 from unittest import mock
 
+from asgiref.sync import sync_to_async
+from attrs import evolve
 from django.core.files.base import ContentFile, File
 from django.test import RequestFactory
 from twisted.internet.task import deferLater
@@ -22,14 +25,23 @@ from tahoestorage.grid.file import TahoeFile
 from tahoestorage.grid.reader import Reader
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import current_loop
-from tahoestorage.reactor.waiting import done
+from tahoestorage.reactor.waiting import Caller, done
 from tahoestorage.serving.views import serve
 from tahoestorage.storage import TahoeStorage
 from tests.needs import TIME, needs
 from tests.processes import apart, forget_trees
 from tests.tahoestorage.case import StorageTestCase
-from txtahoe.errors import ExistingChild, GatewayUnreachable, NoSuchChild, RequestTimeout
-from txtahoe.spool import Spool, Uploader
+from txtahoe.caps import Cap
+from txtahoe.errors import (
+    ExistingChild,
+    GatewayUnreachable,
+    IsADirectory,
+    NoSuchChild,
+    NotADirectory,
+    RequestTimeout,
+)
+from txtahoe.spool import Spool, State, Uploader
+from txtahoe.tree.tree import Tree
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
 
@@ -123,6 +135,29 @@ class Saving(SpoolTestCase):
         with self.no_request():
             self.assertEqual(asyncio.run(run()), b"asynchronous")
 
+    def test_a_task_that_is_cancelled_while_its_file_is_read_saves_nothing(self) -> None:
+        begun, goes_on = Event(), Event()
+
+        class Slow(File):  # type: ignore[type-arg]
+            def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+                begun.set()
+                goes_on.wait(10)
+                yield b"x" * 100
+
+        async def run() -> None:
+            saving = asyncio.ensure_future(self.storage.asave("a.txt", Slow(BytesIO(), "a")))
+            await asyncio.to_thread(begun.wait, 10)
+            saving.cancel()
+            await asyncio.sleep(0.01)
+            goes_on.set()
+            with self.assertRaises(asyncio.CancelledError):
+                await saving
+            await sync_to_async(bool)()  # in the same thread, after it
+
+        asyncio.run(run())
+        self.assertEqual(self.spool.summary().files, 0)
+        self.assertEqual(self.storage.listdir(""), ([], []))
+
     def test_a_save_wakes_the_uploader_of_its_process(self) -> None:
         mock.patch.stopall()
         name = self.storage.save("a.txt", ContentFile(b"x"))
@@ -130,6 +165,15 @@ class Saving(SpoolTestCase):
             if self.others.exists(name):
                 break
         self.assertEqual(self.on_grid(name), b"x")
+
+    def test_two_spools_of_one_root_are_both_uploaded(self) -> None:
+        self.storage.save("a.txt", ContentFile(b"one"))
+        self.upload()
+        options = {**self.options, "spool": self.folder.with_name("2")}
+        self.storage = self.new_storage(tahoe_base_url=self.proxy.url, **options)
+        name = self.storage.save("b.txt", ContentFile(b"two"))
+        self.upload()
+        self.assertEqual(self.on_grid(name), b"two")
 
     def test_any_use_of_a_storage_has_the_uploader_begin_in_its_process(self) -> None:
         self.storage.exists("a.txt")
@@ -142,6 +186,11 @@ class Saving(SpoolTestCase):
             self.storage.exists("another.txt")
         self.settle()
         self.wakes.assert_called_once()
+        # Another process can have saved a file, and ended.
+        current_loop().kept.get(self.tree._uploaders_key).woken -= 60
+        self.storage.exists("another.txt")
+        self.settle()
+        self.assertEqual(self.wakes.call_count, 2)
 
     def settle(self) -> None:
         """Wait until the reactor has called what it was told to call soon."""
@@ -235,6 +284,11 @@ class OnePicture(SpoolTestCase):
         name = storage.save("a.txt", ContentFile(b"x"))
         self.assertEqual(list(storage.walk()), [("", [], [name])])
 
+    def test_a_walk_goes_through_a_directory_that_has_the_name_of_a_pending_file(self) -> None:
+        self.others.save(f"{self.name}/below.txt", ContentFile(b"of another host"))
+        self.assertIn((self.name, [], ["below.txt"]), list(self.storage.walk()))
+        self.assertIn((self.name, [], ["below.txt"]), list(self.storage.walk("new")))
+
     def test_times_and_prefetch_know_pending_files(self) -> None:
         with self.no_request():
             created = self.storage.get_created_time(self.name)
@@ -250,6 +304,36 @@ class OnePicture(SpoolTestCase):
                 response = serve(request, self.name)
                 self.assertEqual(b"".join(response), b"ndi")  # type: ignore[arg-type]
             self.assertEqual(response.status_code, 206)
+
+    def test_the_site_serves_the_newer_one_of_a_file_that_is_replaced_while_it_is_served(
+        self,
+    ) -> None:
+        self.override(STORAGES={"default": {"BACKEND": "x"}, "spooled": {"BACKEND": "x"}})
+        newer = iter([b"newer"])
+
+        def etag(cap: Cap) -> str:
+            for content in newer:
+                with self.storage.open(self.name, "wb") as file:
+                    file.write(content)
+            return f'"{cap.fingerprint}"'
+
+        views = "tahoestorage.serving.views"
+        with (
+            mock.patch(f"{views}.storage_of", return_value=self.storage),
+            mock.patch(f"{views}._etag", etag),
+        ):
+            response = serve(RequestFactory().get("/"), self.name)
+        self.assertEqual(b"".join(response), b"newer")  # type: ignore[arg-type]
+        self.assertEqual(response.headers["Content-Length"], "5")
+
+    def test_no_metadata_that_another_client_has_written_makes_a_file_look_pending(self) -> None:
+        async def link(tree: Tree, caller: Caller) -> None:
+            cap = await tree.client.upload(b"on the grid")
+            await tree.link("a.txt", cap, metadata={"txtahoe-pending": 77})
+
+        done(self.others._tree.run(link))
+        self.assertEqual(self.read("a.txt"), b"on the grid")
+        self.assertEqual(self.on_grid("a.txt"), b"on the grid")
 
     def test_a_deleted_pending_file_never_gets_to_the_grid(self) -> None:
         with self.no_request():
@@ -320,6 +404,43 @@ class OnePicture(SpoolTestCase):
         self.assertFalse(self.storage.exists("grid/there.txt"))
         self.assertFalse(self.others.exists("grid/there.txt"))
 
+    def test_to_delete_a_file_whose_name_another_host_takes_leaves_the_file_of_that_host(
+        self,
+    ) -> None:
+        with self.storage.open("a.txt", "wb") as file:
+            file.write(b"of this host")
+        entry = self.spool.find(("a.txt",))
+        assert entry is not None
+        cap = done(self.others._tree.upload(ContentFile(b"of this host"), None))
+        self.spool.update([evolve(entry, cap=cap, state=State.UPLOADED)])
+        self.others.save("a.txt", ContentFile(b"of another host"))
+        with mock.patch("tahoestorage.grid.spooled.sleep", lambda _: self.upload()):
+            self.storage.delete("a.txt")
+        self.assertEqual(self.on_grid("a.txt"), b"of another host")
+        self.assertNotIn("a_", "".join(self.others.listdir("")[1]))
+
+    def test_a_file_that_was_set_aside_can_be_deleted(self) -> None:
+        self.others.save("file", ContentFile(b"a file"))
+        self.others.save("directory/file", ContentFile(b"a file"))
+        self.storage = self.new_storage(**self.options, allow_overwrite=True)
+        for name in ("file/a.txt", "directory"):
+            self.storage.save(name, ContentFile(b"x"))
+            self.upload()
+            self.assertEqual(list(self.spool.summary().aside), [name])
+            self.storage.delete(name)
+            self.assertEqual(self.spool.summary().aside, {})
+        self.assertEqual(self.on_grid("directory/file"), b"a file")
+
+    def test_to_delete_a_file_that_was_set_aside_leaves_an_empty_directory_of_the_name(
+        self,
+    ) -> None:
+        self.storage = self.new_storage(**self.options, allow_overwrite=True)
+        done(self.others._tree.run(lambda tree, _: tree.make_directories("directory")))
+        self.storage.save("directory", ContentFile(b"x"))
+        self.upload()
+        self.storage.delete("directory")
+        self.assertIn("directory", self.others.listdir("")[0])
+
     def test_a_newer_version_that_does_not_get_to_the_grid_cannot_be_deleted(self) -> None:
         with self.storage.open("grid/there.txt", "ab") as file:
             file.write(b" and more")
@@ -376,6 +497,20 @@ class Writing(SpoolTestCase):
         file.discard()
         self.assertEqual(self.read(name), b"two")
 
+    def test_a_file_that_is_refused_leaves_nothing_on_the_disk(self) -> None:
+        name = self.storage.save("d/a.txt", ContentFile(b"one"))
+        file = self.storage.open(name, "r+b")
+        with self.storage.open(name, "wb") as other:
+            other.write(b"two")
+        with self.assertRaises(ExistingChild):
+            file.write(b"x" * 1000)
+            file.close()
+        file.discard()
+        for taken in ("d", f"{name}/below"):
+            with self.assertRaises((IsADirectory, NotADirectory)), self.storage.open(taken, "wb"):
+                pass
+        self.assertEqual(len(list(self.spool.path.glob("*.file"))), 1)
+
     def test_an_exclusive_mode_finds_pending_files(self) -> None:
         name = self.storage.save("a.txt", ContentFile(b"one"))
         with self.assertRaises(FileExistsError):
@@ -423,6 +558,20 @@ class Limits(SpoolTestCase):
         with self.assertRaisesRegex(OSError, r"no room.*'a_\w{7}\.bin'"):
             self.storage.save("a.bin", File(Once(LARGE)))
         self.assertEqual(self.storage.listdir(""), ([], []))
+
+    def test_a_content_that_cannot_be_read_is_not_read_again(self) -> None:
+        class Broken(File):  # type: ignore[type-arg]
+            times = 0
+
+            def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+                self.times += 1
+                if self.times == 1:
+                    yield b"x" * 1000
+                    raise OSError("the client has gone")
+
+        with self.no_request(), self.assertRaisesRegex(OSError, "client has gone"):
+            self.storage.save("a.bin", Broken(BytesIO()))
+        self.assertEqual(list(self.spool.path.glob("*.file")), [])
 
     def test_without_room_and_without_a_grid_the_disk_is_full(self) -> None:
         self.full(tahoe_base_url="http://127.0.0.1:9/", timeout=1)

@@ -216,9 +216,73 @@ class OnDisk(SpoolTestCase):
         with remove, self.assertRaises(KeyboardInterrupt):
             self.save(("a",), b"newer", over=True)
         self.assertEqual(self.read(("a",)), b"newer")
-        self.save(("b",), b"another")  # which takes along what was left to add
+        self.save(("b",), b"another")
         self.assertEqual(self.read(("a",)), b"newer")
         self.assertEqual(self.spool.summary().files, 2)
+
+    def test_a_save_that_is_interrupted_is_not_made_later_over_a_newer_file(self) -> None:
+        older = self.spool.write(Entry(("a",), over=True), [b"older"])
+        interrupt = mock.patch.object(self.spool, "_add", side_effect=KeyboardInterrupt)
+        with interrupt, self.assertRaises(KeyboardInterrupt):
+            self.spool.add(older)
+        process = self.new_spool()
+        process.add(process.write(Entry(("a",), over=True), [b"newer"]))
+        self.save(("b",), b"another")
+        self.assertEqual(self.read(("a",)), b"newer")
+
+    def test_files_that_somebody_has_exchanged_are_damaged(self) -> None:
+        self.save(("a",), b"of a")
+        self.save(("b",), b"of b")
+        one, two = self.files()
+        one.rename(self.spool.path / "other")
+        two.rename(one)
+        (self.spool.path / "other").rename(two)
+        for name in ("a", "b"):
+            with self.assertRaises(Damaged):
+                self.read((name,))
+
+    def test_a_file_that_cannot_be_removed_is_no_failure_of_a_save(self) -> None:
+        self.save(("a",), b"older")
+        problem = PermissionError("the folder is read-only")
+        with mock.patch("pathlib.Path.unlink", side_effect=problem):
+            self.save(("a",), b"newer", over=True)
+        self.assertEqual(self.read(("a",)), b"newer")
+
+    def test_files_that_are_not_of_the_spool_stay(self) -> None:
+        self.save(("a",))
+        notes = self.spool.path / "notes.file"
+        notes.touch()
+        os.utime(notes, (0, 0))
+        self.spool.tidy()
+        self.assertTrue(notes.exists())
+
+    def test_files_that_are_removed_while_the_folder_is_tidied_are_no_failure(self) -> None:
+        self.save(("a",))
+        file = mock.Mock(stat=mock.Mock(side_effect=FileNotFoundError))
+        file.name = "00.file"
+        with mock.patch("os.scandir") as scandir:
+            scandir.return_value.__enter__.return_value = [file]
+            self.spool.tidy()
+
+    def test_a_damaged_entry_can_be_replaced(self) -> None:
+        self.save(("a",), b"older")
+        with self.spool._database.use(changes=True) as connection:
+            connection.execute("UPDATE entries SET sealed = x'00'")
+        self.assertFalse(self.spool.has_work())
+        self.save(("a",), b"newer", over=True)
+        self.assertEqual(self.read(("a",)), b"newer")
+
+    def test_a_process_that_was_forked_without_python_uses_no_connection_of_its_parent(
+        self,
+    ) -> None:
+        self.save(("a",))
+        with self.spool._database.use() as connection:
+            of_parent = connection
+        with mock.patch("os.getpid", return_value=-1):
+            with self.spool._database.use() as connection:
+                self.assertIsNot(connection, of_parent)
+            self.assertEqual(self.read(("a",)), b"content")
+        of_parent.execute("SELECT 1")  # it is not closed
 
     def test_a_file_without_an_entry_is_removed_when_it_was_left_alone_for_an_hour(self) -> None:
         self.save(("a",))

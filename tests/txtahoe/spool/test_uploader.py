@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from unittest import mock
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from tests.txtahoe.spool.case import SpoolTestCase, forget_processes
@@ -32,6 +33,40 @@ class Uploading(SpoolTestCase):
         self.assertEqual(sum(label == "PUT /uri" for label in requests), len(files))
         self.assertLessEqual(sum("t=set_children" in label for label in requests), 2)
         self.assertEqual(self.spool.summary().files, 0)
+
+    def test_a_file_that_fails_for_days_does_not_keep_others_from_the_grid(self) -> None:
+        self.save(("bad",), b"bad")
+        self.spool.update([evolve(self.entry(("bad",)), tries=2000)])
+        self.save(("good",), b"good")
+        upload = self.tree.upload
+
+        async def failing(source):  # type: ignore[no-untyped-def]
+            if await source() == b"bad":
+                raise AnswerLost("the gateway has a problem with this file alone")
+            return await upload(source)
+
+        with mock.patch.object(self.tree, "upload", failing):
+            self.assertTrue(self.upload())
+        self.assertEqual(self.on_grid(), {("good",): b"good"})
+        self.assertEqual(self.entry(("bad",)).tries, 2001)
+
+    def test_after_a_restart_of_a_host_that_ran_for_minutes_files_are_due(self) -> None:
+        self.clock.advance(1800)
+        self.save(("a",), b"pending")
+        self.clock.rightNow = 10.0
+        self.uploader = self.new_uploader()
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"pending"})
+
+    def test_after_a_restart_what_was_linked_before_does_not_answer_readers(self) -> None:
+        self.clock.advance(1800)
+        self.save(("a",))
+        self.upload()
+        self.clock.rightNow = 10.0
+        self.uploader = self.new_uploader()
+        self.upload()
+        self.clock.rightNow = 1803.0
+        self.assertIsNone(self.spool.find(("a",)))
 
     def test_after_the_upload_a_file_is_in_the_content_cache(self) -> None:
         self.client.content_cache = ContentCache(self.path.with_name("cache"))
