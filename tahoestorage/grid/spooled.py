@@ -27,6 +27,7 @@ from txtahoe.errors import (
     NotADirectory,
     RequestTimeout,
     TahoeError,
+    UnknownOutcome,
 )
 from txtahoe.http.sources import gather
 from txtahoe.nodes import Node
@@ -179,7 +180,10 @@ class SpooledTree(StorageTree):
         # The file can have got another name: its own may lead to a file of another host.
         with suppress(NoSuchChild, NotADirectory, IsADirectory):
             await self.change(lambda tree: tree.unlink(settled.path), settled.path, name)
-        await unblocked(partial(self.spool.discard, settled, is_linked=True))
+        try:
+            await unblocked(partial(self.spool.discard, settled, is_linked=True))
+        except OSError as error:  # of a full disk, for example
+            raise UnknownOutcome(f"{name!r} is not on the grid any more, but {error}") from None
         return None
 
     async def _settled(self, entry: Entry) -> Entry | None:

@@ -63,6 +63,14 @@ class Database:
         # Questions have a connection of their own, so that they do not wait for a sync.
         self._opened = _Opened(path), _Opened(path)
 
+    def is_there(self) -> bool:
+        """Whether the file is. Raises: OSError, where `Path.exists` says no since Python 3.14."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
     def make(self) -> None:
         """Make the file, if there is none: it is whole as soon as it is there."""
         new = self.path.with_suffix(f".{os.urandom(8).hex()}")

@@ -38,6 +38,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from hashlib import blake2b
 from logging import getLogger
 from math import inf
@@ -113,7 +114,7 @@ class Spool:
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever saved in it: then it is empty."""
-        return not self._database.path.exists()
+        return not self._database.is_there()
 
     # Questions.
 
@@ -140,10 +141,10 @@ class Spool:
         Raises: NoSuchChild, if it was pending and is removed or replaced; OSError; Damaged.
         """
         number, cap = node.metadata.get(PENDING), node.cap
-        opened = None
-        if number:
-            opened = SealedFile.open(self._file(number), self._seal, number, node.size or 0)
-        if number and not opened:  # it is on the grid by now
+        if not number:
+            return None, cap
+        opened = SealedFile.open(self._file(number), self._seal, number, node.size or 0)
+        if opened is None:  # it is on the grid by now
             entries = self._entries("number = ?", number)
             if not entries:
                 raise NoSuchChild("the file was deleted or replaced while it was opened")
@@ -157,12 +158,12 @@ class Spool:
         now = monotonic() if at is None else at
         where = "state <= ? AND (due <= ? OR due > ?) AND size >= ? AND size < ?"
         order = " ORDER BY tries, since LIMIT ?"
-        values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most
-        return self._entries(where + order, *values)
+        values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most + 100
+        return self._entries(where + order, *values)[:most]  # so damaged ones hide no others
 
     def has_work(self) -> bool:
         """Whether any file is to be brought to the grid, now or later."""
-        return bool(self.due(range(2**62), 100, at=inf))  # some can be damaged
+        return bool(self.due(range(2**62), 1, at=inf))
 
     def summary(self) -> Summary:
         select = "SELECT count(*), coalesce(sum(size), 0), min(since) FROM entries WHERE state <= ?"
@@ -194,8 +195,7 @@ class Spool:
 
     def add(self, entry: Entry, expected: Node | None = None) -> None:
         """
-        Add an entry, in the place of that of its path. The entries that several threads add at a
-        time are synced together.
+        Add an entry in place of that of its path. Entries of several threads are synced together.
 
         `expected`: the file that it replaces, if not just any.
 
@@ -211,7 +211,7 @@ class Spool:
                     self._add(together)
                 except OSError as error:
                     for each in together:
-                        each.error = each.error or error
+                        each.error = each.error or copy(error)
                 for each in together:
                     waiting.pop(id(each), None)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import traceback
 from collections.abc import Iterator
@@ -39,8 +40,9 @@ from txtahoe.errors import (
     NoSuchChild,
     NotADirectory,
     RequestTimeout,
+    UnknownOutcome,
 )
-from txtahoe.spool import Spool, State, Uploader
+from txtahoe.spool import Entry, Spool, State, Uploader
 from txtahoe.tree.tree import Tree
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
@@ -351,6 +353,19 @@ class OnePicture(SpoolTestCase):
         self.assertFalse(self.storage.exists(self.name))
         self.assertFalse(self.others.exists(self.name))
         self.storage.delete(self.name)
+
+    def test_a_deletion_that_the_spool_cannot_note_is_in_doubt(self) -> None:
+        self.upload()
+        discard = self.spool.discard
+
+        def full(entry: Entry, *, is_linked: bool = False) -> bool:
+            if is_linked:
+                raise OSError(errno.EIO, "the disk is full")
+            return discard(entry)
+
+        with mock.patch.object(Spool, "discard", side_effect=full):
+            self.assertRaises(UnknownOutcome, self.storage.delete, self.name)
+        self.assertFalse(self.others.exists(self.name))
 
     def test_a_directory_with_a_pending_file_is_not_empty(self) -> None:
         for name in ("new", "grid"):

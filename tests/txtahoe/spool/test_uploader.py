@@ -68,6 +68,19 @@ class Uploading(SpoolTestCase):
         self.clock.rightNow = 1803.0
         self.assertIsNone(self.spool.find(("a",)))
 
+    def test_a_damaged_entry_hides_no_others_after_the_grid_was_away(self) -> None:
+        self.save(("damaged",))
+        with self.spool._database.use(changes=True) as connection:
+            connection.execute("UPDATE entries SET sealed = x'00'")
+        self.save(("a",), b"a")
+        self.save(("b",), b"b")
+        away = AnswerLost("the grid is away")
+        with mock.patch.object(self.tree, "upload", side_effect=away):
+            self.assertFalse(self.upload())
+        self.clock.advance(60)
+        self.assertTrue(self.upload())
+        self.assertEqual(self.on_grid(), {("a",): b"a", ("b",): b"b"})
+
     def test_after_the_upload_a_file_is_in_the_content_cache(self) -> None:
         self.client.content_cache = ContentCache(self.path.with_name("cache"))
         self.save(("a",), b"x" * 5000)
