@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from logging import getLogger
@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from django.core.files import File
 
-from tahoestorage.grid.staging import UNBORN, laid_over
+from tahoestorage.grid.staging import UNBORN
 from tahoestorage.grid.tree import Linking, StorageTree
 from tahoestorage.reactor.loop import Loop, current_loop
 from tahoestorage.reactor.waiting import done, unblocked
@@ -97,7 +97,7 @@ class SpooledTree(StorageTree):
             if not pending:
                 raise
             found = {}
-        return laid_over(path, found, pending)
+        return _laid_over(path, found, pending)
 
     def walk(self, path: Path, name: str | None = None) -> Iterator[tuple[Path, dict[str, Node]]]:
         pending = done(self._below(path))
@@ -105,12 +105,12 @@ class SpooledTree(StorageTree):
         try:
             for directory, children in super().walk(path, name):
                 unborn.discard(directory)
-                yield directory, laid_over(directory, children, pending)
+                yield directory, _laid_over(directory, children, pending)
         except NoSuchChild:
             if path not in unborn:
                 raise
         for directory in sorted(unborn, key=len):
-            yield directory, laid_over(directory, {}, pending)
+            yield directory, _laid_over(directory, {}, pending)
 
     def opened(self, node: Node) -> tuple[SealedFile | None, Cap]:
         return self.spool.open(node)
@@ -285,3 +285,19 @@ class SpooledTree(StorageTree):
             uploader = loop.kept.get(self._uploaders_key)
             if anew or uploader is None or monotonic() > uploader.woken + _OFTEN:
                 loop.call_soon(lambda: self.uploader(loop).wake())
+
+
+def _laid_over(
+    directory: Path, children: Mapping[str, Node], pending: Mapping[Path, Node]
+) -> dict[str, Node]:
+    """The children of a directory on the grid, with what is pending in it and below."""
+    shown = {**children}
+    for path, node in pending.items():
+        # A pending file can have the name of a directory that another host has made.
+        if path != directory and path[: len(directory)] == directory:
+            name, *below = path[len(directory) :]
+            if below:
+                shown.setdefault(name, UNBORN)
+            else:
+                shown[name] = node
+    return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from time import time
 
@@ -35,18 +35,15 @@ class _Upload:
     """The upload of a file, under way or over. Any number of callers can wait for its cap."""
 
     outcome: Cap | Exception | None = None
+    turn: DeferredLock = field(factory=DeferredLock)  # the upload has it first
     work: Deferred[None] | None = None
-    waiting: list[Deferred[None]] = field(factory=list)
 
     async def cap(self) -> Cap:
-        if self.outcome is None:
-            done: Deferred[None] = Deferred(self.waiting.remove)
-            self.waiting.append(done)
-            await done
-        assert self.outcome is not None
-        if isinstance(self.outcome, Exception):
-            raise another(self.outcome)
-        return self.outcome
+        async with self.turn:
+            assert self.outcome is not None
+            if isinstance(self.outcome, Exception):
+                raise another(self.outcome)
+            return self.outcome
 
 
 @frozen(eq=False)
@@ -70,7 +67,9 @@ class Staging:
 
     For a program that changes many files one by one and is alone in doing so, such as a deployment.
     The first question about a directory lists it. The answer, also that a name or a directory is
-    missing, holds until all changes are made, and for `max_age` seconds if none are pending.
+    missing, holds until all changes are made, and for `max_age` seconds if none are pending. So a
+    change is made in that answer at once. (A spool has to lay its files over an answer that is
+    never old, because other processes change the grid too.)
 
     Uploads begin at once, 16 at a time; a further save waits. Equal bytes are uploaded once: the
     links have digests in their metadata.
@@ -86,18 +85,18 @@ class Staging:
         self.forget()
 
     def forget(self) -> None:
-        # The grid, by directory, with the directories that pending files need.
-        self._views: dict[Path, dict[str, Node]] = {}
+        # The children of directories, with all changes.
+        self._views: dict[Path, dict[str, _Saved | Node]] = {}
         self._asked: dict[Path, float] = {}
-        # A saved file; None for a deleted one; UNBORN for one that a directory replaces.
-        self._changes: dict[Path, _Saved | Node | None] = {}
+        # What the grid has at the paths of files that are saved or deleted here.
+        self._before: dict[Path, _Saved | Node | None] = {}
         self._uploads: dict[str, _Upload] = {}
         self._failures: list[Exception] = []
 
     @property
     def pending(self) -> Collection[Path]:
         """The paths whose changes are pending. Any thread can read it."""
-        return self._changes.keys()
+        return self._before.keys()
 
     async def resolve(self, path: Path) -> Node:
         """
@@ -108,19 +107,14 @@ class Staging:
             there = await self._there(path) if path else Node("dirnode", self._tree.root)
         if there is None:
             raise NoSuchChild(f"no such file or directory: {path[-1]!r}")
-        return await there.node() if isinstance(there, _Saved) else there
+        return await _node(there)
 
     async def list(self, path: Path) -> dict[str, Node]:
         if not (await self.resolve(path)).is_directory:
             raise NotADirectory(f"{path[-1]!r} is not a directory")
         async with self._lock:
             children = {**await self._view(path)}
-            changes = {p: there for p, there in self._changes.items() if p[:-1] == path}
-        pending = {
-            p: await there.node() if isinstance(there, _Saved) else there
-            for p, there in changes.items()
-        }
-        return laid_over(path, children, pending)
+        return {name: await _node(there) for name, there in children.items()}
 
     async def save(self, path: Path, source: Uploadable, digest: str) -> None:
         """
@@ -138,22 +132,16 @@ class Staging:
         async with self._lock:
             await self._file(path)
             for depth in range(1, len(path)):
-                directory = path[:depth]
-                if isinstance(self._shown(directory), _Saved):  # since the directory was asked for
-                    raise NotADirectory(f"{directory[-1]!r} is not a directory")
-                if directory in self._changes:
-                    self._changes[directory] = UNBORN
-                else:
-                    self._views[directory[:-1]].setdefault(directory[-1], UNBORN)
+                name = path[depth - 1]
+                there = self._views[path[: depth - 1]].setdefault(name, UNBORN)
+                if isinstance(there, _Saved):  # since the directory was asked for
+                    raise NotADirectory(f"{name!r} is not a directory")
             self._change(path, _Saved(digest, upload))
 
     async def delete(self, path: Path) -> None:
         """Delete a file; if it is missing, do nothing. Raises: IsADirectory."""
         async with self._lock:
-            there = await self._file(path)
-            if self._on_grid(path) is None:
-                self._changes.pop(path, None)
-            elif there is not None:
+            if await self._file(path) is not None:
                 self._change(path, None)
 
     async def link(self, but: Path | None = None) -> dict[Path, Exception]:
@@ -177,19 +165,15 @@ class Staging:
         deleted: an old file is better than none.
         """
         async with self._lock:
-            failed = await self._link() or await self._unlink(self._changes)
+            failed = await self._link() or await self._unlink(self._before)
             self.forget()
         return failed
 
     # The caller of these methods holds the lock.
 
     async def _there(self, path: Path) -> _Saved | Node | None:
-        directory, _ = split_name(path)
-        await self._view(directory)
-        return self._shown(path)
-
-    def _shown(self, path: Path) -> _Saved | Node | None:
-        return self._changes[path] if path in self._changes else self._on_grid(path)
+        directory, name = split_name(path)
+        return (await self._view(directory)).get(name)
 
     async def _file(self, path: Path) -> _Saved | Node | None:
         """As `_there`. Raises: IsADirectory."""
@@ -198,11 +182,8 @@ class Staging:
             raise IsADirectory(f"{path[-1]!r} is a directory")
         return there
 
-    def _on_grid(self, path: Path) -> Node | None:
-        return self._views[path[:-1]].get(path[-1])
-
-    async def _view(self, directory: Path) -> dict[str, Node]:
-        """The children of a directory on the grid; none if it is missing."""
+    async def _view(self, directory: Path) -> dict[str, _Saved | Node]:
+        """The children of a directory; none if it is missing."""
         for depth in range(len(directory) + 1):
             if not self._is_known(directory[:depth]):
                 await self._ask(directory[:depth])
@@ -212,11 +193,11 @@ class Staging:
         if directory not in self._views:
             return False
         age = self._tree.client.reactor.seconds() - self._asked[directory]
-        return bool(self._changes) or age < max_age(self._max_age)
+        return bool(self._before) or age < max_age(self._max_age)
 
     async def _ask(self, directory: Path) -> None:
         self._asked[directory] = self._tree.client.reactor.seconds()
-        there = self._shown(directory) if directory else None
+        there = self._views[directory[:-1]].get(directory[-1]) if directory else None
         if directory and there in (None, UNBORN):
             self._views[directory] = {}
             return
@@ -232,49 +213,44 @@ class Staging:
     async def _has(self, path: Path, digest: str) -> bool:
         """Whether these bytes are there already; a pending change that hides them is undone."""
         there = await self._file(path)
-        before = self._on_grid(path)
-        if before is not None and digest_of(before) == digest:
-            self._changes.pop(path, None)
+        before = self._before.get(path, there)
+        if isinstance(before, Node) and digest_of(before) == digest:
+            if path in self._before:
+                self._change(path, before)
             return True
         # A failed upload is not among the uploads.
         return isinstance(there, _Saved) and there.digest == digest and digest in self._uploads
 
-    def _change(self, path: Path, there: _Saved | None) -> None:
-        if not self._changes:
+    def _change(self, path: Path, there: _Saved | Node | None) -> None:
+        """Show something at a path; the change is pending, unless the grid has just that."""
+        if not self._before:
             # From now on views do not grow old, so drop those that are.
             for directory in list(self._views):
                 if directory != path[: len(directory)] and not self._is_known(directory):
                     del self._views[directory]
-        self._changes[path] = there
-
-    def _show(self, path: Path, there: Node | None) -> None:
-        view = self._views[path[:-1]]
-        view.pop(path[-1], None)
+        view, name = self._views[path[:-1]], path[-1]
+        before = self._before.setdefault(path, view.pop(name, None))
         if there is not None:
-            view[path[-1]] = there
+            view[name] = there
+        if there is before:
+            del self._before[path]
 
     async def _link(self, but: Path | None = None) -> dict[Path, Exception]:
-        saved = {p: s for p, s in self._changes.items() if isinstance(s, _Saved) and p != but}
+        shown = {path: self._views[path[:-1]].get(path[-1]) for path in self._before}
+        saved = {p: s for p, s in shown.items() if isinstance(s, _Saved) and p != but}
         directories = {path[:depth] for path in saved for depth in range(1, len(path))}
-        failed = await self._unlink(directories & self._changes.keys())
-        nodes: dict[Path, Node] = {}
-        for path, file in saved.items():
-            try:
-                nodes[path] = await file.node()
-            except CancelledError:
-                raise
-            except Exception as error:
-                failed[path] = error
+        failed = await self._unlink(directories & self._before.keys())
+        results = await each(saved.values(), _Saved.node, 1)
+        failed.update(_errors(saved, results))
+        nodes = {p: n for p, n in zip(saved, results, strict=True) if isinstance(n, Node)}
         links = {path: Link(n.cap, {DIGEST: n.metadata[DIGEST]}) for path, n in nodes.items()}
         try:
             await self._tree.link_many(links.items(), replace="only-files")
         except SomeFailed as error:
-            results = zip(links, error.results, strict=True)
-            failed.update({p: result for p, result in results if isinstance(result, Exception)})
+            failed.update(_errors(links, error.results))
         for path in saved:
-            del self._changes[path]
-            self._show(path, nodes.get(path))
-        if not self._changes:
+            del self._before[path]
+        if not self._before:
             self.forget()  # the views have directories that did not exist
         return failed
 
@@ -286,10 +262,8 @@ class Staging:
         wanted = list(paths)
         results = await each(wanted, unlink, _UNLINKS)
         for path in wanted:
-            there = self._changes.pop(path)
-            self._show(path, there if isinstance(there, Node) else None)
-        pairs = zip(wanted, results, strict=True)
-        return {path: result for path, result in pairs if isinstance(result, Exception)}
+            del self._before[path]
+        return _errors(wanted, results)
 
     # The uploads.
 
@@ -313,35 +287,22 @@ class Staging:
         return upload
 
     async def _send(self, upload: _Upload, source: Uploadable, digest: str) -> None:
-        try:
-            upload.outcome = await self._tree.upload(source)
-            self._failures.clear()
-        except Exception as error:
-            upload.outcome = error
-            self._uploads.pop(digest, None)
-            if not isinstance(error, CancelledError):
-                self._failures.append(error)
-        self._room.release()
-        while upload.waiting:
-            upload.waiting.pop().callback(None)
+        async with upload.turn:
+            try:
+                upload.outcome = await self._tree.upload(source)
+                self._failures.clear()
+            except Exception as error:
+                upload.outcome = error
+                self._uploads.pop(digest, None)
+                if not isinstance(error, CancelledError):
+                    self._failures.append(error)
+            self._room.release()
 
 
-def laid_over(
-    directory: Path, children: Mapping[str, Node], pending: Mapping[Path, Node | None]
-) -> dict[str, Node]:
-    """
-    The children of a directory on the grid, with what is pending in it and below; None stands for a
-    file that is deleted.
-    """
-    shown = {**children}
-    for path, node in pending.items():
-        # A pending file can have the name of a directory that another host has made.
-        if path != directory and path[: len(directory)] == directory:
-            name, *below = path[len(directory) :]
-            if below:
-                shown.setdefault(name, UNBORN)
-            elif node is not None:
-                shown[name] = node
-            else:
-                shown.pop(name, None)
-    return shown
+async def _node(there: _Saved | Node) -> Node:
+    return await there.node() if isinstance(there, _Saved) else there
+
+
+def _errors(paths: Iterable[Path], results: Iterable[object]) -> dict[Path, Exception]:
+    pairs = zip(paths, results, strict=True)
+    return {path: result for path, result in pairs if isinstance(result, Exception)}
