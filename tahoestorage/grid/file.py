@@ -1,4 +1,4 @@
-"""The file that a storage opens: a reader fetches its bytes, a spool takes what is written."""
+"""The file that a storage opens: a reader fetches its bytes, a buffer takes what is written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from weakref import finalize
 from django.core.files import File
 
 from tahoestorage.grid.reader import FIRST_WINDOW, SECOND_WINDOW, Reader
-from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.tree import Linking, StorageTree
+from tahoestorage.grid.writebuffer import WriteBuffer
 from tahoestorage.reactor.waiting import done
 from txtahoe.caps import redact
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild
@@ -54,7 +54,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
     ) -> None:
         super().__init__(None, name)
         self.file: Any
-        self._raw: Reader | Spool
+        self._raw: Reader | WriteBuffer
         self._was: Node | None
         self._tree = tree
         self._path = path
@@ -67,16 +67,16 @@ class TahoeFile(File):  # type: ignore[type-arg]
             self._raw = self._reader(found or done(self._tree.file(self._path, self.name)))
             self.file = io.BufferedReader(self._raw, FIRST_WINDOW)
         else:
-            self._raw = spool = self._begin_writing(_kind(mode))
+            self._raw = buffer = self._begin_writing(_kind(mode))
             buffered: Any = io.BufferedRandom if "+" in mode else io.BufferedWriter
-            self.file = buffered(spool)
+            self.file = buffered(buffer)
         if "b" not in mode:
             self.file = io.TextIOWrapper(self.file, encoding="utf-8")
-        if isinstance(self._raw, Spool):
+        if isinstance(self._raw, WriteBuffer):
             finalize(self, _tell_if_unsaved, self.file, self._raw, str(self.name))
         self.mode = mode
 
-    def _begin_writing(self, kind: str) -> Spool:
+    def _begin_writing(self, kind: str) -> WriteBuffer:
         self._tree.require_replaceable(self.name)
         self._was, is_taken = None, True
         try:  # a fresh look-up, because a known file can be too old to be replaced
@@ -91,14 +91,14 @@ class TahoeFile(File):  # type: ignore[type-arg]
                 raise
         if kind == "x" and is_taken:
             raise ExistingChild(f"the name {self.name!r} is taken")
-        spool = Spool(appends=kind == "a")
+        buffer = WriteBuffer(appends=kind == "a")
         if self._was is not None and kind in "ra":
             with self._reader(self._was) as reader:
-                shutil.copyfileobj(reader, spool, SECOND_WINDOW)
+                shutil.copyfileobj(reader, buffer, SECOND_WINDOW)
             if kind == "r":
-                spool.seek(0)
-            spool.is_changed = False
-        return spool
+                buffer.seek(0)
+            buffer.is_changed = False
+        return buffer
 
     def _reader(self, found: Node) -> Reader:
         self._was = found
@@ -169,7 +169,7 @@ class TahoeFile(File):  # type: ignore[type-arg]
         """Save what was written, and close. Raises: ExistingChild, and as `Storage.save`."""
         if self.closed:
             return
-        if isinstance(self._raw, Spool):
+        if isinstance(self._raw, WriteBuffer):
             leaving = _leaving_exception()
             # An `__exit__` can also write a file of its own, about the exception.
             if leaving is not None and leaving is not self._left_when_opened:
@@ -193,11 +193,11 @@ class TahoeFile(File):  # type: ignore[type-arg]
         if self.closed:
             return
         self._size = 0 if self._was is None else self._was.size or 0
-        if isinstance(self._raw, Spool):
+        if isinstance(self._raw, WriteBuffer):
             self._raw.is_changed = False
         self._raw.close()  # first, so that no buffer writes to it
 
-    def _save(self, spool: Spool) -> None:
+    def _save(self, buffer: WriteBuffer) -> None:
         link: Linking = partial(Tree.replace, path=self._path, expected=self._was)
         if "x" in self.mode:
             link = partial(Tree.link, path=self._path)
@@ -208,8 +208,8 @@ class TahoeFile(File):  # type: ignore[type-arg]
             "replaces": self._allow_overwrite and "x" not in self.mode,
             "is_growing": "a" in self.mode,
         }
-        done(self._tree.put(self._path, spool.content(self.name), self.name, link, **how))
-        spool.is_changed = False
+        done(self._tree.put(self._path, buffer.content(self.name), self.name, link, **how))
+        buffer.is_changed = False
 
     def __exit__(self, exc_type: type[BaseException] | None, *error: Any) -> None:
         if exc_type is None:
@@ -233,11 +233,11 @@ def _leaving_exception() -> BaseException | None:
     return error if is_leaving else None
 
 
-def _tell_if_unsaved(file: Any, spool: Spool, name: str) -> None:
+def _tell_if_unsaved(file: Any, buffer: WriteBuffer, name: str) -> None:
     """Report a file that is dropped, or whose process ends, before it is saved."""
     with suppress(Exception):  # the buffered bytes, unless it is closed
         file.flush()
-    if spool.is_changed:
+    if buffer.is_changed:
         text = f"{redact(name)!r} was not closed: what was written to it is not saved"
         logger.error("%s", text)
         warnings.warn(text, ResourceWarning, stacklevel=2)  # as for any file that is left open

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from attrs import frozen
 from django.core.files import File
 
-from tahoestorage.grid.spool import Spool
 from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
+from tahoestorage.grid.writebuffer import WriteBuffer
 from tahoestorage.reactor.loop import Loop, running_loop
 from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.caps import redact
@@ -190,11 +190,11 @@ class StagedTree(StorageTree):
 
 
 def _spooled(content: File[Any]) -> File[Any]:
-    spool = Spool()
+    buffer = WriteBuffer()
     chunks = iter(content.chunks())
     while block := gather(chunks, SMALL):
-        spool.write(block)
-    return spool.content(content.name)
+        buffer.write(block)
+    return buffer.content(content.name)
 
 
 def _tell(text: str) -> None:

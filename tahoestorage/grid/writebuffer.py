@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class Spool(SpooledTemporaryFile[bytes]):
+class WriteBuffer(SpooledTemporaryFile[bytes]):
     """
     A temporary file: in memory at first, then on the disk.
 
@@ -40,7 +40,7 @@ class Spool(SpooledTemporaryFile[bytes]):
         return size
 
     def content(self, name: str | None) -> File[bytes]:
-        """The spool as a Django file, to be saved."""
+        """The buffer as a Django file, to be saved."""
         return File(self, name)
 
     def write(self, data: Any) -> int:
