@@ -63,8 +63,8 @@ def warm_reads_of_tasks(files: int = 50) -> Case:
     )
 
 
-def warm_answers(files: int = 50) -> Case:
-    """Answers of the site with files that the disk has, beside FileResponse."""
+def warm_answers(files: int = 50, times: int = 10) -> Case:
+    """Answers of the site with files that the disk has, beside FileResponse; each file `times`."""
 
     def action(place: Place, prefix: str) -> Action:
         cap = place.bare.make_directory()
@@ -75,7 +75,7 @@ def warm_answers(files: int = 50) -> Case:
 
         def get() -> None:
             with _serving(place, cap):
-                for name, content in contents.items():
+                for name, content in [*contents.items()] * times:
                     response: Any = client.get(f"/{prefix}/{name}")
                     assert b"".join(response.streaming_content) == content
 
@@ -83,7 +83,7 @@ def warm_answers(files: int = 50) -> Case:
 
     return Case(
         "answer of the site, content cache",
-        files,
+        files * times,
         lambda place: action(place, "grid"),
         lambda place: action(place, "local"),
         Speed(time=2.0),

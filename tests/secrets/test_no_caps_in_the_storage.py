@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from django.core.checks import run_checks
@@ -159,6 +160,7 @@ class Storages(StorageSecretsTestCase):
             file.unlink()
             file.mkdir()
             self.attempt_all(storage, f"a broken journal, {where}")
+            rmtree(folder)  # else the uploader of this process would try it for ever
         self.assert_no_leaks()
 
     @needs(TIME)
