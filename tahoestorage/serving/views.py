@@ -6,6 +6,7 @@ import logging
 import mimetypes
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
@@ -217,6 +218,7 @@ def _is_same_file(request: HttpRequest, etag: str | None, modified: int | None) 
     return modified is not None and parse_http_date_safe(named) == modified
 
 
+@lru_cache
 def _etag(cap: Cap) -> str:
     """An ETag that tells nothing of the cap to anyone without the site's secret key."""
     return f'"{salted_hmac("tahoestorage.etag", str(cap), algorithm="sha256").hexdigest()[:32]}"'
