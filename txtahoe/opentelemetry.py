@@ -7,14 +7,16 @@ https://opentelemetry.io/docs/specs/semconv/http/. No span has `url.full`: it wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from time import time_ns
+from time import time, time_ns
 from urllib.parse import urlsplit
 
-from opentelemetry.metrics import MeterProvider, get_meter
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider, get_tracer
 
 from txtahoe.http.events import Event
+from txtahoe.spool import Spool, Summary
 
 _PORTS = {"http": 80, "https": 443}
 # In seconds, as the conventions have them.
@@ -113,6 +115,30 @@ def _server(gateway: str) -> Attributes:
     if parts.hostname is None:  # a Unix socket
         return {"server.address": parts.path}
     return {"server.address": parts.hostname, "server.port": parts.port or _PORTS[parts.scheme]}
+
+
+def watch_spool(spool: Spool, meter_provider: MeterProvider | None = None) -> None:
+    """
+    Make gauges of a spool, which all processes of its host share.
+
+    Metrics: `tahoe.spool.files` and `tahoe.spool.size`, which are not on the grid yet;
+    `tahoe.spool.age`, the seconds since the oldest of them was saved.
+    """
+    meter = get_meter("txtahoe", meter_provider=meter_provider)
+
+    def gauge(name: str, unit: str, told: str, value: Callable[[Summary], float]) -> None:
+        def read(_: CallbackOptions) -> list[Observation]:
+            return [Observation(value(spool.summary()))]
+
+        meter.create_observable_gauge(f"tahoe.spool.{name}", [read], unit, told)
+
+    gauge("files", "{file}", "Files that are not on the grid yet.", lambda now: now.files)
+    gauge("size", "By", "Their bytes.", lambda now: now.bytes)
+    gauge("age", "s", "Time since the oldest was saved.", _age)
+
+
+def _age(now: Summary) -> float:
+    return 0.0 if now.oldest is None else max(0.0, time() - now.oldest)
 
 
 observe = Telemetry()

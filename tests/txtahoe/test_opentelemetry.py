@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from time import time
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -19,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Event, Gateways, Transport, Tree
-from txtahoe.opentelemetry import Telemetry
+from txtahoe.opentelemetry import Telemetry, watch_spool
+from txtahoe.spool import Entry, Spool
 from txtahoe.testing.fake import Delay, Status
 
 DATA = b"Bytes" * 100
@@ -196,6 +198,21 @@ print(span.name, span.attributes["server.address"])
 (metric,) = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
 print(metric.name, metric.data.data_points[0].sum)
 """
+
+
+class Spools(TelemetryTestCase):
+    def test_a_spool_has_gauges(self) -> None:
+        spool = Spool(self.mktemp(), self.root, min_free=0)
+        watch_spool(spool, self.metrics)
+        self.assertEqual(self.now_in("files", "size", "age"), [0, 0, 0])
+        spool.add(spool.write(Entry(("a",), since=time() - 60), [DATA]))
+        files, size, age = self.now_in("files", "size", "age")
+        self.assertEqual((files, size), (1, len(DATA)))
+        self.assertGreaterEqual(age, 60)
+
+    def now_in(self, *names: str) -> list[float]:
+        told = {name: self.points(f"tahoe.spool.{name}") for name in names}
+        return [point.value for (point,) in told.values()]
 
 
 class Process(SynchronousTestCase):
