@@ -140,6 +140,7 @@ class SpooledTree(StorageTree):
     ) -> list[Exception | None]:
         replace, otherwise = how.get("replace", False), how.get("otherwise")
         results: list[Exception | None] = []
+        progress = how.get("progress")
         caps = await self._caps([content for _, content in files])
         for number, ((path, content), cap) in enumerate(zip(files, caps, strict=True)):
             other = otherwise and partial(otherwise, number)
@@ -149,8 +150,8 @@ class SpooledTree(StorageTree):
                 results.append(None)
             except Exception as error:
                 results.append(error)
-        if how.get("progress") is not None:
-            how["progress"](len(files))
+            if progress is not None:
+                progress(1)
         return results
 
     async def put(
@@ -246,17 +247,19 @@ class SpooledTree(StorageTree):
                 entry = evolve(entry, size=cap.size or 0, cap=cap, state=State.UPLOADED)
             if given_up:  # the thread of `sync_to_async` goes on when its task is cancelled
                 return self.spool.remove([entry.number])
-            while True:
-                try:
-                    return self.spool.add(evolve(entry, path=path), expected)
-                except ExistingChild:
-                    if otherwise is None:
-                        self.spool.remove([entry.number])
-                        raise
-                    path = otherwise()
-                except TahoeError:
+            try:
+                while True:
+                    try:
+                        return self.spool.add(evolve(entry, path=path), expected)
+                    except ExistingChild:
+                        if otherwise is None:
+                            raise
+                        path = otherwise()
+            except Exception as error:
+                # After another OSError the journal can have the entry.
+                if isinstance(error, TahoeError) or not isinstance(error, OSError):
                     self.spool.remove([entry.number])
-                    raise
+                raise
 
         try:
             return await unblocked(take)
@@ -266,7 +269,7 @@ class SpooledTree(StorageTree):
         except TahoeError:
             raise
         except OSError as problem:
-            # What is pending under the name would be linked over a newer file.
+            # The uploader would link a pending file of this name over the newer one.
             is_once = unreadable or not getattr(content, "seekable", bool)()
             if is_once or await self._find(path) is not None:
                 raise
