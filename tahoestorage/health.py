@@ -198,7 +198,8 @@ def _with_spool(found: StorageHealth, spool: Spool) -> StorageHealth:
     except OSError as error:
         texts.append(f"the spool cannot be used: {error}")
     if summary.aside:
-        texts.append(f"{len(summary.aside)} files in the spool cannot be saved: {summary.problem}")
+        problem = next(iter(summary.aside.values()))
+        texts.append(f"{len(summary.aside)} files in the spool cannot be saved: {problem}")
     elif summary.oldest is not None and time() - summary.oldest > _LATE:
         texts.append(f"{summary.files} files are in the spool for long: {summary.problem}")
     problems = tuple(Problem(str(spool.above), "spool", text) for text in texts)

@@ -86,9 +86,10 @@ class Entry:
 @frozen
 class Summary:
     """
-    What a spool holds: files that are not on the grid yet, their bytes, and the time of the oldest,
-    in seconds since 1970 UTC; the last problem, or ""; the problems of those that are set aside, by
-    name; and notes about files that got another name, until they are forgotten.
+    The contents of a spool. `files`: those that are not on the grid yet, with their `bytes`, and
+    the time of the `oldest` in seconds since 1970 UTC. `problem`: the last one, or "". `aside`: the
+    problems of files that are set aside, by name. `notes`: about files that got another name, until
+    a person forgets them.
     """
 
     files: int = 0

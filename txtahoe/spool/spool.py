@@ -168,7 +168,7 @@ class Spool:
     def summary(self) -> Summary:
         select = "SELECT count(*), coalesce(sum(size), 0), min(since) FROM entries WHERE state <= ?"
         ((files, size, oldest),) = self._rows(select, State.ASIDE) or [(0, 0, None)]
-        failed = self._entries("state <= ? AND tries ORDER BY tries DESC LIMIT 1", State.ASIDE)
+        failed = self._entries("state <= ? AND tries ORDER BY due DESC LIMIT 1", State.ASIDE)
         aside = {"/".join(e.path): e.problem for e in self._entries("state = ?", State.ASIDE)}
         notes = tuple(e.note for e in self._entries("state = ? ORDER BY since", State.BESIDE))
         return Summary(files, size, oldest, "".join(e.problem for e in failed), aside, notes)
