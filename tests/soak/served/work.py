@@ -14,7 +14,7 @@ from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import storage_of
 from txtahoe.errors import TahoeError, UnknownOutcome
 
-_PACE = 0.1  # seconds between two looks at the spool
+_PACE, _LOOKS = 0.1, 100  # seconds between two looks at the spool, and how many
 # Storage and method. The method with an "a" before its name is its twin for asyncio.
 _CALLS = {
     "save": ("default", "save"),
@@ -37,7 +37,10 @@ def _rename(old: str, new: str) -> None:
     spool, path = storage.connection.spool, tuple(old.split("/"))
     assert spool is not None
     # `Tree.rename` needs a file that is on the grid.
-    while (entry := spool.find(path)) is not None and entry.is_pending:
+    for _ in range(_LOOKS):
+        entry = spool.find(path)
+        if entry is None or not entry.is_pending:
+            break
         sleep(_PACE)
     WholeTree.of(storage).run(lambda tree, progress: tree.rename(old, new))
 
