@@ -88,7 +88,7 @@ class Staging:
         # The children of directories, with all changes.
         self._views: dict[Path, dict[str, _Saved | Node]] = {}
         self._asked: dict[Path, float] = {}
-        # What the grid has at the paths of files that are saved or deleted here.
+        # The nodes of the grid at the paths of files that are saved or deleted here.
         self._before: dict[Path, _Saved | Node | None] = {}
         self._uploads: dict[str, _Upload] = {}
         self._failures: list[Exception] = []

@@ -4,8 +4,9 @@ Power cuts of a host that saves through a spool.
     python -m tests.faults.powercut --saves 500 --cuts 300
 
 `strace` records every write, sync and change of a folder of a process that saves, overwrites and
-deletes. A cut comes after any of them. What was synced is on the disk then; of the rest, any part
-may be, in any order. Each acknowledged file must be there with its bytes, or a newer version of it.
+deletes. A cut comes after any of them. The disk then has all synced bytes and names, and any part
+of the others, in any order. Each acknowledged file must be there with its bytes, or a newer version
+of it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Folder:
 
 
 class Disk:
-    """What a recorded process has done to the folder `top`, call by call."""
+    """The folder `top`, as the calls of a recorded process change it one by one."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
