@@ -18,6 +18,7 @@ from unittest import mock
 
 from asgiref.sync import sync_to_async
 from attrs import evolve
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.test import RequestFactory
 from twisted.internet.task import deferLater
@@ -525,6 +526,22 @@ class Writing(SpoolTestCase):
             with self.assertRaises((IsADirectory, NotADirectory)), self.storage.open(taken, "wb"):
                 pass
         self.assertEqual(len(list(self.spool.path.glob("*.file"))), 1)
+
+    def test_a_save_for_which_no_other_name_is_found_leaves_nothing_on_the_disk(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"one"))
+        no_name = SuspiciousFileOperation("no other name is short enough")
+        path, other = (name,), mock.Mock(side_effect=no_name)
+        with self.assertRaises(SuspiciousFileOperation):
+            done(self.tree.save(path, ContentFile(b"two"), name, otherwise=other))
+        other.assert_called_once()
+        self.assertEqual(len(list(self.spool.path.glob("*.file"))), 1)
+
+    def test_save_many_tells_its_progress_file_by_file(self) -> None:
+        progress = mock.Mock()
+        self.storage.save_many(
+            [(f"{n}.txt", ContentFile(b"x")) for n in range(3)], progress=progress
+        )
+        self.assertEqual(progress.mock_calls, [mock.call(1)] * 3)
 
     def test_an_exclusive_mode_finds_pending_files(self) -> None:
         name = self.storage.save("a.txt", ContentFile(b"one"))

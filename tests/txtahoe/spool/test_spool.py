@@ -80,6 +80,13 @@ class Entries(SpoolTestCase):
             self.save(("a",), b"third", expected=first)
         self.assertEqual(self.read(("a",)), b"second")
 
+    def test_the_summary_tells_the_problem_that_came_last(self) -> None:
+        for name, due, tries in (("often", 5.0, 9), ("last", 6.0, 1)):
+            self.save((name,))
+            entry = evolve(self.entry((name,)), due=due, tries=tries, problem=name)
+            self.spool.update([entry])
+        self.assertEqual(self.spool.summary().problem, "last")
+
     def test_a_file_is_no_directory_and_a_directory_no_file(self) -> None:
         self.save(("a", "b"))
         with self.assertRaises(NotADirectory):
@@ -315,7 +322,7 @@ class OnDisk(SpoolTestCase):
                 pass
         self.assertNotIsInstance(caught.exception, FileNotFoundError)
 
-    def test_what_was_linked_answers_for_a_while_and_tells_its_cap_for_an_hour(self) -> None:
+    def test_a_linked_file_answers_for_a_while_and_tells_its_cap_for_an_hour(self) -> None:
         self.save(("a",), b"x" * 100)
         opened = self.entry(("a",)).node
         cap = self.uploaded(("a",), b"x" * 100)
