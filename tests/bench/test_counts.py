@@ -127,7 +127,7 @@ class SpoolingTests(CountsTestCase):
         plain = place.storage(str(storage.connection.base_cap))
         self.assertEqual(len(plain.listdir("documents")[1]), 21)
 
-    def test_what_is_pending_is_linked_with_one_write(self) -> None:
+    def test_pending_files_are_linked_with_one_write(self) -> None:
         counts = self.count(upload_of_pending(16))
         self.assertEqual((counts.uploads, counts.directory_writes), (16, 1))
 

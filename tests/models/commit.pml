@@ -6,7 +6,7 @@ number. A request can be lost, its answer can be lost, and the gateway can be so
 client gives up while the request is still under way. All files have the same bytes, so a cap does
 not tell whose link a name has.
 
-What the protocol relies on: the gateway takes the requests of one process in the order in which the
+The protocol relies on this: the gateway takes the requests of one process in the order in which the
 process sent them, given-up ones included. The gateway lists a directory after the changes that it
 has already.
 

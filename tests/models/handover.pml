@@ -4,7 +4,7 @@ Handing over the writer: the gateway that makes all changes.
 A record says which gateway makes the changes, or that none does. Two processes look at it and make
 a change; two operators hand the writer over. Time goes by in steps.
 
-What the protocol relies on: a change is over `CHANGE` steps after it began, and so is that of the
+The protocol relies on this: a change is over `CHANGE` steps after it began, and so is that of the
 record after the look at it. A gateway that refuses connections makes no changes.
 
     here            in the code

@@ -6,7 +6,7 @@ Two uploaders bring the entry to the grid. One of them can die between any two o
 request can be lost, or made although its answer is lost, or made late. Another host saves a file
 under the name at some time.
 
-What the protocol relies on: the gateway takes a late request of a process before all requests that
+The protocol relies on this: the gateway takes a late request of a process before all requests that
 are sent after that process has given it up, or has died.
 
     here            in the code

@@ -140,7 +140,7 @@ class Entries(SpoolTestCase):
             self.spool.open(node)
         self.assertEqual(len(self.files()), 1)
 
-    def test_what_threads_add_at_a_time_is_synced_together(self) -> None:
+    def test_entries_that_threads_add_at_a_time_are_synced_together(self) -> None:
         self.save(("first",))
         turn, waiting = self.spool._adding[os.getpid()]
         with mock.patch("txtahoe.spool.spool.sync_folder") as sync, ThreadPoolExecutor(16) as pool:

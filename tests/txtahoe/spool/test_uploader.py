@@ -58,7 +58,7 @@ class Uploading(SpoolTestCase):
         self.upload()
         self.assertEqual(self.on_grid(), {("a",): b"pending"})
 
-    def test_after_a_restart_what_was_linked_before_does_not_answer_readers(self) -> None:
+    def test_after_a_restart_a_file_that_was_linked_before_does_not_answer_readers(self) -> None:
         self.clock.advance(1800)
         self.save(("a",))
         self.upload()
