@@ -260,11 +260,10 @@ class Strays(SpreadingTestCase):
         self.assertNotIn(NAMES[20], self.children())
         self.assertEqual(self.seen(NAMES[20]), CAP)
 
-    def test_a_stray_that_has_gone_meanwhile_is_no_error(self) -> None:
-        self.adopt(
-            "foreign", OTHER, before=lambda: self.now(self.client.delete(self.root, "foreign"))
-        )
+    def test_a_stray_that_was_deleted_meanwhile_does_not_come_back(self) -> None:
+        self.adopt("foreign", OTHER, before=lambda: self.now(self.another().unlink("foreign")))
         self.assertNotIn("foreign", self.children())
+        self.failure(self.another().resolve("foreign"), NoSuchChild)
 
     def test_a_cap_of_an_unknown_kind_stays_where_it_is(self) -> None:
         self.adopt("strange", Cap.parse("lafs://from-the-future"))

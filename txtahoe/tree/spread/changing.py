@@ -215,11 +215,15 @@ class Changer:
         """
         Move a stray of a closed directory into its part. If the part has such a name, that stays.
 
-        `depth`: as for `target`.
+        `depth`: as for `target`. It looks again first: another process may have deleted the stray.
         """
         if not node.cap.is_known:
             return
         target = await self.target(path, directory, name, depth)
+        contents = await self._lookup.ask(path, directory, depth, anew=True)
+        stray = contents.strays.get(name)
+        if stray is None or not stray.is_same_link(node):
+            return
         with self._lookup.changing(path, target.cap), suppress(ExistingChild):
             link = Link(node.cap, node.metadata)
             await self._client.set_children(target.cap, {name: link}, mark=node.mark)
