@@ -66,6 +66,10 @@ CELERY = Kind(
         *(program("celery"), "--app=served.tasks", "worker", "--pool=prefork", "--concurrency=2"),
         *("--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ],
+    # Its warm shutdown, at SIGTERM or SIGHUP, can wait for ever for a process of its pool; after
+    # SIGHUP it can run a task again that has been done.
+    stop=signal.SIGKILL,
+    reload=None,
 )
 DAPHNE = Kind(
     [*module("daphne"), "--bind=127.0.0.1", "--port={port}", "served.asgi:application"],
