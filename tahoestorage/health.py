@@ -199,9 +199,9 @@ def _with_spool(found: StorageHealth, spool: Spool) -> StorageHealth:
         texts.append(f"the spool cannot be used: {error}")
     if summary.aside:
         problem = next(iter(summary.aside.values()))
-        texts.append(f"{len(summary.aside)} files in the spool cannot be saved: {problem}")
+        texts.append(f"files in the spool that cannot be saved: {len(summary.aside)}; {problem}")
     elif summary.oldest is not None and time() - summary.oldest > _LATE:
-        texts.append(f"{summary.files} files are in the spool for long: {summary.problem}")
+        texts.append(f"files that are in the spool for long: {summary.files}; {summary.problem}")
     problems = tuple(Problem(str(spool.above), "spool", text) for text in texts)
     return evolve(found, spool=summary, spool_problems=problems)
 

@@ -178,11 +178,13 @@ class StagedTree(StorageTree):
             return
         # Python notes the exception that ends a process; an interactive one goes on after it.
         if hasattr(sys, "last_value") and not hasattr(sys, "ps1"):
-            _tell(f"{pending} changes of files were pending when an exception ended the process")
+            _tell(f"an exception ended the process when changes of files were pending: {pending}")
             return
         try:
             if running_loop() is not loop:
-                raise ConnectionAbortedError(f"{pending} changes of files, and the reactor is gone")
+                raise ConnectionAbortedError(
+                    f"the reactor is gone, with pending changes of files: {pending}"
+                )
             done(self.flush())
         except BaseException as error:
             _tell(f"{type(error).__name__}: {error}")

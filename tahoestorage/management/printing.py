@@ -65,6 +65,12 @@ def adding(known: int, progress: Progress) -> Callable[[int], None]:
     return add
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things for people: `1 file`, `2,000 directories`."""
+    plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{number:,} {thing if number == 1 else plural}"
+
+
 def size(number: int | None) -> str:
     """A number of bytes for people."""
     return "?" if number is None else filesizeformat(number).replace("\xa0", " ")

@@ -408,7 +408,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage as static
         self.write("new")
         body = 'call_command("collectstatic", interactive=False, post_process=False, clear=True)'
         output = self.run_script(f"{body}\nraise ValueError('no')", 1)
-        self.assertIn("2 changes of files were pending when an exception", output)
+        self.assertIn("when changes of files were pending: 2", output)
         self.assertEqual(self.collected(), before)
 
     def test_a_forked_child_does_not_make_the_changes_of_its_parent(self) -> None:

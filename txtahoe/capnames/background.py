@@ -80,7 +80,7 @@ class Anchoring:
         except Exception as error:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             if self._waiting:
-                logger.warning("%d links are not made yet: %s", len(self._waiting), error)
+                logger.warning("links that are not made yet: %d; %s", len(self._waiting), error)
                 self._wait()
         else:
             self._pause = DELAY

@@ -271,7 +271,7 @@ class Lane:
         problems = await uploader.bring(entries)
         if problems:
             text = redact(str(problems[-1]))
-            logger.warning("%d files in the spool failed, the last one: %s", len(problems), text)
+            logger.warning("files in the spool failed: %d, the last one: %s", len(problems), text)
         passing = [problem for problem in problems if not isinstance(problem, FINAL)]
         is_away = len(passing) == len(entries) and (self._pause or len(entries) > 1)
         self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) if is_away else 0.0

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from tahoestorage.care.anchoring import Count, anchor
 from tahoestorage.care.references import Column, columns
 from tahoestorage.management.arguments import flag
-from tahoestorage.management.printing import Line, bar
+from tahoestorage.management.printing import Line, bar, counted
 from tahoestorage.management.verb import Verb
 from tahoestorage.management.verbs.database import not_looked_at
 
@@ -44,7 +44,7 @@ class Anchor(Verb):
             unseen = [str(column) for column in found if not column.databases]
             told[fields] = {**asdict(count), "not_looked_at": unseen}
             others = f"; {count.others:,} carry no cap" if count.others else ""
-            done = f"{count.names:,} names, {count.linked:,} newly linked{others}."
+            done = f"{counted(count.names, 'name')}, {count.linked:,} newly linked{others}."
             lines += [Line(f"{fields}: {done}", "SUCCESS"), *map(not_looked_at, unseen)]
         self.tell_done(told, lines)
 

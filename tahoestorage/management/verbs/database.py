@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from tahoestorage.care.inventory import Comparison, Inventory
 from tahoestorage.management.arguments import argument, flag, number
-from tahoestorage.management.printing import Line, bar, table
+from tahoestorage.management.printing import Line, bar, counted, table
 from tahoestorage.management.quoting import quoted
 from tahoestorage.management.verb import LOST, NOT_HEALTHY, RESTORE, Verb, picked
 
@@ -98,12 +98,12 @@ def run(verb: Verb) -> None:
             verb.warn("Nothing is deleted: not all fields could be looked at.")
         else:
             removed = _remove(inventory, found.unnamed, asks, verb)
-    done = [Line(f"{len(removed):,} files removed.", "SUCCESS")] if removed else []
+    done = [Line(f"{counted(len(removed), 'file')} removed.", "SUCCESS")] if removed else []
     verb.tell_done({**_told(found), "not_looked_at": unseen, "removed": removed}, done)
     if found.missing or found.unread:
         raise CommandError(
-            f"{len(found.missing):,} rows name a file that is not there, and "
-            f"{len(found.unread):,} directories can't be read. {RESTORE}",
+            f"Files that rows name and are not there: {len(found.missing):,}. "
+            f"Directories that can't be read: {len(found.unread):,}. {RESTORE}",
             returncode=LOST,
         )
     if left := len(found.unnamed) - len(removed):
@@ -120,7 +120,7 @@ def not_looked_at(column: str) -> Line:
 
 def _remove(inventory: Inventory, names: list[str], asks: bool, verb: Verb) -> list[str]:
     """Remove files; return the names of those that are gone."""
-    question = f"Delete the {len(names):,} files that no row names? [y/N] "
+    question = f"No row names {counted(len(names), 'file')}. Delete? [y/N] "
     if asks and input(question).lower() not in ("y", "yes"):
         return []
     with bar("removing"):

@@ -6,7 +6,7 @@ from attrs import asdict
 from django.core.management.base import CommandError
 
 from tahoestorage.management.arguments import argument, number
-from tahoestorage.management.printing import Line, size, table
+from tahoestorage.management.printing import Line, counted, size, table
 from tahoestorage.management.verb import ALL_BELOW, Verb, picked
 from txtahoe.maintenance import spread, usage
 
@@ -39,8 +39,8 @@ class Du(Verb):
             name = self.whole.name_of(path)
             told.append({"name": name, **picked(used, "size files directories unsized unread")})
             notes = [
-                *([f"{used.unsized} files of unknown size"] if used.unsized else []),
-                *([f"{used.unread} directories can't be read"] if used.unread else []),
+                *([f"{counted(used.unsized, 'file')} of unknown size"] if used.unsized else []),
+                *([f"{counted(used.unread, 'directory')} can't be read"] if used.unread else []),
             ]
             shown = f"{self.shown(name or '.')}/" if path else "/"
             rows.append([size(used.size), used.files, shown, ", ".join(notes)])
@@ -66,7 +66,8 @@ class SpreadOut(Verb):
             )
         result = self.work("spreading", "directories", spread, self.path)
         text = (
-            f"Directories spread: {result.directories:,}, with {result.names:,} names. Links that "
-            f"were left behind: {result.swept:,} are gone, {result.unswept:,} still there."
+            f"Directories spread: {result.directories:,}, with {counted(result.names, 'name')}. "
+            f"Links that were left behind: {result.swept:,} are gone, {result.unswept:,} still "
+            "there."
         )
         self.tell_done(asdict(result), [Line(text, "WARNING" if result.unswept else "SUCCESS")])

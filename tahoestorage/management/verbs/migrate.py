@@ -15,7 +15,7 @@ from tahoestorage.care.migration import Migration, State, overlap
 from tahoestorage.care.sides import side_of
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.management.arguments import argument, flag, number
-from tahoestorage.management.printing import Line, bar, size
+from tahoestorage.management.printing import Line, bar, counted, size
 from tahoestorage.management.verb import Verb, raise_failed
 from tahoestorage.storage import TahoeStorage
 from txtahoe.caps import redact
@@ -78,7 +78,7 @@ class Migrate(Verb):
         seconds = monotonic() - began
         copied, there = counts[State.COPIED], counts[State.THERE]
         text = (
-            f"{copied:,} files {'to be copied' if is_dry else 'copied'} ({size(total)}), "
+            f"{counted(copied, 'file')} {'to be copied' if is_dry else 'copied'} ({size(total)}), "
             f"{there:,} there already, {len(conflicts):,} in conflict, "
             f"{counts[State.FAILED]:,} failed, in {seconds:.1f} s"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.management.base import CommandError, CommandParser
 
 from tahoestorage.management.arguments import argument, flag
-from tahoestorage.management.printing import Line, table, time
+from tahoestorage.management.printing import Line, counted, table, time
 from tahoestorage.management.verb import ALL_BELOW, NOT_HEALTHY, Verb, picked, raise_failed
 from txtahoe.caps import BadCap, Cap
 from txtahoe.errors import NoSuchChild
@@ -81,7 +81,8 @@ class TakeSnapshot(Verb):
     def _take(self) -> None:
         taken = self.work("copying", "directories", take_snapshot)
         left_out = {self.whole.name_of(path): reason for path, reason in taken.reasons.items()}
-        text = f"{taken.name}: {taken.files:,} files in {taken.directories:,} directories."
+        files, directories = counted(taken.files, "file"), counted(taken.directories, "directory")
+        text = f"{taken.name}: {files} in {directories}."
         style = "WARNING" if left_out else "SUCCESS"
         self.tell_done({**picked(taken, _TOLD), "left_out": left_out}, [Line(text, style)])
         heading = "Not in the snapshot are (`manage.py tahoe check` tells more):"

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.management.arguments import flag
-from tahoestorage.management.printing import Line, bar, size, time
+from tahoestorage.management.printing import Line, bar, counted, size, time
 from tahoestorage.management.verb import NOT_HEALTHY, Verb
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import done
@@ -32,9 +32,8 @@ def spool_state(storage: TahoeStorage) -> tuple[dict[str, Any] | None, list[Line
         return None, [Line(f"The spool {spool.above} cannot be used: {error}", "ERROR")]
     lines = [Line(f"The spool {spool.above} is empty: every file is on the grid.")]
     if found.files:
-        text = (
-            f"{found.files:,} files of {size(found.bytes)}; the oldest is of {time(found.oldest)}"
-        )
+        files = counted(found.files, "file")
+        text = f"{files} of {size(found.bytes)}; the oldest is of {time(found.oldest)}"
         lines = [Line(f"The spool {spool.above} has {text}.")]
     if found.problem:
         lines.append(Line(f"The last problem: {found.problem}", "WARNING"))

@@ -75,7 +75,7 @@ class Anchoring(AnchorTestCase):
         more.save()
         said = self.anchor()
         self.assertIn("4 names, 4 newly linked.", said)
-        self.assertIn("1 names, 1 newly linked.", said)
+        self.assertIn("1 name, 1 newly linked.", said)
         self.assertIn("carrying.Carrying.report, carrying.Carrying.other", said)
         self.assertNotIn("URI:", said)
         names = {first.report.name, more.report.name, more.other.name, more.more.name}
@@ -86,7 +86,7 @@ class Anchoring(AnchorTestCase):
         Carrying.objects.create(report=self.name(1))
         self.anchor()
         with Proxy(self.gateway) as proxy, override_settings(TAHOE_STORAGE_BASE_URL=proxy.url):
-            self.assertIn("1 names, 0 newly linked.", self.anchor())
+            self.assertIn("1 name, 0 newly linked.", self.anchor())
             self.assertEqual(set(proxy.requests), {"GET /uri"})
             proxy.requests.clear()
             Carrying.objects.create(report=self.name(2))
@@ -98,13 +98,13 @@ class Anchoring(AnchorTestCase):
     def test_rebuild_reads_the_links_themselves(self) -> None:
         Carrying.objects.create(report=self.name(1))
         self.anchor()
-        self.assertIn("1 names, 0 newly linked.", self.anchor("--rebuild"))
+        self.assertIn("1 name, 0 newly linked.", self.anchor("--rebuild"))
 
     def test_files_that_the_process_has_linked_are_left_alone(self) -> None:
         row = Carrying()
         row.report.save("report.pdf", ContentFile(b"1" * 100))
         row.report.storage.flush()
-        self.assertIn("1 names, 0 newly linked.", self.anchor())
+        self.assertIn("1 name, 0 newly linked.", self.anchor())
 
     def test_names_without_a_cap_are_counted_and_left_alone(self) -> None:
         writer = self.cap
@@ -119,7 +119,7 @@ class Anchoring(AnchorTestCase):
 
     def test_rows_that_a_manager_hides_count(self) -> None:
         Carrying.objects.create(report=self.name(1), is_deleted=True)
-        self.assertIn("1 names, 1 newly linked.", self.anchor())
+        self.assertIn("1 name, 1 newly linked.", self.anchor())
 
     def test_the_rows_of_all_databases_count(self) -> None:
         connections.settings["second"] = {**connections.settings["default"]}
@@ -135,7 +135,7 @@ class Anchoring(AnchorTestCase):
         self.drop(CarryingMore)
         Carrying.objects.create(report=self.name(1))
         said = self.anchor()
-        self.assertIn("1 names, 1 newly linked.", said)
+        self.assertIn("1 name, 1 newly linked.", said)
         self.assertIn("not looked at: carrying.CarryingMore.more, because no database has", said)
         told = json.loads(self.anchor("--json")).values()
         unseen = [name for each in told for name in each["not_looked_at"]]

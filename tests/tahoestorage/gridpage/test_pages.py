@@ -171,7 +171,7 @@ class GridPage(PageTestCase):
         with mock.patch.object(Uploader, "wake"):
             storages["default"].save("a.bin", ContentFile(b"x" * 1000))
         said = words(self.get(GRID_PAGE))
-        self.assertIn("1 files of this host, 1000 bytes. The oldest was saved just now", said)
+        self.assertIn("not on the grid yet: 1 (1000 bytes). The oldest was saved just now", said)
         (journal,) = spool.glob("*/journal.sqlite3")
         journal.unlink()
         journal.mkdir()

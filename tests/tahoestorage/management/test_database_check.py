@@ -118,7 +118,7 @@ class Comparing(Rows):
             said, rf"filing.Letter.scan +{gone.pk} +scans/b.txt +there is no such file"
         )
         self.assertRegex(said, r"filing.Loose.file +\S+ +../../climbing +.*outside of the storage")
-        self.assertIn("2 rows name a file that is not there", said)
+        self.assertIn("Files that rows name and are not there: 2.", said)
         self.assertNotIn("Draft", said)
 
     def test_json_has_every_missing_and_unnamed_file(self) -> None:
@@ -265,7 +265,7 @@ class Unnamed(Rows):
                 self.fail_verb(*remove, status=NOT_HEALTHY)
                 self.assertEqual(self.names, {"scans/a"})
                 self.run_verb(*remove)
-        self.assertIn("Delete the 1 files", asked.call_args[0][0])
+        self.assertIn("No row names 1 file.", asked.call_args[0][0])
         self.assertEqual(self.names, set())
 
     def test_rows_and_links_are_read_again_before_a_removal(self) -> None:

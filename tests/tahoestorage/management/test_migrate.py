@@ -112,7 +112,7 @@ class Copying(Storages):
         self.put(**{"back\\slash": b"1", "good": b"2"})
         os.close(os.open(os.fsencode(self.folder / "disk") + b"/\xff", os.O_CREAT))
         said = self.fail_verb(*self.there)
-        self.assertIn("1 files copied", said)
+        self.assertIn("1 file copied", said)
         self.assertIn("'back\\slash': Django takes a backslash for a slash", said)
         self.assertIn("$'\\377': ", said)
         self.assertEqual(files_of(self.storage), {"good": b"2"})
@@ -120,7 +120,7 @@ class Copying(Storages):
     def test_names_that_are_one_on_the_grid_are_a_conflict(self) -> None:
         self.put(**{"caf\u00e9": b"1", "cafe\u0301": b"2" * 2000})
         said = self.fail_verb(*self.there)
-        self.assertIn("1 files copied", said)
+        self.assertIn("1 file copied", said)
         self.assertIn("another file has this name", said)
 
     def test_an_existing_file_is_compared_and_never_replaced(self) -> None:
@@ -163,7 +163,7 @@ class Copying(Storages):
         self.put(a=BYTES, b=BYTES, c=b"1")
         self.save(b=BYTES, c=b"2")
         said = self.fail_verb(*self.there, "--dry-run", "-v2")
-        self.assertIn("1 files to be copied (2.9 KB), 1 there already, 1 in conflict", said)
+        self.assertIn("1 file to be copied (2.9 KB), 1 there already, 1 in conflict", said)
         self.assertIn("copied: a\n", said)
         self.assertEqual(set(files_of(self.storage)), {"b", "c"})
         self.put(c=b"")

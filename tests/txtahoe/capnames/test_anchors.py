@@ -224,7 +224,7 @@ class Behind(AnchorsTestCase):
         with self.assertLogs("txtahoe", "WARNING") as logs:
             for pause in (DELAY, 2 * DELAY, 4 * DELAY):
                 self.clock.advance(pause)
-        self.assertIn("3 links are not made yet", logs.output[0])
+        self.assertIn("links that are not made yet: 3", logs.output[0])
         self.assertEqual(len(logs.output), 3)
         self.clock.advance(8 * DELAY)
         self.assert_linked(names)
