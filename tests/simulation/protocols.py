@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from random import Random
 from secrets import token_hex
 from typing import Any
@@ -13,13 +14,21 @@ from unittest.mock import patch
 from attrs import evolve, field, frozen
 
 from tests.simulation.gateway import FAULTS, Gateway, Weather
-from tests.simulation.processes import Habits
+from tests.simulation.history import History
+from tests.simulation.hosts import one_host
+from tests.simulation.processes import Habits, Process
+from tests.simulation.promises import broken_promises
+from tests.simulation.properties import broken
+from tests.simulation.world import World
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.spread import building, format
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import RULES, Fanout, State
+
+# Makes a process, which is called by a name.
+Make = Callable[[str, Habits], Process]
 
 # Breaks a rule while a block runs; it is called with the gateway.
 Mutant = Callable[[Gateway], AbstractContextManager[Any]]
@@ -37,16 +46,24 @@ class Scene:
     habits: Iterator[Habits]
 
 
+@contextmanager
+def _grid(world: World, gateway: Gateway, history: History) -> Iterator[Make]:
+    yield partial(Process, world, gateway, history)
+
+
 @frozen
 class Protocol:
     """
     A protocol. `begin`: the scene of a run. `mutants`: by the rule that they break. `untried`: the
-    reasons why others, which the models have, are not among them.
+    reasons why others, which the models have, are not among them. `place`: where its processes are.
+    `broken`: the properties that do not hold.
     """
 
     begin: Callable[[Random], Scene]
     mutants: Mapping[str, Mutant]
     untried: Mapping[str, str] = field(factory=dict)
+    place: Callable[[World, Gateway, History], AbstractContextManager[Make]] = _grid
+    broken: Callable[[History], Iterator[str]] = broken
 
 
 def _weather(random: Random, usual: float, slow: float) -> Weather:
@@ -217,7 +234,38 @@ SPREAD = Protocol(
     },
 )
 
-PROTOCOLS = {"commit": COMMIT, "spread": SPREAD}
+# The spool.
+
+
+def _spool_scene(random: Random) -> Scene:
+    seconds = random.choice([3.0, 20.0, 60.0])
+    return Scene(seconds, 0, _spool_habits(random, seconds / random.choice([5, 10])))
+
+
+def _spool_habits(random: Random, rest: float) -> Iterator[Habits]:
+    weights = {
+        "take": 2.0,
+        "overwrite": random.choice([0.0, 2.0]),
+        "edit": 5.0,
+        "delete": random.choice([0.5, 3.0]),
+        "look": 2.0,
+        "list": 1.0,
+    }
+    elsewhere = {"save": 3.0, "save over": 1.0, "unlink": random.choice([0.0, 2.0]), "look": 1.0}
+    names = ["f", "g", "d/f", "d/g"][: random.choice([1, 2, 4])]
+    other_host = random.choice([1, 2])
+    for number in itertools.count():
+        is_elsewhere = number == other_host
+        kinds = elsewhere if is_elsewhere else weights
+        users = random.choice([1, 2, 3])
+        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 50.0, 100.0])
+        weather = _weather(random, usual, slow)
+        yield Habits(None, users, rest, kinds, names, 0.0, weather, is_elsewhere)
+
+
+SPOOL = Protocol(_spool_scene, {}, {}, one_host, broken_promises)
+
+PROTOCOLS = {"commit": COMMIT, "spread": SPREAD, "spool": SPOOL}
 
 # A seed with which each mutant was found.
 SEEDS = {

@@ -35,6 +35,9 @@ class Runs(SynchronousTestCase):
     def test_spreading_a_directory_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("spread")
 
+    def test_the_spool_keeps_all_properties(self) -> None:
+        self.assert_nothing_is_found("spool")
+
     def test_a_seed_repeats_a_run_in_another_process(self) -> None:
         # The hashes of strings, and so the orders of sets, are others there.
         environment = {**os.environ, "PYTHONHASHSEED": "1"}
