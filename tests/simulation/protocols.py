@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import partial, partialmethod
 from random import Random
 from secrets import token_hex
 from typing import Any
@@ -22,6 +22,8 @@ from tests.simulation.properties import broken
 from tests.simulation.world import World
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
+from txtahoe.spool import Entry, Spool, Uploader, entries
+from txtahoe.spool.uploader import after
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.spread import building, format
 from txtahoe.tree.spread.changing import Changer
@@ -263,7 +265,70 @@ def _spool_habits(random: Random, rest: float) -> Iterator[Habits]:
         yield Habits(None, users, rest, kinds, names, 0.0, weather, is_elsewhere)
 
 
-SPOOL = Protocol(_spool_scene, {}, {}, one_host, broken_promises)
+def _links_before_it_tells(gateway: Gateway) -> AbstractContextManager[Any]:
+    note = Uploader._note
+
+    async def late(uploader: Uploader, given: Any, outcomes: Any) -> Any:
+        is_early = all(
+            isinstance(outcome, Entry)
+            and outcome.state == entries.State.UPLOADED
+            and not outcome.note
+            for outcome in outcomes
+        )
+        return (outcomes, []) if is_early else await note(uploader, given, outcomes)
+
+    return patch.object(Uploader, "_note", late)
+
+
+def _forgets(gateway: Gateway) -> AbstractContextManager[Any]:
+    replaceable = entries.replaceable
+
+    def newest(*known: Any) -> Any:
+        return replaceable(*known) is True or ()
+
+    return patch("txtahoe.spool.spool.replaceable", newest)
+
+
+def _updates_any_entry(gateway: Gateway) -> AbstractContextManager[Any]:
+    update = Spool.update
+
+    def of_path(spool: Spool, given: Any) -> list[Entry]:
+        there = [(entry, spool.find(entry.path) or entry) for entry in given]
+        return update(spool, [evolve(entry, number=now.number) for entry, now in there])
+
+    return patch.object(Spool, "update", of_path)
+
+
+async def _replace_any(uploader: Uploader, entry: Entry) -> Entry:
+    assert entry.cap is not None
+    await uploader._tree.link(entry.path, entry.cap, replace="only-files")
+    return after(entry, entries.State.LINKED)
+
+
+def _is_pending(spool: Spool, entry: Entry) -> bool:
+    return entry.is_pending
+
+
+def _delete_at_once(gateway: Gateway) -> AbstractContextManager[Any]:
+    discard = partialmethod(Spool.discard, is_linked=True)
+    return patch.object(Spool, "discard", discard)
+
+
+SPOOL = Protocol(
+    _spool_scene,
+    {
+        "no lock": lambda _: patch("txtahoe.spool.files.fcntl.flock"),
+        "links before it tells": _links_before_it_tells,
+        "forgets older versions": _forgets,
+        "updates any entry": _updates_any_entry,
+        "replaces any file": lambda _: patch.object(Uploader, "_settle", _replace_any),
+        "deletes at once": _delete_at_once,
+        "linked entries answer nobody": lambda _: patch.object(Spool, "_shows", _is_pending),
+        "requests overtake given-up ones": _reorders,
+    },
+    place=one_host,
+    broken=broken_promises,
+)
 
 PROTOCOLS = {"commit": COMMIT, "spread": SPREAD, "spool": SPOOL}
 
@@ -277,4 +342,6 @@ SEEDS = {
     "closes after t instead of 3t": 291,
     "two parts for a digit": 8,
     "no look at the link": 25,
+    "linked entries answer nobody": 162,
+    "requests overtake given-up ones": 178,
 }

@@ -63,3 +63,6 @@ class Mutants(SynchronousTestCase):
 
     def test_a_change_without_reading_back_is_found(self) -> None:
         self.assert_found("commit", "no reading back")
+
+    def test_a_link_before_the_journal_has_the_cap_is_found(self) -> None:
+        self.assert_found("spool", "links before it tells")
