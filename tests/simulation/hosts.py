@@ -20,11 +20,12 @@ from types import SimpleNamespace
 from typing import Any, BinaryIO
 from unittest.mock import patch
 
+from attrs import evolve
 from django.core.files.base import ContentFile
 from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.task import deferLater
 
-from tahoestorage.conf.connection import Connection
+from tahoestorage.conf.connection import Connection, connection
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import Kept
 from tests.simulation.gateway import Gateway, Line, Weather
@@ -33,7 +34,6 @@ from tests.simulation.processes import Habits, Process
 from tests.simulation.world import World
 from txtahoe import Tree
 from txtahoe.errors import ExistingChild, NoSuchChild
-from txtahoe.http.security import Security
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, Uploader
 from txtahoe.spool.entries import PENDING
@@ -133,9 +133,8 @@ class HostProcess(Process):
         super().__init__(host.world, host.gateway, host.history, who, habits)
         self.kept = Kept()
         self.spool = _JournalledSpool(host)
-        connection = host.connection(self.spool)
-        self.storage = _Storage(connection, waits_for_cap=lambda: False)
-        self.kept.use(connection, lambda: self.tree)
+        self.storage = _Storage(host.connection(self.spool), waits_for_cap=lambda: False)
+        self.kept.use(self.storage.connection, lambda: self.tree)
         self._host = host
         self._disk = host.world.random.choice([0.001, 0.02, 0.5])
         self._calls: list[Callable[[], object]] = []
@@ -167,9 +166,9 @@ class HostProcess(Process):
         """As `Loop.call_soon`."""
         self._clock.callLater(0, self._context.run, function)
 
-    def pause(self) -> Deferred[None]:
-        """Let some time pass, as while a user writes a file."""
-        seconds = self._world.random.expovariate(1 / self.habits.rest)
+    def pause(self, seconds: float) -> Deferred[None]:
+        """Let so much time pass on average."""
+        seconds = self._world.random.expovariate(1 / seconds)
         return deferLater(self._clock, seconds)  # type: ignore[arg-type]
 
     def number(self, node: Node) -> int:
@@ -235,22 +234,9 @@ class Host:
         return process
 
     def connection(self, spool: Spool) -> Connection:
-        return Connection(
-            gateways=("http://gateway/",),
-            writer="http://gateway/",
-            has_common_writer=False,
-            base_cap=self.gateway.root,
-            security=Security(),
-            timeout=60.0,
-            max_age=10.0,
-            concurrency=32,
-            commit_delay=0.5,
-            fanout=None,
-            cache=None,
-            observer=None,
-            content_cache=None,
-            spool=spool,
-        )
+        cap = str(self.gateway.root)
+        usual = connection({"tahoe_base_url": "http://gateway/", "tahoe_base_cap": cap})
+        return evolve(usual, spool=spool)
 
     def end(self) -> None:
         """Note what is left, and close all files."""
@@ -286,7 +272,8 @@ def one_host(
     # A process must not overtake the requests of one that has died; see `tests/models/spool.pml`.
     gateway.order = Line("", Weather(0, 0, 0, ()))
     patches: dict[str, Any] = {
-        "tahoestorage.grid.spooled.sleep": lambda seconds: None,
+        "tahoestorage.grid.spooled._POLL": 0.5,
+        "tahoestorage.grid.spooled.sleep": lambda seconds: here.get().pause(seconds),
         "tahoestorage.grid.tree.in_reactor": in_reactor,
         "txtahoe.spool.uploader.disk_threads": lambda reactor: here.get().in_thread,
         "txtahoe.spool.uploader.urandom": world.entropy,
@@ -334,7 +321,7 @@ async def _edit(process: HostProcess, operation: Operation, path: Path) -> None:
         node = await process.storage.resolve(path)
     except NoSuchChild:
         pass
-    await process.pause()
+    await process.pause(process.habits.rest)
     operation.expected = node and process.number(node)
     link = partial(Tree.replace, path=path, expected=node)
     await process.storage.put(path, process.content(operation), None, link, expected=node)
