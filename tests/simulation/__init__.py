@@ -11,7 +11,9 @@ Begin with `runs.py`.
     gateway     the way of each request to the gateway and back; the faults on it
     processes   trees, their clocks, and the operations of their users
     history     the operations and their outcomes, and the links that each name has had
+    hosts       a host whose processes use one spool, and its disk
     properties  the properties that must hold, in the words of `tests.models`
+    promises    those of the spool
     protocols   the habits of processes in each protocol, and its mutants
     runs        a run of a seed
 

@@ -126,10 +126,11 @@ class Line:
 
 @define(eq=False)
 class _Pending:
-    """A request under way. `calls`: the delayed calls that carry it on."""
+    """A request under way. `arrival`: its time. `calls`: the delayed calls that carry it on."""
 
     line: Line
     answer: Deferred[Answer]
+    arrival: float = 0.0
     calls: list[IDelayedCall] = field(factory=list)
 
 
@@ -138,8 +139,9 @@ class Gateway:
     A gateway in memory.
 
     `is_calm`: whether all lines are without faults and delays are short. `reorders`: whether later
-    requests overtake given-up ones. `requests`: their number. `changed`: called after each request
-    that can change something.
+    requests overtake given-up ones. `order`: the line of which all requests keep the order; if it
+    is None, those of each line keep their own. `requests`: their number. `changed`: called after
+    each request that can change something.
     """
 
     def __init__(self, world: World) -> None:
@@ -148,6 +150,7 @@ class Gateway:
         self.root = new_directory(store, {}).known
         self.is_calm = False
         self.reorders = False
+        self.order: Line | None = None
         self.requests = 0
         self.changed: Callable[[], None] = lambda: None
         self._world = world
@@ -178,8 +181,7 @@ class Gateway:
         world = self._world
 
         def give_up(_: object = None) -> None:
-            """The client waits no more; the request can arrive all the same."""
-            line.not_before = max(line.not_before, arrival + _NEXT)
+            self._give_up(pending)
 
         def end(result: Answer | TahoeError) -> None:
             if line.is_cut or pending.answer.called:
@@ -205,11 +207,11 @@ class Gateway:
                 pending.calls.append(world.clock.callLater(course.answered, end, said or lost))
 
         pending = _Pending(line, Deferred(give_up))
-        arrival = 0.0
         if course.arrives is not None:
             arrival = world.clock.seconds() + course.arrives
             if not self.reorders:
-                arrival = max(arrival, line.not_before)
+                arrival = max(arrival, (self.order or line).not_before)
+            pending.arrival = arrival
             wait = arrival - world.clock.seconds()
             pending.calls.append(world.clock.callLater(wait, arrive))
         if course.breaks is not None:
@@ -217,6 +219,18 @@ class Gateway:
             pending.calls.append(world.clock.callLater(course.breaks, end, lost))
         self._pending.append(pending)
         return pending.answer
+
+    def _give_up(self, pending: _Pending) -> None:
+        """The client waits no more; the request can arrive all the same."""
+        order = self.order or pending.line
+        order.not_before = max(order.not_before, pending.arrival + _NEXT)
+
+    def cut(self, line: Line) -> None:
+        """Give up all requests of a process that is dead. They can still arrive."""
+        line.is_cut = True
+        for pending in self._pending:
+            if pending.line is line and not pending.answer.called:
+                self._give_up(pending)
 
     def restart(self, seconds: float) -> None:
         """Lose all requests that are under way, and refuse others for a time."""
@@ -229,7 +243,8 @@ class Gateway:
                     call.cancel()
             if not pending.answer.called and not pending.line.is_cut:
                 pending.answer.errback(AnswerLost("the gateway restarts"))
-        self._pending.clear()
+        # Those of dead processes are kept: else Python would end their coroutines at any time.
+        self._pending = [pending for pending in self._pending if pending.line.is_cut]
 
         def up() -> None:
             self._is_up = True

@@ -26,7 +26,11 @@ class Operation:
     `told`: "made", "taken", "missing", "unknown", or "failed" if the error says that nothing was
     done; "wrong" for an error that is none of txtahoe's; None if the caller was told nothing.
     `found`: the numbers of the links that a reading has found, by name. `expected`: for a
-    conditional replacement, the number of the link that the name must have.
+    conditional replacement, the number of the link that the name must have; for a deletion through
+    a spool, that of the entry that it has found.
+    `is_here`: whether its process uses a spool. Of a save there: `saved`, `linked`: the moments at
+    which the journal had its entry, and first said that it is on the grid. `looks`: those at which
+    an uploader began to look at its name.
     """
 
     number: int
@@ -39,6 +43,10 @@ class Operation:
     error: Exception | None = None
     expected: int | None = None
     found: dict[str, int | None] = field(factory=dict)
+    is_here: bool = False
+    saved: int | None = None
+    linked: int | None = None
+    looks: list[int] = field(factory=list)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r} (#{self.number} of {self.who})"
@@ -62,6 +70,8 @@ class History:
         """Digits that had two parts in one directory."""
         self.has_closed = False
         """Whether a directory was closed."""
+        self.left: list[str] = []
+        """What is left in a spool at the end."""
         self._world = world
         self._gateway = gateway
         self._now: dict[str, int] = {}

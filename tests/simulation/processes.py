@@ -123,6 +123,7 @@ class Habits:
     """
     The habits of a process. Times are in seconds.
 
+    `is_elsewhere`: whether it is a process of another host, which has no spool.
     `fanout`: of its tree. `users`: their number. `rest`: of a user between two operations, on
     average. `kinds`: operations, with weights. `names`: that they use. `leaving`: the share of
     operations that are cancelled.
@@ -135,10 +136,13 @@ class Habits:
     names: Sequence[str]
     leaving: float
     weather: Weather
+    is_elsewhere: bool = False
 
 
 class Process:
     """A process. Its users work until `until`, in seconds of the true time."""
+
+    rates = (0.9, 1.1)
 
     def __init__(
         self, world: World, gateway: Gateway, history: History, who: str, habits: Habits
@@ -148,8 +152,9 @@ class Process:
         self.habits = habits
         self._world = world
         self._history = history
-        self._clock = ProcessClock(world, random.choice([0.9, 1.1]), random.uniform(0, 10**6))
+        self._clock = ProcessClock(world, random.choice(self.rates), random.uniform(0, 10**6))
         self._line = Line(who, habits.weather)
+        self._gateway = gateway
         transport = SimulatedTransport(self._clock, gateway, self._line)
         self.tree = Tree(Client(transport), gateway.root, fanout=habits.fanout)
         self._is_closed = False
@@ -176,7 +181,7 @@ class Process:
         self._world.faults["kill"] += 1
         self._world.tell(self.who, "it is killed")
         self._clock.stop()
-        self._line.is_cut = True
+        self._gateway.cut(self._line)
 
     def close(self) -> None:
         """Close its client, as a process does that ends in order."""
@@ -214,7 +219,7 @@ class Process:
         operations = [self._history.begin(self.who, kind, name) for name in names]
         results: Sequence[Any]
         try:
-            await WAYS[kind](self.tree, *operations)
+            await self._carry_out(kind, *operations)
             results = [None] * len(operations)
         except SomeFailed as some:
             results = some.results
@@ -222,6 +227,9 @@ class Process:
             results = [error] * len(operations)
         for operation, error in zip(operations, results, strict=True):
             self._history.end(operation, _told(error), error)
+
+    async def _carry_out(self, kind: str, *operations: Operation) -> None:
+        await _WAYS[kind](self.tree, *operations)
 
 
 def _told(error: Exception | None) -> str:
@@ -247,6 +255,10 @@ async def _replace(tree: Tree, operation: Operation) -> None:
 
 async def _save(tree: Tree, operation: Operation) -> None:
     await tree.save(operation.name, b"%d" % operation.number)
+
+
+async def _save_over(tree: Tree, operation: Operation) -> None:
+    await tree.save(operation.name, b"%d" % operation.number, replace="only-files")
 
 
 async def _replace_expected(tree: Tree, operation: Operation) -> None:
@@ -288,10 +300,11 @@ async def _spread(tree: Tree, operation: Operation) -> None:
     await spread(tree)
 
 
-WAYS: dict[str, Callable[..., Awaitable[None]]] = {
+_WAYS: dict[str, Callable[..., Awaitable[None]]] = {
     "link": _link,
     "replace": _replace,
     "save": _save,
+    "save over": _save_over,
     "replace if unchanged": _replace_expected,
     "link many": _link_many,
     "unlink": _unlink,

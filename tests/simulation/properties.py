@@ -83,7 +83,7 @@ def _may_be_elsewhere(history: History, operation: Operation, found: int | None)
     return (
         history.has_closed
         and found is not None
-        and _may_act(history.operations[found - 1], operation.began)
+        and may_act(history.operations[found - 1], operation.began)
     )
 
 
@@ -113,7 +113,7 @@ def _wrong_moments(
         if after in gone:
             # It makes its link again, or the one that took it away is not done with that.
             unfinished = [history.operations[after - 1], *gone[after]]
-            if not any(_may_act(operation, moment) for operation in unfinished):
+            if not any(may_act(operation, moment) for operation in unfinished):
                 yield f"What was deleted stays deleted: #{after} comes back"
         if before is None:
             continue
@@ -122,7 +122,7 @@ def _wrong_moments(
             other
             for other in history.operations
             if other.name == name and other.kind in REMOVES and other is not owner
-            if _may_act(other, moment) and _takes(other, owner)
+            if may_act(other, moment) and _takes(other, owner)
         ]
         if owner.told == "made" and not gone[before] and not _is_back(history, owner, moment):
             yield f"No acknowledged link is lost: {owner} is replaced by {after}"
@@ -135,7 +135,7 @@ def _is_back(history: History, owner: Operation, moment: int) -> bool:
     return moment < owner.ended and owner.number in at_end
 
 
-def _may_act(operation: Operation, moment: int) -> bool:
+def may_act(operation: Operation, moment: int) -> bool:
     """Whether an operation may change something at a moment."""
     is_over = operation.ended is not None and operation.ended < moment
     return operation.began < moment and (operation.is_in_doubt or not is_over)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial, partialmethod
 from random import Random
 from secrets import token_hex
 from typing import Any
@@ -13,13 +14,23 @@ from unittest.mock import patch
 from attrs import evolve, field, frozen
 
 from tests.simulation.gateway import FAULTS, Gateway, Weather
-from tests.simulation.processes import Habits
+from tests.simulation.history import History
+from tests.simulation.hosts import one_host
+from tests.simulation.processes import Habits, Process
+from tests.simulation.promises import broken_promises
+from tests.simulation.properties import broken
+from tests.simulation.world import World
 from txtahoe.api.directories import DirectoryOperations
 from txtahoe.errors import ExistingChild, NoSuchChild, TahoeError, UnknownOutcome
+from txtahoe.spool import Entry, Spool, Uploader, entries
+from txtahoe.spool.uploader import after
 from txtahoe.tree.commits import CommitQueue
 from txtahoe.tree.spread import building, format
 from txtahoe.tree.spread.changing import Changer
 from txtahoe.tree.spread.states import RULES, Fanout, State
+
+# Makes a process, which is called by a name.
+Make = Callable[[str, Habits], Process]
 
 # Breaks a rule while a block runs; it is called with the gateway.
 Mutant = Callable[[Gateway], AbstractContextManager[Any]]
@@ -37,16 +48,24 @@ class Scene:
     habits: Iterator[Habits]
 
 
+@contextmanager
+def _grid(world: World, gateway: Gateway, history: History) -> Iterator[Make]:
+    yield partial(Process, world, gateway, history)
+
+
 @frozen
 class Protocol:
     """
     A protocol. `begin`: the scene of a run. `mutants`: by the rule that they break. `untried`: the
-    reasons why others, which the models have, are not among them.
+    reasons why others, which the models have, are not among them. `place`: where its processes are.
+    `broken`: the properties that do not hold.
     """
 
     begin: Callable[[Random], Scene]
     mutants: Mapping[str, Mutant]
     untried: Mapping[str, str] = field(factory=dict)
+    place: Callable[[World, Gateway, History], AbstractContextManager[Make]] = _grid
+    broken: Callable[[History], Iterator[str]] = broken
 
 
 def _weather(random: Random, usual: float, slow: float) -> Weather:
@@ -217,7 +236,101 @@ SPREAD = Protocol(
     },
 )
 
-PROTOCOLS = {"commit": COMMIT, "spread": SPREAD}
+# The spool.
+
+
+def _spool_scene(random: Random) -> Scene:
+    seconds = random.choice([3.0, 20.0, 60.0])
+    return Scene(seconds, 0, _spool_habits(random, seconds / random.choice([5, 10])))
+
+
+def _spool_habits(random: Random, rest: float) -> Iterator[Habits]:
+    weights = {
+        "take": 2.0,
+        "overwrite": random.choice([0.0, 2.0]),
+        "edit": 5.0,
+        "delete": random.choice([0.5, 3.0]),
+        "look": 2.0,
+        "list": 1.0,
+    }
+    elsewhere = {"save": 3.0, "save over": 1.0, "unlink": random.choice([0.0, 2.0]), "look": 1.0}
+    names = ["f", "g", "d/f", "d/g"][: random.choice([1, 2, 4])]
+    other_host = random.choice([1, 2])
+    for number in itertools.count():
+        is_elsewhere = number == other_host
+        kinds = elsewhere if is_elsewhere else weights
+        users = random.choice([1, 2, 3])
+        usual, slow = random.choice([0.02, 0.2, 1.0]), random.choice([10.0, 50.0, 100.0])
+        weather = _weather(random, usual, slow)
+        yield Habits(None, users, rest, kinds, names, 0.0, weather, is_elsewhere)
+
+
+def _links_before_it_tells(gateway: Gateway) -> AbstractContextManager[Any]:
+    note = Uploader._note
+
+    async def late(uploader: Uploader, given: Any, outcomes: Any) -> Any:
+        is_early = all(
+            isinstance(outcome, Entry)
+            and outcome.state == entries.State.UPLOADED
+            and not outcome.note
+            for outcome in outcomes
+        )
+        return (outcomes, []) if is_early else await note(uploader, given, outcomes)
+
+    return patch.object(Uploader, "_note", late)
+
+
+def _forgets(gateway: Gateway) -> AbstractContextManager[Any]:
+    replaceable = entries.replaceable
+
+    def newest(*known: Any) -> Any:
+        return replaceable(*known) is True or ()
+
+    return patch("txtahoe.spool.spool.replaceable", newest)
+
+
+def _updates_any_entry(gateway: Gateway) -> AbstractContextManager[Any]:
+    update = Spool.update
+
+    def of_path(spool: Spool, given: Any) -> list[Entry]:
+        there = [(entry, spool.find(entry.path) or entry) for entry in given]
+        return update(spool, [evolve(entry, number=now.number) for entry, now in there])
+
+    return patch.object(Spool, "update", of_path)
+
+
+async def _replace_any(uploader: Uploader, entry: Entry) -> Entry:
+    assert entry.cap is not None
+    await uploader._tree.link(entry.path, entry.cap, replace="only-files")
+    return after(entry, entries.State.LINKED)
+
+
+def _is_pending(spool: Spool, entry: Entry) -> bool:
+    return entry.is_pending
+
+
+def _delete_at_once(gateway: Gateway) -> AbstractContextManager[Any]:
+    discard = partialmethod(Spool.discard, is_linked=True)
+    return patch.object(Spool, "discard", discard)
+
+
+SPOOL = Protocol(
+    _spool_scene,
+    {
+        "no lock": lambda _: patch("txtahoe.spool.files.fcntl.flock"),
+        "links before it tells": _links_before_it_tells,
+        "forgets older versions": _forgets,
+        "updates any entry": _updates_any_entry,
+        "replaces any file": lambda _: patch.object(Uploader, "_settle", _replace_any),
+        "deletes at once": _delete_at_once,
+        "linked entries answer nobody": lambda _: patch.object(Spool, "_shows", _is_pending),
+        "requests overtake given-up ones": _reorders,
+    },
+    place=one_host,
+    broken=broken_promises,
+)
+
+PROTOCOLS = {"commit": COMMIT, "spread": SPREAD, "spool": SPOOL}
 
 # A seed with which each mutant was found.
 SEEDS = {
@@ -229,4 +342,6 @@ SEEDS = {
     "closes after t instead of 3t": 373,
     "two parts for a digit": 9,
     "no look at the link": 29,
+    "linked entries answer nobody": 162,
+    "requests overtake given-up ones": 178,
 }

@@ -12,8 +12,7 @@ from attrs import evolve, frozen
 from tests.simulation.gateway import Gateway
 from tests.simulation.history import History
 from tests.simulation.processes import Habits, Process
-from tests.simulation.properties import broken
-from tests.simulation.protocols import PROTOCOLS, Protocol
+from tests.simulation.protocols import PROTOCOLS, Make, Protocol
 from tests.simulation.world import World
 from txtahoe.tree.spread.states import Fanout
 
@@ -49,15 +48,18 @@ def run(name: str, seed: int, mutant: str = "") -> Run:
         gateway = Gateway(world)
         with protocol.mutants[mutant](gateway) if mutant else nullcontext():
             history = History(world, gateway)
-            processes = _live(world, gateway, history, protocol)
-            found = [*_waiting(history, processes), *broken(history)]
+            with protocol.place(world, gateway, history) as make:
+                processes = _live(world, gateway, history, protocol, make)
+            found = [*_waiting(history, processes), *protocol.broken(history)]
             trace = [f"{seconds:10.3f}  {where:9} {what}" for seconds, where, what in world.trace]
             for process in processes:
                 process.end()
     return Run(seed, len(history.operations), gateway.requests, world.faults, found, trace)
 
 
-def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) -> list[Process]:
+def _live(
+    world: World, gateway: Gateway, history: History, protocol: Protocol, make: Make
+) -> list[Process]:
     """Let processes live and die, then end in calm. Returns them all."""
     random = world.random
     scene = protocol.begin(random)
@@ -65,7 +67,7 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
     processes: list[Process] = []
 
     def begin(until: float, habits: Habits) -> Process:
-        process = Process(world, gateway, history, f"p{len(processes) + 1}", habits)
+        process = make(f"p{len(processes) + 1}", habits)
         processes.append(process)
         process.start(until)
         return process
@@ -92,10 +94,11 @@ def _live(world: World, gateway: Gateway, history: History, protocol: Protocol) 
     gateway.is_calm = True
     world.go_on(_REST)
     # New processes must find every link.
+    names = list(dict.fromkeys([*first.habits.names, *history.names]))
     for fanout in (None, Fanout()):
         reader = begin(0, evolve(next(habits), fanout=fanout))
-        directories = {name.rpartition("/")[0]: name for name in history.names}
-        for name in history.names:
+        directories = {name.rpartition("/")[0]: name for name in names}
+        for name in names:
             reader.begin("look", name)
         for name in directories.values():
             reader.begin("list", name)

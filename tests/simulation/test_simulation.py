@@ -35,6 +35,9 @@ class Runs(SynchronousTestCase):
     def test_spreading_a_directory_keeps_all_properties(self) -> None:
         self.assert_nothing_is_found("spread")
 
+    def test_the_spool_keeps_all_properties(self) -> None:
+        self.assert_nothing_is_found("spool")
+
     def test_a_seed_repeats_a_run_in_another_process(self) -> None:
         # The hashes of strings, and so the orders of sets, are others there.
         environment = {**os.environ, "PYTHONHASHSEED": "1"}
@@ -60,3 +63,6 @@ class Mutants(SynchronousTestCase):
 
     def test_a_change_without_reading_back_is_found(self) -> None:
         self.assert_found("commit", "no reading back")
+
+    def test_a_link_before_the_journal_has_the_cap_is_found(self) -> None:
+        self.assert_found("spool", "links before it tells")

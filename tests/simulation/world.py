@@ -28,8 +28,8 @@ class World:
     """
     One run.
 
-    `clock`: the true time. `faults`: the number of each kind. `trace`: events, each with its time
-    and its place.
+    `clock`: the true time. `entropy`: makes random bytes. `faults`: the number of each kind.
+    `trace`: events, each with its time and its place.
     """
 
     def __init__(self, seed: str) -> None:
@@ -37,13 +37,17 @@ class World:
         self.clock = Clock()
         self.faults: Counter[str] = Counter()
         self.trace: list[tuple[float, str, str]] = []
-        self._entropy = Random(f"entropy {seed}")
+        self.entropy = Random(f"entropy {seed}").randbytes
         self._moment = 0
 
     def moment(self) -> int:
         """The number of a moment that comes after all earlier ones, also within one instant."""
         self._moment += 1
         return self._moment
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970."""
+        return _BEGINNING + self.clock.seconds()
 
     def tell(self, where: str, what: str) -> None:
         """Add a line to the trace."""
@@ -62,10 +66,6 @@ class World:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Give the code in this block no other chance and no other time than that of the run."""
-
-        def wall_clock() -> float:
-            return _BEGINNING + self.clock.seconds()
-
         with ExitStack() as patches:
             patches.enter_context(patch.object(getLogger("txtahoe"), "disabled", True))
             # Work on the same few caps all the time is slow, and so is JSON with indentation.
@@ -74,11 +74,13 @@ class World:
             patches.enter_context(patch.object(caps.Cap, "_weaken", cache(caps.Cap._weaken)))
             patches.enter_context(patch("txtahoe.testing.fake.api.directories.as_json", dumps))
             # `secrets` takes its bytes from here.
-            patches.enter_context(patch("random._urandom", self._entropy.randbytes))
+            patches.enter_context(patch("random._urandom", self.entropy))
             patches.enter_context(
-                patch("txtahoe.api.directories.time", lambda: wall_clock() + ahead.get())
+                patch("txtahoe.api.directories.time", lambda: self.wall_clock() + ahead.get())
             )
             patches.enter_context(
-                patch("txtahoe.testing.fake.objects.links.time", SimpleNamespace(time=wall_clock))
+                patch(
+                    "txtahoe.testing.fake.objects.links.time", SimpleNamespace(time=self.wall_clock)
+                )
             )
             yield
