@@ -17,6 +17,11 @@ _SPREAD = (
     "tests.txtahoe.maintenance.test_spread_moving",
     "tests.tahoestorage.grid.test_fanout",
 )
+_SPOOL = (
+    "tests.txtahoe.spool.test_spool",
+    "tests.txtahoe.spool.test_uploader",
+    "tests.txtahoe.spool.test_kills.Forks",
+)
 
 TESTS = {
     "txtahoe/api/download.py": (
@@ -44,6 +49,11 @@ TESTS = {
         "tests.txtahoe.tree.test_tree",
         "tests.txtahoe.tree.test_terms",
     ),
+    "txtahoe/spool/spool.py": _SPOOL,
+    "txtahoe/spool/uploader.py": _SPOOL,
+    "txtahoe/spool/entries.py": _SPOOL,
+    "txtahoe/spool/database.py": _SPOOL,
+    "txtahoe/spool/files.py": _SPOOL,
 }
 """The modules, by path, and the modules or classes of their tests."""
 
@@ -94,6 +104,76 @@ LIVE: dict[str, dict[str, str]] = {
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",
+    },
+    "txtahoe/spool/uploader.py": {
+        "_AT_ONCE = 32 # links that are looked at one by one": "a size",
+        "_LONGEST_PAUSE = 30.0 # seconds between two attempts while the grid is away": "a pace",
+        "Uploader.__init__: self._lanes = Lane(self, range(SMALL), TOGETHER), "
+        "Lane(self, _LARGE, 8) -> "
+        "self._lanes = Lane(self, range(SMALL), TOGETHER), Lane(self, _LARGE, 9)": "a size",
+        "self._lock.close()": "Python closes what nobody has any more",
+        "for entry, cap in zip(entries, caps, strict=True)": "there are as many",
+        "for entry, outcome in zip(entries, outcomes, strict=True):": "there are as many",
+        "results.update(zip(links, error.results, strict=True))": "there are as many",
+        "Uploader.tidy: if monotonic() > self._tidied + REMEMBERED: -> "
+        "if monotonic() >= self._tidied + REMEMBERED:": "a pace",
+        "Uploader.tidy: self._tidied = monotonic() await self.in_thread(self.spool.tidy) -> "
+        "await self.in_thread(self.spool.tidy) self._tidied = monotonic()": (
+            "the two lanes can tidy the spool at a time"
+        ),
+        "Uploader._open: return BlockingSource(partial(self._chunks, entry), self.in_thread, "
+        "repeatable=True) -> return BlockingSource(partial(self._chunks, entry), "
+        "self.in_thread, repeatable=False)": "the lane tries again too",
+        "Uploader._open: if entry.size >= SMALL: -> if entry.size > SMALL:": "a size",
+        "Uploader._link: links = {e.number: (e.path, e.cap) for e in entries "
+        "if e.over == over and e.cap} -> "
+        "links = {e.number: (e.path, e.cap) for e in entries if (e.over == over)}": (
+            "each has its cap by then"
+        ),
+        "_is_woken: bool = False": "`wake` sets it before anything asks for it",
+        "Lane._round: self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0 -> self._pause = min(max(2.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0": "a pace",
+        "Lane._round: self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0 -> self._pause = min(max(1.0, 3 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0": "a pace",
+        "_failed: due=monotonic() + min(2.0 ** min(entry.tries, 9), _LONGEST_PAUSE), -> "
+        "due=monotonic() + min(3.0 ** min(entry.tries, 9), _LONGEST_PAUSE),": "a pace",
+        "_failed: due=monotonic() + min(2.0 ** min(entry.tries, 9), _LONGEST_PAUSE), -> "
+        "due=monotonic() + min(2.0 ** min(entry.tries, 10), _LONGEST_PAUSE),": "a pace",
+    },
+    "txtahoe/spool/spool.py": {
+        "_LATEST = 60.0 # seconds: nothing is due later; the clock began anew, as after a "
+        "restart": "a pace",
+        "REMEMBERED = 3600.0": "a pace",
+        "Spool.open: opened = SealedFile.open(self._file(number), self._seal, number, "
+        "node.size or 0) -> "
+        "opened = SealedFile.open(self._file(number), self._seal, number, (node.size))": (
+            "a pending file has a size"
+        ),
+        "values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most + 100": (
+            "a size"
+        ),
+        "Spool.has_work: return bool(self.due(range(2**62), 1, at=inf)) -> "
+        "return bool(self.due(range(2**62), 2, at=inf))": "a size",
+        "Spool.update: with self._database.use(changes=True) as connection: -> "
+        "with self._database.use(changes=False) as connection:": (
+            "each entry stands for itself; to write them together is faster"
+        ),
+        "Spool.tidy: is_old = suffix == _SUFFIX and file.stat().st_mtime < old -> "
+        "is_old = suffix == _SUFFIX and file.stat().st_mtime <= old": "no clock stands still",
+        'Spool._range: return "place > ? AND place < ?", place, '
+        'place + b"\\xff" * (_HASH + 1) -> '
+        'return "place > ? AND place < ?", place, place + b"\\xff" * ((_HASH - 1))': (
+            "no hash begins with so many of these bytes"
+        ),
+        'Spool._range: return "place > ? AND place < ?", place, '
+        'place + b"\\xff" * (_HASH + 1) -> '
+        'return "place > ? AND place < ?", place, place + b"\\xff" * (_HASH + 2)': "a size",
+        "Spool._execute: with self._database.use(changes=True) as connection: -> "
+        "with self._database.use(changes=False) as connection:": (
+            "one statement is a transaction; only questions wait until it is synced"
+        ),
     },
 }
 """The mutants that may live, by the path of their module."""
