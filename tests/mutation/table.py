@@ -22,6 +22,7 @@ _SPOOL = (
     "tests.txtahoe.spool.test_uploader",
     "tests.txtahoe.spool.test_kills.Forks",
 )
+_SPOOLED = ("tests.tahoestorage.grid.test_spooled",)
 
 TESTS = {
     "txtahoe/api/download.py": (
@@ -54,6 +55,7 @@ TESTS = {
     "txtahoe/spool/entries.py": _SPOOL,
     "txtahoe/spool/database.py": _SPOOL,
     "txtahoe/spool/files.py": _SPOOL,
+    "tahoestorage/grid/spooled.py": _SPOOLED,
 }
 """The modules, by path, and the modules or classes of their tests."""
 
@@ -104,6 +106,23 @@ LIVE: dict[str, dict[str, str]] = {
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",
+    },
+    "txtahoe/spool/database.py": {
+        "_PATIENCE = 30.0 # seconds that a change waits for those of other processes": "a pace",
+        "_Opened.connection: if self._connection is None or "
+        "not (self._file and os.path.samestat(self._file, told)): -> "
+        "if self._connection is None or not ((os.path.samestat(self._file, told))):": (
+            "a connection has its file"
+        ),
+        "self.close()": "Python closes what nobody has any more",
+        'self._connection.execute("PRAGMA synchronous = FULL")': "SQLite's own default",
+        "self._connection.close()": "Python closes what nobody has any more",
+    },
+    "txtahoe/spool/files.py": {
+        "_blocks: while len(held) >= BLOCK: -> while len(held) > BLOCK:": (
+            "a last block that is whole is given out at the end"
+        ),
+        "lock: file.close() -> pass": "Python closes what nobody has any more",
     },
     "txtahoe/spool/uploader.py": {
         "_AT_ONCE = 32 # links that are looked at one by one": "a size",

@@ -242,7 +242,9 @@ class OnDisk(SpoolTestCase):
 
         def synced(opened: int) -> None:
             fsync(opened)
-            steps.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
+            told = os.fstat(opened)
+            is_folder = stat.S_ISDIR(told.st_mode)
+            steps.append("folder" if is_folder else f"file of {told.st_size}")
 
         def inserted(*args: Any) -> Any:
             steps.append("journal")
@@ -254,11 +256,19 @@ class OnDisk(SpoolTestCase):
         ):
             self.save(("first",))
             self.save(("second",))
-        made, each = ["folder"] * 2, ["file", "folder", "journal"]
-        self.assertEqual(steps, [*made, *each, *each])
+        made = ["folder"] * 2
+        each = [[f"file of {path.stat().st_size}", "folder", "journal"] for path in self.files()]
+        self.assertEqual(steps, [*made, *each[0], *each[1]])
         with self.spool._database.use() as connection:
             for name, value in (("journal_mode", "wal"), ("synchronous", 2)):
                 self.assertEqual(connection.execute(f"PRAGMA {name}").fetchone(), (value,))
+
+    def test_two_processes_can_make_the_journal_at_a_time(self) -> None:
+        self.save(("a",))
+        self.spool._database.make()
+        self.assertEqual(self.read(("a",)), b"content")
+        names = {path.name for path in self.spool.path.glob("journal.*")}
+        self.assertLessEqual(names, {f"journal.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")})
 
     def test_two_roots_in_one_folder_do_not_meet(self) -> None:
         self.save(("a",))
@@ -391,6 +401,8 @@ class OnDisk(SpoolTestCase):
         self.save(("a",))
         with self.spool._database.use() as connection:
             of_parent = connection
+        with self.spool._database.use() as connection:
+            self.assertIs(connection, of_parent)
         with mock.patch("os.getpid", return_value=-1):
             with self.spool._database.use() as connection:
                 self.assertIsNot(connection, of_parent)
@@ -438,6 +450,8 @@ class OnDisk(SpoolTestCase):
         self.assertTrue(self.upload())
         self.save(("b",), b"newer")
         forget_processes()
+        self.assertEqual(self.read(("b",)), b"newer")
+        self.spool = self.new_spool()  # as another process, which has not the folder of before
         self.assertEqual(self.read(("b",)), b"newer")
 
     def test_a_folder_that_vanishes_is_no_missing_file(self) -> None:

@@ -262,7 +262,7 @@ class Uploading(SpoolTestCase):
         assert others is not None
         self.assertTrue(self.upload())
         self.assertEqual(list(self.on_grid()), [("earlier",)])
-        others.close()  # it has died
+        forget_processes()  # it has died
         self.upload()
         self.assertEqual(len(self.on_grid()), 3)
 
