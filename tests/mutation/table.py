@@ -22,7 +22,6 @@ _SPOOL = (
     "tests.txtahoe.spool.test_uploader",
     "tests.txtahoe.spool.test_kills.Forks",
 )
-_SPOOLED = ("tests.tahoestorage.grid.test_spooled",)
 
 TESTS = {
     "txtahoe/api/download.py": (
@@ -55,7 +54,13 @@ TESTS = {
     "txtahoe/spool/entries.py": _SPOOL,
     "txtahoe/spool/database.py": _SPOOL,
     "txtahoe/spool/files.py": _SPOOL,
-    "tahoestorage/grid/spooled.py": _SPOOLED,
+    "tahoestorage/grid/spooled.py": ("tests.tahoestorage.grid.test_spooled",),
+    "tahoestorage/grid/pending.py": (
+        "tests.tahoestorage.test_staticfiles.Collecting",
+        "tests.tahoestorage.test_staticfiles.Pending",
+        "tests.tahoestorage.test_staticfiles.Failing",
+        "tests.tahoestorage.grid.test_tree.OneTree",
+    ),
 }
 """The modules, by path, and the modules or classes of their tests."""
 
@@ -106,6 +111,39 @@ LIVE: dict[str, dict[str, str]] = {
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",
+    },
+    "tahoestorage/grid/spooled.py": {
+        "_QUIET = 5.0 # seconds for which a file that somebody appends to is left alone": "a pace",
+        "_OFTEN = 30.0 # seconds after which a process looks for files of others, which may have "
+        "ended": "a pace",
+        "_POLL = 0.02 # seconds between two looks at an entry": "a pace",
+        'SpooledTree.save_many: progress = how.get("progress") '
+        "caps = await self._caps([content for _, content in files]) -> "
+        "caps = await self._caps([content for _, content in files]) "
+        'progress = how.get("progress")': "the two are independent",
+        "for number, ((path, content), cap) in enumerate(zip(files, caps, strict=True)):": (
+            "there are as many"
+        ),
+        "SpooledTree.put: put, due = partial(super().put, name=name, link=link), monotonic() "
+        "(cap,) = await self._caps([content]) -> (cap,) = await self._caps([content]) "
+        "put, due = partial(super().put, name=name, link=link), monotonic()": "a pace",
+        "SpooledTree.put: (cap,) = await self._caps([content]) "
+        'due += _QUIET if how.get("is_growing") else 0 -> '
+        'due += _QUIET if how.get("is_growing") else 0 '
+        "(cap,) = await self._caps([content])": "the two are independent",
+        'SpooledTree.put: due += _QUIET if how.get("is_growing") else 0 -> '
+        'due += _QUIET if how.get("is_growing") else 1': "a pace",
+        "SpooledTree._settled: if monotonic() > deadline: -> if monotonic() >= deadline:": (
+            "no clock stands still"
+        ),
+        "SpooledTree._take: entry = evolve(entry, size=cap.size or 0, cap=cap, "
+        "state=State.UPLOADED) -> "
+        "entry = evolve(entry, size=(cap.size), cap=cap, state=State.UPLOADED)": (
+            "the cap of a file that was uploaded has its size"
+        ),
+        "SpooledTree._wake: if anew or uploader is None or "
+        "monotonic() > uploader.woken + _OFTEN: -> "
+        "if anew or uploader is None or monotonic() >= uploader.woken + _OFTEN:": "a pace",
     },
     "txtahoe/spool/database.py": {
         "_PATIENCE = 30.0 # seconds that a change waits for those of other processes": "a pace",

@@ -130,9 +130,9 @@ class Collecting(StaticTestCase):
         self.write("caf\u00e9.txt", "cafe\u0301.txt", "a.txt")
         for options in ({}, {"dry_run": True}, {"clear": True}):
             error = self.assertRaises(CommandError, self.collect, **options)
-            self.assertIn(
-                r"'caf\xe9.txt' and 'cafe\u0301.txt' are one name on the grid", str(error)
-            )
+            self.assertIn(" are one name on the grid", str(error))
+            for name in (r"'caf\xe9.txt'", r"'cafe\u0301.txt'"):  # in the order of the disk
+                self.assertIn(name, str(error))
             self.assertEqual(self.collected(), {})
 
     def test_a_file_that_another_client_has_replaced_is_saved_again(self) -> None:
@@ -308,7 +308,7 @@ class Failing(StaticTestCase):
         self.fake.fail_next("POST /uri?t=mkdir-with-children", Status(500), times=9)
         with self.assertRaises(SomeFailed) as caught:
             self.collect()
-        self.assertRegex(str(caught.exception), "2 of 3 .*'css/a.css': .*'css/b.css': ")
+        self.assertRegex(str(caught.exception), "2 of 3 (?=.*'css/a.css': )(?=.*'css/b.css': )")
         self.assertEqual(set(self.collected()), {"f"})
 
     def test_if_the_gateway_is_away_not_every_file_waits_for_it(self) -> None:
@@ -329,7 +329,7 @@ class Failing(StaticTestCase):
         for name in "ab":
             (self.folder / name).unlink()
         self.fake.fail_next("DELETE /uri/CAP/NAME", Status(500), times=9)
-        with self.assertRaisesRegex(SomeFailed, "2 of 4 .*'a': .*'b': "):
+        with self.assertRaisesRegex(SomeFailed, "2 of 4 (?=.*'a': )(?=.*'b': )"):
             self.collect(clear=True)
         self.assertEqual(set(self.collected()), {"a", "b", "c", "d"})
 
