@@ -59,6 +59,9 @@ TESTS = {
         "tests.tahoestorage.test_staticfiles.Collecting",
         "tests.tahoestorage.test_staticfiles.Pending",
         "tests.tahoestorage.test_staticfiles.Failing",
+        "tests.tahoestorage.test_staticfiles.Exiting",
+        "tests.tahoestorage.test_static_manifest.Manifest",
+        "tests.tahoestorage.test_static_manifest.Failing",
         "tests.tahoestorage.grid.test_tree.OneTree",
     ),
 }
@@ -144,6 +147,9 @@ LIVE: dict[str, dict[str, str]] = {
         "SpooledTree._wake: if anew or uploader is None or "
         "monotonic() > uploader.woken + _OFTEN: -> "
         "if anew or uploader is None or monotonic() >= uploader.woken + _OFTEN:": "a pace",
+    },
+    "tahoestorage/grid/pending.py": {
+        "_NAMED = 5 # failures that a message names": "a size",
     },
     "txtahoe/spool/database.py": {
         "_PATIENCE = 30.0 # seconds that a change waits for those of other processes": "a pace",
