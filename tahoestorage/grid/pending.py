@@ -17,7 +17,7 @@ from django.core.files import File
 from tahoestorage.grid.staging import Staging
 from tahoestorage.grid.tree import StorageTree
 from tahoestorage.grid.writebuffer import WriteBuffer
-from tahoestorage.reactor.loop import Loop, running_loop
+from tahoestorage.reactor.loop import Loop, current_loop, running_loop
 from tahoestorage.reactor.waiting import Caller, done
 from txtahoe.caps import redact
 from txtahoe.errors import IsADirectory, SomeFailed, TahoeError
@@ -91,7 +91,7 @@ class StagedTree(StorageTree):
         head = gather(chunks, SMALL)
         is_small = len(head) < SMALL
         digest = sha256(head)
-        while not is_small and (block := gather(chunks, SMALL)):
+        while block := gather(chunks, SMALL):
             digest.update(block)
 
         async def save(staging: Staging, caller: Caller) -> None:
@@ -132,9 +132,9 @@ class StagedTree(StorageTree):
         return super().walk(path, name)
 
     def discard(self) -> None:
-        loop, staging = running_loop(), self._running_staging()
-        if loop is not None and staging is not None:
-            loop.call_soon(staging.forget)
+        staging = self._running_staging()
+        if staging is not None:
+            current_loop().call_soon(staging.forget)
 
     async def _make(
         self, changes: Callable[[Staging, Caller], Awaitable[Mapping[Path, Exception]]]

@@ -10,7 +10,7 @@ from logging import getLogger
 from time import monotonic, sleep
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from django.core.files import File
 
 from tahoestorage.grid.staging import UNBORN
@@ -53,7 +53,7 @@ class SpooledTree(StorageTree):
     `waits_for_cap`: whether a save waits for the upload, because the URL needs the cap.
     """
 
-    waits_for_cap: Callable[[], bool] = field(eq=False)
+    waits_for_cap: Callable[[], bool]
     is_spooled = True
 
     @property
@@ -185,7 +185,6 @@ class SpooledTree(StorageTree):
             await unblocked(partial(self.spool.discard, settled, is_linked=True))
         except OSError as error:  # of a full disk, for example
             raise UnknownOutcome(f"{name!r} is not on the grid any more, but {error}") from None
-        return None
 
     async def _settled(self, entry: Entry) -> Entry | None:
         """

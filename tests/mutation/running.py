@@ -50,7 +50,9 @@ class Reach:
     def passes(self, test: Any) -> bool:
         """Run the test, which ends this process if it takes far too long; whether it passes."""
         seconds = ceil(process_time() + _MORE_SECONDS + _TIMES * self.seconds)
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+        # A hard limit could not be raised for a slower test after this one.
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(ceil(_PATIENCE * (_MORE_SECONDS + _TIMES * self.seconds)))
         return run(test)

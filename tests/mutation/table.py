@@ -17,6 +17,11 @@ _SPREAD = (
     "tests.txtahoe.maintenance.test_spread_moving",
     "tests.tahoestorage.grid.test_fanout",
 )
+_SPOOL = (
+    "tests.txtahoe.spool.test_spool",
+    "tests.txtahoe.spool.test_uploader",
+    "tests.txtahoe.spool.test_kills.Forks",
+)
 
 TESTS = {
     "txtahoe/api/download.py": (
@@ -43,6 +48,21 @@ TESTS = {
         "tests.txtahoe.tree.test_bulk",
         "tests.txtahoe.tree.test_tree",
         "tests.txtahoe.tree.test_terms",
+    ),
+    "txtahoe/spool/spool.py": _SPOOL,
+    "txtahoe/spool/uploader.py": _SPOOL,
+    "txtahoe/spool/entries.py": _SPOOL,
+    "txtahoe/spool/database.py": _SPOOL,
+    "txtahoe/spool/files.py": _SPOOL,
+    "tahoestorage/grid/spooled.py": ("tests.tahoestorage.grid.test_spooled",),
+    "tahoestorage/grid/pending.py": (
+        "tests.tahoestorage.test_staticfiles.Collecting",
+        "tests.tahoestorage.test_staticfiles.Pending",
+        "tests.tahoestorage.test_staticfiles.Failing",
+        "tests.tahoestorage.test_staticfiles.Exiting",
+        "tests.tahoestorage.test_static_manifest.Manifest",
+        "tests.tahoestorage.test_static_manifest.Failing",
+        "tests.tahoestorage.grid.test_tree.OneTree",
     ),
 }
 """The modules, by path, and the modules or classes of their tests."""
@@ -94,6 +114,129 @@ LIVE: dict[str, dict[str, str]] = {
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",
+    },
+    "tahoestorage/grid/spooled.py": {
+        "_QUIET = 5.0 # seconds for which a file that somebody appends to is left alone": "a pace",
+        "_OFTEN = 30.0 # seconds after which a process looks for files of others, which may have "
+        "ended": "a pace",
+        "_POLL = 0.02 # seconds between two looks at an entry": "a pace",
+        'SpooledTree.save_many: progress = how.get("progress") '
+        "caps = await self._caps([content for _, content in files]) -> "
+        "caps = await self._caps([content for _, content in files]) "
+        'progress = how.get("progress")': "the two are independent",
+        "for number, ((path, content), cap) in enumerate(zip(files, caps, strict=True)):": (
+            "there are as many"
+        ),
+        "SpooledTree.put: put, due = partial(super().put, name=name, link=link), monotonic() "
+        "(cap,) = await self._caps([content]) -> (cap,) = await self._caps([content]) "
+        "put, due = partial(super().put, name=name, link=link), monotonic()": "a pace",
+        "SpooledTree.put: (cap,) = await self._caps([content]) "
+        'due += _QUIET if how.get("is_growing") else 0 -> '
+        'due += _QUIET if how.get("is_growing") else 0 '
+        "(cap,) = await self._caps([content])": "the two are independent",
+        'SpooledTree.put: due += _QUIET if how.get("is_growing") else 0 -> '
+        'due += _QUIET if how.get("is_growing") else 1': "a pace",
+        "SpooledTree._settled: if monotonic() > deadline: -> if monotonic() >= deadline:": (
+            "no clock stands still"
+        ),
+        "SpooledTree._take: entry = evolve(entry, size=cap.size or 0, cap=cap, "
+        "state=State.UPLOADED) -> "
+        "entry = evolve(entry, size=(cap.size), cap=cap, state=State.UPLOADED)": (
+            "the cap of a file that was uploaded has its size"
+        ),
+        "SpooledTree._wake: if anew or uploader is None or "
+        "monotonic() > uploader.woken + _OFTEN: -> "
+        "if anew or uploader is None or monotonic() >= uploader.woken + _OFTEN:": "a pace",
+    },
+    "tahoestorage/grid/pending.py": {
+        "_NAMED = 5 # failures that a message names": "a size",
+    },
+    "txtahoe/spool/database.py": {
+        "_PATIENCE = 30.0 # seconds that a change waits for those of other processes": "a pace",
+        "_Opened.connection: if self._connection is None or "
+        "not (self._file and os.path.samestat(self._file, told)): -> "
+        "if self._connection is None or not ((os.path.samestat(self._file, told))):": (
+            "a connection has its file"
+        ),
+        "self.close()": "Python closes what nobody has any more",
+        'self._connection.execute("PRAGMA synchronous = FULL")': "SQLite's own default",
+        "self._connection.close()": "Python closes what nobody has any more",
+    },
+    "txtahoe/spool/files.py": {
+        "_blocks: while len(held) >= BLOCK: -> while len(held) > BLOCK:": (
+            "a last block that is whole is given out at the end"
+        ),
+        "lock: file.close() -> pass": "Python closes what nobody has any more",
+    },
+    "txtahoe/spool/uploader.py": {
+        "_AT_ONCE = 32 # links that are looked at one by one": "a size",
+        "_LONGEST_PAUSE = 30.0 # seconds between two attempts while the grid is away": "a pace",
+        "Uploader.__init__: self._lanes = Lane(self, range(SMALL), TOGETHER), "
+        "Lane(self, _LARGE, 8) -> "
+        "self._lanes = Lane(self, range(SMALL), TOGETHER), Lane(self, _LARGE, 9)": "a size",
+        "self._lock.close()": "Python closes what nobody has any more",
+        "for entry, cap in zip(entries, caps, strict=True)": "there are as many",
+        "for entry, outcome in zip(entries, outcomes, strict=True):": "there are as many",
+        "results.update(zip(links, error.results, strict=True))": "there are as many",
+        "Uploader.tidy: if monotonic() > self._tidied + REMEMBERED: -> "
+        "if monotonic() >= self._tidied + REMEMBERED:": "a pace",
+        "Uploader.tidy: self._tidied = monotonic() await self.in_thread(self.spool.tidy) -> "
+        "await self.in_thread(self.spool.tidy) self._tidied = monotonic()": (
+            "the two lanes can tidy the spool at a time"
+        ),
+        "Uploader._open: return BlockingSource(partial(self._chunks, entry), self.in_thread, "
+        "repeatable=True) -> return BlockingSource(partial(self._chunks, entry), "
+        "self.in_thread, repeatable=False)": "the lane tries again too",
+        "Uploader._open: if entry.size >= SMALL: -> if entry.size > SMALL:": "a size",
+        "Uploader._link: links = {e.number: (e.path, e.cap) for e in entries "
+        "if e.over == over and e.cap} -> "
+        "links = {e.number: (e.path, e.cap) for e in entries if (e.over == over)}": (
+            "each has its cap by then"
+        ),
+        "_is_woken: bool = False": "`wake` sets it before anything asks for it",
+        "Lane._round: self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0 -> self._pause = min(max(2.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0": "a pace",
+        "Lane._round: self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0 -> self._pause = min(max(1.0, 3 * self._pause), _LONGEST_PAUSE) "
+        "if is_away else 0.0": "a pace",
+        "_failed: due=monotonic() + min(2.0 ** min(entry.tries, 9), _LONGEST_PAUSE), -> "
+        "due=monotonic() + min(3.0 ** min(entry.tries, 9), _LONGEST_PAUSE),": "a pace",
+        "_failed: due=monotonic() + min(2.0 ** min(entry.tries, 9), _LONGEST_PAUSE), -> "
+        "due=monotonic() + min(2.0 ** min(entry.tries, 10), _LONGEST_PAUSE),": "a pace",
+    },
+    "txtahoe/spool/spool.py": {
+        "_LATEST = 60.0 # seconds: nothing is due later; the clock began anew, as after a "
+        "restart": "a pace",
+        "REMEMBERED = 3600.0": "a pace",
+        "Spool.open: opened = SealedFile.open(self._file(number), self._seal, number, "
+        "node.size or 0) -> "
+        "opened = SealedFile.open(self._file(number), self._seal, number, (node.size))": (
+            "a pending file has a size"
+        ),
+        "values = State.UPLOADED, now, now + _LATEST, sizes.start, sizes.stop, most + 100": (
+            "a size"
+        ),
+        "Spool.has_work: return bool(self.due(range(2**62), 1, at=inf)) -> "
+        "return bool(self.due(range(2**62), 2, at=inf))": "a size",
+        "Spool.update: with self._database.use(changes=True) as connection: -> "
+        "with self._database.use(changes=False) as connection:": (
+            "each entry stands for itself; to write them together is faster"
+        ),
+        "Spool.tidy: is_old = suffix == _SUFFIX and file.stat().st_mtime < old -> "
+        "is_old = suffix == _SUFFIX and file.stat().st_mtime <= old": "no clock stands still",
+        'Spool._range: return "place > ? AND place < ?", place, '
+        'place + b"\\xff" * (_HASH + 1) -> '
+        'return "place > ? AND place < ?", place, place + b"\\xff" * ((_HASH - 1))': (
+            "no hash begins with so many of these bytes"
+        ),
+        'Spool._range: return "place > ? AND place < ?", place, '
+        'place + b"\\xff" * (_HASH + 1) -> '
+        'return "place > ? AND place < ?", place, place + b"\\xff" * (_HASH + 2)': "a size",
+        "Spool._execute: with self._database.use(changes=True) as connection: -> "
+        "with self._database.use(changes=False) as connection:": (
+            "one statement is a transaction; only questions wait until it is synced"
+        ),
     },
 }
 """The mutants that may live, by the path of their module."""

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.mutation import mutants
 from tests.mutation.__main__ import unknown_mutants
-from tests.mutation.mutants import TOP, mutants_of
+from tests.mutation.mutants import TOP, Mutant, mutants_of
+from tests.mutation.running import SURVIVED, Reach, Tests
 from tests.mutation.table import LIVE, TESTS
 
 SOURCE = '''\
@@ -70,6 +71,16 @@ class Mutants(SynchronousTestCase):
         by_line = {mutant.line: (mutant.lines, mutant.function) for mutant in self.found}
         self.assertEqual(by_line[2], ({8}, None))
         self.assertEqual(by_line[8], ({8}, "Gate.open"))
+
+
+class Running(SynchronousTestCase):
+    def test_a_module_without_any_change_survives_a_quick_test_and_a_slow_one(self) -> None:
+        tests = Tests(["tests.mutation.test_mutants.Mutants"])
+        text = (TOP / "txtahoe/caps.py").read_bytes()
+        unchanged = Mutant("txtahoe/caps.py", text, ((0, 0, ""),), 1, None, "Cap.parse")
+        name = "tests.mutation.test_mutants.Mutants.test_each_is_a_module"
+        reaches = [Reach(name, {}, seconds) for seconds in (0.0, 60.0)]
+        self.assertEqual(tests.try_out(unchanged, reaches), SURVIVED)
 
 
 class Table(SynchronousTestCase):

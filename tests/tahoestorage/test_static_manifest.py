@@ -330,3 +330,13 @@ class Failing(ManifestTestCase):
                 self.assertEqual(now[name], before[name])
         self.collect(clear=True)
         self.assertEqual(len(self.collected()), 3)
+
+    def test_a_new_manifest_waits_until_all_its_files_are_there(self) -> None:
+        self.write("css/a.css")
+        self.collect()
+        before = self.collected()
+        self.write("new/a.css")
+        self.fake.fail_next("POST /uri?t=mkdir-with-children", Status(500), times=9)
+        with self.assertRaises(OSError):
+            self.collect()
+        self.assertEqual(self.collected(), before)

@@ -105,10 +105,11 @@ def replaceable(known: Sequence[Entry], expected: Node | None) -> Literal[True] 
     for there in known:
         if not there.is_file(expected):
             raise ExistingChild("the name is taken, or the file has changed since it was opened")
-        if there.state in (State.WAITING, State.ASIDE) or (there.is_pending and there.over is True):
-            return there.over
-        older = there.over if there.is_pending and there.over is not True else ()
-        return (*older, there.cap) if there.cap else older
+        older = there.over if there.is_pending else ()
+        if older is True or there.state in (State.WAITING, State.ASIDE):
+            return older
+        assert there.cap is not None
+        return *older, there.cap
     if expected is not None and not expected.cap.is_known:
         raise ExistingChild("the file has changed since it was opened")
     return () if expected is None else (expected.cap,)

@@ -118,7 +118,7 @@ class SealedFile:
 
 def sync_folder(path: Path) -> None:
     """Sync the names in a folder to the disk."""
-    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

@@ -154,8 +154,7 @@ class Uploader:
 
     def _chunks(self, entry: Entry) -> Iterator[bytes]:
         file, _ = self.spool.open(entry.node)
-        if file is None:
-            raise Damaged
+        assert file is not None  # no other process gives it a cap meanwhile
         try:
             yield from file.chunks()
         finally:

@@ -194,6 +194,19 @@ class Saving(SpoolTestCase):
         self.storage.exists("another.txt")
         self.settle()
         self.assertEqual(self.wakes.call_count, 2)
+        current_loop().kept.get(self.tree._uploaders_key).woken += 60
+        self.storage.save("b.txt", ContentFile(b"x"))
+        self.settle()
+        self.assertEqual(self.wakes.call_count, 3)
+
+    def test_a_save_at_the_end_of_the_process_is_left_to_others(self) -> None:
+        ends = mock.patch(
+            "tahoestorage.grid.spooled.current_loop", side_effect=ConnectionAbortedError
+        )
+        with ends:
+            name = self.storage.save("a.txt", ContentFile(b"the last one"))
+        self.upload()
+        self.assertEqual(self.on_grid(name), b"the last one")
 
     def settle(self) -> None:
         """Wait until the reactor has called what it was told to call soon."""
@@ -271,6 +284,8 @@ class OnePicture(SpoolTestCase):
         self.assertFalse(self.storage.exists("new/other"))
         with self.assertRaises(FileNotFoundError):
             self.storage.listdir("missing")
+        with self.assertRaises(NoSuchChild):
+            list(self.tree.walk(("missing",)))
 
     def test_a_walk_is_the_same_before_and_after_the_upload(self) -> None:
         def walk(start: str) -> list[tuple[str, list[str], list[str]]]:
@@ -420,6 +435,22 @@ class OnePicture(SpoolTestCase):
         self.assertFalse(self.storage.exists("grid/there.txt"))
         self.assertFalse(self.others.exists("grid/there.txt"))
 
+    def test_to_delete_a_version_that_is_replaced_meanwhile_deletes_the_newer_one(self) -> None:
+        def write(text: str) -> None:
+            with self.storage.open("grid/there.txt", "a") as file:
+                file.write(text)
+
+        def upload() -> None:
+            self.spool.again()
+            self.upload()
+
+        write("one")
+        steps = iter([lambda: write("two"), upload])
+        with mock.patch("tahoestorage.grid.spooled.sleep", lambda _: next(steps)()):
+            self.storage.delete("grid/there.txt")
+        self.assertFalse(self.storage.exists("grid/there.txt"))
+        self.assertFalse(self.others.exists("grid/there.txt"))
+
     def test_to_delete_a_file_whose_name_another_host_takes_leaves_the_file_of_that_host(
         self,
     ) -> None:
@@ -513,6 +544,22 @@ class Writing(SpoolTestCase):
         file.discard()
         self.assertEqual(self.read(name), b"two")
 
+    def test_with_overwriting_a_file_that_another_program_has_changed_is_replaced(self) -> None:
+        self.storage = self.new_storage(**self.options, allow_overwrite=True)
+        name = self.storage.save("a.txt", ContentFile(b"one"))
+        with self.storage.open(name, "r+b") as file:
+            with self.storage.open(name, "wb") as other:
+                other.write(b"two")
+            file.write(b"three")
+        self.assertEqual(self.read(name), b"three")
+
+    def test_a_taken_name_is_refused_or_another_one_is_used(self) -> None:
+        name = self.storage.save("a.txt", ContentFile(b"one"))
+        with self.assertRaises(ExistingChild):
+            done(self.tree.save((name,), ContentFile(b"two"), name))
+        done(self.tree.save((name,), ContentFile(b"two"), name, otherwise=lambda: ("other.txt",)))
+        self.assertEqual((self.read(name), self.read("other.txt")), (b"one", b"two"))
+
     def test_a_file_that_is_refused_leaves_nothing_on_the_disk(self) -> None:
         name = self.storage.save("d/a.txt", ContentFile(b"one"))
         file = self.storage.open(name, "r+b")
@@ -589,7 +636,20 @@ class Limits(SpoolTestCase):
         self.full()
         with self.assertRaisesRegex(OSError, r"no room.*'a_\w{7}\.bin'"):
             self.storage.save("a.bin", File(Once(LARGE)))
+        with self.assertRaisesRegex(OSError, "no room"):
+            done(self.tree.save(("a.bin",), File(Once(LARGE)), None))
         self.assertEqual(self.storage.listdir(""), ([], []))
+        with self.assertRaisesRegex(OSError, "no room") as caught:
+            done(self.tree.save(("a.bin",), File(Once(LARGE)), f"{self.cap}.bin"))
+        self.assertNotIn(str(self.cap), str(caught.exception))
+
+    def test_without_room_no_file_goes_past_a_pending_one_of_its_name(self) -> None:
+        self.full(allow_overwrite=True)
+        self.storage.save("a.bin", ContentFile(b"pending"))
+        with self.assertRaisesRegex(OSError, "no room"):
+            self.storage.save("a.bin", ContentFile(LARGE))
+        self.assertFalse(self.others.exists("a.bin"))
+        self.assertEqual(self.read("a.bin"), b"pending")
 
     def test_a_content_that_cannot_be_read_is_not_read_again(self) -> None:
         class Broken(File):  # type: ignore[type-arg]
@@ -599,10 +659,16 @@ class Limits(SpoolTestCase):
                 self.times += 1
                 if self.times == 1:
                     yield b"x" * 1000
-                    raise OSError("the client has gone")
+                    raise problem
 
-        with self.no_request(), self.assertRaisesRegex(OSError, "client has gone"):
-            self.storage.save("a.bin", Broken(BytesIO()))
+        for problem in (
+            OSError("the client has gone"),
+            OSError(errno.EIO, "the client has gone", "a temporary file"),
+        ):
+            text = str(problem)
+            with self.no_request(), self.assertRaises(OSError) as caught:
+                self.storage.save("a.bin", Broken(BytesIO()))
+            self.assertEqual(str(caught.exception), text)
         self.assertEqual(list(self.spool.path.glob("*.file")), [])
 
     def test_without_room_and_without_a_grid_the_disk_is_full(self) -> None:
@@ -635,6 +701,15 @@ class Links(SpoolTestCase):
         self.upload()
         self.assertEqual(self.on_grid(name), b"x" * 100)
         self.assertEqual(self.storage.url(name), url)
+
+    def test_an_empty_file_has_no_bytes(self) -> None:
+        self.assertEqual(self.storage.size(self.storage.save("a.txt", ContentFile(b""))), 0)
+
+    def test_a_save_that_waits_for_the_cap_fails_without_a_grid(self) -> None:
+        self.proxy.__exit__()
+        with self.assertRaises(GatewayUnreachable):
+            self.storage.save("a.txt", ContentFile(b"x" * 100))
+        self.assertEqual(self.spool.summary().files, 0)
 
     def test_with_a_view_of_the_site_a_pending_file_has_its_address_there(self) -> None:
         with mock.patch("tahoestorage.storage.mount_of") as mount_of:

@@ -26,8 +26,7 @@ def directory_cap(number: int) -> Cap:
 
 def forget_processes() -> None:
     """Let this process lose all locks, as one that was killed."""
-    for lock in files._locks:
-        lock.close()
+    files._after_fork()
 
 
 class SpoolTestCase(ClockTestCase):

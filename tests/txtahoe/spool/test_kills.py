@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import sleep
 from typing import Any
-from unittest import mock
 
 from tests.needs import TIME, needs
 from tests.txtahoe.spool.case import SpoolTestCase
@@ -70,29 +71,6 @@ class KilledSavers(SpoolTestCase):
         else:
             self.fail("no save came to its end")
 
-    def test_the_bytes_are_synced_before_the_journal_tells_of_them(self) -> None:
-        self.save(("first",), CONTENT)
-        steps: list[str] = []
-        fsync, insert = os.fsync, self.spool._insert
-
-        def synced(opened: int) -> None:
-            fsync(opened)
-            steps.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
-
-        def inserted(*args: Any) -> Any:
-            steps.append("journal")
-            return insert(*args)
-
-        with (
-            mock.patch.object(os, "fsync", synced),
-            mock.patch.object(self.spool, "_insert", inserted),
-        ):
-            self.save(("second",), CONTENT)
-        self.assertEqual(steps, ["file", "folder", "journal"])
-        with self.spool._database.use() as connection:
-            for name, value in (("journal_mode", "wal"), ("synchronous", 2)):
-                self.assertEqual(connection.execute(f"PRAGMA {name}").fetchone(), (value,))
-
     def new_spool_in(self, folder: str) -> Any:
         self.path = self.path.with_name(folder)
         return self.new_spool()
@@ -127,6 +105,8 @@ class KilledSavers(SpoolTestCase):
             os.utime(path, (0, 0))
         self.spool.tidy()
 
+
+class Forks(SpoolTestCase):
     def test_a_process_that_is_killed_with_a_lock_hinders_nobody(self) -> None:
         self.save(("a",), CONTENT)
 
@@ -160,6 +140,28 @@ class KilledSavers(SpoolTestCase):
         os.write(ask, b"go on")
         os.waitpid(child, 0)
         self.assertEqual({entry.path[0] for entry in self.spool.below(())}, set("abcd"))
+
+    def test_a_fork_waits_for_a_thread_that_uses_the_journal(self) -> None:
+        self.save(("a",), CONTENT)
+        begun = Event()
+
+        def use() -> None:
+            with self.spool._database.use(changes=True):
+                begun.set()
+                sleep(0.1)
+
+        with ThreadPoolExecutor(1) as pool:
+            using = pool.submit(use)
+            begun.wait()
+            child = os.fork()
+            if not child:
+                try:
+                    self.save(("b",), CONTENT)
+                finally:
+                    os._exit(0)
+            using.result()
+        os.waitpid(child, 0)
+        self.assertEqual({entry.path[0] for entry in self.spool.below(())}, set("ab"))
 
     def test_a_forked_child_does_not_hold_the_locks_of_its_parent(self) -> None:
         self.save(("a",), CONTENT)

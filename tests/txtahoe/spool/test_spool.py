@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path as FolderPath
 from shutil import rmtree
+from sqlite3 import Connection
 from time import time
+from typing import Any
 from unittest import mock
 
 from attrs import evolve
@@ -15,7 +21,8 @@ from tests.txtahoe.spool.case import SpoolTestCase, directory_cap, forget_proces
 from txtahoe.contentcache import BLOCK
 from txtahoe.errors import ExistingChild, IsADirectory, NoSuchChild, NotADirectory
 from txtahoe.nodes import Node
-from txtahoe.spool import Entry, Spool, State
+from txtahoe.spool import Entry, Spool, State, Summary
+from txtahoe.spool.database import _inherited
 from txtahoe.spool.files import Damaged
 from txtahoe.spool.uploader import after
 
@@ -26,8 +33,10 @@ class Entries(SpoolTestCase):
     def test_a_new_spool_makes_nothing_on_the_disk_until_a_file_comes(self) -> None:
         self.assertIsNone(self.spool.find(("a",)))
         self.assertEqual(self.spool.below(()), [])
-        self.assertEqual(self.spool.summary().files, 0)
+        self.assertEqual(self.spool.summary(), Summary())
         self.spool.tidy()
+        self.spool.again()
+        self.spool.forget_notes()
         self.assertFalse(self.path.exists())
 
     def test_a_saved_file_is_found_by_its_path_and_below_its_directories(self) -> None:
@@ -51,8 +60,9 @@ class Entries(SpoolTestCase):
             assert opened is not None
             self.addCleanup(opened.close)
             self.assertEqual(b"".join(opened.chunks()), content)
-            with self.assertRaises(Damaged):
-                opened.read(max(size, 1) + BLOCK, 10)
+            for offset in (size, max(size, 1) + BLOCK):
+                with self.assertRaises(Damaged):
+                    opened.read(offset, 10)
             for offset in (0, 1, BLOCK - 1, BLOCK, size - 1):
                 if 0 <= offset < size:
                     found = opened.read(offset, 10)
@@ -89,11 +99,20 @@ class Entries(SpoolTestCase):
 
     def test_a_file_is_no_directory_and_a_directory_no_file(self) -> None:
         self.save(("a", "b"))
-        with self.assertRaises(NotADirectory):
-            self.save(("a", "b", "c", "d"))
+        self.save(("file",))
+        for below in (("a", "b", "c", "d"), ("file", "below")):
+            with self.assertRaises(NotADirectory):
+                self.save(below)
         with self.assertRaises(IsADirectory):
             self.save(("a",), over=True)
-        self.assertEqual(self.spool.summary().files, 1)
+        self.assertEqual(self.spool.summary().files, 2)
+
+    def test_a_file_whose_bytes_are_on_the_grid_can_be_the_first_one(self) -> None:
+        cap = self.now(self.client.upload(b"x" * 100))
+        self.spool.add(Entry(("a",), size=100, cap=cap, state=State.UPLOADED))
+        self.assertEqual(self.entry(("a",)).node.cap, cap)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"x" * 100})
 
     def test_a_file_that_is_only_here_is_discarded(self) -> None:
         self.save(("a",))
@@ -127,6 +146,17 @@ class Entries(SpoolTestCase):
         self.save(("a",), b"four", over=True)
         self.save(("a",), b"five", expected=self.entry(("a",)).node)
         self.assertIs(self.entry(("a",)).over, True)
+        self.uploaded(("a",), b"five" * 20)
+        self.save(("a",), b"six", expected=self.entry(("a",)).node)
+        self.assertIs(self.entry(("a",)).over, True)
+
+    def test_versions_that_were_replaced_are_not_taken_over(self) -> None:
+        for over in (True, (self.root,)):
+            self.save(("a",), b"one", over=over)
+            cap = self.uploaded(("a",), b"one" * 30)
+            self.spool.update([after(self.entry(("a",)), State.LINKED)])
+            self.save(("a",), b"two", expected=self.entry(("a",)).node)
+            self.assertEqual(self.entry(("a",)).over, (cap,))
 
     def test_a_replaced_file_leaves_nothing_but_can_be_read_to_its_end(self) -> None:
         self.save(("a",), b"first")
@@ -155,6 +185,31 @@ class Entries(SpoolTestCase):
         self.assertEqual(self.spool.summary().files, 16)
         self.assertEqual(len(self.files()), 16)
 
+    def test_each_thread_is_told_why_its_entry_is_not_saved(self) -> None:
+        self.save(("taken",))
+        use = self.spool._database.use
+
+        @contextmanager
+        def failing(*, changes: bool = False) -> Iterator[Connection]:
+            with use(changes=changes) as connection:
+                yield connection
+                if changes:
+                    raise OSError(errno.EIO, "the disk is broken")
+
+        turn, waiting = self.spool._adding[os.getpid()]
+        broken = mock.patch.object(self.spool._database, "use", failing)
+        with broken, ThreadPoolExecutor(3) as pool:
+            with turn:
+                saves = [pool.submit(self.save, (name,)) for name in ("taken", "b", "c")]
+                while len(waiting) < 3:
+                    pass
+            taken, *others = [save.exception() for save in saves]
+        self.assertIsInstance(taken, ExistingChild)
+        self.assertEqual([str(error) for error in others], ["[Errno 5] the disk is broken"] * 2)
+        self.assertIsNot(*others)  # each thread adds its frames to it
+        self.assertEqual(self.spool.summary().files, 1)
+        self.assertEqual(len(self.files()), 1)
+
     def test_a_restart_of_the_clock_delays_nothing(self) -> None:
         self.clock.advance(10**6)
         self.save(("a",))
@@ -181,10 +236,52 @@ class OnDisk(SpoolTestCase):
         for path in self.files():
             self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
 
+    def test_the_bytes_are_synced_before_the_journal_tells_of_them(self) -> None:
+        steps: list[str] = []
+        fsync, insert = os.fsync, self.spool._insert
+
+        def synced(opened: int) -> None:
+            fsync(opened)
+            told = os.fstat(opened)
+            is_folder = stat.S_ISDIR(told.st_mode)
+            steps.append("folder" if is_folder else f"file of {told.st_size}")
+
+        def inserted(*args: Any) -> Any:
+            steps.append("journal")
+            return insert(*args)
+
+        with (
+            mock.patch.object(os, "fsync", synced),
+            mock.patch.object(self.spool, "_insert", inserted),
+        ):
+            self.save(("first",))
+            self.save(("second",))
+        made = ["folder"] * 2
+        each = [[f"file of {path.stat().st_size}", "folder", "journal"] for path in self.files()]
+        self.assertEqual(steps, [*made, *each[0], *each[1]])
+        with self.spool._database.use() as connection:
+            for name, value in (("journal_mode", "wal"), ("synchronous", 2)):
+                self.assertEqual(connection.execute(f"PRAGMA {name}").fetchone(), (value,))
+
+    def test_two_processes_can_make_the_journal_at_a_time(self) -> None:
+        self.save(("a",))
+        self.spool._database.make()
+        self.assertEqual(self.read(("a",)), b"content")
+        names = {path.name for path in self.spool.path.glob("journal.*")}
+        self.assertLessEqual(names, {f"journal.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")})
+
     def test_two_roots_in_one_folder_do_not_meet(self) -> None:
         self.save(("a",))
-        other = Spool(self.path, directory_cap(2), min_free=0)
-        self.assertIsNone(other.find(("a",)))
+        self.root = directory_cap(2)
+        self.spool = self.new_spool()
+        self.assertIsNone(self.spool.find(("a",)))
+        self.save(("b",))
+        self.assertEqual([entry.path for entry in self.spool.below(())], [("b",)])
+
+    def test_later_releases_find_the_files_of_earlier_ones(self) -> None:
+        spool = Spool(self.path, directory_cap(2))
+        self.assertEqual(spool.path.name, "259afeebb5880814")
+        self.assertEqual(spool._place(("d", "é.txt")).hex(), "9524b506c2a00deb8d54666706821e30")
 
     def test_a_damaged_file_is_never_given_out(self) -> None:
         self.save(("a",), b"x" * 1000)
@@ -204,9 +301,16 @@ class OnDisk(SpoolTestCase):
         with self.assertRaisesRegex(OSError, "no room"):
             self.save(("b",), b"x" * 200_000)
         self.assertEqual(len(self.files()), 1)
-        self.spool = self.new_spool(min_free=2**62)
-        with self.assertRaisesRegex(OSError, "no room"):
-            self.save(("c",), b"x")
+
+    def test_some_of_the_disk_stays_free(self) -> None:
+        self.spool = self.new_spool(min_free=100_000)
+        disk = mock.Mock(f_bavail=100, f_frsize=1000)
+        with mock.patch("os.statvfs", return_value=disk):
+            self.save(("a",))
+            disk.f_bavail = 99
+            with self.assertRaisesRegex(OSError, "no room"):
+                self.save(("b",))
+        self.assertEqual(len(self.files()), 1)
 
     def test_a_file_whose_source_fails_leaves_nothing(self) -> None:
         def failing():  # type: ignore[no-untyped-def]
@@ -237,6 +341,13 @@ class OnDisk(SpoolTestCase):
         self.save(("b",), b"another")
         self.assertEqual(self.read(("a",)), b"newer")
 
+    def test_a_pending_file_whose_bytes_are_gone_is_damaged(self) -> None:
+        self.save(("a",))
+        (path,) = self.files()
+        path.unlink()
+        with self.assertRaises(Damaged):
+            self.read(("a",))
+
     def test_files_that_somebody_has_exchanged_are_damaged(self) -> None:
         self.save(("a",), b"of a")
         self.save(("b",), b"of b")
@@ -244,9 +355,12 @@ class OnDisk(SpoolTestCase):
         one.rename(self.spool.path / "other")
         two.rename(one)
         (self.spool.path / "other").rename(two)
+        self.entry(("a",))
+        before = len(os.listdir("/dev/fd"))
         for name in ("a", "b"):
             with self.assertRaises(Damaged):
                 self.read((name,))
+        self.assertEqual(len(os.listdir("/dev/fd")), before)
 
     def test_a_file_that_cannot_be_removed_is_no_failure_of_a_save(self) -> None:
         self.save(("a",), b"older")
@@ -257,11 +371,13 @@ class OnDisk(SpoolTestCase):
 
     def test_files_that_are_not_of_the_spool_stay(self) -> None:
         self.save(("a",))
-        notes = self.spool.path / "notes.file"
-        notes.touch()
-        os.utime(notes, (0, 0))
+        others = [self.spool.path / name for name in ("notes.file", "cafe.txt")]
+        for path in others:
+            path.touch()
+            os.utime(path, (0, 0))
         self.spool.tidy()
-        self.assertTrue(notes.exists())
+        for path in others:
+            self.assertTrue(path.exists(), path)
 
     def test_files_that_are_removed_while_the_folder_is_tidied_are_no_failure(self) -> None:
         self.save(("a",))
@@ -285,11 +401,14 @@ class OnDisk(SpoolTestCase):
         self.save(("a",))
         with self.spool._database.use() as connection:
             of_parent = connection
+        with self.spool._database.use() as connection:
+            self.assertIs(connection, of_parent)
         with mock.patch("os.getpid", return_value=-1):
             with self.spool._database.use() as connection:
                 self.assertIsNot(connection, of_parent)
             self.assertEqual(self.read(("a",)), b"content")
         of_parent.execute("SELECT 1")  # it is not closed
+        self.assertIn(of_parent, _inherited)  # Python does not close it either
 
     def test_a_file_without_an_entry_is_removed_when_it_was_left_alone_for_an_hour(self) -> None:
         self.save(("a",))
@@ -305,13 +424,34 @@ class OnDisk(SpoolTestCase):
             self.spool.add(entry)
         self.assertIsNone(self.spool.find(("b",)))
 
+    def test_a_file_that_gets_its_entry_while_the_folder_is_tidied_keeps_its_bytes(self) -> None:
+        self.save(("a",))
+        entry = self.spool.write(Entry(("b",)), [b"of a process that has slept"])
+        os.utime(self.spool._file(entry.number), (0, 0))
+        scandir = os.scandir
+        adding: list[Future[None]] = []
+
+        def late(path: FolderPath) -> Any:
+            adding.append(pool.submit(self.new_spool().add, entry))
+            wait(adding, 0.1)  # it waits for the end of this, and so does not end here
+            return scandir(path)
+
+        with ThreadPoolExecutor(1) as pool, mock.patch("os.scandir", late):
+            self.spool.tidy()
+        self.assertIsInstance(adding[0].exception(), Damaged)
+        self.assertIsNone(self.spool.find(("b",)))
+
     def test_a_folder_that_was_removed_is_made_again_for_the_next_file(self) -> None:
         self.save(("a",))
+        entry = self.entry(("a",))
         rmtree(self.path)
         self.assertIsNone(self.spool.find(("a",)))
+        self.assertFalse(self.spool.discard(entry))
         self.assertTrue(self.upload())
         self.save(("b",), b"newer")
         forget_processes()
+        self.assertEqual(self.read(("b",)), b"newer")
+        self.spool = self.new_spool()  # as another process, which has not the folder of before
         self.assertEqual(self.read(("b",)), b"newer")
 
     def test_a_folder_that_vanishes_is_no_missing_file(self) -> None:
@@ -323,6 +463,7 @@ class OnDisk(SpoolTestCase):
         self.assertNotIsInstance(caught.exception, FileNotFoundError)
 
     def test_a_linked_file_answers_for_a_while_and_tells_its_cap_for_an_hour(self) -> None:
+        self.clock.advance(1000)
         self.save(("a",), b"x" * 100)
         opened = self.entry(("a",)).node
         cap = self.uploaded(("a",), b"x" * 100)
@@ -330,7 +471,9 @@ class OnDisk(SpoolTestCase):
         self.assertEqual(self.files(), [])
         self.assertEqual(self.entry(("a",)).node.cap, cap)
         self.assertEqual(self.spool.open(opened), (None, cap))
-        self.clock.advance(11)
+        self.assertEqual(self.spool.open(self.entry(("a",)).node), (None, cap))
+        self.assertEqual([entry.path for entry in self.spool.below(())], [("a",)])
+        self.clock.advance(10)
         self.spool.tidy()
         self.assertIsNone(self.spool.find(("a",)))
         self.assertEqual(self.spool.below(()), [])

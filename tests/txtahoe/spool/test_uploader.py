@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 from unittest import mock
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
+from tests.txtahoe.case import start
 from tests.txtahoe.spool.case import SpoolTestCase, forget_processes
-from txtahoe import ContentCache
+from txtahoe import ContentCache, Tree
 from txtahoe.errors import AnswerLost, FileTooLarge
+from txtahoe.http.terms import Terms, timeout
 from txtahoe.nodes import Node
-from txtahoe.spool.uploader import Lane
+from txtahoe.spool.uploader import Lane, Uploader
 from txtahoe.testing.fake.faults import LostAnswer
 from txtahoe.tree.paths import Path
 from txtahoe.tree.uploads import SMALL
@@ -28,11 +32,107 @@ class Uploading(SpoolTestCase):
             self.save(path, content)
         before = len(self.fake.requests)
         self.assertTrue(self.upload())
-        self.assertEqual(self.on_grid(), files)
         requests = self.fake.requests[before:]
+        self.assertEqual(self.on_grid(), files)
         self.assertEqual(sum(label == "PUT /uri" for label in requests), len(files))
         self.assertLessEqual(sum("t=set_children" in label for label in requests), 2)
+        self.assertLess(len(requests), len(files) + 12)  # nothing asks for each file
         self.assertEqual(self.spool.summary().files, 0)
+
+    def test_after_its_upload_no_file_stays_open(self) -> None:
+        counts = set()
+        for content in (b"small", LARGE, b"small", LARGE):
+            self.save(("a",), content, over=True)
+            self.upload()
+            counts.add(len(os.listdir("/dev/fd")))
+        self.assertEqual(len(counts), 1)
+
+    def test_its_requests_have_its_time_limits(self) -> None:
+        found = []
+
+        async def upload(source):  # type: ignore[no-untyped-def]
+            found.append(timeout(5))
+            return self.root
+
+        self.uploader = Uploader(self.spool, self.tree, Terms(timeout=77))
+        self.save(("a",))
+        with mock.patch.object(self.tree, "upload", upload):
+            self.upload()
+        self.assertEqual(found, [77])
+
+    def test_paths_whose_files_are_replaced_are_marked_before_and_after(self) -> None:
+        marked = []
+
+        def mark(paths):  # type: ignore[no-untyped-def]
+            marked.append((paths, self.on_grid().get(("replaced",))))
+
+        self.save(("replaced",), b"older")
+        self.upload()
+        self.uploader = Uploader(self.spool, self.tree, Terms(), mark)
+        self.save(("replaced",), b"newer", over=True)
+        self.save(("new",), b"new")
+        self.upload()
+        self.assertEqual(marked, [([("replaced",)], b"older"), ([("replaced",)], b"newer")])
+
+    def test_the_spool_is_tidied_once_an_hour(self) -> None:
+        with mock.patch.object(self.spool, "tidy") as tidy:
+            for number in range(3):
+                self.save((f"{number}",))
+                self.upload()
+            tidy.assert_called_once()
+            self.clock.advance(3700)
+            self.save(("later",))
+            self.upload()
+        self.assertEqual(tidy.call_count, 2)
+
+    def test_two_callers_upload_a_file_once(self) -> None:
+        upload, waiting = self.tree.upload, Deferred[None]()
+        count = mock.Mock()
+
+        async def slow(source):  # type: ignore[no-untyped-def]
+            count()
+            await waiting
+            return await upload(source)
+
+        self.save(("a",))
+        with mock.patch.object(self.tree, "upload", slow):
+            work = [start(self.uploader.upload()) for _ in range(2)]
+            waiting.callback(None)
+        self.assertEqual([self.successResultOf(one) for one in work], [True, True])
+        count.assert_called_once()
+
+    def test_small_and_large_files_are_uploaded_though_the_disk_is_slow(self) -> None:
+        in_thread = self.uploader.in_thread
+
+        async def slow(function):  # type: ignore[no-untyped-def]
+            await deferLater(self.clock, 1)
+            return await in_thread(function)
+
+        self.uploader.in_thread = slow
+        self.save(("small",), b"small")
+        self.save(("large",), LARGE)
+        work = start(self.uploader.upload())
+        self.clock.pump([1] * 60)
+        self.assertTrue(self.successResultOf(work))
+        self.assertEqual(self.on_grid(), {("small",): b"small", ("large",): LARGE})
+
+    def test_an_older_large_version_is_not_linked_after_a_newer_small_one(self) -> None:
+        link_many, waiting = self.tree.link_many, Deferred[None]()
+        held = iter([waiting])
+
+        async def slow(links, replace):  # type: ignore[no-untyped-def]
+            for one in held if links else ():
+                await one
+            return await link_many(links, replace=replace)
+
+        self.save(("a",), LARGE, over=True)
+        with mock.patch.object(self.tree, "link_many", slow):
+            self.uploader.wake()
+            self.save(("a",), b"newer", over=True)
+            self.clock.advance(1)
+            waiting.callback(None)
+        self.clock.advance(1)
+        self.assertEqual(self.on_grid(), {("a",): b"newer"})
 
     def test_a_file_that_fails_for_days_does_not_keep_others_from_the_grid(self) -> None:
         self.save(("bad",), b"bad")
@@ -92,6 +192,7 @@ class Uploading(SpoolTestCase):
         for content in (b"one", b"two", b"three"):
             self.save(("a",), content, over=True)
             self.upload()
+            self.assertEqual(self.spool.summary().files, 0)
         self.assertEqual(self.on_grid(), {("a",): b"three"})
 
     def test_an_edited_file_replaces_the_version_that_was_opened(self) -> None:
@@ -153,15 +254,17 @@ class Uploading(SpoolTestCase):
         self.assertEqual(len(self.on_grid()), 1)
 
     def test_files_are_left_to_the_process_that_has_begun(self) -> None:
+        self.save(("earlier",))
+        self.upload()
         self.save(("a",))
         self.save(("large",), LARGE)
         others = self.spool.lock()
         assert others is not None
         self.assertTrue(self.upload())
-        self.assertEqual(self.on_grid(), {})
-        others.close()  # it has died
+        self.assertEqual(list(self.on_grid()), [("earlier",)])
+        forget_processes()  # it has died
         self.upload()
-        self.assertEqual(len(self.on_grid()), 2)
+        self.assertEqual(len(self.on_grid()), 3)
 
     def test_small_files_do_not_wait_for_a_large_one(self) -> None:
         upload, waiting = self.tree.upload, Deferred[None]()
@@ -179,12 +282,14 @@ class Uploading(SpoolTestCase):
             self.uploader.wake()
             self.clock.advance(1)
             self.assertEqual(self.on_grid(), {("small",): b"small"})
+            self.assertIsNone(self.spool.lock())  # for no other process, up to the end
             # Another process saves too, and leaves that to this one.
             self.save(("other",), b"of another process")
             self.clock.advance(1)
             self.assertEqual(len(self.on_grid()), 2)
             waiting.callback(None)
             self.assertEqual(len(self.on_grid()), 3)
+        self.assertIsNotNone(self.spool.lock())
 
 
 class Collisions(SpoolTestCase):
@@ -196,13 +301,18 @@ class Collisions(SpoolTestCase):
     def test_a_name_that_another_host_has_taken_keeps_its_file(self) -> None:
         self.take("d", "name.tar.gz")
         self.save(("d", "name.tar.gz"), b"of this host")
+        entry = self.entry(("d", "name.tar.gz"))
         with self.assertLogs("txtahoe", logging.WARNING):
             self.upload()
         found = self.on_grid()
         self.assertEqual(found.pop(("d", "name.tar.gz")), b"of another host")
         ((path, content),) = found.items()
-        self.assertRegex(path[-1], r"name\.tar_[a-z2-7]{8}\.gz")
+        self.assertEqual(path[0], "d")
+        self.assertRegex(path[1], r"name\.tar_[a-z2-7]{8}\.gz")
         self.assertEqual(content, b"of this host")
+        present = self.spool.present(entry)
+        assert present is not None
+        self.assertEqual(present.path, path)
         self.assert_noted(path)
 
     def assert_noted(self, path: Path) -> None:
@@ -218,13 +328,21 @@ class Collisions(SpoolTestCase):
 
     def test_a_version_that_another_host_has_replaced_keeps_its_file_too(self) -> None:
         opened = self.take("a", content=b"was opened here")
-        self.now(self.tree.link("a", self.now(self.client.upload(b"newer")), replace=True))
+        other = Tree(self.client, self.root)
+        self.now(other.link("a", self.now(self.client.upload(b"newer")), replace=True))
         self.save(("a",), b"written here", expected=opened)
         with self.assertLogs("txtahoe", logging.WARNING):
             self.upload()
         found = self.on_grid()
         self.assertEqual(found.pop(("a",)), b"newer")
         self.assertEqual(list(found.values()), [b"written here"])
+
+    def test_a_version_whose_name_another_host_has_removed_gets_it_again(self) -> None:
+        opened = self.take("a", content=b"was opened here")
+        self.now(self.tree.unlink("a"))
+        self.save(("a",), b"written here", expected=opened)
+        self.upload()
+        self.assertEqual(self.on_grid(), {("a",): b"written here"})
 
     def test_an_equal_file_under_the_name_is_no_collision(self) -> None:
         self.take("a", content=b"the same" * 20)
@@ -315,6 +433,8 @@ class Failures(SpoolTestCase):
         self.assertEqual((found.files, found.problem), (40, "away"))
         self.clock.advance(60)
         self.assertTrue(self.upload())
+        linked = [self.entry((f"{number}",)) for number in range(40)]
+        self.assertEqual({(entry.tries, entry.problem) for entry in linked}, {(0, "")})
         self.assertEqual(len(self.on_grid()), 40)
 
     def test_a_file_that_keeps_failing_does_not_hinder_others_while_the_grid_is_away(self) -> None:
@@ -339,6 +459,23 @@ class Failures(SpoolTestCase):
         self.clock.advance(60)
         self.upload()
         self.assertEqual(len(self.on_grid()), 2)
+
+    def test_a_file_that_keeps_failing_alone_delays_no_other(self) -> None:
+        self.save(("bad",), b"bad")
+        upload = self.tree.upload
+
+        async def failing(source):  # type: ignore[no-untyped-def]
+            if await source() == b"bad":
+                raise AnswerLost("the gateway has a problem with this file alone")
+            return await upload(source)
+
+        with mock.patch.object(self.tree, "upload", failing):
+            self.uploader.wake()
+            self.clock.pump([1.0] * 100)
+            self.save(("good",), b"good")
+            self.uploader.wake()
+            self.clock.advance(1)
+        self.assertEqual(self.on_grid(), {("good",): b"good"})
 
     def test_the_bytes_of_a_file_that_is_damaged_never_get_to_the_grid(self) -> None:
         self.save(("a",), b"x" * 1000)
@@ -368,6 +505,28 @@ class ByItself(SpoolTestCase):
         self.assertEqual(self.files(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_it_tells_when_it_was_last_asked_to_begin(self) -> None:
+        self.assertEqual(self.uploader.woken, self.clock.seconds())
+        self.clock.advance(100)
+        self.uploader.wake()
+        self.assertEqual(self.uploader.woken, self.clock.seconds())
+
+    def test_a_file_that_is_saved_when_it_has_found_no_more_is_uploaded_too(self) -> None:
+        has_work, late = self.spool.has_work, iter([("late",)])
+
+        def has_work_then() -> bool:
+            found = has_work()
+            for path in late:
+                self.save(path)
+                self.uploader.wake()
+            return found
+
+        self.save(("a",))
+        with mock.patch.object(self.spool, "has_work", has_work_then):
+            self.uploader.wake()
+            self.clock.advance(1)
+        self.assertEqual(len(self.on_grid()), 2)
+
     def test_it_tries_again_with_growing_pauses_until_the_grid_is_back(self) -> None:
         self.save(("a",))
         with (
@@ -378,13 +537,14 @@ class ByItself(SpoolTestCase):
             self.clock.pump([1.0] * 600)
             self.assertLess(away.call_count, 30)
             self.assertGreater(away.call_count, 10)
-            self.save(("b",))
+            for number in range(40):
+                self.save((f"{number}",))
             before = away.call_count
             self.uploader.wake()
             self.clock.pump([1.0] * 600)
-            self.assertLess(away.call_count, before + 60)
+            self.assertLess(away.call_count, before + 80)
         self.clock.pump([1.0] * 60)
-        self.assertEqual(len(self.on_grid()), 2)
+        self.assertEqual(len(self.on_grid()), 41)
 
     def test_a_file_of_another_process_is_looked_at_now_and_then(self) -> None:
         self.save(("a",))
@@ -399,8 +559,10 @@ class ByItself(SpoolTestCase):
     def test_a_journal_that_cannot_be_used_is_tried_again(self) -> None:
         self.save(("a",))
         failing = mock.patch.object(self.spool, "lock", side_effect=OSError("broken"))
-        with failing, self.assertLogs("txtahoe", logging.WARNING):
+        with failing, self.assertLogs("txtahoe", logging.WARNING) as logs:
             self.uploader.wake()
+            self.clock.pump([1.0] * 50)
+            self.assertLessEqual(len(logs.records), 2 * 2)  # one for each lane in 30 seconds
         self.clock.advance(60)
         self.assertEqual(len(self.on_grid()), 1)
 
