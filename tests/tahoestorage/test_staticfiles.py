@@ -495,7 +495,7 @@ class Exiting(StaticTestCase):
         with mock.patch("sys.stdout") as output:
             self.exit(last_value=ValueError())
         output.flush.assert_called_once_with()
-        self.assertIn("1 changes of files were pending when an exc", self.told.getvalue())
+        self.assertIn("when changes of files were pending: 1", self.told.getvalue())
         self.assertEqual(self.collected(), {})
         self.exit(last_value=ValueError(), ps1=">>> ")
         self.assertEqual(set(self.collected()), {"a"})
@@ -504,7 +504,11 @@ class Exiting(StaticTestCase):
         self.save("a")
         for function, problem, text in (
             ("done", {"side_effect": ValueError("no")}, "ValueError: no\n"),
-            ("running_loop", {"return_value": None}, "1 changes of files, and the reactor is gone"),
+            (
+                "running_loop",
+                {"return_value": None},
+                "the reactor is gone, with pending changes of files: 1",
+            ),
         ):
             with mock.patch(f"tahoestorage.grid.pending.{function}", **problem):
                 self.exit()
