@@ -336,12 +336,12 @@ PROTOCOLS = {"commit": COMMIT, "spread": SPREAD, "spool": SPOOL}
 SEEDS = {
     "no turns": 270,
     "the gateway reorders requests": 43,
-    "no second look": 25,
-    "no second look while closing": 65,
-    "sure for 4t instead of 2t": 276,
-    "closes after t instead of 3t": 291,
-    "two parts for a digit": 8,
-    "no look at the link": 25,
+    "no second look": 27,
+    "no second look while closing": 148,
+    "sure for 4t instead of 2t": 476,
+    "closes after t instead of 3t": 373,
+    "two parts for a digit": 9,
+    "no look at the link": 29,
     "linked entries answer nobody": 162,
     "requests overtake given-up ones": 178,
 }
