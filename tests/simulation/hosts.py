@@ -176,6 +176,16 @@ class HostProcess(Process):
         operation = self._host.entries.get(node.metadata.get(PENDING, 0))
         return number_of(node.metadata, node.cap) if operation is None else operation.number
 
+    def read(self, node: Node) -> int:
+        """As `number`, from the bytes if they are here."""
+        opened, cap = self.storage.opened(node)
+        if opened is None:
+            return number_of(node.metadata, cap)
+        try:
+            return int(b"".join(opened.chunks()))
+        finally:
+            opened.close()
+
     def content(self, operation: Operation) -> ContentFile[bytes]:
         """Of a small file, or of a large one."""
         return ContentFile(b"%d" % operation.number + b" " * self._world.random.choice([0, _SMALL]))
@@ -332,7 +342,8 @@ async def _delete(process: HostProcess, operation: Operation, path: Path) -> Non
 
 
 async def _look(process: HostProcess, operation: Operation, path: Path) -> None:
-    operation.found[operation.name] = process.number(await process.storage.resolve(path))
+    node = await process.storage.resolve(path)
+    operation.found[operation.name] = await process.in_thread(partial(process.read, node))
 
 
 async def _list(process: HostProcess, operation: Operation, path: Path) -> None:
