@@ -237,7 +237,14 @@ class Place:
         return host
 
     def mend(self) -> None:
-        """Start and thaw all nodes, and wait until they know each other."""
+        """
+        Start and thaw all nodes, and wait until they know each other.
+
+        A gateway that has read a directory while the other one wrote it may answer nothing about it
+        until it is started again: gateway.md, 2.14.
+        """
+        for gateway in self.grid.gateways:
+            gateway.kill()
         mend(self.grid)
 
     def storages(self) -> tuple[TahoeStorage, TahoeCapStorage]:
