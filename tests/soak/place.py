@@ -128,7 +128,7 @@ class Cron:
 
     def _end(self, process: subprocess.Popen[str], verb: Sequence[str]) -> int:
         _, said = process.communicate()
-        self.tally[" ".join(verb), str(process.returncode)] += 1
+        self.tally[" ".join(verb[:2]), str(process.returncode)] += 1
         if "Traceback" in said:
             self.wrong.append(f"tahoe {' '.join(verb)}: {said[-3000:]}")
         return process.returncode

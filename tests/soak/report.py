@@ -12,7 +12,7 @@ from attrs import define, field
 from tests.soak.growth import BOUNDS, Growth, Judgement
 from tests.soak.truth import Verdict
 
-_MOST_LINES = 20  # of one kind of mistake
+_MOST_LINES = 200  # of one kind of mistake
 
 
 @define
@@ -104,9 +104,9 @@ class Report:
 
     def _conclusion(self) -> Iterable[str]:
         for kind, found in self.mistakes.items():
-            if found:
-                more = [f"and {len(found) - _MOST_LINES} more"] * (len(found) > _MOST_LINES)
-                yield "\n".join([f"{kind}:", *found[:_MOST_LINES], *more])
+            if lines := [*dict.fromkeys(found)]:
+                more = [f"and {len(lines) - _MOST_LINES} more"] * (len(lines) > _MOST_LINES)
+                yield "\n".join([f"{kind}:", *lines[:_MOST_LINES], *more])
         if self.verdict is not None:
             yield (
                 f"{self.verdict.compared} files compared by SHA-256, {self.verdict.doubtful} names "

@@ -12,7 +12,7 @@ from served.models import Kept
 
 from tahoestorage.care.wholetree import WholeTree
 from tahoestorage.storage import storage_of
-from txtahoe.errors import TahoeError, UnknownOutcome
+from txtahoe.errors import RequestTimeout, TahoeError, UnknownOutcome
 
 _PACE, _LOOKS = 0.1, 100  # seconds between two looks at the spool, and how many
 # Storage and method. The method with an "a" before its name is its twin for asyncio.
@@ -42,6 +42,8 @@ def _rename(old: str, new: str) -> None:
         if entry is None or not entry.is_pending:
             break
         sleep(_PACE)
+    else:  # the uploader would link it again, under its old name
+        raise RequestTimeout(f"{old!r} is not on the grid yet")
     WholeTree.of(storage).run(lambda tree, progress: tree.rename(old, new))
 
 
