@@ -136,9 +136,10 @@ def _wrong_deletions(facts: _Facts, deletion: Operation) -> Iterator[str]:
     if any(deleted.number in history.during(at, deletion.ended, None) for at in history.names):
         yield f"A deleted version is nowhere, not #{deleted.number}"
     later = history.during(name, deletion.ended, None)
-    for older in facts.versions[name]:
-        is_older = _saved(older) < _saved(deleted) and facts.replaces(deleted, older.number)
-        if is_older and older.number in later:
+    # A file that the deleted version was not to replace stays: that version had another name.
+    is_any = deleted.kind == "overwrite"
+    for older in facts.versions[name] if is_any else list(facts.older(deleted)):
+        if older.is_here and _saved(older) < _saved(deleted) and older.number in later:
             yield f"An older version than the deleted one is not under the name, not {older}"
 
 
