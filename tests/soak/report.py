@@ -117,22 +117,30 @@ class Report:
             yield f"inconclusive: {'; '.join(self.missing)}"
 
     def draw(self, file: Path) -> None:
-        """Draw the growth of each process and folder as a PNG; grey lines are faults."""
+        """
+        Draw the growth of each process and folder as a PNG, those of a kind in one colour; grey
+        lines are faults.
+        """
         # pyplot would look for a display, and keep every figure.
         from matplotlib.figure import Figure
 
         figure: Any = Figure(figsize=(11, 3 * len(BOUNDS)), layout="constrained")
         frames = figure.subplots(len(BOUNDS), 1, sharex=True)
+        kinds = {who: who.rstrip(" 0123456789") for who in self.growth.samples if " " in who}
         for axes, what in zip(frames, BOUNDS, strict=True):
+            colours: dict[str, str] = {}
             for who, taken in self.growth.samples.items():
                 points = [(moment, had[what]) for moment, had in taken if what in had]
                 if points:
-                    axes.plot(*zip(*points, strict=True), label=who, linewidth=1)
+                    kind = kinds.get(who, who)
+                    label = None if kind in colours else kind
+                    colour = colours.setdefault(kind, f"C{len(colours)}")
+                    axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=1)
             for moment in self.moments:
                 axes.axvline(moment, color="0.85", linewidth=0.5, zorder=0)
             axes.set_ylabel(what)
             axes.set_ylim(bottom=0)
-            axes.legend(fontsize="xx-small", ncols=6)
+            axes.legend(fontsize="small", ncols=4)
         frames[-1].set_xlabel("operations")
         figure.savefig(file, dpi=120)
 
