@@ -237,15 +237,19 @@ class Place:
         return host
 
     def mend(self) -> None:
+        """Start and thaw all nodes, and wait until they know each other."""
+        mend(self.grid)
+
+    def restart_gateways(self) -> None:
         """
-        Start and thaw all nodes, and wait until they know each other.
+        Mend all nodes, with new gateways.
 
         A gateway that has read a directory while the other one wrote it may answer nothing about it
         until it is started again: gateway.md, 2.14.
         """
         for gateway in self.grid.gateways:
             gateway.kill()
-        mend(self.grid)
+        self.mend()
 
     def storages(self) -> tuple[TahoeStorage, TahoeCapStorage]:
         """Storages that know nothing yet, as in a new process."""
