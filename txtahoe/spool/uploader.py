@@ -197,8 +197,8 @@ class Uploader:
         base, extension = splitext(entry.path[-1])
         beside = *entry.path[:-1], f"{base}_{base32(urandom(5))}{extension}"
         note = redact(
-            f"another host has taken the name {'/'.join(entry.path)!r}: the file of this host is "
-            f"{'/'.join(beside)!r}"
+            f"the name {'/'.join(entry.path)!r} leads to another file: the file that was saved "
+            f"here is {'/'.join(beside)!r}"
         )
         logger.warning("%s", note)
         return after(entry, State.UPLOADED, path=beside, over=(), note=note)
