@@ -71,7 +71,7 @@ class History:
         self.has_closed = False
         """Whether a directory was closed."""
         self.left: list[str] = []
-        """What is left in a spool at the end."""
+        """Files and entries that are in a spool at the end."""
         self._world = world
         self._gateway = gateway
         self._now: dict[str, int] = {}

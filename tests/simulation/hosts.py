@@ -2,8 +2,8 @@
 A host: its processes save in one spool, with the code of the storage, and bring it to the grid.
 
 The disk is a real one. A call of it runs at one moment and tells its result at a later one, so that
-other processes, answers and kills come between. A killed process loses its locks. What it was about
-to do on the disk is done, half done, or not done.
+other processes, answers and kills come between. A killed process loses its locks. It has finished
+its call of the disk, stops in the midst of it, or never begins it.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _wrong_deletions(facts: _Facts, deletion: Operation) -> Iterator[str]:
 
 
 def _wrong_readings(facts: _Facts, reading: Operation) -> Iterator[str]:
-    """What a process saves shows at once, if nothing else is changed meanwhile."""
+    """A saved file shows at once, if nobody changes its name meanwhile."""
     names = [reading.name]
     if reading.kind == "list":
         directory = reading.name.rpartition("/")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -126,13 +127,12 @@ class Report:
 
         figure: Any = Figure(figsize=(11, 3 * len(BOUNDS)), layout="constrained")
         frames = figure.subplots(len(BOUNDS), 1, sharex=True)
-        kinds = {who: who.rstrip(" 0123456789") for who in self.growth.samples if " " in who}
         for axes, what in zip(frames, BOUNDS, strict=True):
             colours: dict[str, str] = {}
             for who, taken in self.growth.samples.items():
                 points = [(moment, had[what]) for moment, had in taken if what in had]
                 if points:
-                    kind = kinds.get(who, who)
+                    kind = re.sub(r" \d+$", "", who)
                     label = None if kind in colours else kind
                     colour = colours.setdefault(kind, f"C{len(colours)}")
                     axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=1)

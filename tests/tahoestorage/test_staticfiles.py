@@ -440,7 +440,7 @@ class Failing(StaticTestCase):
 
 
 class Exiting(StaticTestCase):
-    """What a process does at its exit, in this one."""
+    """The exit of a process with pending changes, played in this one."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -460,7 +460,7 @@ class Exiting(StaticTestCase):
         self.static.save(name, ContentFile(name.encode() * 100))
 
     def exit(self, **changes: Any) -> None:
-        """Call what is to be called at the exit. `changes`: of attributes of `sys`."""
+        """Call the function that Python calls at the exit. `changes`: of attributes of `sys`."""
         (callback,) = self.register.call_args.args
         with ExitStack() as stack:
             for name, value in changes.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 from unittest import mock
 
 from attrs import evolve
@@ -22,6 +23,18 @@ from txtahoe.tree.paths import Path
 from txtahoe.tree.uploads import SMALL
 
 LARGE = bytes(range(256)) * (SMALL // 256) + b"the end"
+
+
+def refusing(tree: Tree, content: bytes) -> Any:
+    """Let each upload of this content fail while a block runs."""
+    upload = tree.upload
+
+    async def failing(source):  # type: ignore[no-untyped-def]
+        if await source() == content:
+            raise AnswerLost("the gateway has a problem with this file alone")
+        return await upload(source)
+
+    return mock.patch.object(tree, "upload", failing)
 
 
 class Uploading(SpoolTestCase):
@@ -138,14 +151,7 @@ class Uploading(SpoolTestCase):
         self.save(("bad",), b"bad")
         self.spool.update([evolve(self.entry(("bad",)), tries=2000)])
         self.save(("good",), b"good")
-        upload = self.tree.upload
-
-        async def failing(source):  # type: ignore[no-untyped-def]
-            if await source() == b"bad":
-                raise AnswerLost("the gateway has a problem with this file alone")
-            return await upload(source)
-
-        with mock.patch.object(self.tree, "upload", failing):
+        with refusing(self.tree, b"bad"):
             self.assertTrue(self.upload())
         self.assertEqual(self.on_grid(), {("good",): b"good"})
         self.assertEqual(self.entry(("bad",)).tries, 2001)
@@ -462,14 +468,7 @@ class Failures(SpoolTestCase):
 
     def test_a_file_that_keeps_failing_alone_delays_no_other(self) -> None:
         self.save(("bad",), b"bad")
-        upload = self.tree.upload
-
-        async def failing(source):  # type: ignore[no-untyped-def]
-            if await source() == b"bad":
-                raise AnswerLost("the gateway has a problem with this file alone")
-            return await upload(source)
-
-        with mock.patch.object(self.tree, "upload", failing):
+        with refusing(self.tree, b"bad"):
             self.uploader.wake()
             self.clock.pump([1.0] * 100)
             self.save(("good",), b"good")

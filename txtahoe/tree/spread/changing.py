@@ -215,7 +215,8 @@ class Changer:
         """
         Move a stray of a closed directory into its part. If the part has such a name, that stays.
 
-        `depth`: as for `target`. It looks again first: another process may have deleted the stray.
+        `depth`: as for `target`. Another process may have deleted the stray since the caller has
+        read it, so this reads the directory again.
         """
         if not node.cap.is_known:
             return
