@@ -15,8 +15,7 @@ from tests.soak.load import Turns
 from tests.soak.place import CACHE_BYTES, Place
 
 _PACE = 5  # operations between two samples
-_LEAST = 4  # samples of a third
-_LEAST_LIFE = 200  # operations
+_LEAST = 14  # samples of a third
 _MEGABYTE = 2**20
 
 
@@ -47,8 +46,22 @@ BOUNDS = {
 
 
 @frozen
+class Sample:
+    """
+    What a process or a folder has at a moment.
+
+    `moment`: operations of the run so far. `work`: a process counts its own, in seconds of the
+    processor, because it may get its first request late; for a folder it is the moment.
+    """
+
+    moment: float
+    work: float
+    had: dict[str, float]
+
+
+@frozen
 class Judgement:
-    """The medians of the second and the last third of a life."""
+    """The medians of the second and the last third of all its work."""
 
     who: str
     what: str
@@ -62,14 +75,9 @@ class Judgement:
 
 @define
 class Growth:
-    """
-    Samples of all processes and folders: memory, threads, files and so on, by the process or folder
-    and with their moments. A moment is a number of operations.
-    """
+    """Samples of all processes and folders: memory, threads, files and so on."""
 
-    samples: dict[str, list[tuple[float, dict[str, float]]]] = field(
-        factory=lambda: defaultdict(list)
-    )
+    samples: dict[str, list[Sample]] = field(factory=lambda: defaultdict(list))
 
     def work(self, place: Place, turns: Turns) -> None:
         """Take samples until there are no more operations."""
@@ -81,35 +89,35 @@ class Growth:
             with suppress(psutil.Error):  # the server is down
                 for process in server.processes():
                     with suppress(psutil.Error):  # it was killed meanwhile
-                        self.samples[f"{name} {process.pid}"].append((moment, _taken_by(process)))
+                        self.samples[f"{name} {process.pid}"].append(_taken_by(process, moment))
         for host in place.hosts:
             had: dict[str, float] = {
                 "files in its folder": len(_sizes(host.folder / "temporary")),
                 "content cache, MB": sum(_sizes(host.folder / "contents")) / 1e6,
                 "spool, MB": sum(_sizes(host.folder / "spool")) / 1e6,
             }
-            self.samples[f"host {host.folder.name}"].append((moment, had))
+            self.samples[f"host {host.folder.name}"].append(Sample(moment, moment, had))
         for gateway in place.grid.gateways:
             had = {"files in its folder": len(_sizes(gateway.folder / "tmp"))}
-            self.samples[gateway.name].append((moment, had))
+            self.samples[gateway.name].append(Sample(moment, moment, had))
 
     def judged(self) -> list[Judgement]:
-        """The judgements of every process that lived for long, and of every folder."""
+        """The judgements of every process that worked for long, and of every folder."""
         return [each for who, taken in self.samples.items() for each in judge(who, taken)]
 
 
-def judge(who: str, taken: Sequence[tuple[float, dict[str, float]]]) -> list[Judgement]:
+def judge(who: str, taken: Sequence[Sample]) -> list[Judgement]:
     """
-    Compare the last third of the life of a process with the second. In the first one it loads its
-    modules and fills its caches. Nothing if its life was short.
+    Compare the last third of the work of a process with the second. In the first one it loads its
+    modules and fills its caches. Nothing if there are too few samples.
     """
-    began, ended = taken[0][0], taken[-1][0]
-    third = (ended - began) / 3
+    began, ended = taken[0].work, taken[-1].work
+    third = (ended - began) / 3 or 1
     before, after = (
-        [had for moment, had in taken if start < (moment - began) / (third or 1) <= start + 1]
+        [each.had for each in taken if start < (each.work - began) / third <= start + 1]
         for start in (1, 2)
     )
-    if ended - began < _LEAST_LIFE or min(len(before), len(after)) < _LEAST:
+    if min(len(before), len(after)) < _LEAST:
         return []
     return [
         Judgement(
@@ -119,13 +127,15 @@ def judge(who: str, taken: Sequence[tuple[float, dict[str, float]]]) -> list[Jud
     ]
 
 
-def _taken_by(process: psutil.Process) -> dict[str, float]:
+def _taken_by(process: psutil.Process, moment: float) -> Sample:
     with process.oneshot():
-        return {
+        times = process.cpu_times()
+        had = {
             "memory, MiB": process.memory_info().rss / _MEGABYTE,
             "descriptors": process.num_fds(),
             "threads": process.num_threads(),
         }
+        return Sample(moment, times.user + times.system, had)
 
 
 def _sizes(folder: Path) -> list[int]:

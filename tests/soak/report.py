@@ -130,7 +130,7 @@ class Report:
         for axes, what in zip(frames, BOUNDS, strict=True):
             colours: dict[str, str] = {}
             for who, taken in self.growth.samples.items():
-                points = [(moment, had[what]) for moment, had in taken if what in had]
+                points = [(each.moment, each.had[what]) for each in taken if what in each.had]
                 if points:
                     kind = re.sub(r" \d+$", "", who)
                     label = None if kind in colours else kind

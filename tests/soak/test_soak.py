@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.faults.model import ABSENT
 from tests.servers.sites import LostError
-from tests.soak.growth import Growth, judge
+from tests.soak.growth import Growth, Sample, judge
 from tests.soak.load import Client, Refused
 from tests.soak.report import Report
 from tests.soak.truth import Truth, Verdict
@@ -111,28 +111,37 @@ class Saving(SynchronousTestCase):
 
 
 class Growing(SynchronousTestCase):
-    def grown(self, values: list[float]) -> list[bool]:
-        taken = [(20.0 * number, {"threads": value}) for number, value in enumerate(values)]
+    def grown(self, values: list[float], idle: int = 0) -> list[bool]:
+        """The judgement of samples with so much work between two, after idle ones."""
+        taken = [
+            Sample(number, max(0, number - idle), {"threads": value})
+            for number, value in enumerate([values[0]] * idle + values)
+        ]
         return [each.is_grown for each in judge("a", taken)]
 
     def test_a_process_that_warms_up_and_then_stays_has_not_grown(self) -> None:
-        self.assertEqual(self.grown([1, 5, 9, 13, 16, 18, 19] + [20] * 14), [False])
+        self.assertEqual(self.grown([1, 5, 9, 13, 16, 18, 19] + [20] * 40), [False])
+
+    def test_a_process_that_has_its_first_request_late_has_not_grown(self) -> None:
+        self.assertEqual(self.grown([1, 5, 9, 13, 16, 18, 19] + [20] * 40, idle=100), [False])
 
     def test_single_peaks_are_no_growth(self) -> None:
-        self.assertEqual(self.grown([20] * 16 + [500, 20, 400, 20, 20]), [False])
+        self.assertEqual(self.grown([20] * 48 + [500, 20, 400, 20, 20]), [False])
 
     def test_a_steady_growth_is_found(self) -> None:
-        self.assertEqual(self.grown([2.0 * moment for moment in range(21)]), [True])
+        for idle in (0, 100):
+            self.assertEqual(self.grown([2.0 * moment for moment in range(60)], idle), [True])
 
     def test_a_process_that_has_only_begun_is_not_judged(self) -> None:
         self.assertEqual(self.grown([1]), [])
         self.assertEqual(self.grown([1, 3, 5, 7, 9, 11, 13]), [])
+        self.assertEqual(self.grown([1, 3, 5, 7, 9, 11, 13], idle=100), [])
 
 
 class Reports(SynchronousTestCase):
     def report(self, **more: Any) -> Report:
         growth = Growth()
-        growth.samples["web 1"] = [(10.0 * n, {"threads": 1.0}) for n in range(30)]
+        growth.samples["web 1"] = [Sample(n, n, {"threads": 1.0}) for n in range(50)]
         given = {"faults": Counter({"kill": 1}), "verdict": Verdict(), **more}
         operations = Counter({("save", "ok"): 9})
         return Report(1, operations, Counter(), growth=growth, roles=["web"], **given)
