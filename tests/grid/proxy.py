@@ -8,6 +8,8 @@ import threading
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.grid.sockets import end
+
 _REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (/\w*)\S*? HTTP/1\.1\r\n")
 
 
@@ -46,12 +48,12 @@ class Proxy:
 
     def close_connections(self) -> None:
         """Close all open connections."""
-        self._close(*self._open)
+        self._end(*list(self._open))
 
     def refuse(self, refusing: bool = True) -> None:
         """Refuse new connections; open ones stay."""
         if refusing:
-            self._close(self._listener)
+            self._stop_listening()
         else:
             self._listener = socket.create_server(self._address)
             self._listen()
@@ -64,16 +66,22 @@ class Proxy:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._close(self._listener)
+        self._stop_listening()
         self.close_connections()
 
     def _listen(self) -> None:
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _stop_listening(self) -> None:
+        end(self._listener)
+        self._accepting.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
             try:
@@ -84,9 +92,17 @@ class Proxy:
             for connection in (client, gateway):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open |= {client, gateway}
-            losing = threading.Event()
-            for target in (self._ask, self._answer):
-                threading.Thread(target=target, args=(client, gateway, losing), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(client, gateway), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, gateway: socket.socket) -> None:
+        losing = threading.Event()
+        answering = threading.Thread(
+            target=self._answer, args=(client, gateway, losing), daemon=True
+        )
+        with client, gateway:
+            answering.start()
+            self._ask(client, gateway, losing)
+            answering.join()
 
     def _ask(self, client: socket.socket, gateway: socket.socket, losing: threading.Event) -> None:
         try:
@@ -102,7 +118,7 @@ class Proxy:
         except OSError:
             pass
         finally:
-            self._close(client, gateway)
+            self._end(client, gateway)
 
     def _answer(
         self, client: socket.socket, gateway: socket.socket, losing: threading.Event
@@ -120,13 +136,8 @@ class Proxy:
         except OSError:
             pass
         finally:
-            self._close(client, gateway)
+            self._end(client, gateway)
 
-    def _close(self, *connections: socket.socket) -> None:
-        for connection in list(connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            connection.close()
-            self._open.discard(connection)
+    def _end(self, *connections: socket.socket) -> None:
+        end(*connections)
+        self._open.difference_update(connections)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from tests.grid.sockets import end
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -15,6 +17,7 @@ def stranger(behave: Behaviour) -> Iterator[str]:
     """A server on loopback that lets `behave` do each connection; gives its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
+    ended = threading.Event()
 
     def serve() -> None:
         while True:
@@ -23,22 +26,23 @@ def stranger(behave: Behaviour) -> Iterator[str]:
             except OSError:
                 return
             connections.append(connection)
-            threading.Thread(target=_quietly, args=(behave, connection), daemon=True).start()
+            threading.Thread(target=meet, args=(connection,), daemon=True).start()
 
-    threading.Thread(target=serve, daemon=True).start()
+    def meet(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            behave(connection)
+            ended.wait()
+
+    serving = threading.Thread(target=serve, daemon=True)
+    serving.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
+        ended.set()
+        end(listener)
+        serving.join()
         listener.close()
-        for connection in connections:
-            connection.close()
-
-
-def _quietly(behave: Behaviour, connection: socket.socket) -> None:
-    try:
-        behave(connection)
-    except OSError:
-        pass
+        end(*connections)
 
 
 def silent(connection: socket.socket) -> None:
