@@ -33,6 +33,7 @@ KILLED, TIMED_OUT, SURVIVED = "killed", "timed out", "survived"
 _MORE_SECONDS, _TIMES = 1, 5
 _PATIENCE = 20
 _MEMORY = 2**32  # bytes of addresses
+_TRACED_DEPTH = 2000  # frames: the trace takes some of its own
 
 
 @frozen
@@ -84,6 +85,7 @@ class Tests:
 
         def measure() -> bool:
             found = []
+            sys.setrecursionlimit(_TRACED_DEPTH)
             for name, test in self._tests.items():
                 began = process_time()
                 with _traced(paths) as lines:
