@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,19 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen within 90 seconds"
         time.sleep(0.02)
+
+
+def wait_until_dropped(condition: Callable[[], object]) -> None:
+    """
+    Collect garbage until a condition holds. The reactor thread, for example, may hold for a moment
+    what it has returned. Raises: as `wait_until`.
+    """
+
+    def holds() -> object:
+        gc.collect()
+        return condition()
+
+    wait_until(holds)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import io
 import pickle
 import time
@@ -40,7 +39,7 @@ from tahoestorage.storage import TahoeStorage
 from tahoestorage.uploadhandler import TahoeUploadedFile, TahoeUploadHandler
 from tests.secrets.collect import Collector
 from tests.tahoestorage.upload_case import END, UploadTestCase, begin
-from tests.waiting import wait_until
+from tests.waiting import wait_until, wait_until_dropped
 from txtahoe.errors import AnswerLost, GatewayUnreachable, NotEnoughServers
 from txtahoe.http import transport
 from txtahoe.testing.fake import ExceptionPage, FakeGateway
@@ -365,7 +364,7 @@ class Ending(UploadTestCase):
         parser = MultiPartParser(request.META, request, [TahoeUploadHandler()])
         self.assertRaises(ZeroDivisionError, parser.parse)
         del parser
-        gc.collect()
+        wait_until_dropped(lambda: not self.proxy.connections)
         self.assert_ended()
 
     def test_an_interrupt_ends_the_upload(self) -> None:

@@ -32,6 +32,7 @@ from PIL import Image
 from tahoestorage.reactor.waiting import done
 from tests.seeds import given
 from tests.tahoestorage.case import StorageTestCase
+from tests.waiting import wait_until_dropped
 from txtahoe import Cap, Download
 from txtahoe.errors import IncompleteDownload
 
@@ -575,14 +576,14 @@ class Writing(StorageTestCase):
         ):
             with (
                 self.assertLogs("tahoestorage", "ERROR") as logged,
-                self.assertWarnsRegex(ResourceWarning, "was not closed"),
+                self.assertWarnsRegex(ResourceWarning, "was not closed") as warned,
             ):
                 file = self.storage.open(name, mode)
                 file.write(data)
                 cycle = [file]
                 cycle.append(cycle)
                 del file, cycle
-                gc.collect()
+                wait_until_dropped(lambda: warned.warnings)
             self.assertEqual(len(logged.output), 1)
             self.assertIn(f"'{name}' was not closed", logged.output[0])
         self.assertEqual(self.read("old"), b"before")
@@ -595,9 +596,9 @@ class Writing(StorageTestCase):
         proxy.close_connections()
         with self.assertRaises(ConnectionError):
             file.close()
-        with self.assertLogs("tahoestorage", "ERROR"):
+        with self.assertLogs("tahoestorage", "ERROR") as logged:
             del file
-            gc.collect()
+            wait_until_dropped(lambda: logged.output)
 
     def test_a_file_that_was_closed_discarded_or_only_read_is_dropped_silently(self) -> None:
         with self.assertNoLogs("tahoestorage", "ERROR"):
