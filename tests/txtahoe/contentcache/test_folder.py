@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 from unittest import mock
 
-from tests.txtahoe.contentcache.case import CacheTestCase, cap_of
+from tests.txtahoe.contentcache.case import CacheTestCase, cap_of, content_of
 from tests.txtahoe.contentcache.stress import COPY, Stress
 from txtahoe.contentcache import BLOCK, ContentCache, cache, ledger
 from txtahoe.contentcache.ledger import Folder, Usage
@@ -121,6 +121,23 @@ class Bound(CacheTestCase):
         os.utime(copy, (0, 0))
         self.assertEqual(cache.read(cap, BLOCK, BLOCK), b"")
         self.assertGreater(copy.stat().st_mtime, 0)
+
+    def test_the_ledger_never_counts_too_little(self) -> None:
+        # The first copy fills a page of the disk, and the second one needs another one. The others
+        # begin with a hole.
+        for offset, size in (0, 4024), (0, 4025), (BLOCK, BLOCK + 1), (5 * BLOCK, 6 * BLOCK):
+            writer = self.cache.writer(cap_of(size, size), offset)
+            writer.write(bytes(size - offset))
+            writer.finish()
+            self.assertLessEqual(self.size_on_disk(), self.cache.usage().bytes, size)
+
+    def test_a_save_whose_last_block_has_no_room_keeps_nothing(self) -> None:
+        writer = self.cache.writer()
+        writer.write(bytes(BLOCK + 1))
+        no_room = mock.patch.object(ledger.Ledger, "open", return_value=None)
+        with no_room, self.assertNoLogs("txtahoe"):
+            writer.finish(cap_of(1, BLOCK + 1))
+        self.assertEqual(self.files(), [])
 
     def test_copies_that_a_full_disk_left_empty_go_in_their_turn(self) -> None:
         cache = self.new_cache(max_bytes=10 * COPY, max_file_bytes=10_000)
@@ -293,6 +310,14 @@ class Failures(CacheTestCase):
         self.keep(1)
         self.assertTrue(self.is_kept(1))
 
+    def test_a_download_keeps_the_blocks_after_one_that_failed(self) -> None:
+        cap, data = cap_of(1, 2 * BLOCK), content_of(1, 2 * BLOCK)
+        writer = self.cache.writer(cap)
+        with self.assertLogs("txtahoe"), failing("open", errno.EIO):
+            writer.write(data[:BLOCK])
+        writer.write(data[BLOCK : 2 * BLOCK])
+        self.assertEqual(self.cache.read(cap, BLOCK, BLOCK), data[BLOCK : 2 * BLOCK])
+
     def test_a_process_that_stands_still_under_the_lock_holds_nobody_up(self) -> None:
         self.keep(7)
         with (self.path / "tahoe-content-cache").open() as other:
@@ -368,7 +393,7 @@ class Processes(CacheTestCase):
                 self.assertTrue(self.is_kept(1))
         self.cache._told = 0.0
         self.assertTrue(self.is_kept(1))
-        self.assertEqual(self.cache.usage().hits, 2)
+        self.assertEqual(self.new_cache().usage().hits, 2)
 
     def test_processes_that_are_killed_leave_nothing_wrong(self) -> None:
         found = Stress(self.path, files=200).run(2000, processes=4, kills=30)
