@@ -76,6 +76,9 @@ LIVE: dict[str, dict[str, str]] = {
         "await self._transport.pause(pause, error) self.close()": (
             "the requests of passing errors have ended"
         ),
+        "Download._verified: self._answer = await self._open() self._answer_start = "
+        "self.position -> self._answer_start = self.position self._answer = await "
+        "self._open()": ("the position stands still meanwhile"),
     },
     "txtahoe/contentcache/cache.py": {
         "_EXACT = 1.0 # the time of a copy's last use, and the counts of reads, can be so old": (
