@@ -118,6 +118,8 @@ LIVE: dict[str, dict[str, str]] = {
         "_PATIENCE = 0.2 # seconds; a step under the lock takes a millisecond": "a pace",
         "_lock: if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
+        "_SHELVES = 256": ("a size"),
+        "_THIS_VERSION = 0x7461686F65000001": ("a number of the format, which any other could be"),
     },
     "txtahoe/api/keeping.py": {
         "_THREADS = 4": "a size",
@@ -135,6 +137,7 @@ LIVE: dict[str, dict[str, str]] = {
         "writer, self._writer = self._writer, None await self._writing": (
             "a write that is under way has its writer already"
         ),
+        "_ANSWER = 2**20": ("a size"),
     },
     "txtahoe/tree/commits.py": {
         "CommitQueue._commit_next: return -> pass": (
