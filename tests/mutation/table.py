@@ -120,6 +120,12 @@ LIVE: dict[str, dict[str, str]] = {
         "sleep(0.0005)": "a pace",
         "_SHELVES = 256": ("a size"),
         "_THIS_VERSION = 0x7461686F65000001": ("a number of the format, which any other could be"),
+        "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 3**14, 0)": (
+            "a size"
+        ),
+        "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 2**15, 0)": (
+            "a size"
+        ),
     },
     "txtahoe/api/keeping.py": {
         "_THREADS = 4": "a size",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -385,6 +386,18 @@ class Processes(CacheTestCase):
             self.addCleanup(os.close, os.dup(locked._opened))  # as a child has it
         self.keep(2)
         self.assertTrue(self.is_kept(2))
+
+    def test_another_process_can_make_the_folder_meanwhile(self) -> None:
+        self.keep(1)
+        made = self.path.rename(self.path.with_name("made"))
+
+        def mkdir(path: Path, mode: int) -> None:
+            made.rename(path)
+            raise FileExistsError
+
+        with mock.patch.object(Path, "mkdir", mkdir):
+            self.keep(2)
+        self.assertTrue(self.is_kept(1) and self.is_kept(2))
 
     def test_a_read_does_not_wait_for_the_lock(self) -> None:
         self.keep(1)
