@@ -126,6 +126,9 @@ LIVE: dict[str, dict[str, str]] = {
         "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 2**15, 0)": (
             "a size"
         ),
+        "Ledger.__init__: os.ftruncate(opened, 0) -> os.ftruncate(opened, 1)": (
+            "the next statement writes over it"
+        ),
     },
     "txtahoe/api/keeping.py": {
         "_THREADS = 4": "a size",

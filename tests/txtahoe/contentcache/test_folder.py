@@ -175,20 +175,22 @@ class Bound(CacheTestCase):
             self.keep(number, cache=cache)
         version = ledger._THIS_VERSION.to_bytes(8, "little")
         huge = (2**63 - 1).to_bytes(8, "little") * 258
-        for content in (
+        contents = (
             b"",
             b"nonsense",
             bytes(3000),
             bytes(2072),
             version + b"\xfe" * 2064,
             version + huge,
-        ):
+        )
+        for start, content in enumerate(contents, 1):
             (self.path / "tahoe-content-cache").write_bytes(content)
-            for number in range(100, 120):
+            for number in range(100 * start, 100 * start + 20):
                 self.keep(number, cache=cache)
                 self.assertLessEqual(self.size_on_disk(), 30 * COPY)
-            self.assertTrue(self.is_kept(119))
+            self.assertTrue(self.is_kept(number))
             self.assertLessEqual(self.size_on_disk(), cache.usage().bytes)
+            self.assertLessEqual(cache.usage().bytes, 30 * COPY)
 
 
 class Counts(CacheTestCase):
