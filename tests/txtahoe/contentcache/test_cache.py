@@ -202,7 +202,8 @@ class Damage(CacheTestCase):
         every = b"".join(path.read_bytes() for path in self.path.rglob("*") if path.is_file())
         for secret in (key.encode(), root.encode(), content_of(1, 10_000)[5000:5016]):
             self.assertNotIn(secret, every)
-        self.assertEqual(self.path.stat().st_mode & 0o077, 0)
+        for path in self.path, *self.path.rglob("*"):
+            self.assertEqual(path.stat().st_mode & 0o077, 0)
 
     def test_other_bytes_of_a_block_are_encrypted_with_another_nonce(self) -> None:
         cap = self.keep(1)
