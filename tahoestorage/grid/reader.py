@@ -132,7 +132,6 @@ class Reader(io.RawIOBase):
             return memoryview(await unblocked(lambda: sealed.read(position, length)))
         if cache is None or reads_grid.get():
             return memoryview(b"")
-        length = min(length, self.size - position)
         return memoryview(await unblocked(lambda: cache.read(self._cap, position, length)))
 
     def _at_hand(self, position: int, most: int) -> memoryview:

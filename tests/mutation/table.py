@@ -76,11 +76,59 @@ LIVE: dict[str, dict[str, str]] = {
         "await self._transport.pause(pause, error) self.close()": (
             "the requests of passing errors have ended"
         ),
+        "Download._verified: self._answer = await self._open() self._answer_start = "
+        "self.position -> self._answer_start = self.position self._answer = await "
+        "self._open()": ("the position stands still meanwhile"),
+    },
+    "txtahoe/contentcache/cache.py": {
+        "_EXACT = 1.0 # the time of a copy's last use, and the counts of reads, can be so old": (
+            "a pace"
+        ),
+        "_QUIET = 60.0 # without another line in the log": ("a pace"),
+        "self._told = self._quiet_until = 0.0": ("a pace"),
+        'ContentCache.keeps: return cap.kind == "CHK" and (cap.size or 0) <= '
+        'self.max_file_bytes -> return cap.kind == "CHK" and ((cap.size)) <= '
+        "self.max_file_bytes": ("a CHK cap has its size"),
+        'ContentCache.keeps: return cap.kind == "CHK" and (cap.size or 0) <= '
+        'self.max_file_bytes -> return cap.kind == "CHK" and (cap.size or 1) <= '
+        "self.max_file_bytes": ("a CHK cap has its size"),
+        "ContentCache.read: if data and monotonic() > self._told + _EXACT: -> if (data):": (
+            "a pace"
+        ),
+        "ContentCache.read: if data and monotonic() > self._told + _EXACT: -> if data "
+        "and monotonic() >= self._told + _EXACT:": ("no clock stands still"),
+        "ContentCache.read: if data and monotonic() > self._told + _EXACT: -> if data "
+        "and monotonic() > (self._told - _EXACT):": ("a pace"),
+        "ContentCache.read: self._told = monotonic() -> pass": ("a pace"),
+        "ContentCache._change: return None -> pass": ("a function without it returns None"),
+        "ContentCache._read: if abs(time() - os.fstat(copy).st_mtime) > _EXACT: -> if "
+        "abs(time() - os.fstat(copy).st_mtime) >= _EXACT:": ("no clock stands still"),
+        "ContentCache._read: if abs(time() - os.fstat(copy).st_mtime) > _EXACT: -> if "
+        "abs((time() + os.fstat(copy).st_mtime)) > _EXACT:": ("a pace"),
+        "ContentCache._tell: if monotonic() > self._quiet_until: -> if monotonic() >= "
+        "self._quiet_until:": ("no clock stands still"),
+        "Writer.finish: self._cap, (self._name, self._seal) = known, _sealing(known) -> pass": (
+            "then it is renamed, which is slower"
+        ),
+        '_sealing: return cap.storage_index or "", AESGCM(key_of(cap, "txtahoe content '
+        'cache 1")) -> return (cap.storage_index), AESGCM(key_of(cap, "txtahoe content '
+        'cache 1"))': ("a file without one is not kept"),
     },
     "txtahoe/contentcache/ledger.py": {
         "_PATIENCE = 0.2 # seconds; a step under the lock takes a millisecond": "a pace",
         "_lock: if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
+        "_SHELVES = 256": ("a size"),
+        "_THIS_VERSION = 0x7461686F65000001": ("a number of the format, which any other could be"),
+        "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 3**14, 0)": (
+            "a size"
+        ),
+        "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 2**15, 0)": (
+            "a size"
+        ),
+        "Ledger.__init__: os.ftruncate(opened, 0) -> os.ftruncate(opened, 1)": (
+            "the next statement writes over it"
+        ),
     },
     "txtahoe/api/keeping.py": {
         "_THREADS = 4": "a size",
@@ -98,6 +146,7 @@ LIVE: dict[str, dict[str, str]] = {
         "writer, self._writer = self._writer, None await self._writing": (
             "a write that is under way has its writer already"
         ),
+        "_ANSWER = 2**20": ("a size"),
     },
     "txtahoe/tree/commits.py": {
         "CommitQueue._commit_next: return -> pass": (

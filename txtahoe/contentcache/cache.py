@@ -85,21 +85,22 @@ class ContentCache:
         Bytes of a file from `offset` on, `length` at most; b"" if the first one is not here. There
         can be more: it ends with a block rather than within one.
         """
-        size, data = cap.size or 0, b""
-        if self.keeps(cap):
-            try:
-                data = self._read(*_sealing(cap), offset, min(offset + length, size), size)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                self._tell(error)
-            self._hits += bool(data)
-            self._misses += not data
-            if data and monotonic() > self._told + _EXACT:
-                self._told = monotonic()
-                # If another process has the lock, a later read adds them: none waits for it.
-                with suppress(OSError), self._folder.locked(patience=0) as ledger:
-                    self._add_reads(ledger)
+        if not self.keeps(cap):
+            return b""
+        data = b""
+        try:
+            data = self._read(cap, offset, length)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._tell(error)
+        self._hits += bool(data)
+        self._misses += not data
+        if data and monotonic() > self._told + _EXACT:
+            self._told = monotonic()
+            # If another process has the lock, a later read adds them: none waits for it.
+            with suppress(OSError), self._folder.locked(patience=0) as ledger:
+                self._add_reads(ledger)
         return data
 
     def writer(self, cap: Cap | None = None, offset: int = 0) -> Writer:
@@ -136,7 +137,11 @@ class ContentCache:
             self._tell(error)
             return None
 
-    def _read(self, name: str, seal: AESGCM, offset: int, stop: int, size: int) -> bytes:
+    def _read(self, cap: Cap, offset: int, length: int) -> bytes:
+        name, seal = _sealing(cap)
+        size = cap.size
+        assert size is not None
+        stop = min(offset + length, size)
         first, last = offset // BLOCK, stop // BLOCK
         if first < last and stop < size:
             stop = last * BLOCK
@@ -183,7 +188,7 @@ class Writer:
         self._held = bytearray()
         self._key = os.urandom(KEY)
         self._name, self._seal = base32(os.urandom(16)), AESGCM(os.urandom(KEY))
-        if cap is not None and self._is_on:
+        if cap is not None:
             self._name, self._seal = _sealing(cap)
 
     def write(self, data: bytes | bytearray) -> None:
@@ -192,7 +197,7 @@ class Writer:
             return
         self._held += memoryview(data)[self._skipped :]
         self._skipped = max(0, self._skipped - len(data))
-        if self._cap is None and self._end > self._cache.max_file_bytes:
+        if self._end > self._cache.max_file_bytes:
             self.drop()
         while len(self._held) >= BLOCK:
             self._put(BLOCK)
@@ -225,22 +230,22 @@ class Writer:
 
     def _put(self, length: int) -> None:
         number, block = self._number, bytes(self._held[:length])
+        place = HEAD + number * SLOT
         self._number += 1
         del self._held[:length]
 
         def put(ledger: Ledger) -> bool:
-            copy = ledger.open(self._name, HEAD + NONCE + length + TAG)
+            copy = ledger.open(self._name, place, place + NONCE + length + TAG)
             if copy is None:
                 return False
             with copy:
                 try:
                     content = AESGCM(decrypted(self._seal, copy.read(HEAD)))
                 except InvalidTag:  # it is new, or damaged: then its slots are of no use
-                    copy.truncate(0)
                     copy.seek(0)
                     copy.write(encrypted(self._seal, self._key))
                     content = AESGCM(self._key)
-                copy.seek(HEAD + number * SLOT)
+                copy.seek(place)
                 copy.write(encrypted(content, block, number))
             return True
 

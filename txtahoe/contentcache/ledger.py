@@ -120,9 +120,13 @@ class Ledger:
         self._put(_HITS, self._numbers[_HITS] + hits)
         self._put(_MISSES, self._numbers[_MISSES] + misses)
 
-    def open(self, name: str, size: int) -> BufferedRandom | None:
-        """Open a copy, new or not, to write so many bytes to it; None if there is no room."""
-        size = _in_pages(size)
+    def open(self, name: str, start: int, stop: int) -> BufferedRandom | None:
+        """
+        Open a copy, new or not, to write its head and the bytes from `start` to `stop`. None if
+        there is no room.
+        """
+        first = start // _PAGE * _PAGE  # the head takes the first page of all
+        size = _in_pages(stop - first) + (_PAGE if first else 0)
         for _ in range(_ROUNDS):
             if sum(self._numbers[_FIRST_SHELF:]) + size <= self._folder.max_bytes:
                 break

@@ -58,6 +58,19 @@ class Open:
         self._exchange = exchange
 
 
+@frozen
+class Halt:
+    """A fault: the body stops for 3 seconds after so many bytes."""
+
+    after: int
+
+    def happen(self, exchange: Any) -> None:
+        answer = exchange.work()
+        exchange.begin(answer, answer.body[: self.after])
+        exchange.later(3, lambda: exchange._request.write(answer.body[self.after :]))
+        exchange.later(3, exchange._request.finish)
+
+
 class FilesThatChange(ClockTestCase):
     """All bytes of a download are of one version of the file."""
 
@@ -83,6 +96,20 @@ class FilesThatChange(ClockTestCase):
     def test_an_equal_end_of_another_version_is_accepted(self) -> None:
         reading = self.read_while_it_is_overwritten(b"n" * 200 + b"prob")
         self.assertEqual(self.successResultOf(reading), self.old)
+
+    def test_an_equal_end_may_come_in_parts(self) -> None:
+        self.fake.fail_next(GET, Halt(2), skip=1)
+        reading = start(self.client.read(self.cap))
+        self.clock.pump([1] * 5)
+        self.assertEqual(self.successResultOf(reading), self.old)
+
+    def test_a_file_that_begins_with_a_marker_may_come_slowly(self) -> None:
+        data = b"problem during download\nand more"
+        self.now(self.client.overwrite(self.cap, data))
+        self.fake.fail_next(GET, Halt(24))
+        reading = start(self.client.read(self.cap))
+        self.clock.pump([1] * 5)
+        self.assertEqual(self.successResultOf(reading), data)
 
     def test_a_mutable_file_is_not_resumed(self) -> None:
         self.now(self.client.overwrite(self.cap, DATA))
@@ -115,12 +142,14 @@ class Interruptions(ClockTestCase):
         self.fake.requests.clear()
 
     def test_a_body_that_breaks_off_is_asked_for_again_after_a_pause(self) -> None:
-        self.fake.fail_next(GET, CutBody(2**17))
-        reading = start(self.client.read(self.cap))
-        self.assertEqual(self.fake.requests, [GET])
-        self.clock.pump([1] * 3)
-        self.assertEqual(self.successResultOf(reading), DATA)
-        self.assertEqual(self.fake.requests, [GET] * 2)
+        for fault in CutBody(2**17), EndMarker(2**17):
+            self.fake.requests.clear()
+            self.fake.fail_next(GET, fault)
+            reading = start(self.client.read(self.cap))
+            self.assertEqual(self.fake.requests, [GET])
+            self.clock.pump([1] * 3)
+            self.assertEqual(self.successResultOf(reading), DATA)
+            self.assertEqual(self.fake.requests, [GET] * 2)
 
     def test_a_body_that_stops_is_a_timeout_and_ends_its_request(self) -> None:
         stopped = Open(2**17)
@@ -178,6 +207,14 @@ class Endings(ClockTestCase):
         first = self.now(download.read())
         self.assertRaises(ValueError, download.narrow, 0, 10)
         self.assertEqual(first + self.now(download.rest()), DATA)
+        self.assert_closed(download)
+        self.assertEqual(self.now(download.read()), b"")
+
+    def test_a_literal_file_needs_no_request(self) -> None:
+        cap = self.now(self.client.upload(b"a few bytes"))
+        self.fake.requests.clear()
+        self.assertEqual(self.now(self.client.read(cap, 2, 3)), b"few")
+        self.assertEqual(self.fake.requests, [])
 
     def test_a_file_that_fails_ends_the_request(self) -> None:
         class Full(io.BytesIO):
@@ -266,6 +303,25 @@ class Consumers(ClockTestCase):
         if self.transport.producer is not None:
             self.transport.producer.stopProducing()
         self.channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_nothing_is_written_to_a_consumer_that_pauses_at_once(self) -> None:
+        got: list[bytes] = []
+        registered: list[Any] = []
+
+        def register(*how: Any) -> None:
+            registered.extend(how)
+            how[0].pauseProducing()
+
+        consumer = SimpleNamespace(
+            registerProducer=register, unregisterProducer=registered.clear, write=got.append
+        )
+        writing = start(self.now(self.client.download(self.cap)).write_to(consumer))
+        self.assertEqual(got, [])
+        producer, is_streaming = registered
+        self.assertTrue(is_streaming)
+        producer.resumeProducing()
+        self.successResultOf(writing)
+        self.assertEqual((b"".join(got), registered), (DATA, []))
 
     def test_a_browser_that_leaves_a_silent_gateway_cancels_the_write(self) -> None:
         self.fake.fail_next(GET, Silence())

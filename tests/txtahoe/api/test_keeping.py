@@ -84,6 +84,7 @@ class Downloads(KeepingTestCase):
         self.assertEqual(self.read(cap, 1000, 200_000), DATA[1000:201_000])
         self.assertEqual(self.read(cap, len(DATA), 5), b"")
         self.assertEqual(self.fake.requests, ["GET /uri/CAP"])
+        self.assertEqual(self.cache.usage().misses, 1)
 
     def test_a_range_keeps_its_whole_blocks(self) -> None:
         cap = self.on_grid()

@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.txtahoe.contentcache.case import CacheTestCase, cap_of
+from tests.txtahoe.contentcache.case import CacheTestCase, cap_of, content_of
 from tests.txtahoe.contentcache.stress import COPY, Stress
 from txtahoe.contentcache import BLOCK, ContentCache, cache, ledger
 from txtahoe.contentcache.ledger import Folder, Usage
@@ -122,6 +123,23 @@ class Bound(CacheTestCase):
         self.assertEqual(cache.read(cap, BLOCK, BLOCK), b"")
         self.assertGreater(copy.stat().st_mtime, 0)
 
+    def test_the_ledger_never_counts_too_little(self) -> None:
+        # The first copy fills a page of the disk, and the second one needs another one. The others
+        # begin with a hole.
+        for offset, size in (0, 4024), (0, 4025), (BLOCK, BLOCK + 1), (5 * BLOCK, 6 * BLOCK):
+            writer = self.cache.writer(cap_of(size, size), offset)
+            writer.write(bytes(size - offset))
+            writer.finish()
+            self.assertLessEqual(self.size_on_disk(), self.cache.usage().bytes, size)
+
+    def test_a_save_whose_last_block_has_no_room_keeps_nothing(self) -> None:
+        writer = self.cache.writer()
+        writer.write(bytes(BLOCK + 1))
+        no_room = mock.patch.object(ledger.Ledger, "open", return_value=None)
+        with no_room, self.assertNoLogs("txtahoe"):
+            writer.finish(cap_of(1, BLOCK + 1))
+        self.assertEqual(self.files(), [])
+
     def test_copies_that_a_full_disk_left_empty_go_in_their_turn(self) -> None:
         cache = self.new_cache(max_bytes=10 * COPY, max_file_bytes=10_000)
         with self.assertLogs("txtahoe"), failing("write", errno.ENOSPC):
@@ -157,20 +175,22 @@ class Bound(CacheTestCase):
             self.keep(number, cache=cache)
         version = ledger._THIS_VERSION.to_bytes(8, "little")
         huge = (2**63 - 1).to_bytes(8, "little") * 258
-        for content in (
+        contents = (
             b"",
             b"nonsense",
             bytes(3000),
             bytes(2072),
             version + b"\xfe" * 2064,
             version + huge,
-        ):
+        )
+        for start, content in enumerate(contents, 1):
             (self.path / "tahoe-content-cache").write_bytes(content)
-            for number in range(100, 120):
+            for number in range(100 * start, 100 * start + 20):
                 self.keep(number, cache=cache)
                 self.assertLessEqual(self.size_on_disk(), 30 * COPY)
-            self.assertTrue(self.is_kept(119))
+            self.assertTrue(self.is_kept(number))
             self.assertLessEqual(self.size_on_disk(), cache.usage().bytes)
+            self.assertLessEqual(cache.usage().bytes, 30 * COPY)
 
 
 class Counts(CacheTestCase):
@@ -293,6 +313,14 @@ class Failures(CacheTestCase):
         self.keep(1)
         self.assertTrue(self.is_kept(1))
 
+    def test_a_download_keeps_the_blocks_after_one_that_failed(self) -> None:
+        cap, data = cap_of(1, 2 * BLOCK), content_of(1, 2 * BLOCK)
+        writer = self.cache.writer(cap)
+        with self.assertLogs("txtahoe"), failing("open", errno.EIO):
+            writer.write(data[:BLOCK])
+        writer.write(data[BLOCK : 2 * BLOCK])
+        self.assertEqual(self.cache.read(cap, BLOCK, BLOCK), data[BLOCK : 2 * BLOCK])
+
     def test_a_process_that_stands_still_under_the_lock_holds_nobody_up(self) -> None:
         self.keep(7)
         with (self.path / "tahoe-content-cache").open() as other:
@@ -361,6 +389,18 @@ class Processes(CacheTestCase):
         self.keep(2)
         self.assertTrue(self.is_kept(2))
 
+    def test_another_process_can_make_the_folder_meanwhile(self) -> None:
+        self.keep(1)
+        made = self.path.rename(self.path.with_name("made"))
+
+        def mkdir(path: Path, mode: int) -> None:
+            made.rename(path)
+            raise FileExistsError
+
+        with mock.patch.object(Path, "mkdir", mkdir):
+            self.keep(2)
+        self.assertTrue(self.is_kept(1) and self.is_kept(2))
+
     def test_a_read_does_not_wait_for_the_lock(self) -> None:
         self.keep(1)
         with Folder(self.path, 2**30).locked():
@@ -368,7 +408,7 @@ class Processes(CacheTestCase):
                 self.assertTrue(self.is_kept(1))
         self.cache._told = 0.0
         self.assertTrue(self.is_kept(1))
-        self.assertEqual(self.cache.usage().hits, 2)
+        self.assertEqual(self.new_cache().usage().hits, 2)
 
     def test_processes_that_are_killed_leave_nothing_wrong(self) -> None:
         found = Stress(self.path, files=200).run(2000, processes=4, kills=30)
