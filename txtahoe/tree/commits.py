@@ -336,13 +336,14 @@ class CommitQueue:
         """Fail queued links to names that this commit has just taken."""
         undecided = {change.name for change in queue.changes if change.link is None}
         made = {name for name, result in results.items() if isinstance(result, Node)} - undecided
-        left = []
+        refused: list[_Change] = []
+        left: list[_Change] = []
         for change in queue.changes:
-            if change.name in made and not change.replace:
-                self._call(partial(change.end, taken(change.name)))
-            else:
-                left.append(change)
+            is_refused = change.name in made and not change.replace
+            (refused if is_refused else left).append(change)
         queue.changes = left
+        for change in refused:  # its caller can add changes to the queue, and cancel others
+            self._call(partial(change.end, taken(change.name)))
 
 
 def _wake(queue: _Queue) -> None:

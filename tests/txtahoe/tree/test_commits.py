@@ -280,6 +280,17 @@ class Mistakes(QueueTestCase):
         self.failureResultOf(taken, ExistingChild)
         self.assertEqual(self.names(), {"first", "kept", "taken"})
 
+    def test_a_caller_that_cancels_a_link_when_another_fails_loses_no_third(self) -> None:
+        self.hold("*set_children")
+        names = ("f", "cancelled", "f", "third")
+        first, cancelled, second, third = (start(self.tree.link(name, CAP)) for name in names)
+        second.addErrback(lambda _: cancelled.cancel())
+        self.clock.advance(1)
+        for each in (first, second, third):
+            self.successResultOf(each)
+        self.failureResultOf(cancelled, CancelledError)
+        self.assertEqual(self.names(), {"f", "third"})
+
     def test_a_link_cancelled_while_its_directory_is_made_is_not_made(self) -> None:
         self.hold("*mkdir*")
         links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
