@@ -29,6 +29,14 @@ class Late:
         exchange.later(self.seconds, lambda: exchange.send(answer))
 
 
+class StrictClock(Clock):
+    """Calls nothing in the past, as a reactor."""
+
+    def callLater(self, delay: float, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+        assert delay >= 0
+        return super().callLater(delay, *args, **kwargs)
+
+
 class CountingClock(Clock):
     """Counts the work of a turn: the items added to a list between two calls of `callLater`."""
 
@@ -48,7 +56,7 @@ class ClockTestCase(SynchronousTestCase):
     """A test with a tree on a gateway in memory, and a clock that stands still."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock: Clock = StrictClock()
         self.fake = FakeGateway(clock=self.clock)
         self.client = Client(Transport(self.clock, "http://fake/", agent=self.fake.agent))
         self.root = self.fake.make_directory()

@@ -66,7 +66,7 @@ class _Queue:
 
     `expected`: a token for each link that is about to come. `awaited`: those of them that the next
     write waits for; `wake` ends its waiting.
-    `writing`: the write under way. `waiting`: the changes that wait for it.
+    `writing`: the last write. `waiting`: the changes that wait for it.
     """
 
     changes: list[_Change] = field(factory=list)
@@ -157,11 +157,11 @@ class CommitQueue:
         Raises: ExistingChild if another process has made it first.
         """
         began = self._lookup.now()
+        nodes = {name: link.node for name, link in links.items()}
         with self.expected(path[:-1]):
             cap = await self.new(links)
             linked = self.link(path[:-1], path[-1], Link(cap))
         await linked
-        nodes = {name: link.node for name, link in links.items()}
         await self._lookup.learn_change(path, cap, nodes, began)
         return cap
 
@@ -230,7 +230,6 @@ class CommitQueue:
                 for change in some:
                     self._call(partial(change.end, error))
         finally:
-            queue.writing = None
             queue.waiting = set()
 
     async def _gather(self, queue: _Queue) -> None:
@@ -246,7 +245,6 @@ class CommitQueue:
             queue.wake = Deferred()
             with suppress(TimeoutError):
                 await queue.wake.addTimeout(left, self._reactor)
-            queue.wake = None
 
     async def _commit(self, path: Path, queue: _Queue, batch: list[_Change]) -> None:
         """Write a batch: one change that decides in its turn, or links that are made together."""
@@ -275,12 +273,16 @@ class CommitQueue:
         refusals = 0
         while batch := [change for change in batch if not change.done.called]:
             outcome = await self._write(path, batch)
-            left = []
-            async for some in in_turns(self._reactor, batch):
-                left += [change for change in some if not self._is_told(change, outcome)]
+            left = [
+                change
+                async for some in in_turns(self._reactor, batch)
+                for change in some
+                if not self._is_told(change, outcome)
+            ]
             self._refuse(queue, outcome.results)
             refusals = refusals + 1 if len(left) == len(batch) else 0
-            if refusals == _REFUSALS and outcome.refusal is not None:
+            if refusals == _REFUSALS:
+                assert outcome.refusal is not None
                 raise outcome.refusal
             batch = left
 
@@ -319,7 +321,7 @@ class CommitQueue:
             await self.make(path, links)
             return Outcome({name: link.node for name, link in links.items()})
         except ExistingChild:
-            directory = await self._lookup.directory(path, fresh=True)
+            directory = await self._lookup.directory(path)
         return await self._changer.write(path, directory, _links_of(batch), batch[0].replace)
 
     def _is_told(self, change: _Change, outcome: Outcome) -> bool:
@@ -336,13 +338,14 @@ class CommitQueue:
         """Fail queued links to names that this commit has just taken."""
         undecided = {change.name for change in queue.changes if change.link is None}
         made = {name for name, result in results.items() if isinstance(result, Node)} - undecided
-        left = []
+        refused: list[_Change] = []
+        left: list[_Change] = []
         for change in queue.changes:
-            if change.name in made and not change.replace:
-                self._call(partial(change.end, taken(change.name)))
-            else:
-                left.append(change)
+            is_refused = change.name in made and not change.replace
+            (refused if is_refused else left).append(change)
         queue.changes = left
+        for change in refused:  # its caller can add changes to the queue, and cancel others
+            self._call(partial(change.end, taken(change.name)))
 
 
 def _wake(queue: _Queue) -> None:

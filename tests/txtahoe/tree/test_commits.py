@@ -11,6 +11,7 @@ from txtahoe import Cap, Client, Link, Transport, Tree
 from txtahoe.errors import (
     ExistingChild,
     GatewayError,
+    NoSuchChild,
     SomeFailed,
 )
 from txtahoe.testing.fake import Delay, ExceptionPage, FakeGateway, LostAnswer, Silence, Status
@@ -20,6 +21,7 @@ from txtahoe.turns import TOGETHER
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
+REFUSAL = Status(409, "There was already a child by that name, and you asked me to not replace it.")
 
 
 class QueueTestCase(ClockTestCase):
@@ -59,16 +61,31 @@ class Gathering(QueueTestCase):
         self.assertEqual(self.names(), set(map(str, range(20))))
 
     def test_a_link_waits_for_small_files_that_are_being_uploaded(self) -> None:
-        self.hold("PUT /uri", 1)
+        self.tree = Tree(self.client, self.root)  # whose delay is half a second
+        self.hold("PUT /uri", 0.4)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
+        self.assertNoResult(quick)
+        self.clock.advance(0.4)
+        self.successResultOf(quick)
+        self.successResultOf(slow)
+        self.assertEqual(self.writes(), 1)
+
+    def test_a_link_waits_for_a_directory_that_is_being_made(self) -> None:
+        above = self.now(self.tree.make_directories("a/b"))
+        self.fake.requests.clear()
+        self.hold("*mkdir*")
+        slow = start(self.tree.link("a/b/new/f", CAP))
+        quick = start(self.tree.link("a/b/quick", CAP))
         self.assertNoResult(quick)
         self.clock.advance(1)
         self.successResultOf(quick)
         self.successResultOf(slow)
         self.assertEqual(self.writes(), 1)
+        self.assertEqual(set(self.now(self.client.list(above))), {"new", "quick"})
 
     def test_a_link_waits_for_a_bounded_time(self) -> None:
+        self.clock.advance(100)
         self.hold("PUT /uri", 50)
         slow = start(self.tree.save("slow", b"1" * 100))
         quick = start(self.tree.save("quick", b"2" * 100))
@@ -78,6 +95,31 @@ class Gathering(QueueTestCase):
         self.successResultOf(quick)
         self.assertNoResult(slow)
         self.clock.advance(50)
+        self.successResultOf(slow)
+
+    def test_a_link_that_has_waited_for_a_write_waits_for_no_upload(self) -> None:
+        self.hold("*set_children", 6)
+        first, second = (start(self.tree.link(name, CAP)) for name in "ab")
+        self.hold("PUT /uri", 50)
+        slow = start(self.tree.save("slow", b"1" * 100))
+        self.clock.advance(6)
+        for each in (first, second):
+            self.successResultOf(each)
+        slow.addErrback(lambda _: None).cancel()
+
+    def test_an_unlink_waits_for_no_upload(self) -> None:
+        self.now(self.tree.link("f", CAP))
+        self.hold("*set_children")
+        first = start(self.tree.link("g", CAP))
+        refused = start(self.tree.link("g", OTHER))
+        unlinking = start(self.tree.unlink("f"))
+        self.hold("PUT /uri", 3)
+        slow = start(self.tree.save("slow", b"1" * 100))
+        self.clock.advance(1)
+        self.failureResultOf(refused, ExistingChild)
+        for each in (first, unlinking):
+            self.successResultOf(each)
+        self.clock.advance(2)
         self.successResultOf(slow)
 
     def test_a_link_does_not_wait_for_a_large_file(self) -> None:
@@ -114,37 +156,66 @@ class Gathering(QueueTestCase):
 
     def test_the_second_link_of_one_name_fails_without_a_request(self) -> None:
         self.hold("*set_children")
-        first = start(self.tree.link("f", CAP))
-        second = start(self.tree.link("f", OTHER))
+        firsts = [start(self.tree.link(name, CAP)) for name in "fg"]
+        seconds = [start(self.tree.link(name, OTHER)) for name in "fg"]
         self.clock.advance(1)
-        self.successResultOf(first)
-        self.failureResultOf(second, ExistingChild)
-        self.assertEqual(self.writes(), 1)
+        for first in firsts:
+            self.successResultOf(first)
+        for second in seconds:
+            self.failureResultOf(second, ExistingChild)
+        self.assertEqual(self.writes(), 2)
 
     def test_changes_of_one_name_keep_their_order(self) -> None:
-        self.successResultOf(start(self.tree.link("f", CAP)))
+        self.now(self.tree.link("f", CAP))
         self.hold("*set_children")
-        before = start(self.tree.link("other", CAP))
-        unlinked = start(self.tree.unlink("f"))
-        linked = start(self.tree.link("f", OTHER))
+        changes = [
+            start(self.tree.link("g", CAP)),
+            start(self.tree.link("h", CAP)),
+            start(self.tree.unlink("f")),
+            start(self.tree.link("f", OTHER)),
+            start(self.tree.link("g", OTHER, replace=True)),
+        ]
         self.clock.advance(1)
-        for each in (before, unlinked, linked):
+        for each in changes:
             self.successResultOf(each)
-        self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
+        caps = {name: node.cap for name, node in self.now(self.client.list(self.root)).items()}
+        self.assertEqual(caps, {"f": OTHER, "g": OTHER, "h": CAP})
 
     def test_replacing_links_are_written_apart_from_others(self) -> None:
         self.successResultOf(start(self.tree.link("f", CAP)))
+        self.now(Tree(self.client, self.root).link("taken", CAP))
         self.hold("*set_children")
         waiting = [
             start(self.tree.link("a", CAP)),
             start(self.tree.link("f", OTHER, replace="only-files")),
             start(self.tree.link("b", CAP)),
         ]
+        refused = start(self.tree.link("taken", OTHER))
         self.clock.advance(1)
         for each in waiting:
             self.successResultOf(each)
+        self.failureResultOf(refused, ExistingChild)
         self.assertEqual(self.successResultOf(start(self.tree.resolve("f"))).cap, OTHER)
-        self.assertEqual(self.names(), {"a", "b", "f"})
+        self.assertEqual(self.names(), {"a", "b", "f", "taken"})
+
+    def test_a_name_is_taken_while_a_link_to_it_waits(self) -> None:
+        def taken(*names: str) -> list[str]:
+            return [name for name in names if self.tree._commits.is_taken((), name)]
+
+        self.hold("*set_children")
+        written, waiting = (start(self.tree.link(name, CAP)) for name in "ab")
+        unlinking = start(self.tree.unlink("c"))
+        self.assertEqual(taken(*"abcd"), ["a", "b"])
+        self.clock.advance(1)
+        for each in (written, waiting):
+            self.successResultOf(each)
+        self.failureResultOf(unlinking, NoSuchChild)
+        self.fake.fail_next("*set_children", ExceptionPage("allmydata.util.Wrong"), times=9)
+        with self.tree._commits.expected(()):  # the queue is still there when the link has failed
+            failing = start(self.tree.link("d", CAP))
+            self.clock.pump([5] * 5)
+            self.failureResultOf(failing, GatewayError)
+            self.assertEqual(taken("d"), [])
 
     def test_a_link_cancelled_before_the_write_is_not_made(self) -> None:
         self.hold("*set_children")
@@ -280,6 +351,17 @@ class Mistakes(QueueTestCase):
         self.failureResultOf(taken, ExistingChild)
         self.assertEqual(self.names(), {"first", "kept", "taken"})
 
+    def test_a_caller_that_cancels_a_link_when_another_fails_loses_no_third(self) -> None:
+        self.hold("*set_children")
+        names = ("f", "cancelled", "f", "third")
+        first, cancelled, second, third = (start(self.tree.link(name, CAP)) for name in names)
+        second.addErrback(lambda _: cancelled.cancel())
+        self.clock.advance(1)
+        for each in (first, second, third):
+            self.successResultOf(each)
+        self.failureResultOf(cancelled, CancelledError)
+        self.assertEqual(self.names(), {"f", "third"})
+
     def test_a_link_cancelled_while_its_directory_is_made_is_not_made(self) -> None:
         self.hold("*mkdir*")
         links = [(name, Link(CAP), False) for name in ("first", "gone", "kept")]
@@ -293,13 +375,20 @@ class Mistakes(QueueTestCase):
         self.assertEqual(set(self.now(self.tree.list("d"))), {"first", "kept", "others"})
 
     def test_a_write_that_is_refused_for_names_that_look_free_is_given_up(self) -> None:
-        text = "There was already a child by that name, and you asked me to not replace it."
-        self.fake.fail_next("*set_children", Status(409, text), times=99)
+        self.fake.fail_next("*set_children", REFUSAL, times=99)
         waiting = [start(self.tree.link(name, CAP)) for name in "ab"]
         for each in waiting:
             self.failureResultOf(each, ExistingChild)
         # Three for each link: the second one waits while the first one is written.
         self.assertEqual(self.writes(), 6)
+
+    def test_a_refusal_that_tells_a_name_does_not_count_for_the_others(self) -> None:
+        self.now(Tree(self.client, self.root).link("taken", OTHER))
+        _, taken, other = self.gathered("taken", "other")
+        self.fake.fail_next("*set_children", REFUSAL, skip=1, times=2)
+        self.clock.advance(1)
+        self.failureResultOf(taken, ExistingChild)
+        self.successResultOf(other)
 
     def test_the_queue_outlives_unexpected_errors(self) -> None:
         links = self.tree._commits

@@ -65,6 +65,8 @@ class Conditions(ClockTestCase):
     def test_a_file_deleted_while_it_is_renamed_has_its_new_name(self) -> None:
         self.successResultOf(self.during(self.tree.rename("a", "b"), LINK, self.tree.unlink("a")))
         self.assertEqual(self.caps(), {"b": CAP})
+        # The rename deletes nothing: another process can have saved a file under the old name.
+        self.assertEqual(self.fake.requests.count("DELETE /uri/CAP/NAME"), 1)
 
     def test_a_directory_that_is_renamed_leaves_a_file_of_its_old_name_alone(self) -> None:
         self.link("d/f", CAP)
@@ -130,6 +132,12 @@ class Conditions(ClockTestCase):
         self.failureResultOf(saving, ExistingChild)
         self.failureResultOf(start(self.tree.replace("new", OTHER, None)), ExistingChild)
         self.assertEqual(self.caps()["new"], CAP)
+
+    def test_replace_does_not_take_a_free_name_from_another_process(self) -> None:
+        save = self.client.link(self.root, "new", OTHER)
+        replacing = self.during(self.tree.replace("new", CAP, None), LINK, save)
+        self.failureResultOf(replacing, ExistingChild)
+        self.assertEqual(self.caps()["new"], OTHER)
 
     def test_remove_directory_looks_in_its_turn(self) -> None:
         self.now(self.tree.make_directories("d"))
@@ -305,11 +313,23 @@ class Outages(ClockTestCase):
         self.failureResultOf(self.settle(self.tree.unlink("d/h")), NoSuchChild)
         self.successResultOf(self.settle(self.tree.replace("d/h", CAP, None)))
 
+    def unlink_and_lose(self, path: str) -> None:
+        """Have a directory that the tree knows unlinked, and lost."""
+        known = self.now(self.tree.resolve(path)).cap
+        self.now(self.client.unlink(self.root, path))
+        self.fake.lose(known)
+
     def test_a_directory_that_is_gone_is_made_anew(self) -> None:
         self.now(self.tree.link("d/f", CAP))
-        known = self.now(self.tree.resolve("d"))
-        node = self.now(self.client.list(self.root))["d"]
-        self.now(self.client.unlink(self.root, "d", node))
-        self.fake.lose(known.cap)
+        self.unlink_and_lose("d")
         self.successResultOf(self.settle(self.tree.link("d/g", CAP)))
         self.assertEqual(set(self.now(self.tree.list("d"))), {"g"})
+
+    def test_a_link_in_a_directory_that_is_made_anew_can_be_in_doubt(self) -> None:
+        self.now(self.tree.link("d/f", CAP))
+        self.unlink_and_lose("d")
+        # The write into the lost directory fails as often as the client tries; then "d" is linked.
+        tries = 1 + len(self.client._transport.pauses)
+        self.fake.fail_next(LINK, LostAnswer(done=False), skip=tries, times=9)
+        linking = self.settle(self.tree.link("d/g", CAP))
+        self.failureResultOf(linking, UnknownOutcome)
