@@ -34,11 +34,12 @@ class Bound:
         return after <= max(before * (1 + self.share) + self.number, self.up_to)
 
 
-# Caches of a process still fill in a short run, and its heap has holes after large files.
+# Caches of a process still fill in a short run, and its heap has holes after large files. Its pools
+# of connections and threads fill at the pace of what happens at once: full ones have less than that.
 BOUNDS = {
     "memory, MiB": Bound(0.1, 24),
-    "descriptors": Bound(0.1, 8),
-    "threads": Bound(0.1, 4),
+    "descriptors": Bound(0.1, 8, up_to=64),
+    "threads": Bound(0.1, 4, up_to=16),
     "files in its folder": Bound(0.1, 8),
     "content cache, MB": Bound(0, 0, up_to=CACHE_BYTES / 1e6),
     "spool, MB": Bound(0.1, 20),

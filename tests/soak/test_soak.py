@@ -125,6 +125,10 @@ class Growing(SynchronousTestCase):
     def test_a_process_that_has_its_first_request_late_has_not_grown(self) -> None:
         self.assertEqual(self.grown([1, 5, 9, 13, 16, 18, 19] + [20] * 40, idle=100), [False])
 
+    def test_a_pool_that_fills_late_is_no_growth(self) -> None:
+        self.assertEqual(self.grown([2.0] * 40 + [14.0] * 20), [False])
+        self.assertEqual(self.grown([2.0] * 40 + [17.0] * 20), [True])
+
     def test_single_peaks_are_no_growth(self) -> None:
         self.assertEqual(self.grown([20] * 48 + [500, 20, 400, 20, 20]), [False])
 
