@@ -199,6 +199,7 @@ class Damage(CacheTestCase):
         _, _, key, root, *_ = str(cap).split(":")
         (copy,) = self.files()
         self.assertEqual(copy.name, cap.storage_index)
+        self.save(2, 200_000)
         every = b"".join(path.read_bytes() for path in self.path.rglob("*") if path.is_file())
         for secret in (key.encode(), root.encode(), content_of(1, 10_000)[5000:5016]):
             self.assertNotIn(secret, every)

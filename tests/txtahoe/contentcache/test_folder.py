@@ -132,6 +132,13 @@ class Bound(CacheTestCase):
             writer.finish()
             self.assertLessEqual(self.size_on_disk(), self.cache.usage().bytes, size)
 
+    def test_a_large_file_that_is_saved_twice_counts_once(self) -> None:
+        self.save(1, 2 * BLOCK)
+        once = self.cache.usage().bytes
+        self.save(1, 2 * BLOCK)
+        # A page that two blocks share counts twice until a look at the shelf.
+        self.assertLess(self.cache.usage().bytes, 1.5 * once)
+
     def test_a_save_whose_last_block_has_no_room_keeps_nothing(self) -> None:
         writer = self.cache.writer()
         writer.write(bytes(BLOCK + 1))
