@@ -34,8 +34,8 @@ class Bound:
         return after <= max(before * (1 + self.share) + self.number, self.up_to)
 
 
-# Caches of a process still fill in a short run, and its heap has holes after large files. Its pools
-# of connections and threads fill at the pace of what happens at once: full ones have less than that.
+# Caches of a process still fill in a short run, and its heap has holes after large files. Pools of
+# connections and threads can fill late: full ones have less than `up_to`.
 BOUNDS = {
     "memory, MiB": Bound(0.1, 24),
     "descriptors": Bound(0.1, 8, up_to=64),
