@@ -8,7 +8,7 @@ import threading
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.grid.sockets import end
+from tests.grid.sockets import end, stop_listening
 
 _REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (/\w*)\S*? HTTP/1\.1\r\n")
 
@@ -48,12 +48,12 @@ class Proxy:
 
     def close_connections(self) -> None:
         """Close all open connections."""
-        self._end(*list(self._open))
+        self._end(*self._open)
 
     def refuse(self, refusing: bool = True) -> None:
         """Refuse new connections; open ones stay."""
         if refusing:
-            self._stop_listening()
+            stop_listening(self._listener, self._accepting)
         else:
             self._listener = socket.create_server(self._address)
             self._listen()
@@ -66,22 +66,17 @@ class Proxy:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._stop_listening()
+        stop_listening(self._listener, self._accepting)
         self.close_connections()
 
     def _listen(self) -> None:
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
         self._accepting.start()
 
-    def _stop_listening(self) -> None:
-        end(self._listener)
-        self._accepting.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from tests.grid.sockets import end
+from tests.grid.sockets import end, stop_listening
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -39,9 +39,7 @@ def stranger(behave: Behaviour) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
         ended.set()
-        end(listener)
-        serving.join()
-        listener.close()
+        stop_listening(listener, serving)
         end(*connections)
 
 

@@ -49,7 +49,7 @@ BOUNDS = {
 @frozen
 class Sample:
     """
-    What a process or a folder has at a moment.
+    A process or a folder, as it is measured at a moment.
 
     `moment`: operations of the run so far. `work`: a process counts its own, in seconds of the
     processor, because it may get its first request late; for a folder it is the moment.
