@@ -16,6 +16,7 @@ _SPREAD = (
     "tests.txtahoe.tree.test_commits",
     "tests.txtahoe.maintenance.test_spread_moving",
     "tests.tahoestorage.grid.test_fanout",
+    "tests.simulation.test_simulation.Runs.test_spreading_a_directory_keeps_all_properties",
 )
 _SPOOL = (
     "tests.txtahoe.spool.test_spool",
