@@ -15,6 +15,10 @@ _SPREAD = (
     "tests.txtahoe.tree.test_deep.Loops",
     "tests.txtahoe.tree.test_commits",
     "tests.txtahoe.maintenance.test_spread_moving",
+    "tests.txtahoe.tree.test_conditions",
+    "tests.txtahoe.tree.test_known",
+    "tests.txtahoe.tree.test_rounds",
+    "tests.txtahoe.tree.test_tree",
     "tests.tahoestorage.grid.test_fanout",
     "tests.simulation.test_simulation.Runs.test_spreading_a_directory_keeps_all_properties",
 )
@@ -167,6 +171,46 @@ LIVE: dict[str, dict[str, str]] = {
         "parts = (await self._lookup.ask(path, cap, depth, anew=False)).parts": (
             "no reading under way is shared after the write that was refused"
         ),
+    },
+    "txtahoe/tree/spread/changing.py": {
+        "_AT_ONCE = 8": "a size",
+        "Outcome.add: self.refusal = self.refusal or other.refusal -> "
+        "self.refusal = (other.refusal)": (
+            "it counts if no name has a result, and then each group of them has one"
+        ),
+        "Changer.look_ahead: return -> pass": "it fails then, and nobody asks for its result",
+        "Changer.unlink: was_stray = await self._unlink_above(path, target, name) "
+        "missing = None -> missing = None "
+        "was_stray = await self._unlink_above(path, target, name)": "the two are independent",
+        "Changer._unlink_above: with self._lookup.changing(path, cap), _changed(was_stray), "
+        "suppress(NoSuchChild): -> with __import__('contextlib').nullcontext(), "
+        "_changed(was_stray), suppress(NoSuchChild):": (
+            "the part decides, whatever an older answer says of the stray"
+        ),
+        "Changer.adopt: with self._lookup.changing(path, target.cap), suppress(ExistingChild): -> "
+        "with __import__('contextlib').nullcontext(), suppress(ExistingChild):": (
+            "an older answer does not prove that the name is missing"
+        ),
+        "Changer.adopt: with self._lookup.changing(path, directory), suppress(NoSuchChild): -> "
+        "with __import__('contextlib').nullcontext(), suppress(NoSuchChild):": (
+            "the part decides, whatever an older answer says of the stray"
+        ),
+        "Changer.write: targets = await each(links, lambda name: "
+        "self.target(path, directory, name), len(links)) outcome = Outcome() -> "
+        "outcome = Outcome() targets = await each(links, lambda name: "
+        "self.target(path, directory, name), len(links))": "the two are independent",
+        "for (name, link), target in zip(links.items(), targets, strict=True):": (
+            "there are as many"
+        ),
+        "for (_, names), result in zip(groups.values(), results, strict=True):": (
+            "there are as many"
+        ),
+        "Changer._repeat_in_parts: if is_refused and await self._has_link(path, late.way[0], name, "
+        "made[name]): -> if (await self._has_link(path, late.way[0], name, made[name])):": (
+            "a request more, in a rare race"
+        ),
+        "Changer._repeat_in_parts: outcome.results[name] = _in_doubt(result or outcome.refusal) -> "
+        "outcome.results[name] = _in_doubt((result))": "its text, if another deletes the stray now",
     },
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",

@@ -7,7 +7,7 @@ from typing import Any
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Tree
 from txtahoe.tree.paths import AnyPath
-from txtahoe.tree.spread.format import contents_of
+from txtahoe.tree.spread.format import contents_of, digit_of
 from txtahoe.tree.spread.states import Fanout
 
 CAP = Cap.parse("URI:LIT:me")
@@ -61,3 +61,21 @@ class SpreadingTestCase(ClockTestCase):
     def depth(self, cap: Cap | None = None, depth: int = 0) -> int:
         contents = contents_of(self.now(self.client.list(cap or self.root)), depth)
         return max([depth, *(self.depth(part, depth + 1) for part in contents.parts.values())])
+
+    def closed_part_of(self, name: str) -> Cap | None:
+        """The part of the root for a name, if it is closed and has a part for the name itself."""
+        part = contents_of(self.children(), 0).parts[digit_of(name, 0)]
+        parts = contents_of(self.now(self.client.list(part)), 1).parts
+        return part if digit_of(name, 1) in parts else None
+
+    def stray(self, directory: Cap) -> str:
+        """A new stray in a directory. It would be none below, where its digit has no part."""
+        parts = contents_of(self.now(self.client.list(directory)), 0).parts
+        name = next(
+            name
+            for name in map(str, range(999))
+            if digit_of(name, 0) in parts and digit_of(name, 1) not in parts
+        )
+        self.clock.advance(1)
+        self.now(self.client.link(directory, name, OTHER))
+        return name

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from tests.txtahoe.case import Late, start
 from tests.txtahoe.tree.case import CAP, NAMES, OTHER, SpreadingTestCase
-from txtahoe.errors import ExistingChild, NoSuchChild, UnknownOutcome
+from txtahoe.errors import ExistingChild, NoSuchChild, NotAuthorized, UnknownOutcome
 from txtahoe.testing.fake import Delay, LostAnswer, Status
 from txtahoe.tree.spread.format import contents_of, digit_of
-
-
-@frozen
-class SlowAnswer:
-    """The gateway does the work at once, and answers some seconds later."""
-
-    seconds: float
-
-    def happen(self, exchange: Any) -> None:
-        answer = exchange.work()
-        exchange.later(self.seconds, lambda: exchange.send(answer))
 
 
 class Agreement(SpreadingTestCase):
@@ -83,9 +70,22 @@ class Agreement(SpreadingTestCase):
         self.now(self.another().unlink("f"))
         self.failure(self.another().resolve("f"), NoSuchChild)
 
+    def test_a_late_link_without_the_option_learns_of_strays(self) -> None:
+        self.now(self.plain.list(""))
+
+        def after() -> None:
+            self.save(*NAMES[:6])
+            self.clock.advance(31)
+            self.save(next(name for name in NAMES if digit_of(name, 0) == digit_of("f", 0)))
+            self.name = self.stray(self.root)
+
+        linking = self.overtaken(self.plain.link("f", CAP), after, "*set_children*")
+        self.successResultOf(linking)
+        self.failure(self.plain.link(self.name, CAP), ExistingChild)
+
     def test_a_link_whose_answer_is_late_is_found_in_the_part(self) -> None:
         self.save("before")
-        fault = SlowAnswer(50)
+        fault = Late(50)
         saving = self.overtaken(self.tree.link("f", CAP), self.close, "*set_children*", fault)
         self.successResultOf(saving)
         self.assertIn("f", contents_of(self.children(), 0).superseded)
@@ -126,6 +126,20 @@ class Agreement(SpreadingTestCase):
     def test_a_late_link_that_maintenance_moves_after_the_look_is_found(self) -> None:
         self.moved("DELETE*")
 
+    def test_a_late_link_that_another_deletes_takes_no_name_from_a_later_one(self) -> None:
+        self.save("before")
+
+        def after() -> None:
+            self.close()
+            self.fake.fail_next("GET*", Delay(5), skip=3)  # A looks for its own link in the root
+
+        linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
+        self.now(self.another().unlink("f"))
+        self.save("f", tree=self.another(), cap=OTHER)
+        self.clock.advance(5)
+        self.failureResultOf(linking, ExistingChild)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
+
     def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
         self.save("f")
         deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
@@ -160,6 +174,24 @@ class Agreement(SpreadingTestCase):
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
 
+    def test_a_deletion_that_comes_too_late_takes_no_file_that_an_older_reading_lacks(self) -> None:
+        self.save("f")
+
+        def after() -> None:
+            self.close()
+            self.clock.advance(8)
+            self.now(self.tree.list(""))
+            self.fake.fail_next("GET*", Late(30), skip=1 + int(digit_of("f", 0), 16))
+            self.listing = start(self.tree.list(""))
+            self.now(self.another().link("f", OTHER, replace="only-files"))
+
+        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        self.assertNoResult(self.listing)
+        self.clock.advance(30)
+        self.successResultOf(self.listing)
+        self.successResultOf(deleting)
+        self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
+
     def close_and_fail(self) -> None:
         """Close the root by another process; then no directory can be read."""
         self.close()
@@ -175,7 +207,7 @@ class Agreement(SpreadingTestCase):
         self.tree = self.another(max_age=1000)
         self.save("f")
         replacing = self.tree.link("f", OTHER, replace="only-files")
-        linking = self.overtaken(replacing, self.close_and_fail, "*set_children*", SlowAnswer(50))
+        linking = self.overtaken(replacing, self.close_and_fail, "*set_children*", Late(50))
         self.clock.pump([1] * 9)
         self.failureResultOf(linking, UnknownOutcome)
         self.fake.forget_faults()
@@ -191,7 +223,8 @@ class Agreement(SpreadingTestCase):
 
         linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
         self.clock.pump([1] * 9)
-        self.failureResultOf(linking, UnknownOutcome)
+        error = self.failureResultOf(linking, UnknownOutcome).value
+        self.assertIn("the name 'f' is taken", str(error))
         self.assertEqual(self.now(self.another().resolve("f")).cap, CAP)
 
     def test_a_deletion_that_cannot_be_looked_after_may_be_made(self) -> None:
@@ -208,21 +241,31 @@ class Agreement(SpreadingTestCase):
         self.fake.fail_next("DELETE*", Status(403), skip=1)
         self.failure(tree.unlink("f"), UnknownOutcome)
 
+    def test_a_look_that_fails_tells_what_happened_to_a_name_that_another_has_deleted(self) -> None:
+        for is_stray, expected in ((True, UnknownOutcome), (False, NotAuthorized)):
+            self.setUp()
+            self.close()
+            part = contents_of(self.children(), 0).parts[digit_of("f", 0)]
+            self.now(self.client.link(self.root if is_stray else part, "f", CAP))
+            self.now(self.tree.list(""))
+            self.fake.fail_next("DELETE*", Delay(25), skip=is_stray)
+            deleting = start(self.tree.unlink("f"))
+            self.assertNoResult(deleting)
+            if not is_stray:
+                self.now(self.client.delete(part, "f"))
+            self.fake.fail_next("GET*", Status(403))
+            self.clock.advance(25)
+            self.failureResultOf(deleting, expected)
+
     def test_a_stray_that_is_deleted_before_another_cannot_be_is_gone(self) -> None:
         self.grown()
-        parts = contents_of(self.children(), 0).parts
-        name = next(name for name in map(str, range(99)) if self.is_in_closed_part(name))
-        for cap in (parts[digit_of(name, 0)], self.root):
+        name = next(name for name in map(str, range(99)) if self.closed_part_of(name))
+        for cap in (self.closed_part_of(name), self.root):
             self.now(self.client.link(cap, name, CAP))
         tree = self.another()
         self.now(tree.list(""))
         self.fake.fail_next("DELETE*", Status(403), skip=1)
         self.failure(tree.unlink(name), UnknownOutcome)
-
-    def is_in_closed_part(self, name: str) -> bool:
-        """Whether the part of a name is closed and has a part for the name itself."""
-        part = contents_of(self.children(), 0).parts[digit_of(name, 0)]
-        return digit_of(name, 1) in contents_of(self.now(self.client.list(part)), 1).parts
 
     def overtaken_twice(self, change: Any, pattern: str, fault: Any) -> Any:
         """The result of a change of "f", whose part is closed too before it can be read."""
@@ -237,7 +280,7 @@ class Agreement(SpreadingTestCase):
         self.save(*beside[:5], tree=tree)
         self.clock.advance(31)
         self.save(*beside[5:7], tree=tree)
-        self.assertTrue(self.is_in_closed_part("f"))
+        self.assertTrue(self.closed_part_of("f"))
         self.assertNoResult(changing)
         self.clock.advance(19)
         return changing
@@ -248,7 +291,7 @@ class Agreement(SpreadingTestCase):
     def test_a_late_link_is_found_in_a_part_that_is_closed_meanwhile(self) -> None:
         self.save("before")
         linking = self.tree.link("f", CAP)
-        self.successResultOf(self.overtaken_twice(linking, "*set_children*", SlowAnswer(50)))
+        self.successResultOf(self.overtaken_twice(linking, "*set_children*", Late(50)))
         self.assertEqual(self.now(self.another().resolve("f")).cap, CAP)
 
     def test_a_late_deletion_is_made_in_a_part_that_is_closed_meanwhile(self) -> None:
@@ -267,6 +310,25 @@ class Agreement(SpreadingTestCase):
         self.successResultOf(deleting)
         for tree in (self.tree, self.another(), self.plain):
             self.failure(tree.resolve("f", fresh=True), NoSuchChild)
+
+    def test_a_listing_under_way_brings_no_deleted_name_back(self) -> None:
+        self.close()
+        tree = self.another(max_age=1000)
+        digit = digit_of("f", 0)
+        part = contents_of(self.children(), 0).parts[digit]
+        for directory, skip in ((part, 1 + int(digit, 16)), (self.root, 0)):
+            self.now(self.client.link(directory, "f", CAP))
+            self.now(tree.list(""))
+            self.fake.fail_next("DELETE*", Delay(2))
+            deleting = start(tree.unlink("f"))
+            self.fake.fail_next("GET*", Late(5), skip=skip)
+            listing = start(tree.list(""))
+            self.clock.advance(2)
+            self.successResultOf(deleting)
+            self.failure(tree.resolve("f"), NoSuchChild)
+            self.clock.advance(3)
+            self.successResultOf(listing)
+            self.failure(tree.resolve("f"), NoSuchChild)
 
     def test_a_superseded_link_takes_no_name_from_a_link_that_comes_too_late(self) -> None:
         self.save("before")

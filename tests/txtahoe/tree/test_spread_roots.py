@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.txtahoe.case import start
+from tests.txtahoe.case import Late, start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Tree
 from txtahoe.errors import ExistingChild, NoSuchChild, NotADirectory, Unrecoverable
@@ -72,12 +72,37 @@ class Roots(SpreadingTestCase):
 
     def test_a_tree_below_follows_spread_directories_moved_into_it(self) -> None:
         for mover in (self.another, lambda: self.plain):
-            self.setUp()
-            self.now(self.tree.make_directories("elsewhere"))
-            self.grow("above/sub/d")
-            self.now(mover().rename("above/sub", "elsewhere/sub"))
-            self.clock.advance(11)  # others notice it by then
-            self.assert_together("elsewhere", self.below("elsewhere"), "sub/d")
+            for moved, below in (("above/sub", "sub/d"), ("above/sub/d", "d")):
+                self.setUp()
+                self.now(self.tree.make_directories("elsewhere"))
+                self.grow("above/sub/d")
+                self.now(mover().rename(moved, f"elsewhere/{below.removesuffix('/d')}"))
+                self.clock.advance(11)  # others notice it by then
+                self.assert_together("elsewhere", self.below("elsewhere"), below)
+
+    def test_a_directory_that_is_marked_just_before_it_moves_is_followed(
+        self,
+    ) -> None:
+        self.now(self.tree.make_directories("elsewhere"))
+        self.save("d/f")
+        mover = self.another()
+        self.fake.fail_next("GET*", Late(20), skip=1)
+        listing = start(mover.list("d"))
+        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        moving = start(mover.rename("d", "elsewhere/d"))
+        self.clock.advance(20)
+        self.successResultOf(listing)
+        self.successResultOf(moving)
+        self.assertTrue(contents_of(self.children("elsewhere"), 0).marks)
+
+    def test_a_stray_keeps_its_name_when_its_directory_moves(self) -> None:
+        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        self.clock.advance(31)
+        self.save(f"d/{NAMES[6]}")
+        name = self.stray(self.now(self.tree.resolve("d")).cap)
+        mover = self.another()
+        self.now(mover.rename("d", "e"))
+        self.failure(mover.link(f"e/{name}", CAP), ExistingChild)
 
     def test_spread_marks_directories_that_an_older_release_has_spread(self) -> None:
         self.grow("above/sub/d")

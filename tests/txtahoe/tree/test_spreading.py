@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
-from tests.txtahoe.case import start
+from tests.txtahoe.case import Late, start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
 from txtahoe import Cap, Link, Tree
 from txtahoe.api import directories
@@ -65,9 +65,16 @@ class OneDirectory(SpreadingTestCase):
                 self.failure(tree.resolve(name), NoSuchChild)
                 self.failure(tree.unlink(name), NoSuchChild)
         self.assertEqual(self.now(self.another().list("")), {})
-        self.assertEqual(contents_of(self.children(), 0).kept, set())
+        self.assertEqual(self.kept(self.root), set())
         self.save(NAMES[3], tree=self.another(), cap=OTHER)
         self.assertEqual(self.now(self.plain.resolve(NAMES[3], fresh=True)).cap, OTHER)
+
+    def kept(self, cap: Cap, depth: int = 0) -> set[str]:
+        """The names of all links in a directory and its parts, superseded ones too."""
+        contents = contents_of(self.now(self.client.list(cap)), depth)
+        return contents.kept.union(
+            *(self.kept(part, depth + 1) for part in contents.parts.values())
+        )
 
     def test_names_in_parts_can_be_replaced_and_renamed(self) -> None:
         self.grown()
@@ -172,6 +179,7 @@ class OneDirectory(SpreadingTestCase):
         self.save(*NAMES)
         for name in names[:8]:
             self.now(self.tree.unlink((name,)))
+        self.assertLessEqual(set(names), contents_of(self.children(), 0).kept)
         self.clock.advance(31)
         self.save(*(f"more{number}" for number in range(60)))
         for tree in (self.another(), self.plain):
@@ -231,6 +239,31 @@ class OneDirectory(SpreadingTestCase):
         self.now(tree.unlink("foreign"))
         self.failure(self.another().resolve("foreign"), NoSuchChild)
 
+    def test_a_stray_is_found_by_a_tree_that_reads_the_root_alone(self) -> None:
+        self.closed()
+        self.failure(self.plain.link(self.stray(self.root), CAP), ExistingChild)
+
+    def test_a_stray_in_a_part_is_found(self) -> None:
+        self.grown()
+        name = next(name for name in map(str, range(99)) if self.closed_part_of(name) is not None)
+        self.clock.advance(1)
+        self.now(self.client.link(self.closed_part_of(name), name, OTHER))
+        self.failure(self.another_that_has_looked().link(name, CAP), ExistingChild)
+
+    def test_a_stray_above_a_superseded_link_is_deleted(self) -> None:
+        self.grown()
+        name = next(
+            name
+            for name in NAMES
+            if (part := self.closed_part_of(name)) and name in self.now(self.client.list(part))
+        )
+        parts = contents_of(self.now(self.client.list(self.closed_part_of(name))), 1).parts
+        self.now(self.client.delete(parts[digit_of(name, 1)], name))
+        self.clock.advance(1)
+        self.now(self.client.link(self.root, name, OTHER))
+        self.now(self.another_that_has_looked().unlink(name))
+        self.failure(self.another().resolve(name), NoSuchChild)
+
 
 class Strays(SpreadingTestCase):
     """Links that other clients have made in a closed directory, moved into its parts."""
@@ -265,6 +298,49 @@ class Strays(SpreadingTestCase):
         self.assertNotIn("foreign", self.children())
         self.failure(self.another().resolve("foreign"), NoSuchChild)
 
+    def test_a_stray_that_was_replaced_meanwhile_stays(self) -> None:
+        def replace() -> None:
+            self.now(self.client.link(self.root, "foreign", CAP, replace=True))
+
+        self.adopt("foreign", OTHER, before=replace)
+        self.assertEqual(self.children()["foreign"].cap, CAP)
+        self.assertEqual(self.seen("foreign"), CAP)
+
+    def test_a_stray_is_read_again_before_it_comes_into_its_part(self) -> None:
+        stray = self.deleted_after_a_reading()
+        adopting = start(self.tree.changer.adopt((), self.root, 0, "foreign", stray))
+        self.clock.advance(5)
+        self.successResultOf(adopting)
+        self.failure(self.another().resolve("foreign"), NoSuchChild)
+
+    def test_a_stray_is_read_again_before_it_counts(self) -> None:
+        self.deleted_after_a_reading()
+        linking = start(self.tree.link("foreign", CAP))
+        self.clock.advance(5)
+        self.successResultOf(linking)
+
+    def deleted_after_a_reading(self) -> Any:
+        """A stray that a tree knows and reads; another deletes it meanwhile."""
+        self.now(self.client.link(self.root, "foreign", OTHER))
+        self.now(self.tree.list(""))
+        self.fake.fail_next("GET*", Late(5))
+        start(self.tree.list(""))
+        stray = contents_of(self.children(), 0).strays["foreign"]
+        self.now(self.another().unlink("foreign"))
+        return stray
+
+    def test_a_stray_that_another_deletes_while_it_comes_into_its_part_is_no_error(self) -> None:
+        self.now(self.client.link(self.root, "foreign", OTHER))
+        stray = contents_of(self.children(), 0).strays["foreign"]
+        tree = self.another()
+        self.fake.fail_next("GET*", Delay(5), skip=3)
+        adopting = start(tree.changer.adopt((), self.root, 0, "foreign", stray))
+        self.assertNoResult(adopting)
+        self.now(self.client.delete(self.root, "foreign"))
+        self.clock.advance(5)
+        self.successResultOf(adopting)
+        self.assertEqual(self.seen("foreign"), OTHER)
+
     def test_a_cap_of_an_unknown_kind_stays_where_it_is(self) -> None:
         self.adopt("strange", Cap.parse("lafs://from-the-future"))
         part = contents_of(self.children(), 0).parts[digit_of("strange", 0)]
@@ -294,6 +370,37 @@ class Requests(SpreadingTestCase):
         tree = self.another()
         self.now(tree.list(""))
         self.assertEqual(len(self.requests(tree.link(another, CAP))), 1)
+
+    def test_a_tree_with_the_option_asks_for_the_directory_alone(self) -> None:
+        tree = self.another(max_age=1000)
+        self.save("d/a", tree=tree)
+        self.clock.advance(11)  # the directory can be closing by now
+        self.assertEqual(len(self.requests(tree.link("d/b", CAP))), 2)
+
+    def test_changes_together_ask_for_the_root_once(self) -> None:
+        plain = self.another(None, max_age=1000)
+        self.save("d/a", "e/a", tree=plain)
+        self.clock.advance(11)
+        self.fake.requests.clear()
+        self.fake.fail_next("GET*", Delay(1))
+        linking = [start(plain.link(f"{directory}/b", CAP)) for directory in "de"]
+        self.clock.advance(1)
+        for each in linking:
+            self.successResultOf(each)
+        self.assertEqual(len(self.fake.requests), 3)
+
+    def test_a_superseded_link_or_a_stray_is_deleted_once(self) -> None:
+        self.grown()
+        self.clock.advance(1)
+        self.now(self.client.link(self.root, "foreign", OTHER))
+        names = contents_of(self.children(), 0).superseded
+        superseded = next(name for name in sorted(names) if not self.is_closing(name))
+        tree = self.another()
+        self.now(tree.list(""))
+        for name in ("foreign", superseded):
+            self.now(tree.unlink(name))
+            self.save(name, tree=tree)
+            self.assertEqual(self.cost(tree.unlink(name)), (2, 2))
 
     def test_the_part_is_looked_up_while_the_file_is_uploaded(self) -> None:
         self.grown()

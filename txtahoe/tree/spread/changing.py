@@ -180,12 +180,12 @@ class Changer:
                 await self._client.delete(target.cap, name, node)
         except NoSuchChild as error:
             missing = error
-        with _changed(was_stray or missing is None):
+        is_deleted = was_stray or missing is None
+        with _changed(is_deleted):
             # The part may have taken the link over before it was deleted. If the part has another
             # link, that is a new file: it stays.
             is_too_late = await self._is_too_late(path, target)
             if is_too_late and await self._has_link(path, directory, name, node):
-                is_deleted = was_stray or missing is None
                 with suppress(*[NoSuchChild] if is_deleted else []):
                     await self.unlink(path, directory, name, node)
                 return
@@ -208,7 +208,6 @@ class Changer:
                 await self._client.delete(cap, name)
             was_stray = was_stray or is_stray
             layout.superseded -= {name}
-            layout.strays.pop(name, None)
         return was_stray
 
     async def adopt(self, path: Path, directory: Cap, depth: int, name: str, node: Node) -> None:
@@ -273,8 +272,6 @@ class Changer:
         strays = set() if replace else await self._taken(path, target, links.keys())
         outcome = Outcome({name: taken(name) for name in strays})
         wanted = {name: link for name, link in links.items() if name not in outcome.results}
-        if not wanted:
-            return outcome
         marks = await self._closing_mark(path, target, len(wanted))
         try:
             with self._lookup.changing(path, target.cap):
