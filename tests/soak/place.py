@@ -240,15 +240,18 @@ class Place:
         """Start and thaw all nodes, and wait until they know each other."""
         mend(self.grid)
 
-    def restart_gateways(self) -> None:
+    def restart_nodes(self) -> None:
         """
-        Mend all nodes, with new gateways.
+        Mend all nodes, with new gateways and storage servers.
 
         A gateway that has read a directory while the other one wrote it may answer nothing about it
-        until it is started again: gateway.md, 2.14.
+        until it is started again: gateway.md, 2.14. A storage server refuses what a gateway was
+        sending when that was killed, for half an hour or until the server is started again: 2.10.
         """
         for gateway in self.grid.gateways:
             gateway.kill()
+        for server in self.grid.servers:
+            server.stop()
         self.mend()
 
     def storages(self) -> tuple[TahoeStorage, TahoeCapStorage]:

@@ -62,7 +62,7 @@ def run(folder: Path, seconds: float) -> Report:
             load.end()
             for each in work:
                 each.join()
-            place.restart_gateways()
+            place.restart_nodes()
             place.cron.finish()
             bar.set_description_str("comparing")
             report.verdict = compare(place, truth)
