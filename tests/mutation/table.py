@@ -123,6 +123,17 @@ LIVE: dict[str, dict[str, str]] = {
         "_lock: if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
         "_SHELVES = 256": ("a size"),
+        "_MOST = 2**60 # more than any of these numbers can be": "a size",
+        "_SAMPLE = 64 # copies; one of eight goes": "a size",
+        "_ROUNDS = 16 # samples, at most, to make room for one block": "a size",
+        "Ledger._evict: if len(sample) >= _SAMPLE: -> if len(sample) > _SAMPLE:": "a size",
+        "Ledger._evict: for _, _, name in sorted(sample)[: len(sample) // 8 or 1]: -> "
+        "for _, _, name in sorted(sample)[: len(sample) // 9 or 1]:": "a size",
+        "Ledger._look: soon = time() + 1 -> soon = time() + 2": "a pace",
+        "Ledger._look: used = told.st_mtime if told.st_mtime < soon else 0.0 -> "
+        "used = told.st_mtime if told.st_mtime <= soon else 0.0": "no clock stands still",
+        "Ledger._look: used = told.st_mtime if told.st_mtime < soon else 0.0 -> "
+        "used = told.st_mtime if told.st_mtime < soon else 1.0": "as long ago",
         "_THIS_VERSION = 0x7461686F65000001": ("a number of the format, which any other could be"),
         "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 3**14, 0)": (
             "a size"
