@@ -34,6 +34,8 @@ TESTS = {
     "tahoestorage/grid/reader.py": (
         "tests.tahoestorage.grid.test_file",
         "tests.tahoestorage.grid.test_contentcache",
+        "tests.tahoestorage.grid.test_spooled.OnePicture",
+        "tests.tahoestorage.grid.test_reader",
     ),
     "txtahoe/contentcache/cache.py": _CACHE,
     "txtahoe/contentcache/ledger.py": _CACHE,
@@ -83,6 +85,27 @@ LIVE: dict[str, dict[str, str]] = {
         "Download._verified: self._answer = await self._open() self._answer_start = "
         "self.position -> self._answer_start = self.position self._answer = await "
         "self._open()": ("the position stands still meanwhile"),
+    },
+    "tahoestorage/grid/reader.py": {
+        "SECOND_WINDOW = 2**20": "a size",
+        "_GAP = 2**16 # bytes that are read over faster than another range is asked for": "a size",
+        "_FETCHED = 2**18": "a size",
+        "_MOST = 2**18 # bytes that the content cache gives at a time, unless all are wanted": (
+            "a size"
+        ),
+        'Reader.__init__: self._fetched: tuple[int, bytes] = 0, b"" -> '
+        'self._fetched: tuple[int, bytes] = 1, b""': "there are no bytes",
+        "Reader.__init__: self._window_end = -1 -> self._window_end = -2": "no position either",
+        "Reader.readall: left = self.size - self._position -> "
+        "left = (self.size + self._position)": "the file ends before; it takes a copy more",
+        "return _bytes_of(data)": "it takes a copy more",
+        "Reader._fetch: while sum(map(len, blocks)) < _FETCHED and "
+        "window.position < self._window_end: -> "
+        "while sum(map(len, blocks)) <= _FETCHED and window.position < self._window_end:": "a size",
+        "_bytes_of: return whole if isinstance(whole, bytes) and len(whole) == len(data) "
+        "else bytes(data) -> return whole if (len(whole) == len(data)) else bytes(data)": (
+            "the whole object is always bytes"
+        ),
     },
     "txtahoe/contentcache/cache.py": {
         "_EXACT = 1.0 # the time of a copy's last use, and the counts of reads, can be so old": (

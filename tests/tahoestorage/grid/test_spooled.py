@@ -24,7 +24,7 @@ from django.test import RequestFactory
 from twisted.internet.task import deferLater
 
 from tahoestorage.grid.file import TahoeFile
-from tahoestorage.grid.reader import Reader
+from tahoestorage.grid.reader import Reader, reads_grid
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import Caller, done
@@ -43,6 +43,7 @@ from txtahoe.errors import (
     RequestTimeout,
     UnknownOutcome,
 )
+from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
 from txtahoe.tree.tree import Tree
 
@@ -401,6 +402,26 @@ class OnePicture(SpoolTestCase):
         self.upload()
         with Reader(self.tree, node) as reader:
             self.assertEqual(reader.read(), b"pending")
+
+    def test_a_reader_leaves_no_file_of_the_spool_open(self) -> None:
+        node = done(self.storage.operations.file(self.name))
+        opened = os.listdir("/proc/self/fd")
+        reader = Reader(self.tree, node)
+        reader.close()
+        reader.close()
+        self.assertEqual(os.listdir("/proc/self/fd"), opened)
+
+    def test_the_bytes_of_the_grid_are_read_if_they_are_there_and_wanted(self) -> None:
+        def read(node: Node) -> bytes:
+            with Reader(self.tree, node) as reader:
+                return reader.read()
+
+        pending = done(self.storage.operations.file(self.name))
+        cap = done(self.others.operations.file("grid/there.txt")).cap
+        uploaded = evolve(pending, cap=cap)  # and not linked, as if these were the same bytes
+        self.assertEqual([read(pending), read(uploaded)], [b"pending", b"pending"])
+        self.addCleanup(reads_grid.reset, reads_grid.set(True))
+        self.assertEqual([read(pending), read(uploaded)], [b"pending", b"on the "])
 
     def test_a_file_that_is_replaced_while_it_is_opened_is_the_newer_one(self) -> None:
         node = done(self.storage.operations.file(self.name))
