@@ -202,6 +202,24 @@ LIVE: dict[str, dict[str, str]] = {
             "no reading under way is shared after the write that was refused"
         ),
     },
+    "txtahoe/tree/spread/format.py": {
+        "part_links: part_name(digit, names): Link(part, {_PART: digit, HIDDEN: True}) -> "
+        "part_name(digit, names): Link(part, {_PART: digit, HIDDEN: False})": (
+            "the key alone counts"
+        ),
+        'mark: return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, {_SPREAD: state, '
+        'HIDDEN: True})} -> return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, '
+        "{_SPREAD: state, HIDDEN: False})}": "the key alone counts",
+        "contents_of: if not node.cap.is_known or ((node.created or 0) > since and "
+        "not is_like_part(name)) -> if not node.cap.is_known or ((node.created or 1) > since and "
+        "not is_like_part(name))": "a second after 1970 is as long ago",
+        "gather: digits = None if wanted is None else {digit_of(name, depth) for name in wanted} "
+        "contents = await read(way[-1], depth, wanted) -> "
+        "contents = await read(way[-1], depth, wanted) "
+        "digits = None if wanted is None else {digit_of(name, depth) for name in wanted}": (
+            "the two are independent"
+        ),
+    },
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",
         "pace: float = 10.0": "a pace that users can choose",
