@@ -408,8 +408,8 @@ class OnePicture(SpoolTestCase):
         opened = os.listdir("/proc/self/fd")
         reader = Reader(self.tree, node)
         reader.close()
-        reader.close()
         self.assertEqual(os.listdir("/proc/self/fd"), opened)
+        reader.close()
 
     def test_the_bytes_of_the_grid_are_read_if_they_are_there_and_wanted(self) -> None:
         def read(node: Node) -> bytes:
