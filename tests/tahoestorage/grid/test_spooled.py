@@ -45,6 +45,7 @@ from txtahoe.errors import (
 )
 from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
+from txtahoe.spool.files import SealedFile
 from txtahoe.tree.tree import Tree
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
@@ -403,13 +404,13 @@ class OnePicture(SpoolTestCase):
         with Reader(self.tree, node) as reader:
             self.assertEqual(reader.read(), b"pending")
 
-    def test_a_reader_leaves_no_file_of_the_spool_open(self) -> None:
-        node = done(self.storage.operations.file(self.name))
-        opened = os.listdir("/proc/self/fd")
-        reader = Reader(self.tree, node)
-        reader.close()
-        self.assertEqual(os.listdir("/proc/self/fd"), opened)
-        reader.close()
+    def test_a_reader_closes_the_file_of_the_spool_once(self) -> None:
+        reader = Reader(self.tree, done(self.storage.operations.file(self.name)))
+        close = SealedFile.close
+        with mock.patch.object(SealedFile, "close", autospec=True, side_effect=close) as closing:
+            for _ in range(2):
+                reader.close()
+                self.assertEqual(closing.call_count, 1)
 
     def test_the_bytes_of_the_grid_are_read_if_they_are_there_and_wanted(self) -> None:
         def read(node: Node) -> bytes:
