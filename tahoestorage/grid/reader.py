@@ -16,6 +16,7 @@ from txtahoe.api.download import Download
 from txtahoe.contentcache import BLOCK
 from txtahoe.errors import IncompleteDownload
 from txtahoe.nodes import Node
+from txtahoe.spool.files import SealedFile
 from txtahoe.tree.tree import Tree
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 FIRST_WINDOW = 2**17
 SECOND_WINDOW = 2**20
 _GAP = 2**16  # bytes that are read over faster than another range is asked for
-_FETCHED = 2**18  # bytes that one change of threads fetches, if so many come
+# Bytes that one change of threads fetches, if so many come: more than come before those wanted,
+# which are a gap, or a part of a block.
+_FETCHED = 2**18
 _MOST = 2**18  # bytes that the content cache gives at a time, unless all are wanted
 
 reads_grid: ContextVar[bool] = ContextVar("reads_grid", default=False)
@@ -40,6 +43,10 @@ class Reader(io.RawIOBase):
     Raises: the errors of `txtahoe.Download.read`.
     """
 
+    # For `close`, which Python calls even if `__init__` fails.
+    _sealed: SealedFile | None = None
+    _window: Download | None = None
+
     def __init__(self, tree: StorageTree, node: Node) -> None:
         assert node.size is not None
         self._storage_tree = tree
@@ -52,11 +59,10 @@ class Reader(io.RawIOBase):
         self._position = 0
         # Their start, and the bytes: one value, because other threads can look meanwhile.
         self._fetched: tuple[int, bytes] = 0, b""
-        self._fetching = DeferredLock()
         self._tree: Tree | None = None
-        self._window: Download | None = None
+        self._fetching: DeferredLock  # of this tree
         self._window_end = -1
-        self._window_length = FIRST_WINDOW
+        self._window_length: int
 
     def readable(self) -> bool:
         return True
@@ -97,12 +103,10 @@ class Reader(io.RawIOBase):
         return rest.getvalue()
 
     def close(self) -> None:
-        window, tree = getattr(self, "_window", None), getattr(self, "_tree", None)
-        if not self.closed and window is not None and tree is not None:
-            self._storage_tree.close(window, tree)
-        sealed = getattr(self, "_sealed", None)
-        if not self.closed and sealed is not None:
-            sealed.close()
+        if self._window is not None:
+            self._storage_tree.close(self._window, self._tree)
+        if self._sealed is not None and not self.closed:
+            self._sealed.close()
         super().close()
 
     def read_at(self, position: int, most: int) -> memoryview:
@@ -147,10 +151,7 @@ class Reader(io.RawIOBase):
             window.position <= position < min(self._window_end, window.position + _GAP)
         ):
             window = await self._next_window(tree, position, wanted)
-        data = b""
-        while window.position <= position:
-            data = await _read(window)
-        blocks = [data]
+        blocks: list[bytes] = []
         while sum(map(len, blocks)) < _FETCHED and window.position < self._window_end:
             blocks.append(await _read(window))
         fetched = b"".join(blocks)

@@ -282,7 +282,7 @@ class StorageTree:
             if steps and loop is running_loop():
                 loop.call_soon(lambda: Deferred.fromCoroutine(close()))
 
-    def close(self, transfer: Download | Arrival, tree: Tree) -> None:
+    def close(self, transfer: Download | Arrival, tree: Tree | None) -> None:
         """End a transfer of `tree`, if that belongs to this process, without waiting."""
         loop = running_loop()
         if loop is not None and loop.kept.get(self.connection) is tree:

@@ -38,6 +38,8 @@ TESTS = {
     "tahoestorage/grid/reader.py": (
         "tests.tahoestorage.grid.test_file",
         "tests.tahoestorage.grid.test_contentcache",
+        "tests.tahoestorage.grid.test_spooled.OnePicture",
+        "tests.tahoestorage.grid.test_reader",
     ),
     "txtahoe/contentcache/cache.py": _CACHE,
     "txtahoe/contentcache/ledger.py": _CACHE,
@@ -88,6 +90,27 @@ LIVE: dict[str, dict[str, str]] = {
         "self.position -> self._answer_start = self.position self._answer = await "
         "self._open()": ("the position stands still meanwhile"),
     },
+    "tahoestorage/grid/reader.py": {
+        "SECOND_WINDOW = 2**20": "a size",
+        "_GAP = 2**16 # bytes that are read over faster than another range is asked for": "a size",
+        "_FETCHED = 2**18": "a size",
+        "_MOST = 2**18 # bytes that the content cache gives at a time, unless all are wanted": (
+            "a size"
+        ),
+        'Reader.__init__: self._fetched: tuple[int, bytes] = 0, b"" -> '
+        'self._fetched: tuple[int, bytes] = 1, b""': "there are no bytes",
+        "Reader.__init__: self._window_end = -1 -> self._window_end = -2": "no position either",
+        "Reader.readall: left = self.size - self._position -> "
+        "left = (self.size + self._position)": "the file ends before; it takes a copy more",
+        "return _bytes_of(data)": "it takes a copy more",
+        "Reader._fetch: while sum(map(len, blocks)) < _FETCHED and "
+        "window.position < self._window_end: -> "
+        "while sum(map(len, blocks)) <= _FETCHED and window.position < self._window_end:": "a size",
+        "_bytes_of: return whole if isinstance(whole, bytes) and len(whole) == len(data) "
+        "else bytes(data) -> return whole if (len(whole) == len(data)) else bytes(data)": (
+            "the whole object is always bytes"
+        ),
+    },
     "txtahoe/contentcache/cache.py": {
         "_EXACT = 1.0 # the time of a copy's last use, and the counts of reads, can be so old": (
             "a pace"
@@ -127,6 +150,17 @@ LIVE: dict[str, dict[str, str]] = {
         "_lock: if monotonic() >= deadline: -> if monotonic() > deadline:": "no clock stands still",
         "sleep(0.0005)": "a pace",
         "_SHELVES = 256": ("a size"),
+        "_MOST = 2**60 # more than any of these numbers can be": "a size",
+        "_SAMPLE = 64 # copies; one of eight goes": "a size",
+        "_ROUNDS = 16 # samples, at most, to make room for one block": "a size",
+        "Ledger._evict: if len(sample) >= _SAMPLE: -> if len(sample) > _SAMPLE:": "a size",
+        "Ledger._evict: for _, _, name in sorted(sample)[: len(sample) // 8 or 1]: -> "
+        "for _, _, name in sorted(sample)[: len(sample) // 9 or 1]:": "a size",
+        "Ledger._look: soon = time() + 1 -> soon = time() + 2": "a pace",
+        "Ledger._look: used = told.st_mtime if told.st_mtime < soon else 0.0 -> "
+        "used = told.st_mtime if told.st_mtime <= soon else 0.0": "no clock stands still",
+        "Ledger._look: used = told.st_mtime if told.st_mtime < soon else 0.0 -> "
+        "used = told.st_mtime if told.st_mtime < soon else 1.0": "as long ago",
         "_THIS_VERSION = 0x7461686F65000001": ("a number of the format, which any other could be"),
         "Ledger.__init__: told = os.pread(opened, 2**14, 0) -> told = os.pread(opened, 3**14, 0)": (
             "a size"
@@ -211,6 +245,24 @@ LIVE: dict[str, dict[str, str]] = {
         ),
         "Changer._repeat_in_parts: outcome.results[name] = _in_doubt(result or outcome.refusal) -> "
         "outcome.results[name] = _in_doubt((result))": "its text, if another deletes the stray now",
+    },
+    "txtahoe/tree/spread/format.py": {
+        "part_links: part_name(digit, names): Link(part, {_PART: digit, HIDDEN: True}) -> "
+        "part_name(digit, names): Link(part, {_PART: digit, HIDDEN: False})": (
+            "the key alone counts"
+        ),
+        'mark: return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, {_SPREAD: state, '
+        'HIDDEN: True})} -> return {f".tahoe-spread-{token_hex(8)}": Link(_NOTE, '
+        "{_SPREAD: state, HIDDEN: False})}": "the key alone counts",
+        "contents_of: if not node.cap.is_known or ((node.created or 0) > since and "
+        "not is_like_part(name)) -> if not node.cap.is_known or ((node.created or 1) > since and "
+        "not is_like_part(name))": "a second after 1970 is as long ago",
+        "gather: digits = None if wanted is None else {digit_of(name, depth) for name in wanted} "
+        "contents = await read(way[-1], depth, wanted) -> "
+        "contents = await read(way[-1], depth, wanted) "
+        "digits = None if wanted is None else {digit_of(name, depth) for name in wanted}": (
+            "the two are independent"
+        ),
     },
     "txtahoe/tree/spread/states.py": {
         "limit: int = 128": "a size that users can choose",

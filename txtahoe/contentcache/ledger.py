@@ -16,13 +16,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import stat
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from itertools import chain
 from pathlib import Path
+from secrets import randbelow
 from time import monotonic, sleep, time
 from zlib import crc32
 
@@ -169,7 +169,7 @@ class Ledger:
     def _evict(self) -> None:
         """Remove the oldest copies of a sample; if there are few, of all."""
         sample: list[tuple[float, int, str]] = []
-        first = os.urandom(1)[0]
+        first = randbelow(_SHELVES)
         for shelf in chain(range(first, _SHELVES), range(first)):
             if self._numbers[_FIRST_SHELF + shelf]:
                 sample += self._look(shelf)
@@ -197,8 +197,8 @@ class Ledger:
         self._put(place, self._numbers[place] + size)
 
     def _put(self, place: int, number: int) -> None:
-        self._numbers[place] = min(max(0, number), _MOST)
-        one = self._numbers[place : place + 1]
+        one = array("q", [min(max(0, number), _MOST)])
+        self._numbers[place] = one[0]
         os.pwrite(self._opened, one.tobytes(), place * one.itemsize)
 
 
@@ -211,10 +211,7 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
     """
     opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
-        told = os.fstat(opened)
-        _require_own(path, told)
-        if not stat.S_ISREG(told.st_mode):
-            raise FileExistsError(f"{str(path)!r} is not a file")
+        _require_own(path, os.fstat(opened))
     except OSError:
         os.close(opened)
         raise

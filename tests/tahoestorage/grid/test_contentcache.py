@@ -18,6 +18,8 @@ from PIL import Image
 from tahoestorage.capstorage import TahoeCapStorage
 from tahoestorage.care.migration import Migration, State
 from tahoestorage.care.sides import side_of
+from tahoestorage.grid.reader import Reader
+from tahoestorage.reactor.waiting import done
 from tahoestorage.storage import TahoeStorage
 from tests.tahoestorage.case import StorageTestCase, forget_links, no_reactor
 from txtahoe.contentcache import BLOCK
@@ -106,6 +108,20 @@ class Reading(ContentCacheTestCase):
         with self.no_request(), self.storage.open("large.bin") as opened:
             opened.seek(3 * BLOCK)
             self.assertEqual(opened.read(BLOCK), LARGE[3 * BLOCK : 4 * BLOCK])
+
+    def test_a_range_of_a_file_that_is_too_large_to_keep_is_no_larger(self) -> None:
+        self.others.save("large.bin", ContentFile(LARGE))
+        cache = {"path": self.folder, "max_file_bytes": BLOCK}
+        storage, proxy = self.new_storage_through_proxy(content_cache=cache)
+        with storage.open("large.bin") as opened:
+            opened.seek(3 * BLOCK + 1000)
+            self.assertEqual(opened.read(10), LARGE[1000:1010])
+        self.assertLess(proxy.received, 1.5 * BLOCK)
+
+    def test_one_read_takes_a_part_of_a_large_file_to_the_memory(self) -> None:
+        name = self.storage.save("large.bin", ContentFile(LARGE))
+        with Reader(self.storage._tree, done(self.storage.operations.file(name))) as reader:
+            self.assertLess(len(reader.read_at(0, len(LARGE))), len(LARGE) / 2)
 
     def test_another_process_needs_the_name_alone(self) -> None:
         name = self.storage.save("large.bin", ContentFile(LARGE))

@@ -24,7 +24,7 @@ from django.test import RequestFactory
 from twisted.internet.task import deferLater
 
 from tahoestorage.grid.file import TahoeFile
-from tahoestorage.grid.reader import Reader
+from tahoestorage.grid.reader import Reader, reads_grid
 from tahoestorage.grid.spooled import SpooledTree
 from tahoestorage.reactor.loop import current_loop
 from tahoestorage.reactor.waiting import Caller, done
@@ -43,7 +43,9 @@ from txtahoe.errors import (
     RequestTimeout,
     UnknownOutcome,
 )
+from txtahoe.nodes import Node
 from txtahoe.spool import Entry, Spool, State, Uploader
+from txtahoe.spool.files import SealedFile
 from txtahoe.tree.tree import Tree
 
 LARGE = bytes(range(256)) * 2**13 + b"the end"  # two megabytes
@@ -401,6 +403,26 @@ class OnePicture(SpoolTestCase):
         self.upload()
         with Reader(self.tree, node) as reader:
             self.assertEqual(reader.read(), b"pending")
+
+    def test_a_reader_closes_the_file_of_the_spool_once(self) -> None:
+        reader = Reader(self.tree, done(self.storage.operations.file(self.name)))
+        close = SealedFile.close
+        with mock.patch.object(SealedFile, "close", autospec=True, side_effect=close) as closing:
+            for _ in range(2):
+                reader.close()
+                self.assertEqual(closing.call_count, 1)
+
+    def test_the_bytes_of_the_grid_are_read_if_they_are_there_and_wanted(self) -> None:
+        def read(node: Node) -> bytes:
+            with Reader(self.tree, node) as reader:
+                return reader.read()
+
+        pending = done(self.storage.operations.file(self.name))
+        cap = done(self.others.operations.file("grid/there.txt")).cap
+        uploaded = evolve(pending, cap=cap)  # and not linked, as if these were the same bytes
+        self.assertEqual([read(pending), read(uploaded)], [b"pending", b"pending"])
+        self.addCleanup(reads_grid.reset, reads_grid.set(True))
+        self.assertEqual([read(pending), read(uploaded)], [b"pending", b"on the "])
 
     def test_a_file_that_is_replaced_while_it_is_opened_is_the_newer_one(self) -> None:
         node = done(self.storage.operations.file(self.name))

@@ -77,10 +77,10 @@ class Bound(CacheTestCase):
 
     def test_one_large_file_takes_the_place_of_many(self) -> None:
         cache = self.new_cache(max_bytes=4 * BLOCK + 100_000, max_file_bytes=4 * BLOCK)
-        for number in range(40):
-            self.keep(number, 10_000, cache)
-        self.keep(40, 4 * BLOCK, cache)
-        self.assertTrue(self.is_kept(40, 4 * BLOCK))
+        for number in range(150):
+            self.keep(number, 1, cache)
+        self.keep(150, 4 * BLOCK, cache)
+        self.assertTrue(self.is_kept(150, 4 * BLOCK))
         self.assertLessEqual(self.size_on_disk(), 4 * BLOCK + 100_000)
 
     def test_a_smaller_bound_is_reached_by_and_by(self) -> None:
@@ -356,14 +356,26 @@ class Others(CacheTestCase):
             self.assertEqual(self.mine.read_text(), "mine")
             self.assertTrue(place.is_symlink())
 
-    def test_a_pipe_lets_nobody_wait(self) -> None:
+    def test_a_link_that_leads_nowhere_is_cleared_as_a_copy(self) -> None:
         self.keep(1)
         (copy,) = self.files()
         copy.unlink()
-        os.mkfifo(copy)
-        self.addCleanup(os.close, os.open(copy, os.O_RDWR))  # it can be opened, and gives nothing
-        with self.assertLogs("txtahoe"):
-            self.assertFalse(self.is_kept(1))
+        copy.symlink_to("missing")
+        self.cache.clear()
+        self.assertFalse(copy.is_symlink())
+
+    def test_a_pipe_lets_nobody_wait(self) -> None:
+        self.keep(1)
+        (copy,) = self.files()
+        for place in (copy, self.path / "tahoe-content-cache"):
+            place.unlink()
+            os.mkfifo(place)
+            # It can be opened, and gives nothing.
+            self.addCleanup(os.close, os.open(place, os.O_RDWR))
+            with self.assertLogs("txtahoe"):
+                self.keep(1, cache=self.new_cache())
+            with self.assertLogs("txtahoe"):
+                self.assertFalse(self.is_kept(1, cache=self.new_cache()))
 
     def test_files_of_another_user_are_not_used(self) -> None:
         self.keep(1)
@@ -407,6 +419,18 @@ class Processes(CacheTestCase):
         with mock.patch.object(Path, "mkdir", mkdir):
             self.keep(2)
         self.assertTrue(self.is_kept(1) and self.is_kept(2))
+
+    def test_a_change_waits_for_the_lock(self) -> None:
+        self.keep(1)
+        with (self.path / "tahoe-content-cache").open() as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+
+            def sleep(_: float) -> None:
+                fcntl.flock(other, fcntl.LOCK_UN)
+
+            with mock.patch.multiple(ledger, monotonic=lambda: 0.0, sleep=sleep):
+                self.keep(2)
+        self.assertTrue(self.is_kept(2))
 
     def test_a_read_does_not_wait_for_the_lock(self) -> None:
         self.keep(1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from time import time
 from typing import Any
+
+from attrs import evolve
 
 from tests.txtahoe.case import Late, start
 from tests.txtahoe.tree.case import CAP, FANOUT, NAMES, OTHER, SpreadingTestCase
@@ -14,11 +17,20 @@ from txtahoe.errors import (
     ExistingChild,
     IsADirectory,
     NoSuchChild,
+    NotADirectory,
     NotAuthorized,
     SomeFailed,
 )
 from txtahoe.testing.fake import Delay, Status
-from txtahoe.tree.spread.format import contents_of, digit_of, is_like_part, part_name
+from txtahoe.tree.spread.format import (
+    Contents,
+    contents_of,
+    digit_of,
+    gather,
+    is_like_part,
+    mark,
+    part_name,
+)
 from txtahoe.tree.spread.states import Fanout, State
 
 
@@ -203,8 +215,8 @@ class OneDirectory(SpreadingTestCase):
         strange = Cap.parse("lafs://from-the-future")
         self.save("strange", cap=strange)
         self.grown()
-        digit = digit_of("strange", 0)
-        self.assertIn(digit, contents_of(self.children(), 0).parts)
+        part = contents_of(self.children(), 0).parts[digit_of("strange", 0)]
+        self.assertNotIn("strange", self.now(self.client.list(part)))
         for tree in (self.tree, self.another(), self.plain):
             self.assertEqual(self.now(tree.resolve("strange")).type, "unknown")
             self.assertIn("strange", self.now(tree.list("")))
@@ -292,6 +304,14 @@ class Strays(SpreadingTestCase):
         self.adopt(NAMES[20], OTHER)
         self.assertNotIn(NAMES[20], self.children())
         self.assertEqual(self.seen(NAMES[20]), CAP)
+
+    def test_a_link_is_a_stray_only_if_it_is_newer_than_the_mark(self) -> None:
+        children, name = self.children(), NAMES[0]
+        closed = contents_of(children, 0).marks["closed"][1].modified
+        for created in (None, closed, closed + 1):
+            node = evolve(children[name], metadata={"tahoe": {"linkcrtime": created}})
+            strays = contents_of({**children, name: node}, 0).strays
+            self.assertEqual(name in strays, created == closed + 1)
 
     def test_a_stray_that_was_deleted_meanwhile_does_not_come_back(self) -> None:
         self.adopt("foreign", OTHER, before=lambda: self.now(self.another().unlink("foreign")))
@@ -455,6 +475,16 @@ class Requests(SpreadingTestCase):
         self.failure(self.tree.resolve("missing"), NoSuchChild)
         self.assertEqual(len(self.fake.requests), 1)
 
+    def test_a_part_is_asked_for_its_names_alone(self) -> None:
+        async def read(cap: Cap, depth: int, wanted: Set[str] | None) -> Contents:
+            if depth and wanted:
+                self.assertEqual(len({digit_of(name, depth - 1) for name in wanted}), 1)
+            return contents_of(await self.client.list(cap), depth)
+
+        self.grown()
+        names = set(NAMES[:9])
+        self.assertEqual(self.now(gather((), self.root, read, names)).keys(), names)
+
     def test_a_listing_reads_each_part_once(self) -> None:
         self.grown()
         parts = 1 + self.parts_below(self.root, 0)
@@ -490,3 +520,10 @@ class Marks(SpreadingTestCase):
         self.now(self.client.set_children(self.root, links))
         self.assertEqual(contents_of(self.children(), 0).names.keys(), links.keys())
         self.assertEqual(set(self.now(self.tree.list(""))), set(links))
+
+    def test_a_part_of_an_unknown_kind_makes_a_closed_directory_unusable(self) -> None:
+        links = {"file": Link(CAP, {"txtahoe-part": "33"}), **mark("closed")}
+        self.now(self.client.set_children(self.root, links))
+        self.assertEqual(contents_of(self.children(), 0).names.keys(), {"file"})
+        self.now(self.client.link(self.root, "a", self.root, metadata={"txtahoe-part": "33"}))
+        self.assertRaises(NotADirectory, contents_of, self.children(), 0)
