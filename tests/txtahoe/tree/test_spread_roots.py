@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from tests.txtahoe.case import start
@@ -71,13 +72,22 @@ class Roots(SpreadingTestCase):
         self.assertTrue(contents_of(self.children("above"), 0).marks)
 
     def test_a_tree_below_follows_spread_directories_moved_into_it(self) -> None:
-        for mover in (self.another, lambda: self.plain):
+        for mover, above in product((self.another, lambda: self.plain), ("above", "above/sub")):
             self.setUp()
             self.now(self.tree.make_directories("elsewhere"))
             self.grow("above/sub/d")
-            self.now(mover().rename("above/sub", "elsewhere/sub"))
+            spread = "above/sub/d".removeprefix(f"{above}/")
+            moved = spread.split("/")[0]
+            self.now(mover().rename(f"{above}/{moved}", f"elsewhere/{moved}"))
             self.clock.advance(11)  # others notice it by then
-            self.assert_together("elsewhere", self.below("elsewhere"), "sub/d")
+            self.assert_together("elsewhere", self.below("elsewhere"), spread)
+
+    def test_the_directories_above_one_with_a_new_mark_are_marked(self) -> None:
+        self.save(*(f"above/sub/d/{name}" for name in NAMES[:5]))
+        for path in ("above/sub", "above/sub/d"):
+            name = path.replace("/", "-")
+            self.now(self.tree.link(f"{name}/x", self.now(self.tree.resolve(path)).cap))
+            self.assertTrue(contents_of(self.children(name), 0).marks)
 
     def test_spread_marks_directories_that_an_older_release_has_spread(self) -> None:
         self.grow("above/sub/d")

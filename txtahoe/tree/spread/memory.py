@@ -42,7 +42,7 @@ class Layout:
         """Note a state that follows the present one; an older reading changes nothing."""
         order = list(State)
         if order.index(state) > order.index(self.state):
-            self.state, self.state_since = state, now
+            self.state, self.state_since, self.is_marked = state, now, True
 
     def note_parts(self, parts: Mapping[str, Cap], before: Contents, depth: int) -> None:
         """Note parts and the links that they have taken over; `before`: a reading without them."""
