@@ -95,12 +95,12 @@ class Layouts:
         """Note a reading of a directory or part, by a request that began at `asked`."""
         if directory == self._root:
             self.root_asked = max(asked, self.root_asked)
-        if contents.marks or contents.part_links:
+        if contents.marks:
             self.is_on = True
         layout = self.get(directory)
         layout.asked = max(asked, layout.asked)
         layout.count = len(contents.names)
-        layout.is_marked = layout.is_marked or bool(contents.marks)
+        layout.is_marked |= bool(contents.marks)
         layout.note_state(contents.state, now)
         if contents.is_closed:
             layout.parts.update(contents.parts)
