@@ -194,11 +194,12 @@ class OneDirectory(SpreadingTestCase):
     def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")
         self.save("strange", cap=strange)
-        self.grown()
+        self.closed()
         digit = digit_of("strange", 0)
+        self.save(next(name for name in map(str, range(99)) if digit_of(name, 0) == digit))
         self.assertIn(digit, contents_of(self.children(), 0).parts)
         for tree in (self.tree, self.another(), self.plain):
-            self.assertEqual(self.now(tree.resolve("strange")).type, "unknown")
+            self.assertEqual(self.now(tree.resolve("strange", fresh=True)).type, "unknown")
             self.assertIn("strange", self.now(tree.list("")))
         self.failure(self.another_that_has_looked().link("strange", CAP), ExistingChild)
 
@@ -295,6 +296,11 @@ class Requests(SpreadingTestCase):
         self.now(tree.list(""))
         self.assertEqual(len(self.requests(tree.link(another, CAP))), 1)
 
+    def test_an_unknown_directory_is_read_once(self) -> None:
+        self.save("d/f")
+        cost = self.cost(self.another().link_many([(f"d/{name}", CAP) for name in NAMES[:3]]))
+        self.assertEqual(cost, (3, 3))
+
     def test_the_part_is_looked_up_while_the_file_is_uploaded(self) -> None:
         self.grown()
         new = next(name for name in map(str, range(60)) if not self.is_closing(name))
@@ -359,20 +365,6 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
-    def test_a_closed_directory_has_no_next_state(self) -> None:
-        self.closed()
-        builder = self.another().changer.builder
-        for most in (100, 0):  # even if its layout is not remembered
-            builder._layouts._max_known = most
-            self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
-
-    def test_an_old_version_of_a_closed_directory_has_no_next_state(self) -> None:
-        self.save("f")
-        builder = self.tree.changer.builder
-        builder._layouts.get(self.root).note_state(State.CLOSED, 0.0)
-        self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
-        self.assertEqual(set(self.children()), {"f"})
-
     def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),
