@@ -179,6 +179,10 @@ LIVE: dict[str, dict[str, str]] = {
         "with __import__('contextlib').nullcontext():": (
             "an older reading takes no part out of the memory"
         ),
+        "Builder._mark: with self._lookup.changing(path, cap): -> "
+        "with __import__('contextlib').nullcontext():": (
+            "after a mark its state is remembered, or the directory is read anew"
+        ),
         "Builder.mark_path: for depth in range(len(path) + 1): -> "
         "for depth in range(len(path) + 2):": "the last directory again, which has its mark",
         "Builder.make_part: parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts -> "
