@@ -9,6 +9,7 @@ _CACHE = (
 )
 _SPREAD = (
     "tests.txtahoe.tree.test_spread_states",
+    "tests.txtahoe.tree.test_spread_building",
     "tests.txtahoe.tree.test_spread_races",
     "tests.txtahoe.tree.test_spread_roots",
     "tests.txtahoe.tree.test_spreading",
@@ -200,7 +201,28 @@ LIVE: dict[str, dict[str, str]] = {
         "_links_of: if change.link is not None and not change.done.called -> "
         "if (not change.done.called)": "each change has its link by then",
     },
+    "txtahoe/tree/spread/memory.py": {
+        "count: int = 0": "it counts only for directories that were pushed out of the memory",
+    },
     "txtahoe/tree/spread/building.py": {
+        "_AT_ONCE = 8": "a size",
+        "return dict(zip(slices, parts, strict=True))": "there are as many",
+        "Builder.advance: if (await self._lookup.ask(path, cap, depth, anew=True)).is_closed: -> "
+        "if (await self._lookup.ask(path, cap, depth, anew=False)).is_closed:": (
+            "a state never goes back, so that of an older reading only takes longer"
+        ),
+        "Builder.is_due: return layout.state is State.CLOSING and self._wait(layout) <= 0 -> "
+        "return (self._wait(layout) <= 0)": "only a closing directory has a time to wait",
+        "Builder.link_parts: with self._lookup.changing(path, cap): -> "
+        "with __import__('contextlib').nullcontext():": (
+            "an older reading takes no part out of the memory"
+        ),
+        "Builder._mark: with self._lookup.changing(path, cap): -> "
+        "with __import__('contextlib').nullcontext():": (
+            "after a mark its state is remembered, or the directory is read anew"
+        ),
+        "Builder.mark_path: for depth in range(len(path) + 1): -> "
+        "for depth in range(len(path) + 2):": "the last directory again, which has its mark",
         "Builder.make_part: parts = (await self._lookup.ask(path, cap, depth, anew=True)).parts -> "
         "parts = (await self._lookup.ask(path, cap, depth, anew=False)).parts": (
             "no reading under way is shared after the write that was refused"

@@ -346,12 +346,13 @@ class Agreement(SpreadingTestCase):
             self.assertEqual(self.now(tree.resolve("f", fresh=True)).cap, OTHER)
 
     def test_a_change_after_a_slow_reading_is_made_and_checked(self) -> None:
-        self.fake.fail_next("GET*", Delay(25), times=2)
+        self.fake.fail_next("GET*", Delay(25), times=9)
         saving = start(self.tree.link("f", CAP))
         self.clock.advance(25)
         self.assertNoResult(saving)  # it looks once more, as it may be closed by now
         self.clock.advance(25)
         self.successResultOf(saving)
+        self.fake.forget_faults()
         self.assertEqual(set(self.children()), {"f"})
 
     def test_a_late_link_that_a_part_has_taken_over_does_not_come_back(self) -> None:
@@ -410,7 +411,10 @@ class Agreement(SpreadingTestCase):
         self.assertEqual(set(self.now(self.another().list(""))), set(NAMES[:30]))
 
     def test_a_tree_is_marked_before_anything_in_it_is_closing(self) -> None:
-        self.save(*(f"d/{name}" for name in NAMES[:6]))
+        self.save(*(f"d/{name}" for name in NAMES[:4]))
+        self.fake.fail_next("*set_children*", Status(403))
+        self.failure(self.tree.link(f"d/{NAMES[4]}", CAP), NotAuthorized)
+        self.save(*(f"d/{name}" for name in NAMES[4:6]))
         self.assertIn("tree", contents_of(self.children(), 0).marks)
         self.assertEqual(set(self.now(self.plain.list(""))), {"d"})
         self.now(self.plain.link("x/y", CAP))

@@ -80,9 +80,7 @@ class Roots(SpreadingTestCase):
                 self.clock.advance(11)  # others notice it by then
                 self.assert_together("elsewhere", self.below("elsewhere"), below)
 
-    def test_a_directory_that_is_marked_just_before_it_moves_is_followed(
-        self,
-    ) -> None:
+    def test_a_directory_that_is_marked_just_before_it_moves_is_followed(self) -> None:
         self.now(self.tree.make_directories("elsewhere"))
         self.save("d/f")
         mover = self.another()
@@ -103,6 +101,13 @@ class Roots(SpreadingTestCase):
         mover = self.another()
         self.now(mover.rename("d", "e"))
         self.failure(mover.link(f"e/{name}", CAP), ExistingChild)
+
+    def test_the_directories_above_one_with_a_new_mark_are_marked(self) -> None:
+        self.save(*(f"above/sub/d/{name}" for name in NAMES[:5]))
+        for path in ("above/sub", "above/sub/d"):
+            name = path.replace("/", "-")
+            self.now(self.tree.link(f"{name}/x", self.now(self.tree.resolve(path)).cap))
+            self.assertTrue(contents_of(self.children(name), 0).marks)
 
     def test_spread_marks_directories_that_an_older_release_has_spread(self) -> None:
         self.grow("above/sub/d")

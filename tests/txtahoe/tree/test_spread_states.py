@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txtahoe import Cap
+from txtahoe import Cap, Node
 from txtahoe.tree import spread
+from txtahoe.tree.spread.format import Contents
 from txtahoe.tree.spread.memory import Layout, Layouts
 from txtahoe.tree.spread.states import RULES, Fanout, State
 
@@ -30,6 +31,7 @@ class Rules(SynchronousTestCase):
         fanout = Fanout(limit=4, pace=10.0)
         self.assertTrue(fanout.may_use(State.OPEN, 9.9))
         self.assertFalse(fanout.may_use(State.OPEN, 10.0))
+        self.assertFalse(fanout.may_use(State.CLOSING, 10.0))
         self.assertTrue(fanout.may_use(State.CLOSED, 1e9))
         self.assertTrue(fanout.is_sure(State.OPEN, 20.0))
         self.assertFalse(fanout.is_sure(State.OPEN, 20.1))
@@ -38,16 +40,35 @@ class Rules(SynchronousTestCase):
         self.assertEqual(fanout.wait(State.CLOSING, 10.0), 20.0)
         self.assertFalse(fanout.is_too_large(State.OPEN, 4))
         self.assertTrue(fanout.is_too_large(State.OPEN, 5))
+        self.assertFalse(fanout.is_too_large(State.CLOSING, 5))
 
 
 class Memory(SynchronousTestCase):
+    CAPS = [Cap.parse(f"URI:LIT:{text}") for text in ("me", "mi", "mu")]
+
+    def known(self, layouts: Layouts) -> list[bool]:
+        return [layouts.get(cap).is_known for cap in self.CAPS]
+
     def test_the_layouts_that_were_kept_last_are_known(self) -> None:
-        first, second, third = (Cap.parse(f"URI:LIT:{text}") for text in ("me", "mi", "mu"))
+        first, second, third = self.CAPS
         layouts = Layouts(first, 2, spreads=True)
         for cap in (first, second, first, third):
             layouts.put(cap, Layout(asked=1.0))
-        known = [layouts.get(cap).is_known for cap in (first, second, third)]
-        self.assertEqual(known, [True, False, True])
+        self.assertEqual(self.known(layouts), [True, False, True])
+
+    def test_a_directory_is_forgotten_with_its_parts_and_theirs(self) -> None:
+        layouts = Layouts(self.CAPS[0], 3, spreads=True)
+        for cap, part in zip(self.CAPS, [*self.CAPS[1:], None], strict=True):
+            layouts.put(cap, Layout(asked=1.0, parts={"0": part} if part else {}))
+        self.assertTrue(layouts.forget(self.CAPS[0]))
+        self.assertEqual(self.known(layouts), [False, False, False])
+
+    def test_an_older_reading_takes_no_mark_away(self) -> None:
+        layouts = Layouts(self.CAPS[0], 3, spreads=True)
+        newer = Contents({}, marks={"tree": ("mark", Node("filenode", self.CAPS[1]))})
+        for contents in (newer, Contents({})):
+            layouts.learn(self.CAPS[0], contents, 0, asked=1.0, now=2.0)
+        self.assertTrue(layouts.get(self.CAPS[0]).is_marked)
 
 
 class Page(SynchronousTestCase):

@@ -214,11 +214,13 @@ class OneDirectory(SpreadingTestCase):
     def test_a_cap_of_an_unknown_kind_stays_and_is_found(self) -> None:
         strange = Cap.parse("lafs://from-the-future")
         self.save("strange", cap=strange)
-        self.grown()
-        part = contents_of(self.children(), 0).parts[digit_of("strange", 0)]
+        self.closed()
+        digit = digit_of("strange", 0)
+        self.save(next(name for name in map(str, range(99)) if digit_of(name, 0) == digit))
+        part = contents_of(self.children(), 0).parts[digit]
         self.assertNotIn("strange", self.now(self.client.list(part)))
         for tree in (self.tree, self.another(), self.plain):
-            self.assertEqual(self.now(tree.resolve("strange")).type, "unknown")
+            self.assertEqual(self.now(tree.resolve("strange", fresh=True)).type, "unknown")
             self.assertIn("strange", self.now(tree.list("")))
         self.failure(self.another_that_has_looked().link("strange", CAP), ExistingChild)
 
@@ -422,6 +424,11 @@ class Requests(SpreadingTestCase):
             self.save(name, tree=tree)
             self.assertEqual(self.cost(tree.unlink(name)), (2, 2))
 
+    def test_an_unknown_directory_is_read_once(self) -> None:
+        self.save("d/f")
+        cost = self.cost(self.another().link_many([(f"d/{name}", CAP) for name in NAMES[:3]]))
+        self.assertEqual(cost, (3, 3))
+
     def test_the_part_is_looked_up_while_the_file_is_uploaded(self) -> None:
         self.grown()
         new = next(name for name in map(str, range(60)) if not self.is_closing(name))
@@ -496,20 +503,6 @@ class Requests(SpreadingTestCase):
 
 
 class Marks(SpreadingTestCase):
-    def test_a_closed_directory_has_no_next_state(self) -> None:
-        self.closed()
-        builder = self.another().changer.builder
-        for most in (100, 0):  # even if its layout is not remembered
-            builder._layouts._max_known = most
-            self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
-
-    def test_an_old_version_of_a_closed_directory_has_no_next_state(self) -> None:
-        self.save("f")
-        builder = self.tree.changer.builder
-        builder._layouts.get(self.root).note_state(State.CLOSED, 0.0)
-        self.assertEqual(self.now(builder.advance((), self.root, 0)), 0.0)
-        self.assertEqual(set(self.children()), {"f"})
-
     def test_wrong_marks_and_parts_are_names(self) -> None:
         links = {
             "part": Link(CAP, {"txtahoe-part": "3"}),

@@ -66,26 +66,32 @@ class Builder:
 
     async def _build(self, links: Mapping[str, Link], depth: int, *, keep_times: bool) -> Cap:
         """A new directory, or part. If it has many names, it is closed from its birth."""
-        if len(links) <= self.fanout.limit:
-            is_marked = not depth and self.leads_to_spread(links)
-            marks = mark("tree") if is_marked else {}
-            async with self._room:
-                asked = self._now()
-                cap = await self._client.mkdir({**links, **marks}, keep_times=keep_times)
-            self._layouts.put(cap, Layout(asked, len(links), is_marked=is_marked))
-            return cap
-        slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
-        for name, link in links.items():
-            slices[digit_of(name, depth)][name] = link
-
-        async def build(digit: str) -> Cap:
-            return await self._build(slices[digit], depth + 1, keep_times=keep_times)
-
-        parts = dict(zip(DIGITS, await all_of(DIGITS, build, _AT_ONCE), strict=True))
-        asked = self._now()
-        cap = await self._client.mkdir({**part_links(parts, set()), **mark("closed")})
-        self._layouts.put(cap, Layout(asked, state=State.CLOSED, is_marked=True, parts=parts))
+        layout = Layout(count=len(links), is_marked=self.leads_to_spread(links))
+        if len(links) > self.fanout.limit:
+            slices: dict[str, dict[str, Link]] = {digit: {} for digit in DIGITS}
+            for name, link in links.items():
+                slices[digit_of(name, depth)][name] = link
+            parts = await self._build_parts(slices, depth, keep_times=keep_times)
+            layout = Layout(state=State.CLOSED, is_marked=True, parts=parts)
+            links = {**part_links(parts, set()), **mark("closed")}
+        elif layout.is_marked:
+            links = {**links, **mark("tree")}
+        async with self._room:
+            cap = await self._client.mkdir(links, keep_times=keep_times)
+        layout.asked = self._now()  # nobody else knows it before it is linked
+        self._layouts.put(cap, layout)
         return cap
+
+    async def _build_parts(
+        self, slices: Mapping[str, Mapping[str, Link]], depth: int, *, keep_times: bool
+    ) -> dict[str, Cap]:
+        """New parts of a directory or part, by digit, with the links in `slices`."""
+
+        async def build(links: Mapping[str, Link]) -> Cap:
+            return await self._build(links, depth + 1, keep_times=keep_times)
+
+        parts = await all_of(slices.values(), build, _AT_ONCE)
+        return dict(zip(slices, parts, strict=True))
 
     # From open over closing to closed.
 
@@ -101,12 +107,11 @@ class Builder:
         if layout.state is State.OPEN:
             await self.mark_path(path[:-1])
             await self._mark(path, cap, "closing")
-            self._layouts.get(cap).note_state(State.CLOSING, self._now())
-            return self.fanout.wait(State.CLOSING, 0)
-        if layout.state is State.CLOSED:  # the grid has given an old version
-            return 0.0
-        if self.is_due(layout):
+            layout.note_state(State.CLOSING, self._now())
+        elif self.is_due(layout):
             await self.finish_closing(path, cap, depth)
+            return 0.0
+        elif layout.state is State.CLOSED:  # the grid has given an old version
             return 0.0
         return self._wait(layout)
 
@@ -118,12 +123,11 @@ class Builder:
         return self.fanout.wait(layout.state, self._now() - layout.state_since)
 
     async def finish_closing(self, path: Path, cap: Cap, depth: int) -> None:
-        """Close a directory that is due."""
+        """Close a directory that is due, or read that it is closed."""
 
         async def close(flight: Flight[None]) -> None:
             if not (await self._lookup.ask(path, cap, depth, anew=True)).is_closed:
                 await self._mark(path, cap, "closed")
-                await self._lookup.ask(path, cap, depth, anew=True)
 
         await self._closing.ask(cap, close)
 
@@ -155,12 +159,8 @@ class Builder:
         Returns the parts; none if another process has linked one of them first.
         """
         assert contents.is_closed
-
-        async def build(digit: str) -> Cap:
-            links = contents.belonging(digit, depth)
-            return await self._build(links, depth + 1, keep_times=True)
-
-        parts = dict(zip(digits, await all_of(digits, build, _AT_ONCE), strict=True))
+        slices = {digit: contents.belonging(digit, depth) for digit in digits}
+        parts = await self._build_parts(slices, depth, keep_times=True)
         try:
             with self._lookup.changing(path, cap):
                 await self._client.set_children(cap, part_links(parts, contents.kept))

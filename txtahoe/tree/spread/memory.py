@@ -42,7 +42,7 @@ class Layout:
         """Note a state that follows the present one; an older reading changes nothing."""
         order = list(State)
         if order.index(state) > order.index(self.state):
-            self.state, self.state_since = state, now
+            self.state, self.state_since, self.is_marked = state, now, True
 
     def note_parts(self, parts: Mapping[str, Cap], before: Contents, depth: int) -> None:
         """Note parts and the links that they have taken over; `before`: a reading without them."""
@@ -95,12 +95,12 @@ class Layouts:
         """Note a reading of a directory or part, by a request that began at `asked`."""
         if directory == self._root:
             self.root_asked = max(asked, self.root_asked)
-        if contents.marks or contents.part_links:
+        if contents.marks:
             self.is_on = True
         layout = self.get(directory)
         layout.asked = max(asked, layout.asked)
         layout.count = len(contents.names)
-        layout.is_marked = layout.is_marked or bool(contents.marks)
+        layout.is_marked |= bool(contents.marks)
         layout.note_state(contents.state, now)
         if contents.is_closed:
             layout.parts.update(contents.parts)
