@@ -72,13 +72,20 @@ class Database:
         return True
 
     def make(self) -> None:
-        """Make the file, if there is none: it is whole as soon as it is there."""
+        """
+        Make the file, if there is none: it is whole as soon as it is there.
+
+        Raises: OSError.
+        """
         new = self.path.with_suffix(f".{os.urandom(8).hex()}")
-        with closing(sqlite3.connect(new)) as connection:
-            connection.executescript(_SCHEMA)
-        with suppress(FileExistsError):
-            os.link(new, self.path)
-        new.unlink()
+        with self._told_as_oserror():
+            try:
+                with closing(sqlite3.connect(new)) as connection:
+                    connection.executescript(_SCHEMA)
+                with suppress(FileExistsError):
+                    os.link(new, self.path)
+            finally:
+                new.unlink(missing_ok=True)
 
     @contextmanager
     def use(self, *, changes: bool = False) -> Iterator[sqlite3.Connection]:
@@ -89,11 +96,15 @@ class Database:
         Raises: OSError.
         """
         opened = self._opened[changes]
+        with self._told_as_oserror(), opened.turn, opened.connection() as connection:
+            if changes:
+                connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def _told_as_oserror(self) -> Iterator[None]:
         try:
-            with opened.turn, opened.connection() as connection:
-                if changes:
-                    connection.execute("BEGIN IMMEDIATE")
-                yield connection
+            yield
         except (sqlite3.Error, FileNotFoundError) as error:
             # If the journal has gone, that must not mean that a file of the grid is missing.
             text = f"the journal of the spool {self.path} cannot be used: {error}"

@@ -270,6 +270,16 @@ class OnDisk(SpoolTestCase):
         names = {path.name for path in self.spool.path.glob("journal.*")}
         self.assertLessEqual(names, {f"journal.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")})
 
+    def test_a_journal_that_cannot_be_made_is_an_os_error_and_leaves_nothing(self) -> None:
+        schema = "PRAGMA journal_mode = WAL; CREATE TABLE a (b); as on a full disk"
+        with (
+            mock.patch("txtahoe.spool.database._SCHEMA", schema),
+            self.assertRaisesRegex(OSError, "the journal of the spool .* cannot be used"),
+        ):
+            self.save(("a",))
+        self.assertEqual(list(self.spool.path.iterdir()), [])
+        self.save(("a",))
+
     def test_two_roots_in_one_folder_do_not_meet(self) -> None:
         self.save(("a",))
         self.root = directory_cap(2)
