@@ -267,16 +267,20 @@ class SpooledTree(StorageTree):
             raise
         except TahoeError:
             raise
-        except OSError as problem:
-            # The uploader would link a pending file of this name over the newer one.
-            is_once = unreadable or not getattr(content, "seekable", bool)()
-            if is_once or await self._find(path) is not None:
+        except OSError as error:
+            if unreadable or error.errno is None:  # None: the process ends
                 raise
-            logger.warning("the spool takes no file; it is saved on the grid now: %s", problem)
+            text = f"the spool takes no file: {error.strerror}"
+            problem = OSError(error.errno, text, error.filename)
+            is_once = not getattr(content, "seekable", bool)()
+            # The uploader would link a pending file of this name over the newer one.
+            if is_once or await self._find(path) is not None:
+                raise problem from None
+            logger.warning("%s. The file is saved on the grid now", problem)
             try:
                 await directly(path, content)
-            except TahoeError as error:
-                raise error if isinstance(error, _PLACES) else problem from None
+            except TahoeError as failure:
+                raise failure if isinstance(failure, _PLACES) else problem from None
         finally:
             self._wake()
 

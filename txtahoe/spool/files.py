@@ -49,7 +49,7 @@ def write(
             for slot, block in enumerate(_blocks(chunks)):
                 size += len(block)
                 if size > room(size):
-                    raise OSError(errno.ENOSPC, "the spool has no room for the file")
+                    raise OSError(errno.ENOSPC, "there is no room for the file")
                 file.write(encrypted(content, block, slot))
             file.flush()
             os.fsync(file.fileno())

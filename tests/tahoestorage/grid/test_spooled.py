@@ -670,6 +670,13 @@ class Limits(SpoolTestCase):
         self.storage.save("a.bin", ContentFile(b"pending"))
         with self.assertRaisesRegex(OSError, "no room"):
             self.storage.save("a.bin", ContentFile(LARGE))
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        text = "the spool takes no file: No space left on device: 'a.bin'"
+        with (
+            mock.patch("txtahoe.spool.files.os.fsync", side_effect=full),
+            self.assertRaisesRegex(OSError, text),
+        ):
+            self.storage.save("a.bin", ContentFile(b"newer"))
         self.assertFalse(self.others.exists("a.bin"))
         self.assertEqual(self.read("a.bin"), b"pending")
 
