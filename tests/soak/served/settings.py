@@ -34,6 +34,12 @@ FILE_UPLOAD_HANDLERS = [
 SECRET_KEY = "not a secret: this is a test"
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "served.urls"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"output": {"class": "logging.StreamHandler"}},
+    "loggers": {"django.request": {"handlers": ["output"], "level": "ERROR"}},
+}
 DEFAULT_EXCEPTION_REPORTER = "tahoestorage.redaction.reporter.RedactingExceptionReporter"
 MIDDLEWARE: list[str] = []
 INSTALLED_APPS = ["tahoestorage", "served"]
