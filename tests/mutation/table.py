@@ -185,10 +185,6 @@ LIVE: dict[str, dict[str, str]] = {
         "if (not (len(self._held) >= _TOGETHER)):": (
             "each piece that is smaller than that is written at once"
         ),
-        "KeptSource.finish: await self._writing writer, self._writer = self._writer, None -> "
-        "writer, self._writer = self._writer, None await self._writing": (
-            "a write that is under way has its writer already"
-        ),
         "_ANSWER = 2**20": ("a size"),
     },
     "txtahoe/tree/commits.py": {

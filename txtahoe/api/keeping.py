@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
@@ -84,7 +84,7 @@ class KeptSource:
         self._in_thread = disk_threads(reactor)
         self._writer: Writer | None = None
         self._held = bytearray()
-        self._writing: Deferred[None] = succeed(None)
+        self._turn = DeferredLock()  # to write: nobody who waits for a write can cancel it
 
     async def chunks(self) -> AsyncIterator[bytes | bytearray | memoryview]:
         await self.finish(None)
@@ -94,9 +94,9 @@ class KeptSource:
             async for chunk in chunks:
                 self._held += chunk
                 if len(self._held) >= _TOGETHER:
-                    await self._writing
+                    await self._turn.acquire()
                     # It is written while the chunk is on its way.
-                    self._writing = Deferred.fromCoroutine(self._write())
+                    Deferred.fromCoroutine(self._write())
                 yield chunk
         finally:
             if hasattr(chunks, "aclose"):
@@ -104,18 +104,22 @@ class KeptSource:
 
     async def finish(self, cap: Cap | None) -> None:
         """Keep the uploaded file under its cap; nothing, if the upload failed."""
-        await self._writing
-        writer, self._writer = self._writer, None
-        held, self._held = self._held, bytearray()
-        if writer is not None and cap is not None:
-            await self._in_thread(partial(_keep, writer, held, cap))
-        elif writer is not None:
-            await self._in_thread(writer.drop)
+        async with self._turn:
+            writer, self._writer = self._writer, None
+            held, self._held = self._held, bytearray()
+            if writer is not None and cap is not None:
+                await self._in_thread(partial(_keep, writer, held, cap))
+            elif writer is not None:
+                await self._in_thread(writer.drop)
 
     async def _write(self) -> None:
+        """Write what is held, and end the turn, which the caller has taken."""
         held, self._held = self._held, bytearray()
         assert self._writer is not None
-        await self._in_thread(partial(_keep, self._writer, held))
+        try:
+            await self._in_thread(partial(_keep, self._writer, held))
+        finally:
+            self._turn.release()
 
 
 def _keep(writer: Writer, data: bytearray, cap: Cap | None = None) -> None:

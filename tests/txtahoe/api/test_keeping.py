@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -236,16 +236,7 @@ class Sources(KeepingTestCase):
         self.assertLessEqual(self.now(most()), 3 * BLOCK)
 
     def test_one_block_is_written_after_the_other(self) -> None:
-        writing: list[Deferred[None]] = []
-
-        def in_thread(function: Any) -> Deferred[None]:
-            writing.append(Deferred())
-            return writing[-1].addCallback(lambda _: function())
-
-        self.kept_source._in_thread = in_thread
-        for _ in range(3):
-            self.now(anext(self.chunks))
-        self.assertEqual(len(writing), 1)
+        writing = self.writing()
         waiting = start(anext(self.chunks))
         self.assertNoResult(waiting)
         self.assertEqual(len(writing), 1)
@@ -258,6 +249,33 @@ class Sources(KeepingTestCase):
         writing[2].callback(None)
         self.successResultOf(finished)
         self.assertEqual(list(self.cache.path.glob("*/*")), [])
+
+    def test_an_upload_that_ends_amid_a_write_waits_for_it_and_tells_its_own_error(self) -> None:
+        writing = self.writing()
+        waiting = start(anext(self.chunks))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        finished = start(self.kept_source.finish(None))
+        self.assertEqual(len(writing), 1)
+        for number in range(2):
+            self.assertNoResult(finished)
+            writing[number].callback(None)
+        self.successResultOf(finished)
+        self.assertEqual(list(self.cache.path.glob("*/*")), [])
+
+    def writing(self) -> list[Deferred[None]]:
+        """The writes that have begun; each ends when its Deferred fires. The first one goes on."""
+        writing: list[Deferred[None]] = []
+
+        def in_thread(function: Any) -> Deferred[None]:
+            writing.append(Deferred())
+            return writing[-1].addCallback(lambda _: function())
+
+        self.kept_source._in_thread = in_thread
+        for _ in range(3):
+            self.now(anext(self.chunks))
+        self.assertEqual(len(writing), 1)
+        return writing
 
     def test_an_upload_that_ends_early_closes_its_source(self) -> None:
         self.now(anext(self.chunks))
