@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -265,13 +266,13 @@ class SpooledTree(StorageTree):
         except CancelledError:
             given_up = True
             raise
-        except TahoeError:
+        except (TahoeError, ConnectionAbortedError):  # or the process ends
             raise
         except OSError as error:
-            if unreadable or error.errno is None:  # None: the process ends
+            if unreadable:
                 raise
-            text = f"the spool takes no file: {error.strerror}"
-            problem = OSError(error.errno, text, error.filename)
+            text = f"the spool takes no file: {error.strerror or error}"
+            problem = OSError(error.errno or errno.EIO, text, error.filename)
             is_once = not getattr(content, "seekable", bool)()
             # The uploader would link a pending file of this name over the newer one.
             if is_once or await self._find(path) is not None:

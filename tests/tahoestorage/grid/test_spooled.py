@@ -650,6 +650,16 @@ class Limits(SpoolTestCase):
         self.assertEqual(self.on_grid(name), LARGE)
         self.assertEqual(self.spool.summary().files, 0)
 
+    def test_a_file_goes_to_the_grid_directly_if_the_folder_is_of_another_user(self) -> None:
+        with (
+            mock.patch("os.geteuid", return_value=os.geteuid() + 1),
+            self.assertLogs("tahoestorage", "WARNING") as logged,
+        ):
+            name = self.storage.save("a.txt", ContentFile(b"content"))
+        self.assertIn("the spool takes no file: ", logged.output[0])
+        self.assertIn("belongs to another user", logged.output[0])
+        self.assertEqual(self.on_grid(name), b"content")
+
     def test_a_file_that_can_be_read_once_only_is_refused_whole(self) -> None:
         class Once(BytesIO):
             def seekable(self) -> bool:
