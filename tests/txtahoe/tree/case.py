@@ -8,7 +8,7 @@ from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Cap, Tree
 from txtahoe.tree.paths import AnyPath
 from txtahoe.tree.spread.format import contents_of, digit_of
-from txtahoe.tree.spread.states import Fanout
+from txtahoe.tree.spread.states import Fanout, State
 
 CAP = Cap.parse("URI:LIT:me")
 OTHER = Cap.parse("URI:LIT:mi")
@@ -79,3 +79,14 @@ class SpreadingTestCase(ClockTestCase):
         self.clock.advance(1)
         self.now(self.client.link(directory, name, OTHER))
         return name
+
+    def is_closing(self, name: str) -> bool:
+        """Whether the part in which a name would be is about to be closed."""
+        contents, depth = contents_of(self.children(), 0), 0
+        while contents.is_closed:
+            part = contents.parts.get(digit_of(name, depth))
+            if part is None:
+                return True
+            depth += 1
+            contents = contents_of(self.now(self.client.list(part)), depth)
+        return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit

@@ -31,7 +31,7 @@ from txtahoe.tree.spread.format import (
     mark,
     part_name,
 )
-from txtahoe.tree.spread.states import Fanout, State
+from txtahoe.tree.spread.states import Fanout
 
 
 class OneDirectory(SpreadingTestCase):
@@ -257,6 +257,14 @@ class OneDirectory(SpreadingTestCase):
         self.closed()
         self.failure(self.plain.link(self.stray(self.root), CAP), ExistingChild)
 
+    def test_a_name_that_a_stray_has_taken_needs_no_look_after_it(self) -> None:
+        self.grown()
+        self.clock.advance(1)
+        name = next(name for name in map(str, range(99)) if self.is_closing(name))
+        self.now(self.client.link(self.root, name, OTHER))
+        tree = self.another_that_has_looked()
+        self.assertEqual(self.cost(tree.link(name, CAP), ExistingChild), (1, 1))
+
     def test_a_stray_in_a_part_is_found(self) -> None:
         self.grown()
         name = next(name for name in map(str, range(99)) if self.closed_part_of(name) is not None)
@@ -462,17 +470,6 @@ class Requests(SpreadingTestCase):
         results = self.failureResultOf(linking, SomeFailed).value.results
         self.assertEqual([type(result) for result in results], [type(None), NotAuthorized])
         self.assertEqual(self.now(self.another().resolve(f"d/{made}")).cap, CAP)
-
-    def is_closing(self, name: str) -> bool:
-        """Whether the part in which a name would be is about to be closed."""
-        contents, depth = contents_of(self.children(), 0), 0
-        while contents.is_closed:
-            part = contents.parts.get(digit_of(name, depth))
-            if part is None:
-                return True
-            depth += 1
-            contents = contents_of(self.now(self.client.list(part)), depth)
-        return contents.state is State.CLOSING or len(contents.names) >= FANOUT.limit
 
     def test_a_lookup_in_a_known_part_is_one_request(self) -> None:
         self.grown()

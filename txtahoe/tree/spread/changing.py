@@ -272,6 +272,8 @@ class Changer:
         strays = set() if replace else await self._taken(path, target, links.keys())
         outcome = Outcome({name: taken(name) for name in strays})
         wanted = {name: link for name, link in links.items() if name not in outcome.results}
+        if not wanted:
+            return outcome
         marks = await self._closing_mark(path, target, len(wanted))
         try:
             with self._lookup.changing(path, target.cap):
