@@ -13,6 +13,7 @@ _SPREAD = (
     "tests.txtahoe.tree.test_spread_races",
     "tests.txtahoe.tree.test_spread_roots",
     "tests.txtahoe.tree.test_spreading",
+    "tests.txtahoe.tree.test_spread_requests",
     "tests.txtahoe.tree.test_deep.Loops",
     "tests.txtahoe.tree.test_commits",
     "tests.txtahoe.maintenance.test_spread_moving",
