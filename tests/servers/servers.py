@@ -93,7 +93,8 @@ RUNSERVER = Kind(
 UVICORN = Kind(
     [
         *(*module("uvicorn"), "--port={port}", "--workers=2"),
-        *(f"--timeout-worker-healthcheck={PATIENCE:.0f}", "served.asgi:application"),
+        # It waits as long also for the answer of a worker that was killed after the question.
+        *(f"--timeout-worker-healthcheck={PATIENCE / 3:.0f}", "served.asgi:application"),
     ],
     reload_loses=True,
 )
