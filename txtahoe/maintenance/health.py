@@ -133,7 +133,8 @@ async def check(
     `repair`: make new shares if some are missing. `add_lease`: keep everything for 31 more days.
     It reports a directory that can't be read, and goes on beside it; `Client.deep_check` ends.
 
-    Raises: NoSuchChild for the path itself; the errors of `Client` if nothing goes on.
+    Raises: NoSuchChild for the path itself; the errors of `Client` if nothing goes on; ValueError
+    for an `at_once` below 1.
     """
     names = split(path)
     start = Place(names, await tree.resolve(names, fresh=True))

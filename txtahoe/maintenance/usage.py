@@ -43,7 +43,7 @@ async def usage(
     """
     The usage of a directory, and of each one below it, by path. A file counts at each of its names.
 
-    Raises: NoSuchChild; NotADirectory; the errors of `Client`.
+    Raises: NoSuchChild; NotADirectory; the errors of `Client`; ValueError for an `at_once` below 1.
     """
     start = await directory_at(tree, path)
     listings = Listings(tree.client)

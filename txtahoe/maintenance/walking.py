@@ -89,8 +89,11 @@ async def explore(
     Visit a thing, then the things that the visit returns, and so on; `at_once` at a time. The last
     ones come first, which keeps the list of those to be visited short.
 
-    Raises: the errors of `visit`; this cancels the other visits then.
+    Raises: the errors of `visit`; this cancels the other visits then. ValueError for an `at_once`
+    below 1.
     """
+    if at_once < 1:  # it would visit nothing, and find nothing wrong
+        raise ValueError(f"at_once is {at_once}: give 1 or more")
     waiting = [start]
     resting: list[Deferred[None]] = []
     busy = done = 0

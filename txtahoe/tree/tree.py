@@ -59,6 +59,8 @@ class Tree(Reading):
     `fanout`: when to spread directories that have grown; see `txtahoe.tree.spread`. If it is None,
     this tree spreads none, but reads and changes spread ones as it must.
 
+    Raises: ValueError for a `max_known` or a `concurrency` below 1.
+
     Every method raises the errors of `Client`: NoSuchChild if a name on the path is missing,
     NotADirectory if a file is where a directory is needed. Methods that change something raise
     NotWriteable if the root is a read cap, and UnknownOutcome if reading back fails too.
@@ -75,6 +77,9 @@ class Tree(Reading):
         commit_delay: float = 0.5,
         fanout: Fanout | None = None,
     ) -> None:
+        for name, number in (("max_known", max_known), ("concurrency", concurrency)):
+            if number < 1:
+                raise ValueError(f"{name} is {number}: give 1 or more")
         requests = min(concurrency, _REQUESTS)
         lookup = Lookup(client, root, max_age, max_known, requests, fanout is not None)
         super().__init__(lookup, requests)

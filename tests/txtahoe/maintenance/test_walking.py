@@ -52,6 +52,11 @@ class Explorations(SynchronousTestCase):
             self.give(name)
         self.successResultOf(exploring)
 
+    def test_at_least_one_is_visited_at_a_time(self) -> None:
+        error = self.failureResultOf(self.explore(0), ValueError).value
+        self.assertEqual(str(error), "at_once is 0: give 1 or more")
+        self.assertEqual(self.visited, [])
+
     def test_a_failure_cancels_the_other_visits(self) -> None:
         exploring = self.explore(3)
         self.give("0", "1", "2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import nan
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,6 +27,11 @@ class Rules(SynchronousTestCase):
     def test_every_state_but_the_last_leads_to_the_next(self) -> None:
         states = list(State)
         self.assertEqual([RULES[state].next for state in states], [*states[1:], None])
+
+    def test_numbers_that_make_no_sense_are_refused(self) -> None:
+        for wrong in ({"limit": 0}, {"pace": 0.0}, {"pace": -1.0}, {"pace": nan}):
+            self.assertRaises(ValueError, Fanout, **wrong)
+        self.assertEqual(Fanout(1, 0.01), Fanout(limit=1, pace=0.01))
 
     def test_ages_are_compared_in_paces(self) -> None:
         fanout = Fanout(limit=4, pace=10.0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GatewayTestCase
-from txtahoe import Cap, Tree
+from tests.txtahoe.case import ClockTestCase
+from txtahoe import Cap, Fanout, Tree
 from txtahoe.errors import (
     BadRequest,
     DirectoryNotEmpty,
@@ -29,6 +32,23 @@ class Paths(SynchronousTestCase):
     def test_climbing_paths_and_impossible_names_are_refused(self) -> None:
         for wrong in ("../a", "a/..", "a/../b", "\udc80", ["a", ""]):
             self.assertRaises(ValueError, split, wrong)
+
+
+class Numbers(ClockTestCase):
+    def test_numbers_below_one_are_refused(self) -> None:
+        for name in ("max_known", "concurrency"):
+            wrong: dict[str, Any] = {name: 0}
+            error = self.assertRaises(ValueError, Tree, self.client, self.root, **wrong)
+            self.assertEqual(str(error), f"{name} is 0: give 1 or more")
+
+    def test_with_each_number_one_everything_is_saved_and_found(self) -> None:
+        tree = Tree(self.client, self.root, max_known=1, concurrency=1, fanout=Fanout(1))
+        names = [f"{directory}/{name}" for directory in "ab" for name in "123"]
+        self.now(tree.save_many([(name, name.encode()) for name in names]))
+        for name in names:
+            self.now(tree.save(f"{name}x", name.encode()))
+        for directory in "ab":
+            self.assertEqual(len(self.now(tree.list(directory))), 6)
 
 
 class Trees(GatewayTestCase):

@@ -43,7 +43,8 @@ from __future__ import annotations
 from enum import Enum
 from math import inf
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import ge, gt
 
 
 class State(Enum):
@@ -89,10 +90,12 @@ class Fanout:
     change of a directory with 128 names costs a fifth more than of one with a single name.
     `pace`: seconds for which a process may use what it has read of a directory. Closing one takes
     three times as long. All processes must have the same; a tree without a fanout has 10 seconds.
+
+    Raises: ValueError for a limit below 1, or a pace that is not above 0.
     """
 
-    limit: int = 128
-    pace: float = 10.0
+    limit: int = field(default=128, validator=ge(1))
+    pace: float = field(default=10.0, validator=gt(0))
 
     def may_use(self, state: State, age: float) -> bool:
         """Whether a reading that is `age` seconds old may begin a change."""
