@@ -20,6 +20,9 @@ from tests.servers.sites import PATIENCE
 from tests.waiting import wait_until
 from txtahoe.testing.node import free_port
 
+# Seconds that a server gives its workers to end, or to answer it: fewer than a test waits for it.
+GRACE = f"{PATIENCE / 3:.0f}"
+
 
 @frozen
 class Kind:
@@ -41,7 +44,7 @@ class Kind:
 
 def gunicorn(*options: str) -> Kind:
     # At a reload, gunicorn waits in vain for a worker that was told to end while it started.
-    waiting = (f"--timeout={PATIENCE:.0f}", f"--graceful-timeout={PATIENCE / 3:.0f}")
+    waiting = (f"--timeout={PATIENCE:.0f}", f"--graceful-timeout={GRACE}")
     address = ("--bind=127.0.0.1:{port}", "--workers=2", "--no-control-socket")
     return Kind([*module("gunicorn"), "served.wsgi", *address, *waiting, *options])
 
@@ -79,7 +82,7 @@ DAPHNE = Kind(
 HYPERCORN = Kind(
     [
         *(*module("hypercorn"), "--bind=127.0.0.1:{port}", "--workers=2"),
-        *(f"--graceful-timeout={PATIENCE:.0f}", "served.asgi:application"),
+        *(f"--graceful-timeout={GRACE}", "served.asgi:application"),
     ],
     survives=False,
     reload_loses=True,
@@ -94,7 +97,7 @@ UVICORN = Kind(
     [
         *(*module("uvicorn"), "--port={port}", "--workers=2"),
         # It waits as long also for the answer of a worker that was killed after the question.
-        *(f"--timeout-worker-healthcheck={PATIENCE / 3:.0f}", "served.asgi:application"),
+        *(f"--timeout-worker-healthcheck={GRACE}", "served.asgi:application"),
     ],
     reload_loses=True,
 )
