@@ -284,8 +284,8 @@ LIVE: dict[str, dict[str, str]] = {
         ),
     },
     "txtahoe/tree/spread/states.py": {
-        "limit: int = 128": "a size that users can choose",
-        "pace: float = 10.0": "a pace that users can choose",
+        "limit: int = field(default=128, validator=ge(1))": "a size that users can choose",
+        "pace: float = field(default=10.0, validator=gt(0))": "a pace that users can choose",
     },
     "tahoestorage/grid/spooled.py": {
         "_QUIET = 5.0 # seconds for which a file that somebody appends to is left alone": "a pace",
