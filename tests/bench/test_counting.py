@@ -53,6 +53,7 @@ class KindTests(SynchronousTestCase):
             "POST /uri?t=mkdir-with-children",
             "POST /uri?t=mkdir-immutable",
             f"POST /uri/{DIRECTORY}?t=mkdir&name=a",
+            f"POST /uri/{DIRECTORY}?t=unlink&name=a",
             f"DELETE /uri/{DIRECTORY}/name",
             f"PUT /uri/{DIRECTORY}/name?t=uri",
         )

@@ -306,7 +306,7 @@ class RandomOperations(FaultTestCase):
 
     async def lose_answer(self, proxy: Proxy) -> None:
         self.faults["lost answer"] += 1
-        proxy.lose_answer(self.choose.choice(["POST /uri", "POST /uri", "DELETE /uri", "PUT /uri"]))
+        proxy.lose_answer(self.choose.choice(["POST /uri", "POST /uri", "POST /uri", "PUT /uri"]))
 
     async def cut(self, proxy: Proxy) -> None:
         self.faults["cut"] += 1

@@ -8,7 +8,7 @@ not tell whose link a name has.
 
 The protocol relies on this: the gateway takes the requests of one process in the order in which the
 process sent them, given-up ones included. The gateway lists a directory after the changes that it
-has already.
+has already. See txtahoe/docs/gateway.md, 2.15.
 
 Changes: 1 (first process) links the name, and 3 deletes that link again. 4 (another thread of the
 first process) replaces the name. 2 (second process) links the name.

@@ -51,7 +51,7 @@ def every_fault(place: Place) -> dict[str, Fault]:
         )
         for what, disk in place.disks.items()
     }
-    lost = ("POST /uri", "DELETE /uri", "PUT /uri")
+    lost = ("POST /uri", "PUT /uri")
     return {
         "storage server: killed": Fault(lambda: _killed(place, choose.choice(servers)), 6, 0),
         "storage server: frozen": Fault(lambda: _frozen(choose.choice(servers)), CLIENTS + 1, 0),

@@ -227,7 +227,9 @@ class DirectoryOperations(FileOperations):
         Raises: as `unlink`.
         """
         doing = f"unlinking {name!r} in {directory!r}"
-        request = Request("unlink", "DELETE", ["uri", directory, name], doing=doing, changes=True)
+        # No DELETE: changes that are sent later would overtake it (docs/gateway.md 2.15).
+        query = {"t": "unlink", "name": name}
+        request = Request("unlink", "POST", ["uri", directory], query, doing=doing, changes=True)
         done_by_an_earlier_one: tuple[type[Exception], ...] = ()
 
         def is_done(failure: TahoeError, now: Mapping[str, Node]) -> bool:

@@ -399,7 +399,7 @@ class LostAnswers(GatewayTestCase):
         directory = await client.mkdir()
         await client.link(directory, "f", await client.upload(DATA))
         node = await client.child(directory, "f")
-        proxy.lose_answer("DELETE /uri")
+        proxy.lose_answer("POST /uri")
         await client.unlink(directory, "f", node)
         self.assertEqual(await client.list(directory), {})
 

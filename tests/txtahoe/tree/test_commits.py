@@ -33,7 +33,7 @@ class QueueTestCase(ClockTestCase):
 
     def writes(self) -> int:
         return sum(
-            "t=set_children" in request or "DELETE" in request for request in self.fake.requests
+            "t=set_children" in request or "t=unlink" in request for request in self.fake.requests
         )
 
     def names(self) -> set[str]:

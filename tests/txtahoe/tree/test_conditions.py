@@ -66,7 +66,7 @@ class Conditions(ClockTestCase):
         self.successResultOf(self.during(self.tree.rename("a", "b"), LINK, self.tree.unlink("a")))
         self.assertEqual(self.caps(), {"b": CAP})
         # The rename deletes nothing: another process can have saved a file under the old name.
-        self.assertEqual(self.fake.requests.count("DELETE /uri/CAP/NAME"), 1)
+        self.assertEqual(self.fake.requests.count("POST /uri/CAP?t=unlink"), 1)
 
     def test_a_directory_that_is_renamed_leaves_a_file_of_its_old_name_alone(self) -> None:
         self.link("d/f", CAP)
@@ -178,7 +178,7 @@ class Conditions(ClockTestCase):
     def test_a_deletion_costs_a_look_and_a_request(self) -> None:
         self.fake.requests.clear()
         self.now(self.tree.unlink("a"))
-        self.assertEqual(self.fake.requests, [LIST, "DELETE /uri/CAP/NAME"])
+        self.assertEqual(self.fake.requests, [LIST, "POST /uri/CAP?t=unlink"])
 
     def test_a_replacement_costs_a_look_and_a_request(self) -> None:
         node = self.now(self.tree.resolve("a", fresh=True))
@@ -207,7 +207,7 @@ class Doubts(ClockTestCase):
             lambda: self.client.unlink(self.root, "a", known),
             lambda: self.tree.unlink("a"),
         ):
-            self.fake.fail_next("DELETE*", Status(503))
+            self.fake.fail_next("*t=unlink", Status(503))
             self.successResultOf(self.settle(unlinking()))
             self.assertEqual(self.now(self.client.list(self.root)), {})
             self.now(self.tree.link("a", CAP))
@@ -216,7 +216,7 @@ class Doubts(ClockTestCase):
     def test_a_deletion_that_was_made_is_not_repeated(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         node = self.node("a")
-        self.fake.fail_next("DELETE*", LostAnswer())
+        self.fake.fail_next("*t=unlink", LostAnswer())
         unlinking = start(self.client.unlink(self.root, "a", node))
         self.now(self.client.link(self.root, "a", CAP))  # an equal file, saved by another one
         self.clock.pump([1] * 5)
@@ -226,7 +226,7 @@ class Doubts(ClockTestCase):
     def test_a_deletion_that_is_made_after_the_look_is_made(self) -> None:
         self.now(self.client.link(self.root, "a", CAP))
         node = self.node("a")
-        self.fake.fail_next("DELETE*", Status(503))
+        self.fake.fail_next("*t=unlink", Status(503))
         unlinking = start(self.client.unlink(self.root, "a", node))
         # The gateway gets to the request whose answer was lost.
         self.now(self.client.delete(self.root, "a"))
@@ -238,7 +238,7 @@ class Doubts(ClockTestCase):
         lost, status = LostAnswer(done=False), Status(503)
         for faults in ([lost] * 3, [lost, status, status]):
             for fault in faults:
-                self.fake.fail_next("DELETE*", fault)
+                self.fake.fail_next("*t=unlink", fault)
             unlinking = self.settle(self.client.unlink(self.root, "a", self.node("a")))
             self.failureResultOf(unlinking, UnknownOutcome)
             self.fake.forget_faults()
@@ -254,7 +254,7 @@ class Doubts(ClockTestCase):
 
     def test_a_move_whose_second_half_fails_raises_unknown_outcome(self) -> None:
         self.now(self.tree.link("a", CAP))
-        self.fake.fail_next("DELETE*", Status(410), times=9)
+        self.fake.fail_next("*t=unlink", Status(410), times=9)
         error = self.failureResultOf(self.settle(self.tree.rename("a", "b")), UnknownOutcome)
         self.assertIn("'a'", str(error.value))
         self.assertEqual(set(self.now(self.client.list(self.root))), {"a", "b"})

@@ -180,7 +180,7 @@ def hold_listings(case: ClockTestCase) -> list[Deferred[None]]:
 class Races(ClockTestCase):
     def test_an_old_listing_does_not_bring_back_an_unlinked_name(self) -> None:
         self.now(self.tree.link("a", CAP))
-        self.fake.fail_next("DELETE*", Delay(1))
+        self.fake.fail_next("*t=unlink", Delay(1))
         unlinking = start(self.tree.unlink("a"))
         # The answer to this is made before the unlink, and arrives after it.
         listing = self.held_listing()

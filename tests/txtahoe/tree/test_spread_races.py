@@ -124,7 +124,7 @@ class Agreement(SpreadingTestCase):
         self.moved("GET*")
 
     def test_a_late_link_that_maintenance_moves_after_the_look_is_found(self) -> None:
-        self.moved("DELETE*")
+        self.moved("*t=unlink")
 
     def test_a_late_link_that_another_deletes_takes_no_name_from_a_later_one(self) -> None:
         self.save("before")
@@ -142,7 +142,7 @@ class Agreement(SpreadingTestCase):
 
     def test_a_deletion_that_comes_too_late_is_made_where_the_name_is(self) -> None:
         self.save("f")
-        deleting = self.overtaken(self.tree.unlink("f"), self.close, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close, "*t=unlink")
         self.successResultOf(deleting)
         for tree in (self.tree, self.another(), self.plain):
             self.failure(tree.resolve("f", fresh=True), NoSuchChild)
@@ -152,9 +152,9 @@ class Agreement(SpreadingTestCase):
 
         def after() -> None:
             self.close()
-            self.fake.fail_next("DELETE*", Delay(5))
+            self.fake.fail_next("*t=unlink", Delay(5))
 
-        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), after, "*t=unlink")
         self.now(self.another().unlink("f"))
         self.assertNoResult(deleting)
         self.clock.advance(5)
@@ -169,7 +169,7 @@ class Agreement(SpreadingTestCase):
             self.now(tree.unlink("f"))
             self.save("f", tree=tree, cap=OTHER)
 
-        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), after, "*t=unlink")
         self.clock.advance(2)
         self.failureResultOf(deleting, NoSuchChild)
         self.assertEqual(self.now(self.another().resolve("f")).cap, OTHER)
@@ -185,7 +185,7 @@ class Agreement(SpreadingTestCase):
             self.listing = start(self.tree.list(""))
             self.now(self.another().link("f", OTHER, replace="only-files"))
 
-        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), after, "*t=unlink")
         self.assertNoResult(self.listing)
         self.clock.advance(30)
         self.successResultOf(self.listing)
@@ -218,7 +218,7 @@ class Agreement(SpreadingTestCase):
 
         def after() -> None:
             self.close()
-            for pattern in ("DELETE*", "*set_children*"):  # it stays, and cannot be linked again
+            for pattern in ("*t=unlink", "*set_children*"):  # it stays, and cannot be linked again
                 self.fake.fail_next(pattern, Status(403))
 
         linking = self.overtaken(self.tree.link("f", CAP), after, "*set_children*")
@@ -229,7 +229,7 @@ class Agreement(SpreadingTestCase):
 
     def test_a_deletion_that_cannot_be_looked_after_may_be_made(self) -> None:
         self.save("f")
-        deleting = self.overtaken(self.tree.unlink("f"), self.close_and_fail, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), self.close_and_fail, "*t=unlink")
         self.clock.pump([1] * 9)
         self.failureResultOf(deleting, UnknownOutcome)
 
@@ -238,7 +238,7 @@ class Agreement(SpreadingTestCase):
         self.now(self.client.link(self.root, "f", CAP))
         tree = self.another()
         self.now(tree.list(""))
-        self.fake.fail_next("DELETE*", Status(403), skip=1)
+        self.fake.fail_next("*t=unlink", Status(403), skip=1)
         self.failure(tree.unlink("f"), UnknownOutcome)
 
     def test_a_look_that_fails_tells_what_happened_to_a_name_that_another_has_deleted(self) -> None:
@@ -248,7 +248,7 @@ class Agreement(SpreadingTestCase):
             part = contents_of(self.children(), 0).parts[digit_of("f", 0)]
             self.now(self.client.link(self.root if is_stray else part, "f", CAP))
             self.now(self.tree.list(""))
-            self.fake.fail_next("DELETE*", Delay(25), skip=is_stray)
+            self.fake.fail_next("*t=unlink", Delay(25), skip=is_stray)
             deleting = start(self.tree.unlink("f"))
             self.assertNoResult(deleting)
             if not is_stray:
@@ -264,7 +264,7 @@ class Agreement(SpreadingTestCase):
             self.now(self.client.link(cap, name, CAP))
         tree = self.another()
         self.now(tree.list(""))
-        self.fake.fail_next("DELETE*", Status(403), skip=1)
+        self.fake.fail_next("*t=unlink", Status(403), skip=1)
         self.failure(tree.unlink(name), UnknownOutcome)
 
     def overtaken_twice(self, change: Any, pattern: str, fault: Any) -> Any:
@@ -296,7 +296,7 @@ class Agreement(SpreadingTestCase):
 
     def test_a_late_deletion_is_made_in_a_part_that_is_closed_meanwhile(self) -> None:
         self.save("f")
-        self.successResultOf(self.overtaken_twice(self.tree.unlink("f"), "DELETE*", Delay(50)))
+        self.successResultOf(self.overtaken_twice(self.tree.unlink("f"), "*t=unlink", Delay(50)))
         self.failure(self.another().resolve("f"), NoSuchChild)
 
     def test_a_deletion_that_comes_too_late_needs_no_superseded_link(self) -> None:
@@ -306,7 +306,7 @@ class Agreement(SpreadingTestCase):
             self.close()
             self.now(self.client.delete(self.root, "f"))
 
-        deleting = self.overtaken(self.tree.unlink("f"), after, "DELETE*")
+        deleting = self.overtaken(self.tree.unlink("f"), after, "*t=unlink")
         self.successResultOf(deleting)
         for tree in (self.tree, self.another(), self.plain):
             self.failure(tree.resolve("f", fresh=True), NoSuchChild)
@@ -319,7 +319,7 @@ class Agreement(SpreadingTestCase):
         for directory, skip in ((part, 1 + int(digit, 16)), (self.root, 0)):
             self.now(self.client.link(directory, "f", CAP))
             self.now(tree.list(""))
-            self.fake.fail_next("DELETE*", Delay(2))
+            self.fake.fail_next("*t=unlink", Delay(2))
             deleting = start(tree.unlink("f"))
             self.fake.fail_next("GET*", Late(5), skip=skip)
             listing = start(tree.list(""))
