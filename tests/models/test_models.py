@@ -6,6 +6,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.models import checker
 from tests.models.checker import HERE, MODELS, check
 from tests.needs import SPIN, TIME, needs
 
@@ -45,3 +46,14 @@ class Checks(SynchronousTestCase):
 
     def test_the_spool(self) -> None:
         self.assert_right("spool")
+
+
+@needs(SPIN)
+class Depth(SynchronousTestCase):
+    """A search that leaves orders out proves nothing."""
+
+    def test_a_search_that_is_not_deep_enough_is_an_error(self) -> None:
+        self.patch(checker, "_DEPTH", 10)
+        [model] = [model for model in MODELS if model.name == "commit"]
+        with self.assertRaisesRegex(RuntimeError, "was not completed"):
+            next(check(model))
