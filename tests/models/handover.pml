@@ -4,12 +4,16 @@ Handing over the writer: the gateway that makes all changes.
 A record says which gateway makes the changes, or that none does. Two processes look at it and make
 a change; two operators hand the writer over. Time goes by in steps.
 
-The protocol relies on this: a change is over `CHANGE` steps after it began, and so is that of the
-record after the look at it. A gateway that refuses connections makes no changes.
+The protocol relies on this: a change is over `CHANGE` steps after it began. An operator that has
+looked at the record a second time has changed it, or has died, within `CHANGE` steps. A gateway
+that refuses connections makes no changes.
 
     here            in the code
     changes         `Writer.transport`, and a change after it
     hands_over      `hand_over`
+    record          the link `.tahoe-maintenance/writer`, a `WriterRecord`; `writer_of` reads it
+    told_by         `WriterRecord.told_by`
+    WAIT            `wait` of `hand_over`
 */
 
 #define KNOWN 1                 /* steps; `KNOWN_SECONDS` */

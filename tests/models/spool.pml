@@ -13,10 +13,10 @@ are sent after that process has given it up, or has died.
     entry           a row of the journal
     saves           `Spool.add`, which is one transaction
     deletes         `SpooledTree.delete`
-    uploads         `Uploader`: its steps "small" and "links"
+    uploads         `Uploader.bring`: it uploads, then links
     settle          `Uploader._settle`
-    turn            the locks of the steps (`Spool.lock`), which a process loses when it dies
-    seen            the file that a caller has opened and replaces: `Adding.expected`
+    turn            `Spool.lock`, which a process loses when it dies, and `Uploader._linking`
+    seen            the file that a caller has opened and replaces: `expected` of `Spool.add`
     over            `Entry.over`, by `replaceable`
 */
 
@@ -71,7 +71,7 @@ inline in_order() {
 #endif
 }
 
-/* `is_over` tells that the change was made, or refused. */
+/* `is_over`: an answer tells that the change was made. */
 inline request(version, replaces) {
     atomic {
         in_order();

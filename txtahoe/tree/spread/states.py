@@ -27,8 +27,8 @@
 # answer makes A look again. The third pace is the margin for slow turns and for clocks that do not
 # run equally fast. Each process compares only times of its own clock.
 #
-# So at any moment the beliefs of processes differ by one state at most. A process that knows
-# nothing of a directory reads it.
+# So at any moment the states that processes act on differ by one at most. A process that knows
+# nothing of a directory, or whose reading is too old, reads it.
 #
 # WARNING
 # -------
