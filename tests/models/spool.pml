@@ -15,7 +15,8 @@ are sent after that process has given it up, or has died.
     deletes         `SpooledTree.delete`
     uploads         `Uploader.bring`: it uploads, then links
     settle          `Uploader._settle`
-    turn            `Spool.lock`, which a process loses when it dies, and `Uploader._linking`
+    uploading       a `Lane`: each entry is in one, by its size, and the lanes upload side by side
+    turn            `Uploader._linking`, and `Spool.lock`, which a process loses when it dies
     seen            the file that a caller has opened and replaces: `expected` of `Spool.add`
     over            `Entry.over`, by `replaceable`
 */
@@ -27,8 +28,6 @@ are sent after that process has given it up, or has died.
 
 mtype = { waiting, uploaded, linked };
 
-#define UPLOADS 0
-#define LINKS 1
 #define NEWEST 3
 #define OTHER 4                 /* the file of the other host */
 #define BIT(version) (1 << (version))
@@ -42,7 +41,8 @@ byte name = 0;                  /* the version under the name on the grid; 0: no
 byte late = 0;                  /* a request that may be made late: its version */
 bool late_replaces;
 
-byte turn[2];                   /* the uploader that takes a step */
+byte uploading[4];              /* the uploader that uploads a version */
+byte turn = 0;                  /* the uploader that links */
 byte saved = 0;                 /* the last version of which a caller was told that it is saved */
 bool has_other = false;         /* the other host was told so of its file */
 bool was_deleted = false;       /* the caller was told so */
@@ -97,16 +97,16 @@ inline update(version, new) {
 }
 
 #ifdef NO_LOCKS
-#define is_free(step) true
-#define take(step) skip
+#define is_free(lock) true
+#define take(lock) skip
 #else
-#define is_free(step) (turn[step] == 0)
-#define take(step) turn[step] = me
+#define is_free(lock) (lock == 0)
+#define take(lock) lock = me
 #endif
 
 inline rest() {
-    turn[UPLOADS] = (turn[UPLOADS] == me -> 0 : turn[UPLOADS]);
-    turn[LINKS] = (turn[LINKS] == me -> 0 : turn[LINKS]);
+    uploading[mine] = (uploading[mine] == me -> 0 : uploading[mine]);
+    turn = (turn == me -> 0 : turn);
     mine = 0; older = 0; there = 0; is_over = false             /* fewer states */
 }
 
@@ -122,16 +122,16 @@ proctype uploads(byte me) {
     bool is_over;
 end:
     do
-    :: atomic { is_free(UPLOADS) && entry != 0 && state == waiting ->
-        take(UPLOADS); mine = entry };
+    :: atomic { entry != 0 && state == waiting && is_free(uploading[entry]) ->
+        mine = entry; take(uploading[mine]) };
         or_die();
 #ifdef LINKS_BEFORE_IT_TELLS
         older = over;
         goto links;
 #endif
         atomic { update(mine, uploaded); rest() }
-    :: atomic { is_free(LINKS) && entry != 0 && state == uploaded ->
-        take(LINKS); mine = entry; older = over };
+    :: atomic { is_free(turn) && entry != 0 && state == uploaded ->
+        take(turn); mine = entry; older = over };
 links:
         if
         :: older == 0 -> request(mine, false)
