@@ -1,4 +1,7 @@
-"""The house keeps its limits: short modules, small folders, and each folder says what it is for."""
+"""
+The house keeps its limits: short modules, small folders, and each folder says what it is for; and
+each folder with long tests has a lane.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,19 @@ class House(SynchronousTestCase):
         self.assertGreater(len(packages), 20)
         silent = [path for path in packages if not ast.get_docstring(ast.parse(path.read_text()))]
         self.assertEqual(silent, [])
+
+
+class Lanes(SynchronousTestCase):
+    """The lanes of .ci/run."""
+
+    def test_each_folder_with_long_tests_belongs_to_a_lane(self) -> None:
+        long = re.compile(r"needs\([^)]*\bTIME\b|^@everywhere|is_long_wanted", re.MULTILINE)
+        tests = TOP / "tests"
+        modules = [path for path in tests.glob("*/**/test_*.py") if long.search(path.read_text())]
+        folders = {path.relative_to(tests).parts[0] for path in modules}
+        lanes = re.findall(r"tests/(\w+|\{[\w,]+\})", (TOP / ".ci/run").read_text())
+        # `python -m tests.models` runs the long tests of the models.
+        self.assertEqual(folders - set(re.findall(r"\w+", " ".join(lanes))), {"models"})
 
 
 def imported(path: Path) -> Iterator[str]:
