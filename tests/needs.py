@@ -6,8 +6,8 @@ Needs of tests that some machines cannot meet. A test class declares them:
 
 If a need cannot be met, trial skips the tests of the class and prints the reason. With
 TAHOE_TESTS=all in the environment every test runs, the long ones too, and a need that cannot be met
-is an error. Long tests also run if trial is given the name of their module, or
-of one of them.
+is an error. Long tests also run if trial is given their name, or that of their class, module or
+package, but not `tests` alone.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ The real code of the protocols, in a simulation: `python -m tests.simulation`.
 
 Several trees stand for several processes. They use one gateway in memory, each with a clock of its
 own, while requests and answers are late or lost, processes are killed and the gateway restarts. All
-choices come from a seed, so a seed that fails is a test.
+choices come from a seed, so a seed that fails is a test. The hand-over of the writer is not in it:
+`tests/models/handover.pml` and `tests/txtahoe/maintenance/test_writer.py` have it.
 
 Begin with `runs.py`.
 

@@ -139,9 +139,9 @@ class Gateway:
     A gateway in memory.
 
     `is_calm`: whether all lines are without faults and delays are short. `reorders`: whether later
-    requests overtake given-up ones. `order`: the line of which all requests keep the order; if it
-    is None, those of each line keep their own. `requests`: their number. `changed`: called after
-    each request that can change something.
+    requests overtake given-up ones. `order`: a line that keeps the order of the requests of all
+    processes; if it is None, each line keeps the order of its own. `requests`: their number.
+    `changed`: called after each request that can change something.
     """
 
     def __init__(self, world: World) -> None:
