@@ -32,9 +32,15 @@ def main() -> int:
     parser.add_argument("--mutant", default="", help="of this one alone, with --seed")
     parser.add_argument("--seed", type=int, help="repeat one run")
     given = parser.parse_args()
+    if given.mutant and given.seed is None:
+        parser.error("a mutant is repeated with a seed: give --seed")
     gc.set_threshold(100_000)  # most objects of a run live as long as it does
     protocols = [given.protocol] if given.protocol else list(PROTOCOLS)
     if given.seed is not None:
+        if given.mutant:
+            protocols = [name for name in protocols if given.mutant in PROTOCOLS[name].mutants]
+        if not protocols:
+            parser.error(f"no such mutant: {given.mutant!r}")
         return max(_repeat(name, given.seed, given.mutant) for name in protocols)
     seeds = range(given.first, given.first + given.runs)
     head = f"{'protocol':9}{'mutant':32}{'runs':>7}{'operations':>12}{'requests':>10}{'seconds':>9}"
