@@ -22,8 +22,9 @@ def command_parser() -> argparse.ArgumentParser:
         description="Run a site on a grid on this machine under load, while its processes, servers"
         " and gateways are killed, disks are full and clocks are set. In the end compare every"
         " file that was acknowledged. Ctrl-C ends the run early, and a second one the comparison."
-        " The exit status is 1 if anything is lost, wrong, there twice, or has grown. A run that"
-        " proves too little says that it is inconclusive; its status is 0.",
+        " The exit status is 1 if anything is lost, wrong, there twice, or has grown; or if the"
+        " files were not compared or half of the operations failed. A run in which some faults"
+        " never came, or some processes lived too briefly to be judged, says so.",
     )
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--hours", metavar="H", type=float, help="the length of the run")

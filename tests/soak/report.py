@@ -59,18 +59,25 @@ class Report:
 
     @property
     def is_bad(self) -> bool:
-        return any(self.mistakes.values())
+        return any(self.mistakes.values()) or bool(self.void)
 
     @property
-    def missing(self) -> list[str]:
-        """Why the run proves too little; nothing if it proves enough."""
+    def void(self) -> list[str]:
+        """Why the run proves nothing; nothing if it proves something."""
         total = self.operations.total()
         ok = sum(number for (_, outcome), number in self.operations.items() if outcome == "ok")
-        never = [name for name, number in self.faults.items() if not number]
-        known = [role for role in self.roles if any(j.who.startswith(role) for j in self.judged)]
         reasons = {
             "the files were not compared": self.verdict is None,
             f"{ok} of {total} operations succeeded": ok <= total / 2,
+        }
+        return [reason for reason, is_so in reasons.items() if is_so]
+
+    @property
+    def missing(self) -> list[str]:
+        """What the run does not prove; nothing if it proves everything."""
+        never = [name for name, number in self.faults.items() if not number]
+        known = [role for role in self.roles if any(j.who.startswith(role) for j in self.judged)]
+        reasons = {
             f"these faults never came: {', '.join(never)}": bool(never) or not self.faults,
             f"only of {', '.join(known) or 'nothing'} the growth is known": len(known)
             < len(self.roles),
@@ -114,8 +121,9 @@ class Report:
                 "with an unknown outcome; "
                 + ", ".join(f"{len(found)} {kind}" for kind, found in self.mistakes.items())
             )
-        if self.missing:
-            yield f"inconclusive: {'; '.join(self.missing)}"
+        for word, reasons in (("proves nothing", self.void), ("inconclusive", self.missing)):
+            if reasons:
+                yield f"{word}: {'; '.join(reasons)}"
 
     def draw(self, file: Path) -> None:
         """

@@ -146,18 +146,33 @@ class Reports(SynchronousTestCase):
     def report(self, **more: Any) -> Report:
         growth = Growth()
         growth.samples["web 1"] = [Sample(n, n, {"threads": 1.0}) for n in range(50)]
-        given = {"faults": Counter({"kill": 1}), "verdict": Verdict(), **more}
-        operations = Counter({("save", "ok"): 9})
-        return Report(1, operations, Counter(), growth=growth, roles=["web"], **given)
+        given = {
+            "operations": Counter({("save", "ok"): 9}),
+            "faults": Counter({"kill": 1}),
+            "verdict": Verdict(),
+            **more,
+        }
+        return Report(1, cron=Counter(), growth=growth, roles=["web"], **given)
 
     def test_a_run_that_proves_enough_says_nothing_of_being_inconclusive(self) -> None:
         self.assertEqual(self.report().missing, [])
         self.assertFalse(self.report().is_bad)
 
     def test_a_run_that_proves_too_little_says_why(self) -> None:
-        for more in ({"faults": Counter({"kill": 0})}, {"verdict": None}):
-            self.assertEqual(len(self.report(**more).missing), 1)
-            self.assertIn("inconclusive: ", str(self.report(**more)))
+        report = self.report(faults=Counter({"kill": 0}))
+        self.assertIn("inconclusive: these faults never came: kill", str(report))
+        self.assertFalse(report.is_bad)
+
+    def test_a_run_that_proves_nothing_is_bad_and_says_why(self) -> None:
+        failed = Counter({("save", "ok"): 4, ("save", "OSError"): 4})
+        for more, why in (
+            ({"verdict": None}, "the files were not compared"),
+            ({"operations": failed}, "4 of 8 operations succeeded"),
+            ({"operations": Counter()}, "0 of 0 operations succeeded"),
+        ):
+            report = self.report(**more)
+            self.assertIn(f"proves nothing: {why}", str(report))
+            self.assertTrue(report.is_bad)
 
     def test_whatever_is_lost_wrong_or_twice_makes_it_bad_and_is_told(self) -> None:
         for kind in ("lost", "wrong", "duplicates"):
