@@ -89,6 +89,12 @@ class WithoutSocket(FakeTestCase):
         cap = self.successResultOf(uploading)
         self.assertEqual(self.get(self.client.read(cap)), DATA * 3)
 
+    def test_a_request_body_may_come_from_a_download(self) -> None:
+        data = DATA * 1000
+        cap = self.get(self.client.upload(data))
+        copy = self.get(self.client.upload(self.get(self.client.download(cap))))
+        self.assertEqual(self.get(self.client.read(copy)), data)
+
     def test_a_body_is_received_as_fast_as_it_is_read(self) -> None:
         data = DATA * 1000
         cap = self.get(self.client.upload(data))

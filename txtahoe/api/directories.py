@@ -141,8 +141,10 @@ class DirectoryOperations(FileOperations):
 
         `replace`: whether another object may lose the name: False, "only-files", or True.
 
-        Raises: as `set_children`.
+        Raises: as `set_children`; ValueError for an empty name.
         """
+        if not name:  # no request could read or unlink it
+            raise ValueError("a name must not be empty")
         await self.set_children(directory, {name: Link(cap, metadata or {})}, replace=replace)
 
     async def set_children(

@@ -81,9 +81,16 @@ class Download(AsyncIterator[bytes], AbstractAsyncContextManager["Download"]):
         return self._end - self.position
 
     def narrow(self, start: int, stop: int) -> None:
-        """Leave out all but these of the coming bytes. Raises: ValueError if any were read."""
+        """
+        Leave out all but these of the coming bytes.
+
+        Raises: ValueError if any were read, or for bytes that are not among them.
+        """
         if self.position > self._start:
             raise ValueError(f"{self._doing}: bytes of it were read already")
+        if not 0 <= start <= stop <= self.left:
+            there = f"the {self.left} bytes that are to come"
+            raise ValueError(f"{self._doing}: {start} to {stop} is no part of {there}")
         self._end = self.position + stop
         self._start = self.position = self.position + start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping
 from functools import partial
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 from txtahoe.api.download import Download
 from txtahoe.api.keeping import KeptDownload, KeptSource, disk_threads
@@ -41,7 +41,7 @@ class FileOperations(Operations):
         `progress` is called with the number of bytes after each chunk that went out.
 
         Raises: TypeError, ValueError if the source gives something other than bytes, or not as
-        many as it says; the source's own error.
+        many as it says, or is a generator that was read before; the source's own error.
         """
         if self.content_cache is None:
             return await self._upload(source, {}, "uploading", progress)
@@ -59,7 +59,13 @@ class FileOperations(Operations):
             await disk_threads(self._transport.reactor)(partial(self.content_cache.forget, cap))
 
     async def create_mutable(self, source: Uploadable, *, format: MutableFormat = "SDMF") -> Cap:
-        """Make a mutable file of the bytes, which no directory names. Returns its write cap."""
+        """
+        Make a mutable file of the bytes, which no directory names. Returns its write cap.
+
+        Raises: ValueError for another format.
+        """
+        if format not in get_args(MutableFormat):  # without one, the file would be immutable
+            raise ValueError(f"format is {format!r}: give 'SDMF' or 'MDMF'")
         return await self._upload(source, {"format": format}, "creating a mutable file", None)
 
     async def _upload(

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from txtahoe.caps import Cap
+from txtahoe.caps import Cap, require_cap
 from txtahoe.sealing import sealed
 
 BLOCK = 2**17
@@ -31,7 +31,8 @@ SLOT = NONCE + BLOCK + TAG
 
 @sealed
 def key_of(cap: Cap, purpose: str, length: int = KEY) -> bytes:
-    """A key made from a cap, another one for each purpose."""
+    """A key made from a cap, another one for each purpose. Raises: TypeError if it is no Cap."""
+    require_cap(cap)  # the text of one, with a line's end say, would make another key
     hkdf = HKDF(SHA256(), length, salt=None, info=purpose.encode())
     return hkdf.derive(str(cap).encode())
 

@@ -61,6 +61,16 @@ def bytes_of(block: object) -> bytes:
     )
 
 
+def require_more(chunks: T) -> T:
+    """
+    The iterator of a source. Raises: ValueError for a generator that is over: an upload of one that
+    was read before would be an empty file.
+    """
+    if None in (getattr(chunks, "ag_frame", chunks), getattr(chunks, "gi_frame", chunks)):
+        raise ValueError("the source of an upload is a generator that is over: make another one")
+    return chunks
+
+
 @implementer(ISource)
 @frozen
 class BytesSource:
@@ -90,8 +100,8 @@ class IteratorSource:
     repeatable = False
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, as the iterable gives them."""
-        return aiter(self.iterable)
+        """The bytes, as the iterable gives them. Raises: ValueError for one that is over."""
+        return require_more(aiter(self.iterable))
 
 
 @implementer(ISource)
@@ -112,8 +122,12 @@ class BlockingSource:
     length = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, in blocks of about 256 KiB. Raises: as `iterate`; TypeError for no bytes."""
-        chunks = await self.in_thread(lambda: iter(self.iterate()))
+        """
+        The bytes, in blocks of about 256 KiB.
+
+        Raises: as `iterate`; TypeError for no bytes; ValueError for a generator that is over.
+        """
+        chunks = await self.in_thread(lambda: require_more(iter(self.iterate())))
         while block := await self.in_thread(lambda: gather(chunks, _BLOCK)):
             yield block
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from attrs import field, frozen
+from attrs.validators import ge, gt, optional
 
 # RFC 9110, 5.1 and 5.5.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -39,11 +40,12 @@ class Terms:
     request share its terms: those of the caller that asked first, and for a commit of a Tree those
     of the one that waits longest.
 
-    Raises: ValueError for headers that HTTP cannot send.
+    Raises: ValueError for headers that HTTP cannot send, a `timeout` that is not above 0, or a
+    `max_age` below 0.
     """
 
-    timeout: float | None = None
-    max_age: float | None = None
+    timeout: float | None = field(default=None, validator=optional(gt(0)))
+    max_age: float | None = field(default=None, validator=optional(ge(0)))
     headers: Mapping[str, str] = field(factory=dict, repr=False, validator=_require_headers)
 
 

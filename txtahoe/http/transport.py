@@ -68,7 +68,8 @@ class Transport(BaseTransport):
     `observer`: called with an Event for each request that has ended, in the reactor thread, and in
     the context (as of `contextvars`) in which the request began. It must not block.
 
-    Raises: ValueError for another URL, and for a socket or TLS of `security` beside an `agent`.
+    Raises: ValueError for another URL, for a `timeout` that is not above 0, and for a socket or TLS
+    of `security` beside an `agent`.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Transport(BaseTransport):
         is_socket = self.gateway.scheme == "unix"
         if agent is not None and is_socket:  # it would take caps to port 80 of some host
             raise ValueError("an agent reaches no Unix socket: give a URL of http or https")
+        if not timeout > 0:
+            raise ValueError(f"timeout is {timeout}: give a number of seconds above 0")
         self.timeout = timeout
         self.pauses = tuple(pauses)
         self.observer = observer

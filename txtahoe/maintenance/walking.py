@@ -92,7 +92,7 @@ async def explore(
     Raises: the errors of `visit`; this cancels the other visits then. ValueError for an `at_once`
     below 1.
     """
-    if at_once < 1:  # it would visit nothing, and find nothing wrong
+    if not at_once >= 1:  # it would visit nothing, and find nothing wrong
         raise ValueError(f"at_once is {at_once}: give 1 or more")
     waiting = [start]
     resting: list[Deferred[None]] = []

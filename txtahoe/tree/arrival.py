@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from txtahoe.api.client import Client
 from txtahoe.caps import Cap
 from txtahoe.errors import NotAGateway
+from txtahoe.http.sources import bytes_of
 from txtahoe.http.streams import Flow
 
 # Bytes that can wait for the gateway; if there are more, `put` waits.
@@ -30,9 +31,13 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
     `silence`: seconds without new bytes after which it sends one that it has held back. So a slow
     origin does not end the request: neither by the deadline, nor because the gateway closes a
     connection on which nothing comes for 60 seconds. It must be less than the Transport's timeout.
+
+    Raises: ValueError for a `silence` that is not above 0.
     """
 
     def __init__(self, client: Client, silence: float = 20.0) -> None:
+        if not silence > 0:
+            raise ValueError(f"silence is {silence}: give a number of seconds above 0")
         self._reactor = client.reactor
         self._silence = silence
         self._arrived: DeferredQueue[bytes] = DeferredQueue()
@@ -67,7 +72,7 @@ class Arrival(AbstractAsyncContextManager["Arrival"]):
         self._require_under_way()
         if data:
             self._waiting += len(data)
-            self._arrived.put(data)
+            self._arrived.put(bytes_of(data))  # a copy of a buffer, which its owner fills again
         if self._waiting >= _ENOUGH:
             self._flow.pauseProducing()
 

@@ -108,8 +108,10 @@ class Reading:
         """
         Look up many paths, with one listing for each directory; missing ones are left out.
 
-        Raises: SomeFailed if a directory cannot be read.
+        Raises: SomeFailed if a directory cannot be read; TypeError for a single path.
         """
+        if isinstance(paths, str):  # each of its characters would be a path
+            raise TypeError("several paths are needed, not a str: give [path]")
         wanted: dict[Path, list[Path]] = {}
         for names in map(split, paths):
             wanted.setdefault(names[:-1], []).append(names)

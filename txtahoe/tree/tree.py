@@ -59,7 +59,7 @@ class Tree(Reading):
     `fanout`: when to spread directories that have grown; see `txtahoe.tree.spread`. If it is None,
     this tree spreads none, but reads and changes spread ones as it must.
 
-    Raises: ValueError for a `max_known` or a `concurrency` below 1.
+    Raises: ValueError for a `max_known` or a `concurrency` below 1, or a number of seconds below 0.
 
     Every method raises the errors of `Client`: NoSuchChild if a name on the path is missing,
     NotADirectory if a file is where a directory is needed. Methods that change something raise
@@ -77,9 +77,14 @@ class Tree(Reading):
         commit_delay: float = 0.5,
         fanout: Fanout | None = None,
     ) -> None:
-        for name, number in (("max_known", max_known), ("concurrency", concurrency)):
-            if number < 1:
-                raise ValueError(f"{name} is {number}: give 1 or more")
+        for name, number, least in (
+            ("max_age", max_age, 0),
+            ("max_known", max_known, 1),
+            ("concurrency", concurrency, 1),
+            ("commit_delay", commit_delay, 0),
+        ):
+            if not number >= least:  # NaN is not
+                raise ValueError(f"{name} is {number}: give {least} or more")
         requests = min(concurrency, _REQUESTS)
         lookup = Lookup(client, root, max_age, max_known, requests, fanout is not None)
         super().__init__(lookup, requests)

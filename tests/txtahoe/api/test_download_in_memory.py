@@ -210,6 +210,19 @@ class Endings(ClockTestCase):
         self.assert_closed(download)
         self.assertEqual(self.now(download.read()), b"")
 
+    def test_it_is_narrowed_to_bytes_that_are_to_come(self) -> None:
+        for data in (b"a few bytes", DATA):
+            cap = self.now(self.client.upload(data))
+            download = self.now(self.client.download(cap, 3, 6))
+            for wrong in ((-1, 3), (0, 7), (4, 3)):
+                self.assertRaises(ValueError, download.narrow, *wrong)
+            download.narrow(0, 6)
+            download.narrow(2, 5)
+            self.assertEqual(self.now(download.rest()), data[5:8])
+            download = self.now(self.client.download(cap))
+            download.narrow(len(data), len(data))
+            self.assertEqual(self.now(download.rest()), b"")
+
     def test_a_literal_file_needs_no_request(self) -> None:
         cap = self.now(self.client.upload(b"a few bytes"))
         self.fake.requests.clear()

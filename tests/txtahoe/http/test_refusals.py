@@ -20,6 +20,7 @@ from txtahoe.errors import (
     error_for,
 )
 from txtahoe.nodes import parse_child, parse_status
+from txtahoe.spool import Spool
 from txtahoe.testing.fake import ExceptionPage
 from txtahoe.testing.fake.http.question import plain
 from txtahoe.testing.fake.http.site import Exchange
@@ -236,13 +237,23 @@ class Texts(ClockTestCase):
             error = self.failureResultOf(start(work()), TypeError).value
             self.assertIn("Cap.parse", str(error))
             self.assertNotIn("URI:", str(error))
-        for make in (lambda: client.url(text), lambda: Tree(client, text), lambda: Link(text)):
+        for make in (
+            lambda: client.url(text),
+            lambda: Tree(client, text),
+            lambda: Link(text),
+            lambda: Spool(self.mktemp(), text),
+        ):
             with self.assertRaisesRegex(TypeError, "a Cap is needed, not str: Cap.parse"):
                 make()
         self.assertEqual(self.fake.requests, before)
 
 
 class Names(ClockTestCase):
+    def test_an_empty_name_that_nothing_could_unlink_is_refused(self) -> None:
+        linking = self.client.link(self.root, "", self.root)
+        self.failureResultOf(start(linking), ValueError)
+        self.assertEqual(self.fake.requests, [])
+
     def test_a_name_that_no_url_can_hold_raises_value_error_without_a_request(self) -> None:
         for operation in (self.client.child, self.client.delete):
             self.failureResultOf(start(operation(self.root, "\udc80")), ValueError)
@@ -252,4 +263,14 @@ class Names(ClockTestCase):
             self.client.mkdir({"\udc80": cap}),
         ):
             self.failureResultOf(start(attempt), ValueError)
+        self.assertEqual(self.fake.requests, [])
+
+
+class Formats(ClockTestCase):
+    def test_a_format_that_would_make_an_immutable_file_is_refused(self) -> None:
+        wrong: Any
+        for wrong in (None, "", "CHK"):
+            making = self.client.create_mutable(b"x" * 100, format=wrong)
+            error = self.failureResultOf(start(making), ValueError).value
+            self.assertEqual(str(error), f"format is {wrong!r}: give 'SDMF' or 'MDMF'")
         self.assertEqual(self.fake.requests, [])

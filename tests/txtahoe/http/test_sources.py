@@ -18,7 +18,7 @@ from zope.interface import implementer
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import BlockingSource, Client, Gateways, ISource, Transport
 from txtahoe.errors import AnswerLost, RequestTimeout
-from txtahoe.testing.fake import FakeGateway
+from txtahoe.testing.fake import FakeGateway, LostAnswer
 
 BLOCK = 2**18
 
@@ -79,6 +79,23 @@ class Blocks(SourcesTestCase):
         ):
             cap = self.now(self.client.upload(source))
             self.assertEqual(self.now(self.client.read(cap)), b"one two")
+
+    def test_a_generator_that_was_read_is_refused_and_no_empty_file(self) -> None:
+        generator = (block for block in [b"some"])
+        for source in (gives(b"some"), BlockingSource(lambda: generator, at_once)):
+            self.now(self.client.upload(source))
+            self.assertRegex(str(self.failure(source, ValueError)), "generator that is over")
+
+    def test_a_generator_that_an_upload_has_lost_is_refused(self) -> None:
+        source = gives(b"one ", b"two")
+        self.fake.fail_next("PUT /uri", LostAnswer(done=False))
+        self.failure(source, AnswerLost)
+        self.failure(source, ValueError)
+
+    def test_the_rest_of_a_generator_can_be_sent(self) -> None:
+        source = gives(b"one ", b"two")
+        self.now(anext(source))
+        self.assertEqual(self.now(self.client.read(self.now(self.client.upload(source)))), b"two")
 
     def test_a_text_file_is_refused_at_once(self) -> None:
         path = self.mktemp()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from math import nan
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.grid.case import GatewayTestCase, StrangerTestCase
 from tests.grid.strangers import answers, banner, hang_up, silent, stalls
 from tests.needs import GRID, TIME, needs
 from tests.waiting import until
-from txtahoe import Cap, Client, redact
+from txtahoe import Cap, Client, Transport, redact
 from txtahoe import errors as every_error
 from txtahoe.errors import (
     AnswerLost,
@@ -280,3 +281,8 @@ class Messages(SynchronousTestCase):
         self.assertEqual(gateway_url("https://h/tahoe/").to_text(), "https://h/tahoe")
         for wrong in ("", "localhost:3456", "ftp://h/", "http://", "http://h:port/", 5, None):
             self.assertRaises(ValueError, gateway_url, wrong)
+
+    def test_a_timeout_is_above_0(self) -> None:
+        for wrong in (0, -1, nan):
+            with self.assertRaisesRegex(ValueError, f"timeout is {wrong}: give"):
+                Transport(Clock(), "http://h/", timeout=wrong)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import nan
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -53,8 +56,10 @@ class Explorations(SynchronousTestCase):
         self.successResultOf(exploring)
 
     def test_at_least_one_is_visited_at_a_time(self) -> None:
-        error = self.failureResultOf(self.explore(0), ValueError).value
-        self.assertEqual(str(error), "at_once is 0: give 1 or more")
+        wrong: Any
+        for wrong in (0, nan):
+            error = self.failureResultOf(self.explore(wrong), ValueError).value
+            self.assertEqual(str(error), f"at_once is {wrong}: give 1 or more")
         self.assertEqual(self.visited, [])
 
     def test_a_failure_cancels_the_other_visits(self) -> None:

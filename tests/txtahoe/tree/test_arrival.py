@@ -23,7 +23,10 @@ _UNHAPPY = ExceptionPage("allmydata.interfaces.UploadUnhappinessError", "too few
 
 
 class Busy:
-    """An agent whose gateway takes the first bytes of a body, and then no more."""
+    """An agent whose gateway takes the first bytes of a body, and more when the body resumes."""
+
+    def __init__(self) -> None:
+        self.taken = b""
 
     def request(self, *args: Any) -> Deferred[Any]:
         self.body = args[-1]
@@ -31,6 +34,7 @@ class Busy:
         return Deferred(lambda _: self.body.stopProducing())
 
     def write(self, data: bytes) -> None:
+        self.taken += data
         self.body.pauseProducing()
 
 
@@ -77,6 +81,24 @@ class InTime(ClockTestCase):
         arrival.close()
         for putting in waiting, later:
             self.failureResultOf(putting, CancelledError)
+
+    def test_a_buffer_can_be_filled_again_before_its_bytes_are_sent(self) -> None:
+        agent = Busy()
+        arrival = Arrival(Client(Transport(self.clock, "http://fake/", agent=agent)))
+        buffer = bytearray(1000)
+        for letter in b"abc":
+            buffer[:] = bytes([letter]) * 1000
+            self.now(arrival.put(buffer))
+        finishing = start(arrival.finish())
+        for _ in range(5):
+            agent.body.resumeProducing()
+        self.assertEqual(agent.taken, b"a" * 1000 + b"b" * 1000 + b"c" * 1000)
+        arrival.close()
+        self.failureResultOf(finishing, CancelledError)
+
+    def test_a_silence_that_is_not_above_0_is_refused(self) -> None:
+        for wrong in (0, -1):
+            self.assertRaises(ValueError, Arrival, self.client, wrong)
 
     def test_no_bytes_come_after_the_last_ones(self) -> None:
         self.fake.fail_next("PUT /uri", Silence())

@@ -177,6 +177,12 @@ def hold_listings(case: ClockTestCase) -> list[Deferred[None]]:
     return answers
 
 
+class OnePath(ClockTestCase):
+    def test_prefetch_refuses_a_single_path(self) -> None:
+        error = self.failureResultOf(start(self.tree.prefetch("a/b")), TypeError).value
+        self.assertEqual(str(error), "several paths are needed, not a str: give [path]")
+
+
 class Races(ClockTestCase):
     def test_an_old_listing_does_not_bring_back_an_unlinked_name(self) -> None:
         self.now(self.tree.link("a", CAP))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import nan
 from traceback import walk_tb
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.txtahoe.case import ClockTestCase, start
 from txtahoe import Client, Terms, Transport, Tree, asking
@@ -62,6 +64,13 @@ class CallersOfOneTree(ClockTestCase):
         for max_age, is_known in ((None, False), (59.0, False), (61.0, True), (0.0, False)):
             with asking(Terms(max_age=max_age)):
                 self.assertEqual(self.tree.known("f") is not None, is_known, max_age)
+
+
+class Numbers(SynchronousTestCase):
+    def test_those_that_make_no_sense_are_refused(self) -> None:
+        for wrong in ({"timeout": 0}, {"timeout": nan}, {"max_age": -1}, {"max_age": nan}):
+            self.assertRaises(ValueError, Terms, **wrong)
+        self.assertEqual(Terms(0.1, 0), Terms(timeout=0.1, max_age=0.0))
 
 
 class Refusing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
@@ -35,11 +36,18 @@ class Paths(SynchronousTestCase):
 
 
 class Numbers(ClockTestCase):
-    def test_numbers_below_one_are_refused(self) -> None:
-        for name in ("max_known", "concurrency"):
-            wrong: dict[str, Any] = {name: 0}
+    def test_numbers_that_make_no_sense_are_refused(self) -> None:
+        for name, number, least in (
+            ("max_known", 0, 1),
+            ("concurrency", 0, 1),
+            ("concurrency", nan, 1),
+            ("max_age", -1, 0),
+            ("max_age", nan, 0),
+            ("commit_delay", -1, 0),
+        ):
+            wrong: dict[str, Any] = {name: number}
             error = self.assertRaises(ValueError, Tree, self.client, self.root, **wrong)
-            self.assertEqual(str(error), f"{name} is 0: give 1 or more")
+            self.assertEqual(str(error), f"{name} is {number}: give {least} or more")
 
     def test_with_each_number_one_everything_is_saved_and_found(self) -> None:
         tree = Tree(self.client, self.root, max_known=1, concurrency=1, fanout=Fanout(1))

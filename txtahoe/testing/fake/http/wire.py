@@ -31,7 +31,7 @@ T = TypeVar("T")
 _CHUNK = 2**16
 
 
-@implementer(IAgent, IAgentEndpointFactory, IStreamClientEndpoint)
+@implementer(IAgent)
 class WireAgent:
     """
     Makes every request on a connection of its own, in memory.
@@ -44,8 +44,7 @@ class WireAgent:
     def __init__(self, resource: IResource, clock: IReactorTime | None = None) -> None:
         self._clock = clock or Clock()
         self._site = quiet_site(resource, self._clock, timeout=None)
-        pool = HTTPConnectionPool(self._clock, persistent=False)
-        self._agent = Agent.usingEndpointFactory(self._clock, self, pool)
+        self._pool = HTTPConnectionPool(self._clock, persistent=False)
 
     def request(
         self,
@@ -55,11 +54,13 @@ class WireAgent:
         bodyProducer: IBodyProducer | None = None,  # noqa: N803
     ) -> Deferred[IResponse]:
         body = _Body(bodyProducer) if bodyProducer else None
-        answer: Deferred[IResponse] = self._agent.request(method, uri, headers, body)
-        wire = self._newest
+        # The body can make requests of its own before this one is out.
+        line = _Line(self._site, self._clock)
+        agent = Agent.usingEndpointFactory(self._clock, line, self._pool)
+        answer: Deferred[IResponse] = agent.request(method, uri, headers, body)
 
         def flow(result: T) -> T:
-            wire.flow()
+            line.wire.flow()
             return result
 
         # Only now may an answer come: Twisted's client takes none before its request is out.
@@ -67,13 +68,24 @@ class WireAgent:
         # A cancelled request has hung up; that is for the server to hear.
         return answer.addBoth(flow)
 
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _Line:
+    """Makes the connection of one request; `wire` is that connection."""
+
+    wire: _Wire
+
+    def __init__(self, site: Any, clock: IReactorTime) -> None:
+        self._site = site
+        self._clock = clock
+
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         return self
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:  # noqa: N803
         client: Any = protocolFactory.buildProtocol(None)
         server: Any = self._site.buildProtocol(None)
-        self._newest = _Wire(client, server, self._clock)
+        self.wire = _Wire(client, server, self._clock)
         return succeed(client)
 
 
