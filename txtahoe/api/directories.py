@@ -143,7 +143,7 @@ class DirectoryOperations(FileOperations):
 
         Raises: as `set_children`; ValueError for an empty name.
         """
-        if not name:  # no request could read or unlink it
+        if not name:  # no path leads to it
             raise ValueError("a name must not be empty")
         await self.set_children(directory, {name: Link(cap, metadata or {})}, replace=replace)
 

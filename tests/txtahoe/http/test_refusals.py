@@ -249,7 +249,7 @@ class Texts(ClockTestCase):
 
 
 class Names(ClockTestCase):
-    def test_an_empty_name_that_nothing_could_unlink_is_refused(self) -> None:
+    def test_an_empty_name_is_refused(self) -> None:
         linking = self.client.link(self.root, "", self.root)
         self.failureResultOf(start(linking), ValueError)
         self.assertEqual(self.fake.requests, [])
