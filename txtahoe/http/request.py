@@ -36,10 +36,12 @@ logger = getLogger("txtahoe")
 _ANSWER_LIMIT = 2**29
 
 
-def _require_utf_8(request: object, attribute: object, path: Sequence[str | Cap]) -> None:
-    for segment in path:
-        if isinstance(segment, str):
-            segment.encode()
+def _require_utf_8(
+    request: object, attribute: object, given: Sequence[str | Cap] | Mapping[str, str]
+) -> None:
+    for text in given.values() if isinstance(given, Mapping) else given:
+        if isinstance(text, str):
+            text.encode()
 
 
 @frozen
@@ -55,13 +57,14 @@ class Request:
     `patience`: seconds that the answer may take beyond the transport's timeout.
     `attempts`: counts the attempts.
 
-    Raises: ValueError for a name in `path` that UTF-8 cannot encode, and so no URL can hold.
+    Raises: ValueError for a name in `path` or `query` that UTF-8 cannot encode, and so no URL can
+    hold.
     """
 
     operation: str
     method: str
     path: Sequence[str | Cap] = field(validator=_require_utf_8)
-    query: Mapping[str, str] = field(factory=dict, repr=False)
+    query: Mapping[str, str] = field(factory=dict, validator=_require_utf_8, repr=False)
     doing: str = field(kw_only=True)
     body: ISource | None = field(kw_only=True, default=None, repr=False)
     sent: Callable[[int], None] | None = field(kw_only=True, default=None, repr=False)
