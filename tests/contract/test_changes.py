@@ -151,6 +151,12 @@ class Unlinking(Place):
         answer = self.ask("POST", cap, body={"a": entry(LITERAL)}, t="set_children")
         self.assertEqual((answer.status, self.caps(cap)), (200, {"a": LITERAL}))
 
+    def test_a_link_that_its_client_gave_up_comes_before_a_later_unlink(self) -> None:
+        cap = self.mkdir({"a": self.upload()})
+        self.ask("POST", cap, body={"a": entry(LITERAL)}, t="set_children", timeout=0.01)
+        answer = self.ask("POST", cap, t="unlink", name="a")
+        self.assertEqual((answer.status, self.caps(cap)), (200, {}))
+
     def test_a_missing_name_is_not_found(self) -> None:
         cap = self.mkdir()
         for query, text in (({"name": "a"}, "No such child: a"), ({}, "No such child: ")):
