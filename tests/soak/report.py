@@ -63,7 +63,7 @@ class Report:
 
     @property
     def void(self) -> list[str]:
-        """Why the run proves nothing; nothing if it proves something."""
+        """The run proves nothing for these reasons; if there are none, it proves something."""
         total = self.operations.total()
         ok = sum(number for (_, outcome), number in self.operations.items() if outcome == "ok")
         reasons = {
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def missing(self) -> list[str]:
-        """What the run does not prove; nothing if it proves everything."""
+        """The run does not prove these things; if there are none, it proves everything."""
         never = [name for name, number in self.faults.items() if not number]
         known = [role for role in self.roles if any(j.who.startswith(role) for j in self.judged)]
         reasons = {

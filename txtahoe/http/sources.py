@@ -66,7 +66,7 @@ def require_more(chunks: T) -> T:
     The iterator of a source. Raises: ValueError for a generator that is over: an upload of one that
     was read before would be an empty file.
     """
-    if None in (getattr(chunks, "ag_frame", chunks), getattr(chunks, "gi_frame", chunks)):
+    if any(getattr(chunks, frame, chunks) is None for frame in ("ag_frame", "gi_frame")):
         raise ValueError("the source of an upload is a generator that is over: make another one")
     return chunks
 
